@@ -1,0 +1,63 @@
+# `make demo` and `make test` need Python (3.10 or later, as `python3` or PYTHON=…) and make, nothing else:
+# the virtual environment in .venv is made on first use and kept until pyproject.toml changes.
+
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit bench lint types format wheel clean
+.SECONDARY:
+
+help:
+	@echo "make demo    a small shop with live figures; DEMO_SECONDS=20 ends it by itself, Ctrl-C at any time"
+	@echo "make test    every test, with coverage; a test whose real server is missing is skipped"
+	@echo "make unit    the tests that need no real server, without coverage (ARGS='tests/formats -x')"
+	@echo "make bench   the benchmarks, our peers measured in the same run"
+	@echo "make lint    ruff and mypy --strict;  make types adds pyright;  make format rewrites the layout"
+	@echo "make wheel   dist/*.whl;  make clean removes all that was made"
+
+# Started directly, with no shell between, so that Ctrl-C reaches the demo and its exit status reaches you.
+demo: $(VENV)/.group-demo
+	@$(RUN) -m examples.demo
+
+test: $(VENV)/.group-test
+	$(RUN) -m pytest --cov --cov-report=term --cov-fail-under=95 $(ARGS)
+
+unit: $(VENV)/.group-test
+	$(RUN) -m pytest -m "not real" $(ARGS)
+
+bench: $(VENV)/.group-bench
+	@set -e; for script in $(sort $(wildcard benchmarks/[a-z]*.py)); do echo "== $$script"; $(RUN) $$script $(ARGS); done
+
+lint: $(VENV)/.group-test $(VENV)/.group-lint
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy --strict
+
+types: lint
+	$(RUN) -m pyright
+
+format: $(VENV)/.group-lint
+	$(RUN) -m ruff check --fix --exit-zero .
+	$(RUN) -m ruff format .
+
+wheel: $(VENV)/.made
+	rm -rf dist
+	$(PIP) wheel --no-deps --wheel-dir dist .
+
+clean:
+	rm -rf .venv .venvs build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Dependency groups came to pip with 25.1, which is younger than the pip of most Pythons.
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit("asyncmetrics needs Python 3.10 or later" if sys.version_info < (3, 10) else 0)'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(PIP) install --upgrade "pip>=25.1"
+	@touch $@
+
+$(VENV)/.group-%: pyproject.toml $(VENV)/.made
+	$(PIP) install --editable . --group $*
+	@touch $@
