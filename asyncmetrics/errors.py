@@ -1,0 +1,150 @@
+"""The exceptions of asyncmetrics, each also the builtin that it means.
+
+::
+
+    MetricsError
+    ├── DefinitionError (ValueError)         a metric declared wrongly: name, labels, buckets, states
+    ├── DuplicateMetricError (ValueError)    a name that the registry already has
+    ├── UnknownCollectorError (KeyError)     unregistering what is not registered
+    ├── LabelError (ValueError)              labels that do not fit the metric
+    ├── AmountError (ValueError)             a number that the metric cannot take
+    │   └── ExemplarError                    an exemplar that OpenMetrics does not allow
+    ├── AmountTypeError (TypeError)          not a number at all
+    ├── CollectorError (RuntimeError)        a collector that failed where the caller asked to hear of it
+    ├── ParseError (ValueError)              an exposition that its format does not allow
+    ├── TextfileError (OSError)              a textfile that could not be written
+    └── MissingExtraError (ImportError)      an optional part whose packages are not installed
+"""
+
+from __future__ import annotations
+
+__all__ = (
+    "AmountError",
+    "AmountTypeError",
+    "CollectorError",
+    "DefinitionError",
+    "DuplicateMetricError",
+    "ExemplarError",
+    "LabelError",
+    "MetricsError",
+    "MissingExtraError",
+    "ParseError",
+    "TextfileError",
+    "UnknownCollectorError",
+)
+
+
+class MetricsError(Exception):
+    """Catch this to catch every error that asyncmetrics raises on purpose."""
+
+
+class DefinitionError(MetricsError, ValueError):
+    """Tell that a metric is declared wrongly: ``subject`` is what was named, ``problem`` what is wrong with it."""
+
+    def __init__(self, subject: str, problem: str) -> None:
+        self.subject = subject
+        self.problem = problem
+        super().__init__(f"{subject}: {problem}")
+
+
+class DuplicateMetricError(MetricsError, ValueError):
+    """Tell that a registry already has these names.
+
+    ``existing`` is the collector that holds them, ``rejected`` the one that was refused, ``duplicates`` the names.
+    """
+
+    def __init__(self, duplicates: set[str], existing: object, rejected: object, problem: str = "") -> None:
+        self.duplicates = duplicates
+        self.existing = existing
+        self.rejected = rejected
+        names = ", ".join(sorted(duplicates))
+        super().__init__(
+            f"{rejected!r} cannot be registered: {names} already belongs to {existing!r}"
+            f"{f', and {problem}' if problem else ''}. "
+            "Use the existing one (error.existing), pass exist_ok=True, or unregister it first."
+        )
+
+
+class UnknownCollectorError(MetricsError, KeyError):
+    """Tell that ``collector`` is not registered."""
+
+    def __init__(self, collector: object) -> None:
+        self.collector = collector
+        super().__init__(collector)
+
+    def __str__(self) -> str:
+        return f"{self.collector!r} is not registered here, so it cannot be unregistered."
+
+
+class LabelError(MetricsError, ValueError):
+    """Tell that labels do not fit ``metric``."""
+
+    def __init__(self, metric: str, problem: str) -> None:
+        self.metric = metric
+        self.problem = problem
+        super().__init__(f"{metric}: {problem}")
+
+
+class AmountError(MetricsError, ValueError):
+    """Tell that ``metric`` cannot take ``amount``; nothing was changed."""
+
+    def __init__(self, metric: str, amount: object, expected: str) -> None:
+        self.metric = metric
+        self.amount = amount
+        super().__init__(f"{metric}: expected {expected}, got {amount!r}; the value is unchanged.")
+
+
+class ExemplarError(AmountError):
+    """Tell that an exemplar breaks a rule of OpenMetrics 1.0 ("Exemplars"); nothing was counted."""
+
+
+class AmountTypeError(MetricsError, TypeError):
+    """Tell that ``metric`` was given something that is no real number."""
+
+    def __init__(self, metric: str, amount: object) -> None:
+        self.metric = metric
+        self.amount = amount
+        super().__init__(
+            f"{metric}: expected a real number (int, float or what float() makes one of), "
+            f"got {amount!r} of type {type(amount).__name__}; the value is unchanged."
+        )
+
+
+class CollectorError(MetricsError, RuntimeError):
+    """Tell that ``collector`` failed during a collection; the cause is chained."""
+
+    def __init__(self, collector: str, problem: str) -> None:
+        self.collector = collector
+        self.problem = problem
+        super().__init__(f"collector {collector}: {problem}")
+
+
+class ParseError(MetricsError, ValueError):
+    """Tell that line ``line_number`` of an exposition is not what its format allows."""
+
+    def __init__(self, problem: str, line_number: int, line: str) -> None:
+        self.problem = problem
+        self.line_number = line_number
+        self.line = line
+        super().__init__(f"line {line_number}: {problem}: {line!r}")
+
+
+class TextfileError(MetricsError, OSError):
+    """Tell that the textfile at ``path`` could not be written; what was there before is still there."""
+
+    def __init__(self, path: str, cause: OSError) -> None:
+        self.path = path
+        super().__init__(cause.errno, f"the textfile was not written and its old content is kept: {cause.strerror}", path)
+
+
+class MissingExtraError(MetricsError, ImportError):
+    """Tell which extra to install: ``feature`` needs ``package``."""
+
+    def __init__(self, feature: str, package: str, extra: str) -> None:
+        self.feature = feature
+        self.package = package
+        self.extra = extra
+        super().__init__(
+            f"{feature} needs {package}, which is not installed: pip install 'asyncmetrics-prometheus[{extra}]'",
+            name=package,
+        )

@@ -1,0 +1,227 @@
+"""What all metric types share: names and labels, children, registration, collection.
+
+*Theory of operation.* A metric without labels takes its only child's methods as its own at creation, so that using it
+costs what using the child costs. A metric with context labels finds its child at each use; ``labels()`` then returns a
+`ContextView`, which does the same later, so that it may be kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Iterable, Mapping
+from typing import Any, ClassVar, Generic, TypeVar
+
+from asyncmetrics.context import read_labels
+from asyncmetrics.errors import DefinitionError, DuplicateMetricError, LabelError
+from asyncmetrics.metrics import created
+from asyncmetrics.model.descriptor import Descriptor, Kind
+from asyncmetrics.model.family import LiveFamily, Metric
+from asyncmetrics.model.names import check_label_names, full_name
+from asyncmetrics.registry import REGISTRY, CollectorRegistry
+from asyncmetrics.storage.base import Children
+from asyncmetrics.storage.operations import Labelled
+
+__all__ = ("ContextView", "MetricBase")
+
+M = TypeVar("M")
+C = TypeVar("C", bound=Labelled)
+
+
+class _ExistOk(type):
+    """Let a class with ``exist_ok=True`` return the equal metric that its registry has already."""
+
+    def __call__(cls: type[M], *args: Any, **kwargs: Any) -> M:
+        try:
+            made: M = type.__call__(cls, *args, **kwargs)
+        except DuplicateMetricError as error:
+            if not kwargs.get("exist_ok"):
+                raise
+            existing, wanted = error.existing, error.rejected
+            if not isinstance(existing, MetricBase) or not isinstance(wanted, MetricBase):
+                raise
+            if existing.descriptor == wanted.descriptor:
+                return existing  # type: ignore[return-value]  # equal descriptors are of one kind
+            problem = f"it differs: {existing.descriptor} is not {wanted.descriptor}"
+            raise DuplicateMetricError(error.duplicates, existing, wanted, problem) from None
+        return made
+
+
+class MetricBase(Generic[C], metaclass=_ExistOk):
+    """A metric: a definition, and a child for each combination of label values.
+
+    ``labelnames`` are given to `labels`; ``context_labels`` are read from the context at each use. The full name is
+    ``namespace_subsystem_name_unit``. ``registry=None`` registers nowhere. Past ``max_children`` label sets (None: no
+    limit) new ones share one child whose every label is ``__overflow__``, counted in
+    ``asyncmetrics_overflowed_label_sets_total``. A child whose numbers did not change for ``ttl`` seconds leaves the
+    exposition at the next collection (a gauge set to the value that it has counts as unchanged). ``exist_ok`` returns
+    the metric of that name that is there already, if kind, unit, labels, buckets and states agree.
+
+    Raises `DefinitionError` for bad names and options, `DuplicateMetricError` for a name that is taken.
+    """
+
+    _kind: ClassVar[Kind]
+    _reserved: ClassVar[frozenset[str]] = frozenset()
+    _operations: ClassVar[tuple[str, ...]] = ()
+    _view: ClassVar[type[ContextView]]
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        labelnames: Iterable[str] = (),
+        namespace: str = "",
+        subsystem: str = "",
+        unit: str = "",
+        registry: CollectorRegistry | None = REGISTRY,
+        *,
+        context_labels: Iterable[str] = (),
+        max_children: int | None = 100_000,
+        ttl: float | None = None,
+        exist_ok: bool = False,  # noqa: ARG002  # read by the metaclass
+        **shape: Any,
+    ) -> None:
+        family = full_name(self._kind, name, namespace, subsystem, unit)
+        names = check_label_names(family, labelnames, self._reserved)
+        context = check_label_names(family, context_labels, self._reserved)
+        check_label_names(family, (*names, *context))
+        if max_children is not None and max_children < 1:
+            raise DefinitionError(family, f"expected max_children of 1 or more, or None, got {max_children!r}")
+        if ttl is not None and not ttl > 0:
+            raise DefinitionError(family, f"expected a ttl of more than 0 seconds, or None, got {ttl!r}")
+        self.descriptor = Descriptor(self._kind, family, str(documentation), names, context, unit, **shape)
+        self._registry = registry if registry is not None else CollectorRegistry()
+        self._children: Children[Any] = self._registry.storage.open(
+            self.descriptor, self._registry.count_event, max_children=max_children, ttl=ttl
+        )
+        if registry is not None:
+            registry.register(self)
+        if context:
+            self.labels = self._labels_in_context  # type: ignore[method-assign]
+        elif not names:
+            child = self._children[()]
+            for operation in self._operations:
+                setattr(self, operation, getattr(child, operation))
+
+    def labels(self, *values: object, **named: object) -> C:
+        """Return the child with these label values, in order or by name, making it if it is new.
+
+        A value that is no text is written by ``str``. Raises `LabelError` naming what is missing or unknown.
+        """
+        if named:
+            values = self._positional(values, named)
+        try:
+            return self._children[values]  # type: ignore[index, no-any-return]  # finds, or makes, what str() gives
+        except TypeError:  # unhashable: its text is hashable
+            return self._children[tuple(map(str, values))]  # type: ignore[no-any-return]
+
+    def remove(self, *labelvalues: object) -> None:
+        """Take the child with these label values (those of the context last) out of the exposition.
+
+        Who still holds it may go on using it, unseen.
+        """
+        names = self.descriptor.all_labelnames
+        if not names:
+            raise LabelError(self.descriptor.name, "has no labels, so there is no child to remove")
+        if len(labelvalues) != len(names):
+            raise LabelError(
+                self.descriptor.name, f"has the labels {list(names)}, but the values {list(labelvalues)} were given"
+            )
+        self._children.discard(tuple(map(str, labelvalues)))
+
+    def remove_by_labels(self, labels: Mapping[str, object]) -> None:
+        """Take every child out that has these values, whatever its other labels are."""
+        if not isinstance(labels, Mapping):
+            message = f"{self.descriptor.name}: expected a mapping of label names to values, got {labels!r}"
+            raise TypeError(message)
+        names = self.descriptor.all_labelnames
+        unknown = sorted(set(labels).difference(names))
+        if unknown:
+            raise LabelError(self.descriptor.name, f"has no labels {unknown}, only {list(names)}")
+        wanted = [(names.index(name), str(value)) for name, value in labels.items()]
+        for key in list(self._children) if wanted else ():
+            if all(key[index] == value for index, value in wanted):
+                self._children.discard(key)
+
+    def clear(self) -> None:
+        """Take every child out; a metric without labels keeps its number."""
+        if self.descriptor.all_labelnames:
+            self._children.discard_all()
+
+    def collect(self) -> Iterable[Metric] | Awaitable[Iterable[Metric]]:
+        """Return the family of this metric, or an awaitable of it while a gauge function is async."""
+        pending = self._children.refresh()
+        return self._collect_later(pending) if pending else [self._family()]
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the family of this metric without samples."""
+        descriptor = self.descriptor
+        return [Metric(descriptor.name, descriptor.documentation, descriptor.kind, descriptor.unit)]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.descriptor.name!r})"
+
+    async def _collect_later(self, pending: Iterable[tuple[Any, Awaitable[float]]]) -> list[Metric]:
+        for child, awaitable in pending:
+            with self._children.taking(child):
+                child.set(await awaitable)
+        return [self._family()]
+
+    def _family(self) -> LiveFamily:
+        return LiveFamily(self.descriptor, self._children.read, now=time.time(), created=created.enabled())
+
+    def _positional(self, values: tuple[object, ...], named: Mapping[str, object]) -> tuple[object, ...]:
+        names = self.descriptor.labelnames
+        if values:
+            raise LabelError(self.descriptor.name, f"give the labels {list(names)} in order or by name, not both")
+        try:
+            chosen = tuple([named[name] for name in names])
+        except KeyError:
+            chosen = ()
+        if len(chosen) != len(named):
+            missing = [name for name in names if name not in named]
+            unknown = [name for name in named if name not in names]
+            raise LabelError(self.descriptor.name, f"has the labels {list(names)}: missing {missing}, unknown {unknown}")
+        return chosen
+
+    def _labels_in_context(self, *values: object, **named: object) -> Any:
+        names = self.descriptor.labelnames
+        if named:
+            values = self._positional(values, named)
+        if len(values) != len(names):
+            raise LabelError(
+                self.descriptor.name, f"has the labels {list(names)}, but the values {list(values)} were given"
+            )
+        return self._view(self, tuple(map(str, values)))
+
+    def _context(self) -> tuple[str, ...]:
+        names = self.descriptor.contextnames
+        try:
+            return read_labels(names)
+        except Exception:  # noqa: BLE001  # what was bound, far up the stack, must not break what is measured here
+            self._registry.count_event("internal_errors", "context_labels")
+            return ("",) * len(names)
+
+    def _resolve(self) -> Any:
+        descriptor = self.descriptor
+        if descriptor.labelnames:
+            raise LabelError(
+                descriptor.name, f"has the labels {list(descriptor.labelnames)}: choose a child first, by .labels(...)"
+            )
+        return self._children[self._context()]
+
+
+class ContextView(Labelled):
+    """A metric with its explicit labels chosen and its context labels read at each use."""
+
+    __slots__ = ("_metric", "_values")
+
+    def __init__(self, metric: MetricBase[Any], values: tuple[str, ...]) -> None:
+        self._metric = metric
+        self._values = values
+
+    def _resolve(self) -> Any:
+        metric = self._metric
+        return metric._children[self._values + metric._context()]  # noqa: SLF001  # one room, one house
+
+    def __repr__(self) -> str:
+        return f"{self._metric!r}.labels{self._values!r}"

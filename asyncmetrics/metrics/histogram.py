@@ -1,0 +1,111 @@
+"""Histograms: counts of observations by size, and helpers that make their buckets."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from math import inf, isfinite
+from typing import Any, ClassVar, final
+
+from asyncmetrics.errors import DefinitionError
+from asyncmetrics.metrics._base import ContextView, MetricBase
+from asyncmetrics.model.descriptor import Kind
+from asyncmetrics.registry import REGISTRY, CollectorRegistry
+from asyncmetrics.storage.operations import HistogramLike
+
+__all__ = ("Histogram", "exponential_buckets", "linear_buckets")
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+
+
+class _Resolving(HistogramLike):
+    __slots__ = ()
+
+    @abstractmethod
+    def _resolve(self) -> HistogramLike: ...
+
+    def observe(self, amount: float, exemplar: Mapping[str, str] | None = None) -> None:
+        """Take one observation; see `HistogramLike.observe`."""
+        self._resolve().observe(amount, exemplar)
+
+
+class _ContextHistogram(ContextView, _Resolving):
+    __slots__ = ()
+
+
+@final
+class Histogram(MetricBase[HistogramLike], _Resolving):
+    """Counts of observations by size, from which the server makes quantiles over many instances.
+
+    ``buckets`` are upper bounds, increasing; ``+Inf`` is added. The default ones are for seconds (OpenTelemetry's
+    semantic conventions for HTTP). For the other arguments see `MetricBase`.
+
+        >>> from asyncmetrics import CollectorRegistry, Histogram
+        >>> registry = CollectorRegistry()
+        >>> latency = Histogram("request_latency_seconds", "Latency.", buckets=[0.1, 1], registry=registry)
+        >>> latency.observe(0.3)
+        >>> registry.get_sample_value("request_latency_seconds_bucket", {"le": "1.0"})
+        1.0
+    """
+
+    DEFAULT_BUCKETS: ClassVar[tuple[float, ...]] = (*_SECONDS, inf)
+    _kind: ClassVar[Kind] = "histogram"
+    _reserved: ClassVar[frozenset[str]] = frozenset({"le"})
+    _operations: ClassVar[tuple[str, ...]] = ("observe",)
+    _view: ClassVar[type[ContextView]] = _ContextHistogram
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        labelnames: Iterable[str] = (),
+        namespace: str = "",
+        subsystem: str = "",
+        unit: str = "",
+        registry: CollectorRegistry | None = REGISTRY,
+        *,
+        buckets: Iterable[float | str] = DEFAULT_BUCKETS,
+        context_labels: Iterable[str] = (),
+        max_children: int | None = 100_000,
+        ttl: float | None = None,
+        exist_ok: bool = False,
+    ) -> None:
+        options: dict[str, Any] = {"context_labels": context_labels, "max_children": max_children, "ttl": ttl, "exist_ok": exist_ok}
+        bounds = _bounds(name, buckets)
+        super().__init__(name, documentation, labelnames, namespace, subsystem, unit, registry, buckets=bounds, **options)
+
+
+def _bounds(name: str, buckets: Iterable[float | str]) -> tuple[float, ...]:
+    given = list(buckets)
+    try:
+        bounds = [float(bound) for bound in given]
+    except (TypeError, ValueError):
+        raise DefinitionError(name, f"expected buckets that are numbers, got {given!r}") from None
+    if not bounds or bounds[-1] != inf:
+        bounds.append(inf)
+    if len(bounds) == 1 or not all(low < high for low, high in pairwise(bounds)):
+        raise DefinitionError(name, f"expected at least one finite bucket, in increasing order, got {given!r}")
+    return tuple(bounds)
+
+
+def linear_buckets(start: float, width: float, count: int) -> list[float]:
+    """Return ``count`` buckets, ``width`` apart, the first one ending at ``start``.
+
+    Raises `DefinitionError` for a count below 1 or a width that is not positive.
+    """
+    if count < 1 or not width > 0 or not isfinite(start + width * count):
+        raise DefinitionError("linear_buckets", f"expected count >= 1 and width > 0, got {start=}, {width=}, {count=}")
+    return [start + width * index for index in range(count)]
+
+
+def exponential_buckets(start: float, factor: float, count: int) -> list[float]:
+    """Return ``count`` buckets, each ``factor`` times the one before, the first one ending at ``start``.
+
+    Raises `DefinitionError` for a count below 1, a start that is not positive or a factor that is not above 1.
+    """
+    if count < 1 or not start > 0 or not factor > 1:
+        raise DefinitionError(
+            "exponential_buckets", f"expected count >= 1, start > 0 and factor > 1, got {start=}, {factor=}, {count=}"
+        )
+    return [start * factor**index for index in range(count)]

@@ -1,0 +1,1 @@
+"""Immutable values that every other layer speaks in: names, samples, families, descriptors."""

@@ -1,0 +1,93 @@
+"""What is fixed when a metric is declared: the value that storages, registries and formats key everything on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, final
+
+__all__ = ("GAUGE_MODES", "Descriptor", "GaugeMode", "Kind", "Row", "bucket_text")
+
+Kind: TypeAlias = Literal["counter", "gauge", "summary", "histogram", "info", "stateset"]
+GaugeMode: TypeAlias = Literal[
+    "all", "liveall", "min", "livemin", "max", "livemax", "sum", "livesum", "mostrecent", "livemostrecent"
+]
+GAUGE_MODES: tuple[GaugeMode, ...] = (
+    "all", "liveall", "min", "livemin", "max", "livemax", "sum", "livesum", "mostrecent", "livemostrecent",
+)  # fmt: skip
+
+_FIXED_SUFFIXES: dict[str, tuple[str, ...]] = {
+    "counter": ("_total",),
+    "gauge": ("",),
+    "summary": ("_count", "_sum"),
+    "info": ("_info",),
+}
+_CREATED: frozenset[Kind] = frozenset({"counter", "summary", "histogram"})
+
+
+def bucket_text(bound: float) -> str:
+    """Write a bucket's bound as a canonical number: ``1.0``, ``1e+06``, ``+Inf`` (OpenMetrics 1.0, "Canonical Numbers").
+
+    The form is that of Go's ``%g`` with ``.0`` on whole numbers, so that the ``le`` of every client agree.
+    """
+    text = repr(float(bound))
+    if text in {"inf", "-inf"}:
+        return "+Inf" if bound > 0 else "-Inf"
+    whole, _, fraction = text.partition(".")
+    digits = whole.lstrip("-")
+    if len(digits) < 7 or "e" in text:
+        return text
+    mantissa = f"{digits[0]}.{digits[1:]}{fraction}".rstrip("0").rstrip(".")
+    return f"{'-' if bound < 0 else ''}{mantissa}e+{len(digits) - 1:02d}"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One sample of every child: its name, and the label that tells it from its sisters (``le``, or a state)."""
+
+    name: str
+    label: tuple[str, str] | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """A metric's definition; two are equal when kind, name, unit, labels, buckets and states agree.
+
+    ``name`` is the family name, without ``_total``. ``labelnames`` are those given to ``labels()``, and
+    ``contextnames`` those read from the context; a child's values come in that order. ``buckets`` are a histogram's
+    upper bounds, ``+Inf`` last. ``mode`` says how a gauge is merged over several workers.
+    """
+
+    kind: Kind
+    name: str
+    documentation: str = field(compare=False)
+    labelnames: tuple[str, ...] = ()
+    contextnames: tuple[str, ...] = ()
+    unit: str = ""
+    buckets: tuple[float, ...] = ()
+    states: tuple[str, ...] = ()
+    mode: GaugeMode = field(default="all", compare=False)
+
+    @property
+    def all_labelnames(self) -> tuple[str, ...]:
+        """The names of a child's label values, in order."""
+        return self.labelnames + self.contextnames
+
+    @property
+    def has_created(self) -> bool:
+        """Whether this kind may expose when a child was created."""
+        return self.kind in _CREATED
+
+    def rows(self) -> tuple[Row, ...]:
+        """Return the samples of one child in the order in which its numbers come.
+
+        A histogram with a negative bound has neither ``_count`` nor ``_sum`` (OpenMetrics 1.0, "Histogram").
+        """
+        if self.kind == "stateset":
+            return tuple(Row(self.name, (self.name, state)) for state in self.states)
+        if self.kind != "histogram":
+            return tuple(Row(self.name + suffix) for suffix in _FIXED_SUFFIXES[self.kind])
+        buckets = tuple(Row(f"{self.name}_bucket", ("le", bucket_text(bound))) for bound in self.buckets)
+        totals = () if self.buckets[0] < 0 else (Row(f"{self.name}_count"), Row(f"{self.name}_sum"))
+        return buckets + totals

@@ -1,0 +1,260 @@
+"""The nine families that custom collectors yield, under prometheus_client's names and arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from asyncmetrics.errors import DefinitionError
+from asyncmetrics.model.family import Metric
+from asyncmetrics.model.samples import Exemplar, Timestamp
+
+__all__ = (
+    "CounterMetricFamily",
+    "GaugeHistogramMetricFamily",
+    "GaugeMetricFamily",
+    "HistogramMetricFamily",
+    "InfoMetricFamily",
+    "StateSetMetricFamily",
+    "SummaryMetricFamily",
+    "UnknownMetricFamily",
+    "UntypedMetricFamily",
+)
+
+When: TypeAlias = float | Timestamp | None
+Buckets: TypeAlias = Sequence[tuple[str, float] | tuple[str, float, Exemplar | None]]
+
+
+class _Family(Metric):
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        typ: str,
+        labels: Iterable[str] | None,
+        single: object,
+        unit: str = "",
+    ) -> None:
+        super().__init__(name, documentation, typ, unit)
+        self._labelnames = tuple(labels or ())
+        if single is not None and labels is not None:
+            raise DefinitionError(
+                f"metric {name!r}", "give the numbers (of a family without labels) or labels (then add_metric), not both"
+            )
+
+    def _labels(self, values: Iterable[str]) -> dict[str, str]:
+        given = [str(value) for value in values]
+        if len(given) != len(self._labelnames):
+            raise DefinitionError(
+                f"metric {self.name!r}", f"has the labels {list(self._labelnames)}, but the values {given} were given"
+            )
+        return dict(zip(self._labelnames, given, strict=True))
+
+
+class UnknownMetricFamily(_Family):
+    """A family of values whose type is not known: ``value`` for a single one, or ``labels`` and `add_metric`."""
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        value: float | None = None,
+        labels: Sequence[str] | None = None,
+        unit: str = "",
+    ) -> None:
+        super().__init__(name, documentation, "unknown", labels, value, unit)
+        if value is not None:
+            self.add_metric([], value)
+
+    def add_metric(self, labels: Sequence[str], value: float, timestamp: When = None) -> None:
+        """Add the ``value`` of the child with these label values."""
+        self.add_sample(self.name, self._labels(labels), value, timestamp)
+
+
+UntypedMetricFamily = UnknownMetricFamily
+
+
+class GaugeMetricFamily(_Family):
+    """A family of values that go up and down: ``value`` for a single one, or ``labels`` and `add_metric`."""
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        value: float | None = None,
+        labels: Sequence[str] | None = None,
+        unit: str = "",
+    ) -> None:
+        super().__init__(name, documentation, "gauge", labels, value, unit)
+        if value is not None:
+            self.add_metric([], value)
+
+    def add_metric(self, labels: Sequence[str], value: float, timestamp: When = None) -> None:
+        """Add the ``value`` of the child with these label values."""
+        self.add_sample(self.name, self._labels(labels), value, timestamp)
+
+
+class CounterMetricFamily(_Family):
+    """A family of values that only go up; ``_total`` may be written or left out of the name.
+
+    ``created`` is the Unix time in seconds from which the counting began.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        value: float | None = None,
+        labels: Sequence[str] | None = None,
+        created: float | None = None,
+        unit: str = "",
+        exemplar: Exemplar | None = None,
+    ) -> None:
+        super().__init__(name.removesuffix("_total"), documentation, "counter", labels, value, unit)
+        if value is not None:
+            self.add_metric([], value, created, exemplar=exemplar)
+
+    def add_metric(
+        self,
+        labels: Sequence[str],
+        value: float,
+        created: float | None = None,
+        timestamp: When = None,
+        exemplar: Exemplar | None = None,
+    ) -> None:
+        """Add the ``value`` of the child with these label values."""
+        own = self._labels(labels)
+        self.add_sample(f"{self.name}_total", own, value, timestamp, exemplar)
+        if created is not None:
+            self.add_sample(f"{self.name}_created", own, created, timestamp)
+
+
+class SummaryMetricFamily(_Family):
+    """A family of counts and sums: ``count_value`` with ``sum_value``, or ``labels`` and `add_metric`."""
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        count_value: float | None = None,
+        sum_value: float | None = None,
+        labels: Sequence[str] | None = None,
+        unit: str = "",
+    ) -> None:
+        super().__init__(name, documentation, "summary", labels, count_value, unit)
+        if (count_value is None) != (sum_value is None):
+            raise DefinitionError(f"metric {name!r}", "count_value and sum_value go together, only one was given")
+        if count_value is not None and sum_value is not None:
+            self.add_metric([], count_value, sum_value)
+
+    def add_metric(self, labels: Sequence[str], count_value: float, sum_value: float, timestamp: When = None) -> None:
+        """Add the count and the sum of the child with these label values."""
+        own = self._labels(labels)
+        self.add_sample(f"{self.name}_count", own, count_value, timestamp)
+        self.add_sample(f"{self.name}_sum", own, sum_value, timestamp)
+
+
+class HistogramMetricFamily(_Family):
+    """A family of cumulative buckets: ``buckets`` with ``sum_value``, or ``labels`` and `add_metric`."""
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        buckets: Buckets | None = None,
+        sum_value: float | None = None,
+        labels: Sequence[str] | None = None,
+        unit: str = "",
+    ) -> None:
+        super().__init__(name, documentation, "histogram", labels, buckets, unit)
+        if sum_value is not None and buckets is None:
+            raise DefinitionError(f"metric {name!r}", "sum_value needs buckets beside it")
+        if buckets is not None:
+            self.add_metric([], buckets, sum_value)
+
+    def add_metric(
+        self, labels: Sequence[str], buckets: Buckets, sum_value: float | None, timestamp: When = None
+    ) -> None:
+        """Add one child: ``buckets`` are (upper bound as text, cumulative count[, exemplar]), ``+Inf`` last.
+
+        The ``+Inf`` bucket is the count. Without a ``sum_value``, or with a negative bound, neither is exposed
+        (OpenMetrics 1.0, "Histogram").
+        """
+        own = self._labels(labels)
+        _add_buckets(self, own, buckets, timestamp)
+        if sum_value is not None and float(buckets[0][0]) >= 0:
+            self.add_sample(f"{self.name}_count", own, buckets[-1][1], timestamp)
+            self.add_sample(f"{self.name}_sum", own, sum_value, timestamp)
+
+
+class GaugeHistogramMetricFamily(_Family):
+    """A family of buckets whose counts go up and down, such as the ages of what is in a queue."""
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        buckets: Buckets | None = None,
+        gsum_value: float | None = None,
+        labels: Sequence[str] | None = None,
+        unit: str = "",
+    ) -> None:
+        super().__init__(name, documentation, "gaugehistogram", labels, buckets, unit)
+        if buckets is not None:
+            self.add_metric([], buckets, gsum_value)
+
+    def add_metric(
+        self, labels: Sequence[str], buckets: Buckets, gsum_value: float | None, timestamp: When = None
+    ) -> None:
+        """Add one child: ``buckets`` are (upper bound as text, cumulative count[, exemplar]), ``+Inf`` last."""
+        own = self._labels(labels)
+        _add_buckets(self, own, buckets, timestamp)
+        self.add_sample(f"{self.name}_gcount", own, buckets[-1][1], timestamp)
+        if gsum_value is not None:
+            self.add_sample(f"{self.name}_gsum", own, gsum_value, timestamp)
+
+
+class InfoMetricFamily(_Family):
+    """A family of facts as labels: ``value`` is the mapping of names to texts."""
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        value: Mapping[str, str] | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(name, documentation, "info", labels, value)
+        if value is not None:
+            self.add_metric([], value)
+
+    def add_metric(self, labels: Sequence[str], value: Mapping[str, str], timestamp: When = None) -> None:
+        """Add one child with the facts in ``value``."""
+        self.add_sample(f"{self.name}_info", {**self._labels(labels), **value}, 1, timestamp)
+
+
+class StateSetMetricFamily(_Family):
+    """A family of named booleans: ``value`` maps each state to whether it is on."""
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        value: Mapping[str, bool] | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(name, documentation, "stateset", labels, value)
+        if value is not None:
+            self.add_metric([], value)
+
+    def add_metric(self, labels: Sequence[str], value: Mapping[str, bool], timestamp: When = None) -> None:
+        """Add one child; its states come in alphabetical order."""
+        own = self._labels(labels)
+        for state, enabled in sorted(value.items()):
+            self.add_sample(self.name, {**own, self.name: state}, 1 if enabled else 0, timestamp)
+
+
+def _add_buckets(family: Metric, labels: dict[str, str], buckets: Buckets, timestamp: When) -> None:
+    for bound, value, *exemplar in buckets:
+        own = {**labels, "le": bound}
+        family.add_sample(f"{family.name}_bucket", own, value, timestamp, exemplar[0] if exemplar else None)

@@ -1,0 +1,60 @@
+"""The smallest values: a sample, its exemplar, its timestamp, under prometheus_client's names."""
+
+from __future__ import annotations
+
+from functools import total_ordering
+from typing import NamedTuple, final
+
+from asyncmetrics.errors import DefinitionError
+
+__all__ = ("Exemplar", "Sample", "Timestamp")
+
+
+@final
+@total_ordering
+class Timestamp:
+    """A Unix time with nanoseconds: ``sec`` seconds and ``nsec`` billionths (signed like ``sec``)."""
+
+    __slots__ = ("nsec", "sec")
+
+    def __init__(self, sec: float, nsec: float) -> None:
+        if not 0 <= nsec < 1e9:
+            raise DefinitionError("Timestamp", f"expected 0 <= nsec < 1e9, got {nsec!r}")
+        self.sec = int(sec)
+        self.nsec = int(-nsec if sec < 0 else nsec)
+
+    def __str__(self) -> str:
+        return f"{self.sec}.{abs(self.nsec):09d}"
+
+    def __repr__(self) -> str:
+        return f"Timestamp({self.sec}, {self.nsec})"
+
+    def __float__(self) -> float:
+        return self.sec + self.nsec / 1e9
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Timestamp) and (self.sec, self.nsec) == (other.sec, other.nsec)
+
+    def __lt__(self, other: Timestamp) -> bool:
+        return (self.sec, self.nsec) < (other.sec, other.nsec)
+
+    def __hash__(self) -> int:
+        return hash((self.sec, self.nsec))
+
+
+class Exemplar(NamedTuple):
+    """One observed event behind a number, such as a trace: ``labels``, the ``value`` observed, the Unix time."""
+
+    labels: dict[str, str]
+    value: float
+    timestamp: float | Timestamp | None = None
+
+
+class Sample(NamedTuple):
+    """One line of an exposition: ``timestamp`` is a Unix time in seconds, or None for the time of the scrape."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+    timestamp: float | Timestamp | None = None
+    exemplar: Exemplar | None = None

@@ -1,0 +1,233 @@
+"""The registry: which collectors there are, whose names are whose, and the counts of what went wrong.
+
+*Rules.* No lock is held, so registering works in any thread, in finalisers and after a fork: a name belongs to whoever
+came first to ``dict.setdefault``.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from typing import Any, TypeVar, final
+
+from asyncmetrics.errors import CollectorError, DefinitionError, DuplicateMetricError, UnknownCollectorError
+from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.model.families import InfoMetricFamily
+from asyncmetrics.model.family import LiveFamily, Metric
+from asyncmetrics.model.names import UNDERSCORES, escape_name
+from asyncmetrics.registry._collection import Collector, Families, claimed_names, gather, run_now, wait_here
+from asyncmetrics.storage.base import Children, Storage
+from asyncmetrics.storage.memory import MemoryStorage
+
+__all__ = ("REGISTRY", "CollectorRegistry", "Registry", "RestrictedRegistry")
+
+T = TypeVar("T")
+_log = logging.getLogger("asyncmetrics")
+_TARGET = "target_info"
+
+_EVENTS: dict[str, tuple[str, str]] = {
+    "dropped_observations": ("metric", "Observations of NaN that were left out."),
+    "overflowed_label_sets": ("metric", "Uses of new label sets past the metric's limit."),
+    "internal_errors": ("where", "Errors inside the instrumentation that were kept from the application."),
+    "collector_errors": ("collector", "Collections that a collector or callback failed in."),
+}
+_LOGGED = frozenset({"internal_errors", "collector_errors"})
+
+
+class _SelfMetrics:
+    """The events of a registry by their names, each a counter with one label, there from its first event on."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._tables: dict[str, Children[Any]] = {}
+
+    def count(self, event: str, value: str) -> None:
+        label, documentation = _EVENTS[event]
+        table = self._tables.get(event)
+        if table is None:
+            descriptor = Descriptor("counter", f"asyncmetrics_{event}", documentation, (label,))
+            table = self._tables.setdefault(event, self._storage.open(descriptor, self.count, max_children=1000))
+        if event in _LOGGED and (value,) not in table:
+            error = sys.exc_info()[1]
+            _log.warning("%s in %s; further ones are only counted", event.replace("_", " "), value, exc_info=error)
+        table[value,].inc()
+
+    def collect(self) -> list[Metric]:
+        now = time.time()
+        return [LiveFamily(table.descriptor, table.read, now=now) for table in list(self._tables.values())]
+
+
+class CollectorRegistry:
+    """A set of collectors, collected together.
+
+    ``auto_describe`` asks collectors without ``describe`` for their names by collecting them once. ``target_info`` are
+    labels that describe the process as a whole. ``support_collectors_without_names`` keeps collectors whose names are
+    not known in restricted registries. ``storage`` is where the metrics that register here keep their numbers.
+    """
+
+    def __init__(
+        self,
+        auto_describe: bool = False,  # noqa: FBT001, FBT002  # prometheus_client's signature
+        target_info: Mapping[str, str] | None = None,
+        support_collectors_without_names: bool = False,  # noqa: FBT001, FBT002  # prometheus_client's signature
+        *,
+        storage: Storage | None = None,
+    ) -> None:
+        self.storage: Storage = storage or MemoryStorage()
+        self._collectors: dict[Collector, frozenset[str]] = {}
+        self._claims: dict[str, object] = {}
+        self._auto_describe = auto_describe
+        self._support_collectors_without_names = support_collectors_without_names
+        self._target_info: Mapping[str, str] | None = None
+        self._self_metrics = _SelfMetrics(self.storage)
+        self.set_target_info(target_info)
+
+    def register(self, collector: Collector) -> None:
+        """Add a collector. Raises `DuplicateMetricError` if a name it would use is taken, and then adds nothing."""
+        names = self._names_of(collector)
+        if collector in self._collectors:
+            raise DuplicateMetricError(set(names), collector, collector)
+        holders = {name: self._claims.setdefault(name, collector) for name in sorted(names)}
+        duplicates = {name for name, holder in holders.items() if holder is not collector}
+        if duplicates:
+            self._release(collector, names)
+            raise DuplicateMetricError(duplicates, holders[min(duplicates)], collector)
+        self._collectors[collector] = names
+
+    def unregister(self, collector: Collector) -> None:
+        """Take a collector out. Raises `UnknownCollectorError` (a KeyError) if it is not in."""
+        names = self._collectors.pop(collector, None)
+        if names is None:
+            raise UnknownCollectorError(collector)
+        self._release(collector, names)
+
+    def get_or_create(self, metric: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Return the metric of this registry that these arguments would declare, making it if there is none.
+
+        ``registry.get_or_create(Counter, "jobs", "Jobs run.", ["kind"])``. Raises `DuplicateMetricError` if there is
+        one of that name whose kind, unit, labels, buckets or states differ.
+        """
+        return metric(*args, registry=self, exist_ok=True, **kwargs)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family once; collectors that are async run in a private loop meanwhile."""
+        yield from run_now(lambda wait: self._gather(list(self._collectors), wait, "skip")).all()
+
+    async def collect_async(self, *, on_error: str = "skip") -> list[Metric]:
+        """Return every family once, awaiting the collectors that are async.
+
+        A collector that raises is left out and counted in ``asyncmetrics_collector_errors_total``; with
+        ``on_error="fail"`` it raises `CollectorError` instead.
+        """
+        return (await self._gather(list(self._collectors), wait_here, on_error)).all()
+
+    def restricted_registry(self, names: Iterable[str]) -> RestrictedRegistry:
+        """Return a registry of the samples called one of ``names``; a family's own name stands for all of them."""
+        return RestrictedRegistry(names, self)
+
+    def set_target_info(self, labels: Mapping[str, str] | None) -> None:
+        """Describe the process by labels, exposed as ``target_info``; None or nothing takes it away."""
+        if labels and self._claims.setdefault(_TARGET, self) is not self:
+            raise DuplicateMetricError({_TARGET}, self._claims[_TARGET], self)
+        if not labels and self._claims.get(_TARGET) is self:
+            self._claims.pop(_TARGET)
+        self._target_info = dict(labels) if labels else None
+
+    def get_target_info(self) -> Mapping[str, str] | None:
+        """Return the labels given to `set_target_info`."""
+        return self._target_info
+
+    def get_sample_value(self, name: str, labels: Mapping[str, str] | None = None) -> float | None:
+        """Return the value of one sample, or None if there is none: meant for tests."""
+        wanted = dict(labels or {})
+        found = (s for family in self.collect() for s in family.samples if (s.name, s.labels) == (name, wanted))
+        return next((sample.value for sample in found), None)
+
+    def count_event(self, event: str, value: str) -> None:
+        """Count what must not be lost without a trace, in ``asyncmetrics_<event>_total``; errors are logged once."""
+        self._self_metrics.count(event, value)
+
+    def _names_of(self, collector: Collector) -> frozenset[str]:
+        describe = getattr(collector, "describe", None)
+        if describe is None and not self._auto_describe:
+            return frozenset()
+        families = Families()
+
+        def failed(_: object, error: Exception) -> None:
+            raise error
+
+        described: Collector = _Described(describe) if describe else collector
+        run_now(lambda wait: gather([described], wait, failed, families))
+        return frozenset().union(*(claimed_names(family) for family in families.all()))
+
+    def _release(self, collector: Collector, names: Iterable[str]) -> None:
+        for name in names:
+            if self._claims.get(name) is collector:
+                self._claims.pop(name, None)
+
+    def _failed(self, on_error: str) -> Callable[[Collector, Exception], None]:
+        if on_error not in {"skip", "fail"}:
+            raise DefinitionError("on_error", f"expected 'skip' or 'fail', got {on_error!r}")
+
+        def failed(collector: Collector, error: Exception) -> None:
+            name = type(collector).__name__
+            if on_error == "fail":
+                raise CollectorError(name, str(error)) from error
+            try:
+                raise error  # so that the log shows where it came from
+            except Exception:  # noqa: BLE001
+                self.count_event("collector_errors", name)
+
+        return failed
+
+    async def _gather(
+        self, collectors: Iterable[Collector], wait: Callable[[Awaitable[Any]], Coroutine[Any, Any, Any]], on_error: str
+    ) -> Families:
+        families = Families()
+        failed = self._failed(on_error)
+        if self._target_info:
+            families.add(InfoMetricFamily("target", "Target metadata", self._target_info))
+        await gather(collectors, wait, failed, families)
+        await gather([self._self_metrics], wait, failed, families)
+        return families
+
+
+@final
+class _Described:
+    def __init__(self, describe: Callable[[], Iterable[Metric]]) -> None:
+        self.collect = describe
+
+
+Registry = CollectorRegistry
+
+
+@final
+class RestrictedRegistry:
+    """The part of a registry that has certain sample names: only the collectors that have them are asked."""
+
+    def __init__(self, names: Iterable[str], registry: CollectorRegistry) -> None:
+        self._names = frozenset(names)
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield what is left of every family once."""
+        registry = self._registry
+        families = run_now(lambda wait: registry._gather(self._collectors(), wait, "skip"))  # noqa: SLF001
+        yield from families.restricted(self._names)
+
+    async def collect_async(self, *, on_error: str = "skip") -> list[Metric]:
+        """Return what is left of every family once."""
+        families = await self._registry._gather(self._collectors(), wait_here, on_error)  # noqa: SLF001
+        return families.restricted(self._names)
+
+    def _collectors(self) -> list[Collector]:
+        wanted = {escape_name(name, UNDERSCORES) for name in self._names}
+        keep_nameless = self._registry._support_collectors_without_names  # noqa: SLF001
+        every = list(self._registry._collectors.items())  # noqa: SLF001
+        return [c for c, names in every if names & wanted or (keep_nameless and not names)]
+
+
+REGISTRY = CollectorRegistry(auto_describe=True)
+"""The registry that metrics register in unless told otherwise."""

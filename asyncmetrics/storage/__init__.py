@@ -1,0 +1,1 @@
+"""Where the numbers live: the storage protocol, its children, and the storage in this process's memory."""

@@ -1,0 +1,240 @@
+"""The storage protocol, and the table of one metric's children that every storage fills.
+
+*Rules.* Nothing here takes a lock: children may be created and removed in signal handlers, finalisers and garbage
+collector callbacks, while any other thread does the same.
+
+*Theory of operation.* `Children` finds a child by its label values (it is a dict) and keeps them in segments of 256
+for reading: a reading takes one slice after another and never sees a child twice, nor misses one that stays. A child
+enters the dict first and a segment second; it leaves in the opposite order; whoever did the second step looks again at
+the first, so that whatever interleaves, dict and segments agree in the end. Only the last segment grows. A reading
+copies that one first: what is created later is left to the next reading.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, final
+
+from asyncmetrics.errors import LabelError
+from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.model.names import clean_text
+from asyncmetrics.model.samples import Exemplar
+from asyncmetrics.storage.operations import GaugeFunction, GaugeLike, Labelled
+from asyncmetrics.storage.staleness import Staleness
+
+__all__ = ("OVERFLOW", "Child", "Children", "Report", "Storage")
+
+OVERFLOW = "__overflow__"
+_SEGMENT = 256
+_NO_EXEMPLARS: Mapping[int, Exemplar] = {}
+_NO_DETAILS: Mapping[str, str] = {}
+
+Report: TypeAlias = Callable[[str, str], None]
+"""Count an event that must not be lost: its name (a self-metric) and what it happened to."""
+
+
+class Child(Labelled):
+    """What every storage's children have: their labels, and the place in the table that they came from."""
+
+    __slots__ = ("__weakref__", "family", "labelvalues", "segment", "text")
+
+    def __init__(self, family: Children[Any], labelvalues: tuple[str, ...]) -> None:
+        self.family = family
+        self.labelvalues = labelvalues
+        self.text: str | None = None
+        self.segment: list[Any] = []
+
+    @property
+    def created(self) -> float:
+        """When the child was made, as a Unix time; only counters, summaries and histograms keep it."""
+        return 0.0
+
+    @abstractmethod
+    def numbers(self) -> Sequence[float]:
+        """Return one consistent reading, a number for each row of the descriptor."""
+
+    def exemplars(self) -> Mapping[int, Exemplar]:
+        """Return the exemplars by the index of their row."""
+        return _NO_EXEMPLARS
+
+    def details(self) -> Mapping[str, str]:
+        """Return the labels that this child has besides its metric's."""
+        return _NO_DETAILS
+
+    def __repr__(self) -> str:
+        descriptor = self.family.descriptor
+        pairs = zip(descriptor.all_labelnames, self.labelvalues, strict=True)
+        return f"{descriptor.name}{{{','.join(f'{name}={value!r}' for name, value in pairs)}}}"
+
+
+C = TypeVar("C", bound=Child)
+
+
+@final
+class Children(dict[tuple[str, ...], C], Generic[C]):
+    """The children of one metric by their label values; looking up what is not there creates it.
+
+    ``make`` makes a child. Past ``max_children`` all new label sets share the overflow child. A child whose numbers
+    did not change for ``ttl`` seconds is left out of readings and, unless somebody holds it, forgotten.
+    """
+
+    __slots__ = ("_make", "_max_children", "_report", "_segments", "_staleness", "_tail", "descriptor", "failed", "functions")
+
+    def __init__(
+        self,
+        descriptor: Descriptor,
+        make: Callable[[Children[C], tuple[str, ...]], C],
+        report: Report,
+        *,
+        max_children: int | None = None,
+        ttl: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.descriptor = descriptor
+        self.functions: dict[C, GaugeFunction] = {}
+        self.failed: frozenset[C] = frozenset()
+        self._make = make
+        self._report = report
+        self._max_children = max_children
+        self._staleness: Staleness[C] | None = None if ttl is None else Staleness(ttl)
+        self._tail: list[C] = []
+        self._segments: dict[int, list[C]] = {id(self._tail): self._tail}
+
+    __hash__ = object.__hash__  # type: ignore[assignment]  # a table is itself, whatever it holds
+
+    def __missing__(self, values: tuple[object, ...]) -> C:
+        names = self.descriptor.all_labelnames
+        if len(values) != len(names):
+            raise LabelError(
+                self.descriptor.name, f"has {len(names)} labels named {list(names)}, but the values {list(values)} were given"
+            )
+        key = tuple([clean_text(str.__str__(value) if isinstance(value, str) else str(value)) for value in values])
+        child = self.get(key)
+        if child is not None:
+            return child
+        if self._max_children is not None and len(self) >= self._max_children and names:
+            self.report("overflowed_label_sets")
+            key = (OVERFLOW,) * len(names)
+        return self._create(key)
+
+    def report(self, event: str) -> None:
+        """Count ``event`` of this metric in the registry's self-metrics."""
+        self._report(event, self.descriptor.name)
+
+    def refresh(self) -> list[tuple[C, Awaitable[float]]]:
+        """Call the gauge functions and keep their results; return the awaitables that async ones came back with."""
+        self.failed = frozenset()
+        pending: list[tuple[C, Awaitable[float]]] = []
+        for child, function in list(self.functions.items()):
+            with self.taking(child):
+                result = function()
+                if isinstance(result, Awaitable):
+                    pending.append((child, result))
+                else:
+                    cast("GaugeLike", child).set(result)
+        return pending
+
+    @contextmanager
+    def taking(self, child: C) -> Iterator[None]:
+        """Leave ``child`` out of the next readings, and count it, if its function or the number from it fails."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001  # a callback of the application must not cost the scrape
+            self.failed |= {child}
+            self.report("collector_errors")
+
+    def _create(self, key: tuple[str, ...]) -> C:
+        dormant = self._staleness.wake(key) if self._staleness else None
+        return self._add(self._make(self, key) if dormant is None else dormant)
+
+    def _add(self, made: C) -> C:
+        child = self.setdefault(made.labelvalues, made)
+        if child is made:
+            self._enrol(child)
+            if self.get(child.labelvalues) is not child:
+                self._withdraw(child)
+        return child
+
+    def _enrol(self, child: C) -> None:
+        tail = self._tail
+        if len(tail) >= _SEGMENT:
+            self._tail = tail = []
+            self._segments[id(tail)] = tail
+        child.segment = tail
+        tail.append(child)
+        if id(tail) not in self._segments:
+            self._segments[id(tail)] = tail
+
+    def _withdraw(self, child: C) -> bool:
+        segment = child.segment
+        try:
+            segment.remove(child)
+        except ValueError:
+            return False
+        if not segment and segment is not self._tail:
+            self._segments.pop(id(segment), None)
+            if segment:
+                self._segments[id(segment)] = segment
+        return True
+
+    def discard(self, key: tuple[str, ...]) -> None:
+        """Remove the child with these label values; one that is not there is no error."""
+        child = self.get(key)
+        if child is not None:
+            self._leave(child)
+            self.functions.pop(child, None)
+        if self._staleness:
+            self._staleness.forget(key, child)
+
+    def _leave(self, child: C) -> None:
+        withdrawn = self._withdraw(child)
+        if self.get(child.labelvalues) is child:
+            self.pop(child.labelvalues, None)
+        if not withdrawn:
+            self._withdraw(child)
+
+    def discard_all(self) -> None:
+        """Remove every child."""
+        for key in list(self):
+            self.discard(key)
+
+    def read(self) -> Iterator[list[C]]:
+        """Yield the children in slices, in the order in which they were created."""
+        if self._staleness:
+            for child in self._staleness.awakened():
+                self._add(child)
+        segments = list(self._segments.values())
+        tail = self._tail
+        frozen = [segment[:] if segment is tail else segment for segment in segments]
+        for segment in frozen:
+            batch = segment[:]
+            if self.failed:
+                batch = [child for child in batch if child not in self.failed]
+            if self._staleness:
+                batch = self._without_stale(batch, self._staleness)
+            if batch:
+                yield batch
+
+    def _without_stale(self, batch: list[C], staleness: Staleness[C]) -> list[C]:
+        now = time.monotonic()
+        stale = {child for child in batch if staleness.is_stale(child, now)}
+        for child in stale:
+            staleness.put_to_sleep(child)
+            self._leave(child)
+        return [child for child in batch if child not in stale]
+
+
+class Storage(Protocol):
+    """Where the children of a registry live: in this process's memory, or shared between workers.
+
+    Implementations are safe to call from any thread, signal handler or finaliser.
+    """
+
+    def open(
+        self, descriptor: Descriptor, report: Report, *, max_children: int | None = None, ttl: float | None = None
+    ) -> Children[Any]:
+        """Return a new table for the children of a metric."""
+

@@ -1,0 +1,50 @@
+"""The children for an interpreter without a GIL: those of `lockfree`, each behind a lock of its own.
+
+The lock is re-entrant: a signal handler or finaliser that runs inside an increment may increment too.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from threading import RLock
+from typing import Any
+
+from asyncmetrics.storage.base import Child, Children
+from asyncmetrics.storage.lockfree import (
+    MemoryCounter,
+    MemoryEnum,
+    MemoryGauge,
+    MemoryHistogram,
+    MemoryInfo,
+    MemorySummary,
+)
+
+__all__ = ("LockedCounter", "LockedEnum", "LockedGauge", "LockedHistogram", "LockedInfo", "LockedSummary")
+
+
+def _locked(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def locked(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with self._lock:
+            return method(self, *args, **kwargs)
+
+    return locked
+
+
+def _locking(plain: type[Child], *names: str) -> type[Child]:
+    def __init__(self: Any, family: Children[Any], labelvalues: tuple[str, ...]) -> None:  # noqa: N807
+        self._lock = RLock()
+        plain.__init__(self, family, labelvalues)
+
+    methods: dict[str, Any] = {name: _locked(getattr(plain, name)) for name in names}
+    own = {"__slots__": ("_lock",), "__init__": __init__, "__doc__": plain.__doc__, "__module__": __name__}
+    return type(plain.__name__.replace("Memory", "Locked"), (plain,), own | methods)
+
+
+LockedCounter = _locking(MemoryCounter, "inc", "reset")
+LockedGauge = _locking(MemoryGauge, "inc", "dec", "set")
+LockedSummary = _locking(MemorySummary, "observe", "numbers")
+LockedHistogram = _locking(MemoryHistogram, "observe", "snapshot")
+LockedInfo = _locking(MemoryInfo, "info")
+LockedEnum = _locking(MemoryEnum, "state")

@@ -1,0 +1,286 @@
+"""Children whose numbers live in this process and need no lock under the GIL.
+
+*Rules.* Under the GIL no lock is taken: between the load and the store of ``self.value += amount`` CPython (3.10 on)
+has no point at which it could switch threads or run a signal handler, as long as both numbers are exact floats or ints.
+What is anything else is made a float first. ``tests/concurrency`` disassembles these methods and fails if a call
+appears between a load and its store.
+
+Where there is no GIL, the storage hands out the children of `asyncmetrics.storage.locked`.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from sys import float_info
+from typing import Any
+
+from asyncmetrics.errors import AmountError, AmountTypeError, ExemplarError, LabelError
+from asyncmetrics.model.names import check_label_names, clean_text
+from asyncmetrics.model.samples import Exemplar
+from asyncmetrics.storage.base import Child, Children
+from asyncmetrics.storage.operations import (
+    CounterLike,
+    EnumLike,
+    GaugeFunction,
+    GaugeLike,
+    HistogramLike,
+    InfoLike,
+    SummaryLike,
+)
+
+__all__ = ("MemoryCounter", "MemoryEnum", "MemoryGauge", "MemoryHistogram", "MemoryInfo", "MemorySummary")
+
+_LARGEST = float_info.max
+_EXEMPLAR_LIMIT = 128
+
+
+def real(child: Child, amount: object) -> float:
+    """Return ``amount`` as an exact float, or raise `AmountTypeError` naming the metric."""
+    if isinstance(amount, (str, bytes, bytearray)):
+        raise AmountTypeError(repr(child), amount)
+    try:
+        return float(amount)  # type: ignore[arg-type]  # this is the test
+    except OverflowError:
+        raise AmountError(repr(child), amount, "a number that a double can hold") from None
+    except (TypeError, ValueError):
+        raise AmountTypeError(repr(child), amount) from None
+
+
+def make_exemplar(child: Child, labels: Mapping[str, str], value: float) -> Exemplar:
+    """Return an exemplar of now, or raise `ExemplarError` (OpenMetrics 1.0, "Exemplars": 128 code points in all)."""
+    if not isinstance(labels, Mapping) or not all(type(text) is str for pair in labels.items() for text in pair):
+        raise ExemplarError(repr(child), labels, "an exemplar that maps label names to text")
+    try:
+        check_label_names(repr(child), labels)
+    except ValueError as error:
+        raise ExemplarError(repr(child), labels, f"an exemplar with proper label names ({error})") from None
+    size = sum(len(name) + len(text) for name, text in labels.items())
+    if size > _EXEMPLAR_LIMIT:
+        raise ExemplarError(repr(child), labels, f"an exemplar of at most {_EXEMPLAR_LIMIT} characters, not {size},")
+    return Exemplar({name: clean_text(text) for name, text in labels.items()}, value, time.time())
+
+
+class MemoryCounter(Child, CounterLike):
+    """A counter's child."""
+
+    __slots__ = ("_created", "exemplar", "value")
+
+    def __init__(self, family: Children[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(family, labelvalues)
+        self.value = 0.0
+        self.exemplar: Exemplar | None = None
+        self._created = time.time()
+
+    def inc(self, amount: float = 1.0, exemplar: Mapping[str, str] | None = None) -> None:
+        """Go up by ``amount``, which is finite and not negative."""
+        if type(amount) is not float and type(amount) is not int:
+            amount = real(self, amount)
+        if not 0.0 <= amount <= _LARGEST:
+            raise AmountError(repr(self), amount, "a finite amount that is not negative")
+        if exemplar is None:
+            self.value += amount  # benchmarks/hot_path.py: no lock, no cell, no call
+        else:
+            found = make_exemplar(self, exemplar, float(amount))
+            self.value += amount
+            self.exemplar = found
+
+    def reset(self) -> None:
+        """Go back to zero, from now on."""
+        self._created = time.time()
+        self.exemplar = None
+        self.value = 0.0
+
+    @property
+    def created(self) -> float:
+        """When counting began, as a Unix time."""
+        return self._created
+
+    def numbers(self) -> Sequence[float]:
+        """Return the value."""
+        return (self.value,)
+
+    def exemplars(self) -> Mapping[int, Exemplar]:
+        """Return the latest exemplar."""
+        return {} if self.exemplar is None else {0: self.exemplar}
+
+
+class MemoryGauge(Child, GaugeLike):
+    """A gauge's child."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, family: Children[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(family, labelvalues)
+        self.value = 0.0
+
+    def inc(self, amount: float = 1.0) -> None:
+        """Go up by ``amount``."""
+        if type(amount) is not float:
+            amount = real(self, amount)
+        self.value += amount
+
+    def dec(self, amount: float = 1.0) -> None:
+        """Go down by ``amount``."""
+        if type(amount) is not float:
+            amount = real(self, amount)
+        self.value -= amount
+
+    def set(self, value: float) -> None:
+        """Become ``value``."""
+        if type(value) is not float:
+            value = real(self, value)
+        self.value = value
+
+    def set_function(self, f: GaugeFunction) -> None:
+        """Take the result of ``f`` at every collection."""
+        self.family.functions[self] = f
+
+    def numbers(self) -> Sequence[float]:
+        """Return the value."""
+        return (self.value,)
+
+
+class MemorySummary(Child, SummaryLike):
+    """A summary's child."""
+
+    __slots__ = ("_count", "_created", "_sum")
+
+    def __init__(self, family: Children[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(family, labelvalues)
+        self._count = 0.0
+        self._sum = 0.0
+        self._created = time.time()
+
+    def observe(self, amount: float) -> None:
+        """Take one observation."""
+        if type(amount) is not float:
+            amount = real(self, amount)
+        if amount != amount:  # noqa: PLR0124  # NaN, by its definition
+            self.family.report("dropped_observations")
+            return
+        self._count += 1.0
+        self._sum += amount
+
+    @property
+    def created(self) -> float:
+        """When counting began, as a Unix time."""
+        return self._created
+
+    def numbers(self) -> Sequence[float]:
+        """Return the count and the sum, of one moment."""
+        return (self._count, self._sum)
+
+
+class MemoryHistogram(Child, HistogramLike):
+    """A histogram's child; ``_counts`` are not cumulative, and the last one is ``+Inf``'s."""
+
+    __slots__ = ("_bounds", "_counts", "_created", "_exemplars", "_sum")
+
+    def __init__(self, family: Children[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(family, labelvalues)
+        self._bounds = family.descriptor.buckets
+        self._counts = array("d", bytes(8 * len(self._bounds)))
+        self._sum = 0.0
+        self._exemplars: dict[int, Exemplar] | None = None
+        self._created = time.time()
+
+    def observe(self, amount: float, exemplar: Mapping[str, str] | None = None) -> None:
+        """Take one observation."""
+        if type(amount) is not float:
+            amount = real(self, amount)
+        if amount != amount:  # noqa: PLR0124  # NaN, by its definition
+            self.family.report("dropped_observations")
+            return
+        index = bisect_left(self._bounds, amount)
+        if exemplar is not None:
+            self._exemplars = {**(self._exemplars or {}), index: make_exemplar(self, exemplar, amount)}
+        self._counts[index] += 1.0
+        self._sum += amount
+
+    @property
+    def created(self) -> float:
+        """When counting began, as a Unix time."""
+        return self._created
+
+    def snapshot(self) -> tuple[Sequence[float], float]:
+        """Return the counts of the buckets and the sum, of one moment."""
+        return self._counts[:], self._sum
+
+    def numbers(self) -> Sequence[float]:
+        """Return the cumulative buckets, and the count and the sum where the descriptor has rows for them."""
+        counts, total = self.snapshot()
+        cumulative = [*accumulate(counts)]
+        return cumulative if self._bounds[0] < 0 else [*cumulative, cumulative[-1], total]
+
+    def exemplars(self) -> Mapping[int, Exemplar]:
+        """Return the latest exemplar of each bucket that has one."""
+        return self._exemplars or {}
+
+
+class MemoryInfo(Child, InfoLike):
+    """An info's child."""
+
+    __slots__ = ("_facts",)
+
+    def __init__(self, family: Children[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(family, labelvalues)
+        self._facts: dict[str, str] = {}
+
+    def info(self, val: Mapping[str, str]) -> None:
+        """Replace the facts."""
+        self._facts = make_facts(self, val)
+
+    def numbers(self) -> Sequence[float]:
+        """Return 1."""
+        return (1.0,)
+
+    def details(self) -> Mapping[str, str]:
+        """Return the facts."""
+        return self._facts
+
+
+def make_facts(child: Child, facts: Mapping[str, object]) -> dict[str, str]:
+    """Return ``facts`` as labels, or raise `LabelError` naming the one that cannot be one."""
+    if not isinstance(facts, Mapping):
+        raise LabelError(repr(child), f"expected a mapping of names to texts, got {facts!r}")
+    taken = set(facts).intersection(child.family.descriptor.all_labelnames)
+    if taken:
+        raise LabelError(repr(child), f"the facts {sorted(taken)} are labels of this metric already")
+    if None in facts.values():
+        raise LabelError(repr(child), f"expected texts, got None in {dict(facts)!r}")
+    try:
+        check_label_names(repr(child), facts)
+    except ValueError as error:
+        raise LabelError(repr(child), str(error)) from None
+    return {name: clean_text(str(text)) for name, text in facts.items()}
+
+
+class MemoryEnum(Child, EnumLike):
+    """A state set's child."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self, family: Children[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(family, labelvalues)
+        self._state = 0
+
+    def state(self, state: str) -> None:
+        """Change to ``state``."""
+        self._state = index_of_state(self, state)
+
+    def numbers(self) -> Sequence[float]:
+        """Return 1 for the state that is on and 0 for the others."""
+        return [float(index == self._state) for index in range(len(self.family.descriptor.states))]
+
+
+def index_of_state(child: Child, state: str) -> int:
+    """Return where ``state`` stands among those declared, or raise `LabelError`."""
+    try:
+        return child.family.descriptor.states.index(state)
+    except ValueError:
+        expected = list(child.family.descriptor.states)
+        raise LabelError(repr(child), f"expected one of the states {expected}, got {state!r}") from None

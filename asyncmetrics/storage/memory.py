@@ -1,0 +1,47 @@
+"""The storage in this process's memory: the one that a registry uses unless it is told otherwise."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, final
+
+from asyncmetrics.model.descriptor import Descriptor, Kind
+from asyncmetrics.storage import locked, lockfree
+from asyncmetrics.storage.base import Child, Children, Report
+
+__all__ = ("MemoryStorage",)
+
+_LOCKFREE: dict[Kind, type[Child]] = {
+    "counter": lockfree.MemoryCounter,
+    "gauge": lockfree.MemoryGauge,
+    "summary": lockfree.MemorySummary,
+    "histogram": lockfree.MemoryHistogram,
+    "info": lockfree.MemoryInfo,
+    "stateset": lockfree.MemoryEnum,
+}
+_LOCKED: dict[Kind, type[Child]] = {
+    "counter": locked.LockedCounter,
+    "gauge": locked.LockedGauge,
+    "summary": locked.LockedSummary,
+    "histogram": locked.LockedHistogram,
+    "info": locked.LockedInfo,
+    "stateset": locked.LockedEnum,
+}
+
+
+def _gil_enabled() -> bool:
+    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
+
+
+@final
+class MemoryStorage:
+    """Keep numbers in this process. ``locking`` is whether children lock: by default where there is no GIL."""
+
+    def __init__(self, *, locking: bool | None = None) -> None:
+        self._kinds = _LOCKED if (locking if locking is not None else not _gil_enabled()) else _LOCKFREE
+
+    def open(
+        self, descriptor: Descriptor, report: Report, *, max_children: int | None = None, ttl: float | None = None
+    ) -> Children[Any]:
+        """Return a new table for the children of a metric."""
+        return Children(descriptor, self._kinds[descriptor.kind], report, max_children=max_children, ttl=ttl)

@@ -1,0 +1,77 @@
+"""Which children have not changed for a while: their time to live, judged at each reading and free in between."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Generic, Protocol, TypeVar, final
+
+__all__ = ("Staleness",)
+
+
+class _Sleeper(Protocol):
+    labelvalues: tuple[str, ...]
+
+    def numbers(self) -> Sequence[float]:
+        """Return one consistent reading."""
+
+    def details(self) -> Mapping[str, str]:
+        """Return the labels besides the metric's."""
+
+
+S = TypeVar("S", bound=_Sleeper)
+
+
+def _fingerprint(child: _Sleeper) -> Hashable:
+    return (*child.numbers(), *child.details().items())
+
+
+@final
+class Staleness(Generic[S]):
+    """Remember when each child's numbers last changed.
+
+    A stale child sleeps: it is held weakly, so it is freed unless somebody kept it, and wakes with its numbers when
+    they change or its labels are asked for again.
+    """
+
+    __slots__ = ("_asleep", "_seen", "_ttl")
+
+    def __init__(self, ttl: float) -> None:
+        self._ttl = ttl
+        self._seen: dict[S, tuple[Hashable, float]] = {}
+        self._asleep: dict[tuple[str, ...], tuple[weakref.ref[S], Hashable]] = {}
+
+    def is_stale(self, child: S, now: float) -> bool:
+        """Tell whether the numbers of ``child`` are what they were ``ttl`` seconds before the monotonic time ``now``."""
+        found = _fingerprint(child)
+        seen, since = self._seen.setdefault(child, (found, now))
+        if seen != found:
+            self._seen[child] = (found, now)
+            return False
+        return now - since >= self._ttl
+
+    def put_to_sleep(self, child: S) -> None:
+        """Hold a stale child weakly from now on."""
+        seen, _ = self._seen.pop(child, (None, 0.0))
+        self._asleep[child.labelvalues] = (weakref.ref(child), seen)
+
+    def wake(self, key: tuple[str, ...]) -> S | None:
+        """Return the sleeping child with these label values, if it sleeps and somebody kept it."""
+        reference, _ = self._asleep.pop(key, (None, None))
+        return reference() if reference else None
+
+    def awakened(self) -> Iterator[S]:
+        """Yield the sleeping children whose numbers changed, and forget those that nobody kept."""
+        for key, (reference, seen) in list(self._asleep.items()):
+            child = reference()
+            if child is None:
+                self._asleep.pop(key, None)
+            elif _fingerprint(child) != seen:
+                self._asleep.pop(key, None)
+                yield child
+
+    def forget(self, key: tuple[str, ...], child: S | None) -> None:
+        """Drop what is known of a removed child."""
+        self._asleep.pop(key, None)
+        if child is not None:
+            self._seen.pop(child, None)

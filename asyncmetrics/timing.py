@@ -1,0 +1,349 @@
+"""Timing, counting exceptions and tracking what runs, around anything that can be called, entered or awaited.
+
+*Rules.* A coroutine is measured from its first step to its end, suspensions included; a generator from the first
+``next`` to exhaustion or close. A decorated function keeps its kind, its signature and its type. Cancellation and
+``GeneratorExit`` are no exceptions unless somebody asks for them by type.
+
+*Theory of operation.* An `Instrument` knows a target (a metric or a child) and turns it into a `Measure`: what to do
+before and after. One wrapper for each kind of callable drives a measure and keeps its state in the frame of the call,
+so that concurrent calls share nothing. Labels that depend on the call's arguments make a measure for each call.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from abc import abstractmethod
+from asyncio import CancelledError
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from contextvars import ContextVar
+from time import perf_counter
+from types import CoroutineType, TracebackType
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, final, overload
+
+from asyncmetrics.typing import LabelValues
+
+__all__ = (
+    "CallLabels",
+    "ExceptionCounter",
+    "Exceptions",
+    "InprogressTracker",
+    "Instrument",
+    "Measure",
+    "Timer",
+    "Timing",
+    "is_cancellation",
+    "nothing",
+)
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+Exceptions: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
+CallLabels: TypeAlias = LabelValues | Callable[..., LabelValues]
+
+
+class Target(Protocol):
+    """A metric or a child of one."""
+
+    def labels(self, *values: object, **named: object) -> Any:
+        """Choose a child by its label values."""
+
+
+class Measure(NamedTuple):
+    """What to do before something runs and after, told the seconds it took and what exception ended it.
+
+    ``discard`` takes ``begin`` back: another measure goes on in its place.
+    """
+
+    begin: Callable[[], object]
+    end: Callable[[float, BaseException | None], None]
+    discard: Callable[[], object]
+
+
+Chooser: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any]], Measure]
+
+
+def nothing() -> None:
+    """Do nothing, where a measure has nothing to begin or to take back."""
+
+
+def is_cancellation(error: BaseException | None) -> bool:
+    """Tell whether ``error`` is how asyncio or trio cancels a task."""
+    trio = sys.modules.get("trio")
+    return isinstance(error, CancelledError) or (trio is not None and isinstance(error, trio.Cancelled))
+
+
+class Instrument:
+    """A decorator, a context manager (sync and async) and a wrapper of awaitables in one.
+
+    The same object may be entered again while it is in use, also by other tasks and threads.
+    """
+
+    __slots__ = ("_entered", "_labels", "_target")
+
+    def __init__(self, target: Target, labels: CallLabels | None = None) -> None:
+        self._target = target
+        self._labels = labels
+        self._entered: Timing | None = None
+
+    @abstractmethod
+    def measure(self, target: Any) -> Measure:
+        """Return what to do around a call that ``target`` measures."""
+
+    @overload
+    def __call__(self, subject: Awaitable[T], /) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def __call__(self, subject: F, /) -> F: ...
+    def __call__(self, subject: Any, /) -> Any:
+        if inspect.isawaitable(subject):
+            return _wrap_coroutine(_wait, self._fixed(), None)(subject)
+        if isinstance(subject, (classmethod, staticmethod)):
+            return type(subject)(self(subject.__func__))
+        labels = self._labels
+        if not callable(labels):
+            return _wrap(subject, self._fixed(), None)
+
+        def choose(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Measure:
+            return self.measure(self._target.labels(**labels(*args, **kwargs)))
+
+        return _wrap(subject, None, choose)
+
+    def _fixed(self) -> Measure:
+        if self._labels is None:
+            return self.measure(self._target)
+        if callable(self._labels):
+            message = "labels= must be a mapping here: there is no call whose arguments a callable could take"
+            raise TypeError(message)
+        return self.measure(self._target.labels(**self._labels))
+
+    def __enter__(self) -> Timing:
+        timing = Timing(self, self._target, self._fixed())
+        if self._entered is None:
+            self._entered = timing
+        else:
+            _NESTED.set((*_NESTED.get(), timing))
+        return timing
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._leave().finish(exc)
+
+    async def __aenter__(self) -> Timing:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.__exit__(exc_type, exc, traceback)
+
+    def _leave(self) -> Timing:
+        nested = _NESTED.get()
+        for index in range(len(nested) - 1, -1, -1):
+            if nested[index].instrument is self:
+                _NESTED.set(nested[:index] + nested[index + 1 :])
+                return nested[index]
+        timing, self._entered = self._entered, None
+        if timing is None:
+            message = f"{self!r} was left but never entered"
+            raise RuntimeError(message)
+        return timing
+
+
+@final
+class Timing:
+    """One run of a ``with`` block: `labels` chooses the child meanwhile, ``duration`` are the seconds afterwards."""
+
+    __slots__ = ("_measure", "_started", "_target", "duration", "instrument")
+
+    def __init__(self, instrument: Instrument, target: Target, measure: Measure) -> None:
+        self.instrument = instrument
+        self.duration = 0.0
+        self._target = target
+        self._measure = measure
+        measure.begin()
+        self._started = perf_counter()
+
+    def labels(self, *values: object, **named: object) -> None:
+        """Choose by its label values the child that this run counts for; raises `LabelError` as the metric does."""
+        chosen = self.instrument.measure(self._target.labels(*values, **named))
+        self._measure.discard()
+        self._measure = chosen
+        chosen.begin()
+
+    def finish(self, error: BaseException | None) -> None:
+        """End the run, with the exception that left the block if one did."""
+        self.duration = perf_counter() - self._started
+        self._measure.end(self.duration, error)
+
+
+# Runs of an instrument that was entered again while in use, kept by context: each task finds its own.
+_NESTED: ContextVar[tuple[Timing, ...]] = ContextVar("asyncmetrics_nested_timings", default=())
+
+
+@final
+class Timer(Instrument):
+    """Take the seconds that something takes: what `Histogram.time`, `Summary.time` and `Gauge.time` return.
+
+    ``recorder`` picks from the target the function that takes the seconds.
+    """
+
+    __slots__ = ("_recorder",)
+
+    def __init__(
+        self, target: Target, recorder: Callable[[Any], Callable[[float], None]], labels: CallLabels | None = None
+    ) -> None:
+        super().__init__(target, labels)
+        self._recorder = recorder
+
+    def measure(self, target: Any) -> Measure:
+        """Record the seconds, whatever happened."""
+        record = self._recorder(target)
+
+        def end(seconds: float, _error: BaseException | None) -> None:
+            record(seconds)
+
+        return Measure(nothing, end, nothing)
+
+
+@final
+class ExceptionCounter(Instrument):
+    """Count the exceptions that leave something: what `Counter.count_exceptions` returns."""
+
+    __slots__ = ("_everything", "_named")
+
+    def __init__(self, target: Target, exception: Exceptions, labels: CallLabels | None = None) -> None:
+        super().__init__(target, labels)
+        types = exception if isinstance(exception, tuple) else (exception,)
+        self._everything = BaseException in types
+        self._named = tuple(item for item in types if item is not BaseException)
+
+    def measure(self, target: Any) -> Measure:
+        """Count if an exception of the types came."""
+
+        def end(_seconds: float, error: BaseException | None) -> None:
+            if error is not None and self._counts(error):
+                target.inc()
+
+        return Measure(nothing, end, nothing)
+
+    def _counts(self, error: BaseException) -> bool:
+        if isinstance(error, self._named):
+            return True
+        return self._everything and not isinstance(error, GeneratorExit) and not is_cancellation(error)
+
+
+@final
+class InprogressTracker(Instrument):
+    """Count what is running: what `Gauge.track_inprogress` returns."""
+
+    __slots__ = ()
+
+    def measure(self, target: Any) -> Measure:
+        """Go up before and down after, whatever happened."""
+
+        def end(_seconds: float, _error: BaseException | None) -> None:
+            target.dec()
+
+        return Measure(target.inc, end, target.dec)
+
+
+async def _wait(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+def _wrap(function: Callable[..., Any], fixed: Measure | None, choose: Chooser | None) -> Callable[..., Any]:
+    code = function
+    while isinstance(code, functools.partial):
+        code = code.func
+    if not (inspect.isroutine(code) or inspect.isclass(code)):
+        code = type(code).__call__
+    wrapper = next((wrap for is_kind, wrap in _KINDS if is_kind(code)), _wrap_function)
+    return functools.wraps(function)(wrapper(function, fixed, choose))
+
+
+def _wrap_function(function: Callable[..., Any], fixed: Measure | None, choose: Any) -> Callable[..., Any]:
+    def measured(*args: Any, **kwargs: Any) -> Any:
+        begin, end, discard = measure = fixed or choose(args, kwargs)
+        begin()
+        started = perf_counter()
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            end(perf_counter() - started, error)
+            raise
+        if type(result) is CoroutineType:  # a plain function in front of a coroutine function: the work is yet to come
+            discard()
+            return _wrap_coroutine(_wait, measure, None)(result)
+        end(perf_counter() - started, None)
+        return result
+
+    return measured
+
+
+def _wrap_coroutine(function: Callable[..., Any], fixed: Measure | None, choose: Any) -> Callable[..., Any]:
+    async def measured(*args: Any, **kwargs: Any) -> Any:
+        begin, end, _ = fixed or choose(args, kwargs)
+        begin()
+        started = perf_counter()
+        try:
+            result = await function(*args, **kwargs)
+        except BaseException as error:
+            end(perf_counter() - started, error)
+            raise
+        end(perf_counter() - started, None)
+        return result
+
+    return measured
+
+
+def _wrap_generator(function: Callable[..., Any], fixed: Measure | None, choose: Any) -> Callable[..., Any]:
+    def measured(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        begin, end, _ = fixed or choose(args, kwargs)
+        begin()
+        started = perf_counter()
+        try:
+            result = yield from function(*args, **kwargs)
+        except BaseException as error:
+            end(perf_counter() - started, error)
+            raise
+        end(perf_counter() - started, None)
+        return result
+
+    return measured
+
+
+def _wrap_async_generator(function: Callable[..., Any], fixed: Measure | None, choose: Any) -> Callable[..., Any]:
+    async def measured(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        begin, end, _ = fixed or choose(args, kwargs)
+        begin()
+        started = perf_counter()
+        try:
+            generator = function(*args, **kwargs)
+            step = generator.__anext__()
+            while True:
+                value = await step
+                try:
+                    sent = yield value
+                except GeneratorExit:
+                    await generator.aclose()
+                    raise
+                except BaseException as error:  # noqa: BLE001  # athrow() hands it on to the generator
+                    step = generator.athrow(error)
+                else:
+                    step = generator.asend(sent)
+        except StopAsyncIteration:
+            end(perf_counter() - started, None)
+        except BaseException as error:
+            end(perf_counter() - started, error)
+            raise
+
+    return measured
+
+
+_KINDS: tuple[tuple[Callable[[object], bool], Callable[..., Callable[..., Any]]], ...] = (
+    (inspect.isasyncgenfunction, _wrap_async_generator),
+    (inspect.iscoroutinefunction, _wrap_coroutine),
+    (inspect.isgeneratorfunction, _wrap_generator),
+)

@@ -1,0 +1,31 @@
+"""Shared type names: what an ASGI application is, and what can be observed or incremented."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Protocol, TypeAlias
+
+__all__ = ("ASGIApp", "Incrementer", "LabelValues", "Message", "Observer", "Receive", "Scope", "Send")
+
+# ASGI (asgi.readthedocs.io) leaves the values of its mappings open, hence the only Any in a public name.
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+LabelValues: TypeAlias = Mapping[str, object]
+
+
+class Observer(Protocol):
+    """Something that takes observations: a histogram, a summary, or one child of theirs."""
+
+    def observe(self, amount: float) -> None:
+        """Take one observation."""
+
+
+class Incrementer(Protocol):
+    """Something that goes up: a counter, a gauge, or one child of theirs."""
+
+    def inc(self, amount: float = ...) -> None:
+        """Go up by ``amount``."""
