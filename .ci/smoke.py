@@ -1,0 +1,28 @@
+"""Use the installed wheel as a newcomer would: count, render, serve on a port of its own and scrape that."""
+
+import urllib.request
+from importlib.metadata import distribution, files
+from pathlib import Path
+
+import asyncmetrics
+
+counter = asyncmetrics.Counter("smoke_total", "Runs of this script.", ["outcome"])
+counter.labels("fine").inc()
+expected = b'smoke_total{outcome="fine"} 1'
+assert expected in asyncmetrics.generate_latest(), asyncmetrics.generate_latest()
+
+server, thread = asyncmetrics.start_http_server(0)
+with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=10) as response:
+    body, content_type = response.read(), response.headers["Content-Type"]
+server.shutdown()
+thread.join(10)
+assert expected in body, body
+assert content_type.startswith("text/plain; version="), content_type
+
+names = {str(file) for file in files("asyncmetrics-prometheus") or ()}
+assert "asyncmetrics/py.typed" in names, names
+assert any(name.endswith("licenses/LICENSE") for name in names), names
+assert not any(name.startswith(("tests", "examples", "benchmarks")) for name in names), names
+assert Path(asyncmetrics.__file__).is_relative_to(Path(__file__).parent / "empty"), asyncmetrics.__file__
+metadata = distribution("asyncmetrics-prometheus").metadata
+print(metadata["Name"], metadata["Version"], metadata["License-Expression"], "counts, renders and serves")

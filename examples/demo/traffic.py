@@ -1,0 +1,35 @@
+"""Gentle traffic: a few dozen requests a second, most of them for products."""
+
+import random
+
+import anyio
+import httpx
+
+CUSTOMERS = 8
+CHOICES: dict[tuple[str, str], int] = {
+    ("GET", "/"): 4,
+    ("GET", "/products/{}"): 10,
+    ("POST", "/baskets/{}/items"): 4,
+    ("POST", "/baskets/{}/payment"): 2,
+    ("GET", "/search"): 2,
+    ("GET", "/export/{}.csv"): 1,
+    ("GET", "/wp-login.php"): 1,  # every shop has these visitors
+}
+
+
+async def browse(client: httpx.AsyncClient) -> None:
+    """Be one customer: ask, look at the answer for a moment, ask again."""
+    while True:
+        ((method, path),) = random.choices(list(CHOICES), list(CHOICES.values()))
+        try:
+            await client.request(method, path.format(random.randrange(1, 100)))
+        except httpx.TransportError:
+            await anyio.sleep(1)
+        await anyio.sleep(random.expovariate(5))
+
+
+async def drive(base: str) -> None:
+    """Send the customers in, for as long as the caller lets them."""
+    async with httpx.AsyncClient(base_url=base, timeout=30) as client, anyio.create_task_group() as tasks:
+        for _ in range(CUSTOMERS):
+            tasks.start_soon(browse, client)
