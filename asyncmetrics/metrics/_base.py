@@ -93,12 +93,13 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
         self._children: Children[Any] = self._registry.storage.open(
             self.descriptor, self._registry.count_event, max_children=max_children, ttl=ttl
         )
+        self._table: dict[tuple[object, ...], C] = self._children.table  # type: ignore[assignment]  # for look-ups only
         if registry is not None:
             registry.register(self)
         if context:
             self.labels = self._labels_in_context  # type: ignore[method-assign]
         elif not names:
-            child = self._children[()]
+            child = self._children.find(())
             for operation in self._operations:
                 setattr(self, operation, getattr(child, operation))
 
@@ -110,9 +111,10 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
         if named:
             values = self._positional(values, named)
         try:
-            return self._children[values]  # type: ignore[index, no-any-return]  # finds, or makes, what str() gives
-        except TypeError:  # unhashable: its text is hashable
-            return self._children[tuple(map(str, values))]  # type: ignore[no-any-return]
+            return self._table[values]
+        except (KeyError, TypeError):  # new, or not text, or not even hashable
+            pass
+        return self._children.find(values)  # type: ignore[no-any-return]
 
     def remove(self, *labelvalues: object) -> None:
         """Take the child with these label values (those of the context last) out of the exposition.
@@ -138,7 +140,7 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
         if unknown:
             raise LabelError(self.descriptor.name, f"has no labels {unknown}, only {list(names)}")
         wanted = [(names.index(name), str(value)) for name, value in labels.items()]
-        for key in list(self._children) if wanted else ():
+        for key in list(self._children.table) if wanted else ():
             if all(key[index] == value for index, value in wanted):
                 self._children.discard(key)
 
@@ -207,7 +209,7 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
             raise LabelError(
                 descriptor.name, f"has the labels {list(descriptor.labelnames)}: choose a child first, by .labels(...)"
             )
-        return self._children[self._context()]
+        return self._children.find(self._context())
 
 
 class ContextView(Labelled):
@@ -221,7 +223,7 @@ class ContextView(Labelled):
 
     def _resolve(self) -> Any:
         metric = self._metric
-        return metric._children[self._values + metric._context()]  # noqa: SLF001  # one room, one house
+        return metric._children.find(self._values + metric._context())
 
     def __repr__(self) -> str:
         return f"{self._metric!r}.labels{self._values!r}"

@@ -11,7 +11,7 @@ from asyncmetrics.metrics.counter import Counter
 from asyncmetrics.metrics.gauge import Gauge
 from asyncmetrics.metrics.histogram import Histogram
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
-from asyncmetrics.timing import CallLabels, Instrument, Measure, is_cancellation, nothing
+from asyncmetrics.timing import CallLabels, Instrument, Measure, is_cancellation
 
 __all__ = ("CallMetrics",)
 
@@ -77,9 +77,9 @@ class CallMetrics(Instrument):
     def measure(self, target: _Series) -> Measure:
         """Track it in progress; record its duration, its outcome, and its exception if it ends with one."""
         if target.values is None:
-            return Measure(nothing, target.complain, nothing)
+            return Measure(target.complain, target.give_up)
         running = target.running()
-        return Measure(running.inc, target.record, running.dec)
+        return Measure(target.record, target.record, running.inc, running.dec)
 
 
 @final
@@ -105,7 +105,7 @@ class _Series:
     def running(self) -> Any:
         return self._in_progress.labels(*self.values) if self.values else self._in_progress
 
-    def record(self, seconds: float, error: BaseException | None) -> None:
+    def record(self, seconds: float, error: BaseException | None = None) -> None:
         self.running().dec()
         values = self.values or ()
         if is_cancellation(error):
@@ -117,7 +117,9 @@ class _Series:
             self._exceptions.labels(*values, type(error).__name__).inc()
         self._duration.labels(*values, outcome).observe(seconds)
 
-    def complain(self, _seconds: float, error: BaseException | None) -> None:
-        if error is None:
-            names = list(self._in_progress.descriptor.labelnames)
-            raise LabelError(self._in_progress.descriptor.name, f"has the labels {names}, but none were chosen for this call")
+    def complain(self, _seconds: float) -> None:
+        names = list(self._in_progress.descriptor.labelnames)
+        raise LabelError(self._in_progress.descriptor.name, f"has the labels {names}, but none were chosen for a call")
+
+    def give_up(self, _seconds: float, _error: BaseException) -> None:
+        """Leave the exception that is on its way alone: it says more than a missing label."""

@@ -49,10 +49,10 @@ class _SelfMetrics:
         if table is None:
             descriptor = Descriptor("counter", f"asyncmetrics_{event}", documentation, (label,))
             table = self._tables.setdefault(event, self._storage.open(descriptor, self.count, max_children=1000))
-        if event in _LOGGED and (value,) not in table:
+        if event in _LOGGED and (value,) not in table.table:
             error = sys.exc_info()[1]
             _log.warning("%s in %s; further ones are only counted", event.replace("_", " "), value, exc_info=error)
-        table[value,].inc()
+        table.find((value,)).inc()
 
     def collect(self) -> list[Metric]:
         now = time.time()

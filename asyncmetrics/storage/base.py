@@ -3,7 +3,7 @@
 *Rules.* Nothing here takes a lock: children may be created and removed in signal handlers, finalisers and garbage
 collector callbacks, while any other thread does the same.
 
-*Theory of operation.* `Children` finds a child by its label values (it is a dict) and keeps them in segments of 256
+*Theory of operation.* `Children` finds a child by its label values in a dict and keeps them in segments of 256
 for reading: a reading takes one slice after another and never sees a child twice, nor misses one that stays. A child
 enters the dict first and a segment second; it leaves in the opposite order; whoever did the second step looks again at
 the first, so that whatever interleaves, dict and segments agree in the end. Only the last segment grows. A reading
@@ -74,14 +74,25 @@ C = TypeVar("C", bound=Child)
 
 
 @final
-class Children(dict[tuple[str, ...], C], Generic[C]):
-    """The children of one metric by their label values; looking up what is not there creates it.
+class Children(Generic[C]):
+    """The children of one metric: ``table`` finds one by its label values, `find` makes what it lacks.
 
     ``make`` makes a child. Past ``max_children`` all new label sets share the overflow child. A child whose numbers
     did not change for ``ttl`` seconds is left out of readings and, unless somebody holds it, forgotten.
     """
 
-    __slots__ = ("_make", "_max_children", "_report", "_segments", "_staleness", "_tail", "descriptor", "failed", "functions")
+    __slots__ = (
+        "_make",
+        "_max_children",
+        "_report",
+        "_segments",
+        "_staleness",
+        "_tail",
+        "descriptor",
+        "failed",
+        "functions",
+        "table",
+    )
 
     def __init__(
         self,
@@ -92,7 +103,7 @@ class Children(dict[tuple[str, ...], C], Generic[C]):
         max_children: int | None = None,
         ttl: float | None = None,
     ) -> None:
-        super().__init__()
+        self.table: dict[tuple[str, ...], C] = {}
         self.descriptor = descriptor
         self.functions: dict[C, GaugeFunction] = {}
         self.failed: frozenset[C] = frozenset()
@@ -103,19 +114,21 @@ class Children(dict[tuple[str, ...], C], Generic[C]):
         self._tail: list[C] = []
         self._segments: dict[int, list[C]] = {id(self._tail): self._tail}
 
-    __hash__ = object.__hash__  # type: ignore[assignment]  # a table is itself, whatever it holds
+    def find(self, values: tuple[object, ...]) -> C:
+        """Return the child with these label values (written by ``str``), making it if it is new.
 
-    def __missing__(self, values: tuple[object, ...]) -> C:
+        Raises `LabelError` for too few or too many.
+        """
         names = self.descriptor.all_labelnames
         if len(values) != len(names):
             raise LabelError(
                 self.descriptor.name, f"has {len(names)} labels named {list(names)}, but the values {list(values)} were given"
             )
         key = tuple([clean_text(str.__str__(value) if isinstance(value, str) else str(value)) for value in values])
-        child = self.get(key)
+        child = self.table.get(key)
         if child is not None:
             return child
-        if self._max_children is not None and len(self) >= self._max_children and names:
+        if self._max_children is not None and len(self.table) >= self._max_children and names:
             self.report("overflowed_label_sets")
             key = (OVERFLOW,) * len(names)
         return self._create(key)
@@ -151,10 +164,10 @@ class Children(dict[tuple[str, ...], C], Generic[C]):
         return self._add(self._make(self, key) if dormant is None else dormant)
 
     def _add(self, made: C) -> C:
-        child = self.setdefault(made.labelvalues, made)
+        child = self.table.setdefault(made.labelvalues, made)
         if child is made:
             self._enrol(child)
-            if self.get(child.labelvalues) is not child:
+            if self.table.get(child.labelvalues) is not child:
                 self._withdraw(child)
         return child
 
@@ -182,7 +195,7 @@ class Children(dict[tuple[str, ...], C], Generic[C]):
 
     def discard(self, key: tuple[str, ...]) -> None:
         """Remove the child with these label values; one that is not there is no error."""
-        child = self.get(key)
+        child = self.table.get(key)
         if child is not None:
             self._leave(child)
             self.functions.pop(child, None)
@@ -191,14 +204,14 @@ class Children(dict[tuple[str, ...], C], Generic[C]):
 
     def _leave(self, child: C) -> None:
         withdrawn = self._withdraw(child)
-        if self.get(child.labelvalues) is child:
-            self.pop(child.labelvalues, None)
+        if self.table.get(child.labelvalues) is child:
+            self.table.pop(child.labelvalues, None)
         if not withdrawn:
             self._withdraw(child)
 
     def discard_all(self) -> None:
         """Remove every child."""
-        for key in list(self):
+        for key in list(self.table):
             self.discard(key)
 
     def read(self) -> Iterator[list[C]]:

@@ -1,8 +1,8 @@
 """Children whose numbers live in this process and need no lock under the GIL.
 
 *Rules.* Under the GIL no lock is taken: between the load and the store of ``self.value += amount`` CPython (3.10 on)
-has no point at which it could switch threads or run a signal handler, as long as both numbers are exact floats or ints.
-What is anything else is made a float first. ``tests/concurrency`` disassembles these methods and fails if a call
+has no point at which it could switch threads or run a signal handler, as long as both numbers are exact floats.
+What is no exact float is made one first. ``tests/concurrency`` disassembles these methods and fails if a call
 appears between a load and its store.
 
 Where there is no GIL, the storage hands out the children of `asyncmetrics.storage.locked`.
@@ -11,7 +11,6 @@ Where there is no GIL, the storage hands out the children of `asyncmetrics.stora
 from __future__ import annotations
 
 import time
-from array import array
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
@@ -35,6 +34,7 @@ from asyncmetrics.storage.operations import (
 __all__ = ("MemoryCounter", "MemoryEnum", "MemoryGauge", "MemoryHistogram", "MemoryInfo", "MemorySummary")
 
 _LARGEST = float_info.max
+_ONE = 1.0
 _EXEMPLAR_LIMIT = 128
 
 
@@ -75,16 +75,19 @@ class MemoryCounter(Child, CounterLike):
         self.exemplar: Exemplar | None = None
         self._created = time.time()
 
-    def inc(self, amount: float = 1.0, exemplar: Mapping[str, str] | None = None) -> None:
+    def inc(self, amount: float = _ONE, exemplar: Mapping[str, str] | None = None) -> None:
         """Go up by ``amount``, which is finite and not negative."""
-        if type(amount) is not float and type(amount) is not int:
-            amount = real(self, amount)
+        if amount is _ONE and exemplar is None:  # nothing given, nothing to check: benchmarks/hot_path.py
+            self.value += _ONE
+            return
+        if type(amount) is not float:
+            amount = amount + 0.0 if type(amount) is int else real(self, amount)
         if not 0.0 <= amount <= _LARGEST:
             raise AmountError(repr(self), amount, "a finite amount that is not negative")
         if exemplar is None:
-            self.value += amount  # benchmarks/hot_path.py: no lock, no cell, no call
+            self.value += amount
         else:
-            found = make_exemplar(self, exemplar, float(amount))
+            found = make_exemplar(self, exemplar, amount)
             self.value += amount
             self.exemplar = found
 
@@ -120,19 +123,19 @@ class MemoryGauge(Child, GaugeLike):
     def inc(self, amount: float = 1.0) -> None:
         """Go up by ``amount``."""
         if type(amount) is not float:
-            amount = real(self, amount)
+            amount = amount + 0.0 if type(amount) is int else real(self, amount)
         self.value += amount
 
     def dec(self, amount: float = 1.0) -> None:
         """Go down by ``amount``."""
         if type(amount) is not float:
-            amount = real(self, amount)
+            amount = amount + 0.0 if type(amount) is int else real(self, amount)
         self.value -= amount
 
     def set(self, value: float) -> None:
         """Become ``value``."""
         if type(value) is not float:
-            value = real(self, value)
+            value = value + 0.0 if type(value) is int else real(self, value)
         self.value = value
 
     def set_function(self, f: GaugeFunction) -> None:
@@ -158,7 +161,7 @@ class MemorySummary(Child, SummaryLike):
     def observe(self, amount: float) -> None:
         """Take one observation."""
         if type(amount) is not float:
-            amount = real(self, amount)
+            amount = amount + 0.0 if type(amount) is int else real(self, amount)
         if amount != amount:  # noqa: PLR0124  # NaN, by its definition
             self.family.report("dropped_observations")
             return
@@ -183,7 +186,7 @@ class MemoryHistogram(Child, HistogramLike):
     def __init__(self, family: Children[Any], labelvalues: tuple[str, ...]) -> None:
         super().__init__(family, labelvalues)
         self._bounds = family.descriptor.buckets
-        self._counts = array("d", bytes(8 * len(self._bounds)))
+        self._counts = [0.0] * len(self._bounds)
         self._sum = 0.0
         self._exemplars: dict[int, Exemplar] | None = None
         self._created = time.time()
@@ -191,11 +194,11 @@ class MemoryHistogram(Child, HistogramLike):
     def observe(self, amount: float, exemplar: Mapping[str, str] | None = None) -> None:
         """Take one observation."""
         if type(amount) is not float:
-            amount = real(self, amount)
-        if amount != amount:  # noqa: PLR0124  # NaN, by its definition
+            amount = amount + 0.0 if type(amount) is int else real(self, amount)
+        index = bisect_left(self._bounds, amount)
+        if not index and amount != amount:  # noqa: PLR0124  # NaN, by its definition
             self.family.report("dropped_observations")
             return
-        index = bisect_left(self._bounds, amount)
         if exemplar is not None:
             self._exemplars = {**(self._exemplars or {}), index: make_exemplar(self, exemplar, amount)}
         self._counts[index] += 1.0
