@@ -1,0 +1,72 @@
+"""The layer table: an import points downwards or stays inside its own package, type-only imports included."""
+
+from __future__ import annotations
+
+import graphlib
+
+import pytest
+
+# Which layer may import which. The roof (`__init__`) may import all but the optional integrations; nothing imports it.
+LAYERS: dict[str, set[str]] = {
+    "errors": set(),
+    "typing": set(),
+    "model": {"errors"},
+    "context": {"model", "errors"},
+    "timing": {"typing", "errors"},
+    "storage": {"timing", "typing", "model", "errors"},
+    "formats": {"model", "errors"},
+    "registry": {"storage", "model", "errors"},
+    "metrics": {"registry", "storage", "context", "timing", "model", "errors", "typing"},
+    "collectors": {"registry", "model"},
+    "exposition": {"formats", "registry", "model", "errors", "typing"},
+    "middleware": {"metrics", "registry", "model", "context", "typing", "errors"},
+    "integrations": {"middleware", "exposition", "metrics", "registry", "context", "timing", "typing", "errors"},
+}
+# The public module of what writers of collectors need: names of lower layers, re-exported.
+FACADES = {"core": {"model", "registry", "metrics", "storage", "errors"}}
+ROOFS = {"__init__", "__main__"}
+
+
+def test_the_table_itself_has_an_order():
+    graphlib.TopologicalSorter(LAYERS).prepare()
+
+
+def test_every_module_belongs_to_a_layer(modules):
+    assert {module.layer for module in modules.values()} - LAYERS.keys() - FACADES.keys() - ROOFS == set()
+
+
+def test_imports_point_downwards(modules, graph):
+    table = LAYERS | FACADES
+    wrong = [
+        f"{name} → {target}"
+        for name, targets in graph.items()
+        for target in targets
+        if (layer := modules[name].layer) in table
+        and target in modules
+        and modules[target].layer not in table[layer] | {layer}
+    ]
+    assert wrong == []
+
+
+def test_nothing_imports_the_roof(modules, graph):
+    assert [
+        name for name, targets in graph.items() if "asyncmetrics" in targets and name != "asyncmetrics.__main__"
+    ] == []
+
+
+def test_every_import_of_the_package_is_a_module_of_it(modules, graph):
+    assert {target for targets in graph.values() for target in targets} - modules.keys() == set()
+
+
+def test_there_is_no_import_circle(graph):
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" → ".join(error.args[1]))
+
+
+def test_a_forbidden_arrow_would_be_seen(modules, graph, monkeypatch):
+    """The test that a test can fail: with an empty table, arrows are reported."""
+    monkeypatch.setitem(LAYERS, "metrics", set())
+    with pytest.raises(AssertionError):
+        test_imports_point_downwards(modules, graph)

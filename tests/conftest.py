@@ -1,0 +1,84 @@
+"""Fixtures for every test: fresh registries, apps under a real uvicorn, binaries, and an eye on blocking calls."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+
+import pytest
+import uvicorn
+from blockbuster import blockbuster_ctx
+
+import asyncmetrics
+
+REQUIRE_SERVERS = os.environ.get("ASYNCMETRICS_REQUIRE_SERVERS") == "1"
+
+
+@pytest.fixture
+def registry() -> asyncmetrics.CollectorRegistry:
+    """A registry of the test's own, with nothing in it."""
+    return asyncmetrics.CollectorRegistry()
+
+
+@pytest.fixture(autouse=True)
+def _blocking_calls_are_errors(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail when the package makes a blocking call on an event loop; ``@pytest.mark.blocking`` lifts it."""
+    if request.node.get_closest_marker("blocking"):
+        yield
+        return
+    with blockbuster_ctx("asyncmetrics") as blockbuster:
+        # Reading /proc never waits for a device.
+        blockbuster.functions["io.BufferedReader.read"].can_block_in("asyncmetrics/collectors/process.py", "")
+        yield
+
+
+@contextmanager
+def _serving(app: object, **options: object) -> Iterator[str]:
+    """Serve ``app`` with uvicorn from a thread, on a port that the system chooses, and give its base URL."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    settings = {"log_level": "error", "timeout_graceful_shutdown": 2, **options}
+    server = uvicorn.Server(uvicorn.Config(app, **settings))
+    thread = threading.Thread(target=server.run, args=([listener],), name="uvicorn")
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "uvicorn did not start"
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+@pytest.fixture(scope="session")
+def serving() -> Callable[..., AbstractContextManager[str]]:
+    """The same for fixtures of a wider scope: ``with serving(app) as base: …``."""
+    return _serving
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., str]]:
+    """Serve apps with a real uvicorn for the time of the test: ``base = serve(app)``."""
+    with ExitStack() as stack:
+        yield lambda app, **options: stack.enter_context(_serving(app, **options))
+
+
+@pytest.fixture(scope="session")
+def binary() -> Callable[[str], str]:
+    """Find a program; a missing one skips the test, or fails it where ASYNCMETRICS_REQUIRE_SERVERS is 1."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name)
+        if path is None and REQUIRE_SERVERS:
+            pytest.fail(f"{name} is not on the PATH, and ASYNCMETRICS_REQUIRE_SERVERS is 1")
+        if path is None:
+            pytest.skip(f"{name} is not on the PATH")
+        return path
+
+    return find

@@ -1,0 +1,125 @@
+"""One Prometheus for the whole run. Its first scrape comes five seconds after it is ready, so all targets are known
+before it starts: whoever wants another target adds it to ``targets`` here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Route
+
+import asyncmetrics
+
+SLOW_SECONDS = 0.12
+LISTENING = re.compile(r'msg="Listening on"[^\n]*? address=(127\.0\.0\.1:\d+)')
+
+
+class Server:
+    """A running Prometheus: instant queries and its list of targets."""
+
+    def __init__(self, base: str) -> None:
+        self.base = base
+        self._client = httpx.Client(base_url=base, timeout=10)
+
+    def get(self, path: str, **parameters: str) -> Any:
+        answer = self._client.get(path, params=parameters).json()
+        assert answer["status"] == "success", answer
+        return answer["data"]
+
+    def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
+        when = {} if at is None else {"time": repr(at)}
+        return self.get("/api/v1/query", query=expression, **when)["result"]
+
+    def by(self, label: str, expression: str, at: float | None = None) -> dict[str, float]:
+        return {row["metric"].get(label, ""): float(row["value"][1]) for row in self.query(expression, at)}
+
+    def wait_for(self, expression: str, wanted: Callable[[list[dict[str, Any]]], bool], seconds: float = 20) -> list:
+        deadline = time.monotonic() + seconds
+        while not wanted(rows := self.query(expression)):
+            assert time.monotonic() < deadline, (expression, rows, self.get("/api/v1/targets")["activeTargets"])
+            time.sleep(0.1)
+        return rows
+
+    def close(self) -> None:
+        self._client.close()
+
+
+async def _fast(request: Request) -> JSONResponse:
+    return JSONResponse({"item": request.path_params["item"]})
+
+
+async def _slow(request: Request) -> PlainTextResponse:
+    await anyio.sleep(SLOW_SECONDS)
+    return PlainTextResponse("at last")
+
+
+@pytest.fixture(scope="session")
+def shop(serving) -> Iterator[str]:
+    """An instrumented Starlette app under uvicorn; its metrics are in the default registry, as a user's would be."""
+    app = Starlette(routes=[Route("/items/{item}", _fast), Route("/slow", _slow)])
+    asyncmetrics.instrument(app)
+    with serving(app) as base:
+        yield base
+
+
+@pytest.fixture(scope="session")
+def own_port() -> Iterator[str]:
+    """A registry served on a port of its own, with labels that need escaping."""
+    registry = asyncmetrics.CollectorRegistry()
+    odd = asyncmetrics.Gauge("odd_labels", "Labels \\ and\nhelp that need escaping.", ["text"], registry=registry)
+    for number, text in enumerate(('a"b', "c\\d", "e\nf", "schön", "# EOF")):
+        odd.labels(text).set(number)
+    server, thread = asyncmetrics.start_http_server(0, registry=registry)
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join(10)
+
+
+@pytest.fixture(scope="session")
+def targets(shop: str, own_port: str) -> dict[str, str]:
+    """What the server scrapes: job name → base URL."""
+    return {"shop": shop, "own_port": own_port}
+
+
+@pytest.fixture(scope="session")
+def prometheus(binary: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory, request) -> Iterator[Server]:
+    """A real Prometheus that scrapes all targets five times a second."""
+    program = binary("prometheus")
+    targets: dict[str, str] = request.getfixturevalue("targets")
+    folder = tmp_path_factory.mktemp("prometheus")
+    jobs = [
+        {"job_name": job, "static_configs": [{"targets": [base.removeprefix("http://")]}]}
+        for job, base in targets.items()
+    ]
+    config = {"global": {"scrape_interval": "200ms", "scrape_timeout": "200ms"}, "scrape_configs": jobs}
+    (folder / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
+    arguments = [program, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen([*arguments, "--web.listen-address=127.0.0.1:0"], stdout=log, stderr=log)
+    try:
+        server = Server(f"http://{_address(folder / 'log', process)}")
+        yield server
+        server.close()
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
+    deadline = time.monotonic() + 20
+    while not (found := LISTENING.search(log.read_text())):
+        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+    return found[1]

@@ -1,0 +1,114 @@
+"""The demo as a user runs it: it ends by itself or by Ctrl-C, says what to open, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "examples.demo"]
+
+
+def _environment(**more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in {"DEMO_SECONDS", "DEMO_PORT"}}
+    return kept | {"COLUMNS": "120", "TERM": "xterm", "PYTHONUNBUFFERED": "1"} | more
+
+
+def _refuses(url: str) -> bool:
+    try:
+        urlopen(url, timeout=2).close()
+    except OSError:
+        return True
+    return False
+
+
+def test_it_ends_by_itself_with_a_last_table(tmp_path):
+    done = subprocess.run(
+        COMMAND,
+        cwd=ROOT,
+        env=_environment(DEMO_SECONDS="4", TMPDIR=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"http://127\.0\.0\.1:\d+/metrics", done.stdout)
+    assert re.search(r"GET +│ /products/\{product_id\} +│ +\d+\.\d │", done.stdout), done.stdout
+    assert "Prometheus: http://127.0.0.1:" in done.stdout or shutil.which("prometheus") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_prometheus_it_says_so_and_goes_on():
+    done = subprocess.run(
+        COMMAND,
+        cwd=ROOT,
+        env=_environment(DEMO_SECONDS="1", PATH="/nowhere"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "no prometheus on the PATH" in done.stdout
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_cleanly(ending):
+    with subprocess.Popen(
+        COMMAND, cwd=ROOT, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as demo:
+        address = ""
+        while not (found := re.search(r"http://\S+/metrics", address)):
+            address = demo.stdout.readline()
+        time.sleep(1)
+        demo.send_signal(ending)
+        out, error = demo.communicate(timeout=30)
+    assert (demo.returncode, error) == (0, "")
+    assert "Traceback" not in out
+    assert _refuses(found[0])
+
+
+def _screen(terminal: int, until: str, seconds: float) -> str:
+    text, deadline = "", time.monotonic() + seconds
+    while until not in text and time.monotonic() < deadline:
+        if select.select([terminal], [], [], 0.2)[0]:
+            try:
+                text += os.read(terminal, 65536).decode(errors="replace")
+            except OSError:  # the other end is closed: all is read
+                break
+    return text
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_ctrl_c_on_a_terminal_ends_make_with_success():
+    """Through make, on a pseudo-terminal, by the key itself."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(ROOT)
+        recipe = f".PHONY: demo\ndemo:\n\t@{' '.join(COMMAND)}\n"
+        os.execvpe("sh", ["sh", "-c", 'printf "$0" | exec make -f - demo', recipe], _environment())
+    try:
+        screen = _screen(terminal, "/products/{product_id}", 30)
+        address = re.search(r"http://\S+/metrics", screen)[0]
+        os.write(terminal, b"\x03")
+        screen += _screen(terminal, "\0", 30)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    finally:
+        os.close(terminal)
+    assert status == 0, screen
+    assert "Traceback" not in screen
+    assert "Interrupt" not in screen
+    assert _refuses(address)
