@@ -1,0 +1,19 @@
+"""Where the metrics are read from: an ASGI or a WSGI application, a port of their own, a file, or plain bytes."""
+
+from __future__ import annotations
+
+from asyncmetrics.exposition.asgi import make_asgi_app
+from asyncmetrics.exposition.latest import generate_latest
+from asyncmetrics.exposition.server import MetricsServer, RunningServer, start_http_server
+from asyncmetrics.exposition.textfile import write_to_textfile
+from asyncmetrics.exposition.wsgi import make_wsgi_app
+
+__all__ = (
+    "MetricsServer",
+    "RunningServer",
+    "generate_latest",
+    "make_asgi_app",
+    "make_wsgi_app",
+    "start_http_server",
+    "write_to_textfile",
+)

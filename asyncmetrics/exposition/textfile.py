@@ -1,0 +1,57 @@
+"""The exposition as a file, for node_exporter's textfile collector: replaced as a whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from asyncmetrics.errors import TextfileError
+from asyncmetrics.formats import prometheus_text
+from asyncmetrics.registry import REGISTRY, Collectable
+
+__all__ = ("write_to_textfile",)
+
+
+def write_to_textfile(
+    path: str | os.PathLike[str],
+    registry: Collectable = REGISTRY,
+    escaping: str = "underscores",
+    tmpdir: str | os.PathLike[str] | None = None,
+) -> None:
+    """Write what is in ``registry`` to ``path`` in the text format 0.0.4, atomically.
+
+    The text goes to a temporary file in the same folder (or in ``tmpdir``, which must be on the same file system), is
+    flushed to the disk, and only then takes the place of the old file; its permissions are those of any new file.
+    Raises `TextfileError` (an OSError) if that is not possible. Whatever is raised, the old file is still there and
+    the temporary one is not.
+    """
+    target = Path(path)
+    # node_exporter reads *.prom alone, so the temporary name must not end like the target's.
+    name = f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+    temporary = Path(target.parent if tmpdir is None else tmpdir, name)
+    try:
+        _replace(target, temporary, prometheus_text.encode(registry.collect(), escaping=escaping))
+    except OSError as error:
+        raise TextfileError(str(target), error) from error
+
+
+def _replace(target: Path, temporary: Path, chunks: Iterable[bytes]) -> None:
+    try:
+        _write(temporary, chunks)
+        temporary.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _write(path: Path, chunks: Iterable[bytes]) -> None:
+    # "x" never follows a link that somebody has planted under the temporary name.
+    with path.open("xb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,52 @@
+"""The exposition as a WSGI application, for those whose application is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import Any, TypeAlias
+
+from asyncmetrics.exposition._rendering import Rendering, record_failure
+from asyncmetrics.exposition._response import Request, failure, respond
+from asyncmetrics.registry import REGISTRY, Collectable
+
+__all__ = ("WSGIApp", "make_wsgi_app")
+
+# PEP 3333 leaves the values of the environment and the result of start_response open, hence the Any.
+Environ: TypeAlias = dict[str, Any]
+WSGIApp: TypeAlias = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+
+_HEADERS = {"HTTP_ACCEPT": b"accept", "HTTP_ACCEPT_ENCODING": b"accept-encoding"}
+
+
+def make_wsgi_app(registry: Collectable = REGISTRY, disable_compression: bool = False) -> WSGIApp:
+    """Return a WSGI application (PEP 3333) that serves what is in ``registry``, chunk by chunk, on every path."""
+
+    def serve_metrics(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        response = respond(_request(environ), compression=not disable_compression)
+        body: Iterable[bytes] = [response.text] if response.text else []
+        if response.rendering is not None:
+            try:
+                body = _begin(response.rendering, registry)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the server gets an answer
+                response = failure(record_failure(registry, error))
+                body = [response.text]
+        start_response(response.status_line, [(name.decode(), value.decode()) for name, value in response.headers])
+        return body
+
+    return serve_metrics
+
+
+def _begin(rendering: Rendering, registry: Collectable) -> Iterator[bytes]:
+    chunks = rendering.chunks(rendering.source(registry).collect())
+    return chain([first] if (first := next(chunks, b"")) else [], chunks)
+
+
+def _request(environ: Environ) -> Request:
+    headers = [(name, _bytes(environ[key])) for key, name in _HEADERS.items() if key in environ]
+    query = _bytes(environ.get("QUERY_STRING", ""))
+    return Request(environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), query, headers)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("latin-1", "replace")  # PEP 3333, "Unicode Issues": strings carry bytes
