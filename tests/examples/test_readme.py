@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import tomllib
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -43,7 +42,10 @@ def test_every_file_it_links_exists():
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 has no tomllib")
 def test_the_extras_it_names_are_those_of_the_project():
+    import tomllib
+
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = set(re.findall(r"asyncmetrics-prometheus\[([\w,]+)\]", README))
     assert set(",".join(named).split(",")) == project["optional-dependencies"].keys()
