@@ -68,7 +68,9 @@ class Connection:
             await self._refuse(error)
 
     async def _abort(self) -> None:
-        self._writer.transport.abort()
+        connected = self._writer.get_extra_info("socket")
+        if connected is not None and connected.fileno() != -1:  # asyncio's transports do not bear abort() after the end
+            self._writer.transport.abort()
         # The transport lets go of its socket at a later turn of the loop, which may be about to end.
         with move_on_after(_CLOSING_SECONDS, shield=True), suppress(OSError):
             await self._writer.wait_closed()
@@ -78,9 +80,9 @@ class Connection:
         request = await self._request(silence_seconds)
         if not isinstance(request, h11.Request):
             return False
-        scope = _scope(request, self._writer)
-        await self._app(scope, _Body().receive, self._send)
-        return await self._ready_again()
+        bodiless = self._http.they_are_waiting_for_100_continue  # and will go on waiting: nobody wants their body
+        await self._app(_scope(request, self._writer), _Body().receive, self._send)
+        return not bodiless and await self._ready_again()
 
     async def _request(self, silence_seconds: float) -> Event:
         event: Event = self._http.next_event()
@@ -107,8 +109,6 @@ class Connection:
         return True
 
     async def _skip_body(self) -> None:
-        if self._http.they_are_waiting_for_100_continue:
-            return  # they will not send it now
         left = _MAX_SKIPPED_BODY
         with fail_after(self._timeout):
             while left > 0 and self._http.their_state is h11.SEND_BODY:

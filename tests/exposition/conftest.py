@@ -1,0 +1,150 @@
+"""Asking an ASGI application without a server, on either event loop, and registries that are large or broken."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import anyio
+import pytest
+
+from asyncmetrics import CollectorRegistry, Metric
+
+SAMPLES_PER_PAGE = 2000
+
+
+@dataclass
+class Answer:
+    """What an application has sent."""
+
+    messages: list[dict] = field(default_factory=list)
+
+    @property
+    def status(self) -> int:
+        return self.messages[0]["status"]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        pairs = [(name.decode(), value.decode()) for name, value in self.messages[0]["headers"]]
+        assert len(dict(pairs)) == len(pairs), "a header is there twice"
+        return dict(pairs)
+
+    @property
+    def chunks(self) -> list[bytes]:
+        return [message["body"] for message in self.messages[1:]]
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.messages) and self.messages[-1].get("more_body") is False
+
+    @property
+    def text(self) -> str:
+        body = b"".join(self.chunks)
+        return (zlib.decompress(body, 31) if body and "content-encoding" in self.headers else body).decode()
+
+
+def _scope(method="GET", path="/metrics", query=b"", headers: Iterable = (), **more) -> dict:
+    names = {"type": "http", "method": method, "path": path, "query_string": query, "headers": list(headers)}
+    return names | more
+
+
+@pytest.fixture
+def scope() -> Callable[..., dict]:
+    return _scope
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def backend(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def ask() -> Callable[..., Answer]:
+    """Ask an application once: ``ask(app, method=…, path=…, query=…, headers=…, backend=…)``."""
+
+    def ask(app, backend="asyncio", **request) -> Answer:
+        answer = Answer()
+
+        async def exchange() -> None:
+            asked = False
+
+            async def receive() -> dict:
+                nonlocal asked
+                if asked:
+                    await anyio.sleep_forever()
+                asked = True
+                return {"type": "http.request", "body": b"", "more_body": False}
+
+            async def send(message: dict) -> None:
+                answer.messages.append(message)
+
+            with anyio.fail_after(30):
+                await app(_scope(**request), receive, send)
+
+        anyio.run(exchange, backend=backend)
+        return answer
+
+    return ask
+
+
+class Pages:
+    """A collector of families of about 100 KB each, that notes which of them have been rendered."""
+
+    def __init__(self, count: int, broken_at: int | None = None) -> None:
+        self.count = count
+        self.broken_at = broken_at
+        self.rendered: list[int] = []
+
+    def collect(self):
+        return [_Page(number, self) for number in range(self.count)]
+
+
+class _Page(Metric):
+    def __init__(self, number: int, pages: Pages) -> None:
+        super().__init__(f"page_{number}", "A page.", "gauge")
+        self.number = number
+        self.pages = pages
+        for index in range(SAMPLES_PER_PAGE):
+            self.add_sample(self.name, {"position": f"{number:06}", "index": f"{index:06}"}, index)
+
+    @property
+    def samples(self):
+        if self.number == self.pages.broken_at:
+            raise LookupError("a page is torn")
+        if self.number not in self.pages.rendered:
+            self.pages.rendered.append(self.number)
+        return self._samples
+
+
+@pytest.fixture
+def paged() -> Callable[..., tuple[CollectorRegistry, Pages]]:
+    """Make a registry with one `Pages` collector: ``registry, pages = paged(100)``."""
+
+    def paged(count: int, broken_at: int | None = None) -> tuple[CollectorRegistry, Pages]:
+        registry = CollectorRegistry()
+        pages = Pages(count, broken_at)
+        registry.register(pages)
+        return registry, pages
+
+    return paged
+
+
+@pytest.fixture
+def failing() -> CollectorRegistry:
+    """A registry with a collector that raises, and one that works."""
+
+    class Failing:
+        def collect(self):
+            raise LookupError("secret://user:password@host")
+
+    class Working:
+        def collect(self):
+            family = Metric("still_there", "Works.", "gauge")
+            family.add_sample("still_there", {}, 1)
+            return [family]
+
+    registry = CollectorRegistry()
+    registry.register(Failing())
+    registry.register(Working())
+    return registry

@@ -1,0 +1,153 @@
+"""TLS on the own port: certificates, clients' certificates, and what cannot be loaded."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+
+import httpx
+import pytest
+import trustme
+
+from asyncmetrics.errors import DefinitionError
+from asyncmetrics.exposition import start_http_server
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def files(authority, tmp_path_factory) -> dict[str, str]:
+    """Paths of the server's certificate and key, and of the authority's certificate."""
+    folder = tmp_path_factory.mktemp("tls")
+    issued = authority.issue_cert("localhost", "127.0.0.1")
+    paths = {name: str(folder / f"{name}.pem") for name in ("cert", "key", "both", "ca")}
+    issued.cert_chain_pems[0].write_to_path(paths["cert"])
+    issued.private_key_pem.write_to_path(paths["key"])
+    issued.private_key_and_cert_chain_pem.write_to_path(paths["both"])
+    authority.cert_pem.write_to_path(paths["ca"])
+    return paths
+
+
+@pytest.fixture
+def trusting(authority) -> ssl.SSLContext:
+    """A client's context that trusts the authority."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+def _get(server, context: ssl.SSLContext) -> httpx.Response:
+    return httpx.get(f"https://127.0.0.1:{server.port}/metrics", verify=context)
+
+
+def test_it_serves_over_tls(registry, files, trusting):
+    with start_http_server(0, registry=registry, certfile=files["cert"], keyfile=files["key"]) as server:
+        assert _get(server, trusting).status_code == 200
+
+
+def test_one_file_may_hold_certificate_and_key(registry, files, trusting):
+    with start_http_server(0, registry=registry, certfile=files["both"]) as server:
+        assert _get(server, trusting).status_code == 200
+
+
+def test_a_large_exposition_arrives_whole(paged, files, trusting):
+    registry, _ = paged(20)
+    with start_http_server(0, registry=registry, certfile=files["both"], disable_compression=True) as server:
+        assert _get(server, trusting).text.count("\npage_") == 40_000
+
+
+def test_clients_without_a_certificate_are_refused_where_one_is_required(registry, files, trusting):
+    options = {"certfile": files["both"], "client_cafile": files["ca"], "client_auth_required": True}
+    with start_http_server(0, registry=registry, **options) as server, pytest.raises(httpx.HTTPError):
+        _get(server, trusting)
+
+
+def test_clients_with_a_certificate_are_served_where_one_is_required(registry, files, trusting, authority):
+    authority.issue_cert("prometheus").configure_cert(trusting)
+    options = {"certfile": files["both"], "client_cafile": files["ca"], "client_auth_required": True}
+    with start_http_server(0, registry=registry, **options) as server:
+        assert _get(server, trusting).status_code == 200
+
+
+def test_a_certificate_is_checked_but_not_required_when_only_the_authority_is_given(registry, files, trusting):
+    with start_http_server(0, registry=registry, certfile=files["both"], client_cafile=files["ca"]) as server:
+        assert _get(server, trusting).status_code == 200
+        trustme.CA().issue_cert("stranger").configure_cert(trusting)
+        with pytest.raises(httpx.HTTPError):
+            _get(server, trusting)
+
+
+def test_old_versions_can_be_refused(registry, files, trusting):
+    trusting.maximum_version = ssl.TLSVersion.TLSv1_2
+    options = {"certfile": files["both"], "tls_min_version": ssl.TLSVersion.TLSv1_3}
+    with start_http_server(0, registry=registry, **options) as server, pytest.raises(httpx.ConnectError):
+        _get(server, trusting)
+
+
+def test_new_versions_can_be_refused(registry, files, trusting):
+    options = {"certfile": files["both"], "tls_max_version": ssl.TLSVersion.TLSv1_2}
+    with start_http_server(0, registry=registry, **options) as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as plain:
+            with trusting.wrap_socket(plain, server_hostname="localhost") as client:
+                assert client.version() == "TLSv1.2"
+
+
+def test_a_client_that_speaks_plain_http_is_let_go(registry, files, trusting):
+    with start_http_server(0, registry=registry, certfile=files["both"]) as server:
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(f"http://127.0.0.1:{server.port}/metrics")
+        assert _get(server, trusting).status_code == 200
+
+
+def test_a_client_that_never_shakes_hands_is_let_go(registry, files):
+    with start_http_server(0, registry=registry, certfile=files["both"], timeout_seconds=0.3) as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
+            try:
+                assert client.recv(100) == b""
+            except ConnectionResetError:
+                pass
+
+
+def test_a_handshake_counts_as_a_connection(registry, files):
+    """Otherwise many that never finish it would take all file descriptors."""
+    with start_http_server(0, registry=registry, certfile=files["both"], max_connections=1) as server:
+        with socket.create_connection(("127.0.0.1", server.port)):
+            time.sleep(0.1)
+            with socket.create_connection(("127.0.0.1", server.port), timeout=5) as second:
+                assert second.recv(100) == b""
+
+
+def test_stopping_in_the_middle_of_a_handshake_is_quick_and_clean(registry, files):
+    server = start_http_server(0, registry=registry, certfile=files["both"])
+    with socket.create_connection(("127.0.0.1", server.port)):
+        time.sleep(0.1)
+        begin = time.monotonic()
+        server.close()
+    assert time.monotonic() - begin < 1
+
+
+def test_a_missing_certificate_is_named(registry, files):
+    with pytest.raises(FileNotFoundError, match="cannot load the certificate '/nowhere.pem' with the key None"):
+        start_http_server(0, registry=registry, certfile="/nowhere.pem")
+
+
+def test_a_key_that_does_not_fit_is_told(registry, files):
+    with pytest.raises(OSError, match="cannot load the certificate"):
+        start_http_server(0, registry=registry, certfile=files["ca"], keyfile=files["key"])
+
+
+def test_a_missing_authority_is_named(registry, files):
+    with pytest.raises(OSError, match="cannot load the clients' authority '/nowhere.pem' or None"):
+        start_http_server(0, registry=registry, certfile=files["both"], client_cafile="/nowhere.pem")
+
+
+@pytest.mark.parametrize(
+    "options", [{"keyfile": "key"}, {"client_cafile": "ca"}, {"client_capath": "ca"}, {"client_auth_required": True}]
+)
+def test_half_of_the_tls_options_is_refused_rather_than_served_in_the_clear(registry, options):
+    with pytest.raises(DefinitionError, match="no certfile"):
+        start_http_server(0, registry=registry, **options)
