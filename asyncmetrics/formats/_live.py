@@ -1,0 +1,103 @@
+"""The lines of live families: those of the library's own metrics, a million children of which may be on their way.
+
+*Theory of operation.* The children of a metric differ in their label block and their numbers alone, so the rest is
+written once, as a template. A child's label block is written once as well and kept in ``point.text``, as long as the
+label names are written the same way under every escaping scheme.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+from asyncmetrics.formats._lines import keeps_label_names, label_block, number, sample_line, written_name
+from asyncmetrics.model.family import LiveFamily, Point
+
+__all__ = ("BlockWriter", "live_pieces", "row_lines")
+
+BlockWriter = Callable[[Point], str]
+
+
+def _block_writer(family: LiveFamily, escaping: str) -> BlockWriter:
+    names = family.descriptor.all_labelnames
+
+    def write(point: Point) -> str:
+        pairs = zip(names, point.labelvalues, strict=True)
+        return label_block(chain(pairs, point.details().items()), escaping)
+
+    def kept(point: Point) -> str:
+        text = point.text
+        if text is None:
+            text = point.text = write(point)
+        return text
+
+    return kept if keeps_label_names(names, escaping) and family.type != "info" else write
+
+
+def live_pieces(family: LiveFamily, escaping: str, odd: Callable[[Point, str], str | None] | None) -> Iterator[str]:
+    """Yield the sample lines of a live family, a piece for each slice of its children.
+
+    ``odd`` may write the lines of a child that the template does not fit; it returns None for the others.
+    """
+    write = _block_writer(family, escaping)
+    name = written_name(family.rows[0].name, escaping) if 0 in family.rows else '"'
+    one_line = family.type == "gauge" or (family.type == "counter" and not family.created)
+    if one_line and family.descriptor.all_labelnames and not name.startswith('"'):
+        yield from _value_pieces(family, name, write, odd)
+        return
+    fill = _template(family, escaping)
+    for batch in family.batches():
+        texts = [(point, write(point)) for point in batch]
+        yield "".join([(odd and odd(point, text)) or fill(point, text) for point, text in texts])
+
+
+def _value_pieces(
+    family: LiveFamily, name: str, write: BlockWriter, odd: Callable[[Point, str], str | None] | None
+) -> Iterator[str]:
+    """Yield the lines of children with one line each: benchmarks/render.py."""
+    for batch in family.batches():
+        points: Sequence[Any] = batch
+        if odd is not None and any(point.exemplar for point in points):
+            fill = f"{name}{{%s}} %s\n"
+            yield "".join([odd(p, write(p)) or fill % (write(p), number(p.value)) for p in points])
+        else:
+            yield "".join(
+                [
+                    f"{name}{{{p.text or write(p)}}} {v!r}\n" if (v := p.value) - v == 0.0 else _odd(name, write(p), v)
+                    for p in points
+                ]
+            )
+
+
+def _odd(name: str, text: str, value: float) -> str:
+    return f"{name}{{{text}}} {number(value)}\n"
+
+
+def row_lines(family: LiveFamily, escaping: str) -> list[tuple[int, str, str]]:
+    """Return for each row its index, its written name, and its own label (``le`` or a state), or ``""``."""
+    return [
+        (index, written_name(row.name, escaping), label_block([row.label], escaping) if row.label else "")
+        for index, row in family.rows.items()
+    ]
+
+
+def _template(family: LiveFamily, escaping: str) -> Callable[[Point, str], str]:
+    rows = row_lines(family, escaping)
+
+    def line(name: str, own: str, block: str) -> str:
+        parts = [part.replace("%", "%%") for part in (name, own)]
+        return sample_line(parts[0], ",".join(filter(None, (block, parts[1]))), "%s")
+
+    bare = "".join(line(name, own, "") for _, name, own in rows)
+    labelled = "".join(line(name, own, "%s") for _, name, own in rows)
+    indexes = [index for index, _, _ in rows]
+
+    def fill(point: Point, text: str) -> str:
+        numbers = point.numbers()
+        values = [number(numbers[index]) for index in indexes]
+        if not text:
+            return bare % tuple(values)
+        return labelled % tuple([part for value in values for part in (text, value)])
+
+    return fill
