@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncmetrics.formats import prometheus_text
+from asyncmetrics.exposition._rendering import text_chunks
 from asyncmetrics.registry import REGISTRY, Collectable
 
 __all__ = ("generate_latest",)
@@ -11,7 +11,8 @@ __all__ = ("generate_latest",)
 def generate_latest(registry: Collectable = REGISTRY, escaping: str = "underscores") -> bytes:
     """Return what is in ``registry`` in the text format 0.0.4; ``escaping`` is how names with other characters go.
 
-    The servers of this package never call it: they send chunks as they are rendered.
+    The servers of this package never call it: they send chunks as they are rendered. Raises `DefinitionError` for an
+    escaping that is none of ``underscores``, ``dots``, ``values`` and ``allow-utf-8``.
 
     >>> from asyncmetrics import CollectorRegistry, Counter
     >>> registry = CollectorRegistry()
@@ -21,4 +22,4 @@ def generate_latest(registry: Collectable = REGISTRY, escaping: str = "underscor
     # TYPE jobs_total counter
     jobs_total 1.0
     """
-    return b"".join(prometheus_text.encode(registry.collect(), escaping=escaping))
+    return b"".join(text_chunks(registry, escaping))

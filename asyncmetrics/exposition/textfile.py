@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from asyncmetrics.errors import TextfileError
-from asyncmetrics.formats import prometheus_text
+from asyncmetrics.exposition._rendering import text_chunks
 from asyncmetrics.registry import REGISTRY, Collectable
 
 __all__ = ("write_to_textfile",)
@@ -33,7 +33,7 @@ def write_to_textfile(
     name = f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
     temporary = Path(target.parent if tmpdir is None else tmpdir, name)
     try:
-        _replace(target, temporary, prometheus_text.encode(registry.collect(), escaping=escaping))
+        _replace(target, temporary, text_chunks(registry, escaping))
     except OSError as error:
         raise TextfileError(str(target), error) from error
 

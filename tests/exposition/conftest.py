@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ import anyio
 import pytest
 
 from asyncmetrics import CollectorRegistry, Metric
+from asyncmetrics.core import Sample
 
 SAMPLES_PER_PAGE = 2000
 
@@ -96,6 +98,14 @@ class Pages:
         self.broken_at = broken_at
         self.rendered: list[int] = []
 
+    def settled(self) -> int:
+        """Wait until nothing more is rendered, and return how many have been."""
+        before = -1
+        while before != len(self.rendered):
+            before = len(self.rendered)
+            time.sleep(0.4)
+        return before
+
     def collect(self):
         return [_Page(number, self) for number in range(self.count)]
 
@@ -105,16 +115,14 @@ class _Page(Metric):
         super().__init__(f"page_{number}", "A page.", "gauge")
         self.number = number
         self.pages = pages
-        for index in range(SAMPLES_PER_PAGE):
-            self.add_sample(self.name, {"position": f"{number:06}", "index": f"{index:06}"}, index)
 
     @property
     def samples(self):
         if self.number == self.pages.broken_at:
             raise LookupError("a page is torn")
-        if self.number not in self.pages.rendered:
-            self.pages.rendered.append(self.number)
-        return self._samples
+        self.pages.rendered.append(self.number)
+        labels = ({"position": f"{self.number:06}", "index": f"{index:06}"} for index in range(SAMPLES_PER_PAGE))
+        return [Sample(self.name, own, index) for index, own in enumerate(labels)]
 
 
 @pytest.fixture

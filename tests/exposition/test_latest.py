@@ -6,6 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from asyncmetrics import Counter, Gauge
+from asyncmetrics.errors import DefinitionError
 from asyncmetrics.exposition import generate_latest
 
 
@@ -23,6 +24,11 @@ def test_it_takes_a_part_of_a_registry(registry):
     for name in ("one", "two"):
         Gauge(name, "A number.", registry=registry).set(1)
     assert b"one" not in generate_latest(registry.restricted_registry(["two"]))
+
+
+def test_an_unknown_escaping_is_refused(registry):
+    with pytest.raises(DefinitionError, match="escaping: expected one of .*, got 'percent'"):
+        generate_latest(registry, "percent")
 
 
 @pytest.mark.parametrize(("escaping", "name"), [("underscores", "a_b"), ("dots", "a_dot_b"), ("allow-utf-8", '"a.b"')])
