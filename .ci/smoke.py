@@ -12,7 +12,7 @@ expected = b'smoke_total{outcome="fine"} 1'
 assert expected in asyncmetrics.generate_latest(), asyncmetrics.generate_latest()
 
 server, thread = asyncmetrics.start_http_server(0)
-with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=10) as response:
+with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=10) as response:
     body, content_type = response.read(), response.headers["Content-Type"]
 server.shutdown()
 thread.join(10)

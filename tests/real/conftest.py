@@ -82,7 +82,7 @@ def own_port() -> Iterator[str]:
     for number, text in enumerate(('a"b', "c\\d", "e\nf", "schön", "# EOF")):
         odd.labels(text).set(number)
     server, thread = asyncmetrics.start_http_server(0, registry=registry)
-    yield f"http://127.0.0.1:{server.server_port}"
+    yield f"http://127.0.0.1:{server.port}"
     server.shutdown()
     thread.join(10)
 
