@@ -23,7 +23,7 @@ LAYERS: dict[str, set[str]] = {
     "integrations": {"middleware", "exposition", "metrics", "registry", "context", "timing", "typing", "errors"},
 }
 # The public module of what writers of collectors need: names of lower layers, re-exported.
-FACADES = {"core": {"model", "registry", "metrics", "storage", "errors"}}
+FACADES = {"core": {"model", "registry"}}
 ROOFS = {"__init__", "__main__"}
 
 
