@@ -1,4 +1,30 @@
-"""asyncmetrics: Prometheus metrics for async Python."""
+"""Prometheus metrics for async Python.
+
+Declare a metric where it is used, and use it in one line, as you would log. `instrument` measures an application and
+serves what all metrics hold at ``/metrics``, for a Prometheus server to come and read. A complete program::
+
+    from fastapi import FastAPI
+    from asyncmetrics import Counter, Histogram, bound_labels, instrument
+
+    app = instrument(FastAPI())
+    orders = Counter("shop_orders_total", "Orders taken.", ["kind"], context_labels=["tenant"])
+    charging = Histogram("shop_charge_seconds", "Time to charge a card.")
+
+    @charging.time()  # the whole coroutine, its waiting included
+    async def charge(card: str) -> None: ...
+
+    @app.post("/tenants/{tenant}/orders")
+    async def order(tenant: str, card: str) -> None:
+        with bound_labels(tenant=tenant):  # for everything that is called from here
+            await charge(card)
+            orders.labels("retail").inc()
+
+Counters count from the start of the process and are never averaged here: rates, quantiles and sums over instances are
+the server's business, and exact. Where there is no application to instrument, `start_http_server` serves the metrics
+on a port of its own, `make_asgi_app` anywhere under ASGI, and `write_to_textfile` leaves them behind in a file.
+
+Names and arguments are prometheus_client's. What writers of custom collectors need is in `asyncmetrics.core`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +37,20 @@ from asyncmetrics.collectors import (
     ProcessCollector,
 )
 from asyncmetrics.context import bind_labels, bound_labels, clear_labels, get_labels, reset_labels, unbind_labels
+from asyncmetrics.exposition import (
+    generate_latest,
+    make_asgi_app,
+    make_wsgi_app,
+    start_http_server,
+    write_to_textfile,
+)
+from asyncmetrics.formats.negotiation import (
+    CONTENT_TYPE_LATEST,
+    CONTENT_TYPE_OPENMETRICS,
+    CONTENT_TYPE_PLAIN_0_0_4,
+    CONTENT_TYPE_PLAIN_1_0_0,
+)
+from asyncmetrics.integrations import instrument
 from asyncmetrics.metrics import (
     CallMetrics,
     Counter,
@@ -24,10 +64,15 @@ from asyncmetrics.metrics import (
     exponential_buckets,
     linear_buckets,
 )
+from asyncmetrics.middleware import MetricsMiddleware
 from asyncmetrics.model.family import Metric
 from asyncmetrics.registry import REGISTRY, CollectorRegistry, Registry
 
 __all__ = (
+    "CONTENT_TYPE_LATEST",
+    "CONTENT_TYPE_OPENMETRICS",
+    "CONTENT_TYPE_PLAIN_0_0_4",
+    "CONTENT_TYPE_PLAIN_1_0_0",
     "GC_COLLECTOR",
     "PLATFORM_COLLECTOR",
     "PROCESS_COLLECTOR",
@@ -41,6 +86,7 @@ __all__ = (
     "Histogram",
     "Info",
     "Metric",
+    "MetricsMiddleware",
     "PlatformCollector",
     "ProcessCollector",
     "Registry",
@@ -51,8 +97,14 @@ __all__ = (
     "disable_created_metrics",
     "enable_created_metrics",
     "exponential_buckets",
+    "generate_latest",
     "get_labels",
+    "instrument",
     "linear_buckets",
+    "make_asgi_app",
+    "make_wsgi_app",
     "reset_labels",
+    "start_http_server",
     "unbind_labels",
+    "write_to_textfile",
 )

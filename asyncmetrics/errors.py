@@ -18,6 +18,9 @@
 
 from __future__ import annotations
 
+import sys
+from asyncio import CancelledError
+
 __all__ = (
     "AmountError",
     "AmountTypeError",
@@ -31,7 +34,14 @@ __all__ = (
     "ParseError",
     "TextfileError",
     "UnknownCollectorError",
+    "is_cancellation",
 )
+
+
+def is_cancellation(error: BaseException | None) -> bool:
+    """Tell whether ``error`` is how asyncio or trio cancels a task, and so no fault."""
+    trio = sys.modules.get("trio")
+    return isinstance(error, CancelledError) or (trio is not None and isinstance(error, trio.Cancelled))
 
 
 class MetricsError(Exception):
@@ -134,7 +144,9 @@ class TextfileError(MetricsError, OSError):
 
     def __init__(self, path: str, cause: OSError) -> None:
         self.path = path
-        super().__init__(cause.errno, f"the textfile was not written and its old content is kept: {cause.strerror}", path)
+        super().__init__(
+            cause.errno, f"the textfile was not written and its old content is kept: {cause.strerror}", path
+        )
 
 
 class MissingExtraError(MetricsError, ImportError):

@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from abc import abstractmethod
-from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextvars import ContextVar
 from time import perf_counter
 from types import CoroutineType, TracebackType
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, final, overload
 
+from asyncmetrics.errors import is_cancellation
 from asyncmetrics.typing import LabelValues
 
 __all__ = (
@@ -33,7 +32,6 @@ __all__ = (
     "Measure",
     "Timer",
     "Timing",
-    "is_cancellation",
 )
 
 T = TypeVar("T")
@@ -64,12 +62,6 @@ class Measure(NamedTuple):
 
 
 Chooser: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any]], Measure]
-
-
-def is_cancellation(error: BaseException | None) -> bool:
-    """Tell whether ``error`` is how asyncio or trio cancels a task."""
-    trio = sys.modules.get("trio")
-    return isinstance(error, CancelledError) or (trio is not None and isinstance(error, trio.Cancelled))
 
 
 class Instrument:

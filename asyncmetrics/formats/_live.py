@@ -95,9 +95,14 @@ def _template(family: LiveFamily, escaping: str) -> Callable[[Point, str], str]:
 
     def fill(point: Point, text: str) -> str:
         numbers = point.numbers()
-        values = [number(numbers[index]) for index in indexes]
+        values: Sequence[object] = [numbers[index] for index in indexes]
+        total = sum(numbers)
+        if total - total != 0.0:  # repr, which %s means for a float, is right for finite numbers only
+            values = [number(numbers[index]) for index in indexes]
         if not text:
             return bare % tuple(values)
-        return labelled % tuple([part for value in values for part in (text, value)])
+        parts: list[object] = [text] * (2 * len(values))
+        parts[1::2] = values
+        return labelled % tuple(parts)
 
     return fill

@@ -149,6 +149,10 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
         if self.descriptor.all_labelnames:
             self._children.discard_all()
 
+    def label_values(self) -> list[tuple[str, ...]]:
+        """Return the label values of every child there is, those of the context last."""
+        return list(self._children.table)
+
     def collect(self) -> Iterable[Metric] | Awaitable[Iterable[Metric]]:
         """Return the family of this metric, or an awaitable of it while a gauge function is async."""
         pending = self._children.refresh()
@@ -182,7 +186,9 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
         if len(chosen) != len(named):
             missing = [name for name in names if name not in named]
             unknown = [name for name in named if name not in names]
-            raise LabelError(self.descriptor.name, f"has the labels {list(names)}: missing {missing}, unknown {unknown}")
+            raise LabelError(
+                self.descriptor.name, f"has the labels {list(names)}: missing {missing}, unknown {unknown}"
+            )
         return chosen
 
     def _labels_in_context(self, *values: object, **named: object) -> Any:

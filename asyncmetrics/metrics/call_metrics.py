@@ -6,12 +6,12 @@ import copy
 from collections.abc import Iterable
 from typing import Any, final
 
-from asyncmetrics.errors import LabelError
+from asyncmetrics.errors import LabelError, is_cancellation
 from asyncmetrics.metrics.counter import Counter
 from asyncmetrics.metrics.gauge import Gauge
 from asyncmetrics.metrics.histogram import Histogram
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
-from asyncmetrics.timing import CallLabels, Instrument, Measure, is_cancellation
+from asyncmetrics.timing import CallLabels, Instrument, Measure
 
 __all__ = ("CallMetrics",)
 

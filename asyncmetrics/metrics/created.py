@@ -19,11 +19,11 @@ def enabled() -> bool:
 
 def enable_created_metrics() -> None:
     """Expose when each counter, summary and histogram was created (OpenMetrics only)."""
-    global _enabled  # noqa: PLW0603  # the switch is the module's, as in prometheus_client
+    global _enabled  # the switch is the module's, as in prometheus_client
     _enabled = True
 
 
 def disable_created_metrics() -> None:
     """Stop exposing when metrics were created."""
-    global _enabled  # noqa: PLW0603  # the switch is the module's, as in prometheus_client
+    global _enabled  # the switch is the module's, as in prometheus_client
     _enabled = False

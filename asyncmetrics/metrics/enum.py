@@ -67,5 +67,10 @@ class Enum(MetricBase[EnumLike], _Resolving):
         given = tuple(states)
         if not given or len(set(given)) < len(given) or not all(isinstance(state, str) for state in given):
             raise DefinitionError(name, f"expected states= to be one or more different names, got {list(given)!r}")
-        options: dict[str, Any] = {"context_labels": context_labels, "max_children": max_children, "ttl": ttl, "exist_ok": exist_ok}
+        options: dict[str, Any] = {
+            "context_labels": context_labels,
+            "max_children": max_children,
+            "ttl": ttl,
+            "exist_ok": exist_ok,
+        }
         super().__init__(name, documentation, labelnames, namespace, subsystem, unit, registry, states=given, **options)

@@ -82,7 +82,12 @@ class Gauge(MetricBase[GaugeLike], _Resolving):
             raise DefinitionError(
                 name, f"expected a multiprocess_mode out of {list(GAUGE_MODES)}, got {multiprocess_mode!r}"
             )
-        options: dict[str, Any] = {"context_labels": context_labels, "max_children": max_children, "ttl": ttl, "exist_ok": exist_ok}
+        options: dict[str, Any] = {
+            "context_labels": context_labels,
+            "max_children": max_children,
+            "ttl": ttl,
+            "exist_ok": exist_ok,
+        }
         super().__init__(
             name, documentation, labelnames, namespace, subsystem, unit, registry, mode=multiprocess_mode, **options
         )

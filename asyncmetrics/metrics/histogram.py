@@ -71,9 +71,16 @@ class Histogram(MetricBase[HistogramLike], _Resolving):
         ttl: float | None = None,
         exist_ok: bool = False,
     ) -> None:
-        options: dict[str, Any] = {"context_labels": context_labels, "max_children": max_children, "ttl": ttl, "exist_ok": exist_ok}
+        options: dict[str, Any] = {
+            "context_labels": context_labels,
+            "max_children": max_children,
+            "ttl": ttl,
+            "exist_ok": exist_ok,
+        }
         bounds = _bounds(name, buckets)
-        super().__init__(name, documentation, labelnames, namespace, subsystem, unit, registry, buckets=bounds, **options)
+        super().__init__(
+            name, documentation, labelnames, namespace, subsystem, unit, registry, buckets=bounds, **options
+        )
 
 
 def _bounds(name: str, buckets: Iterable[float | str]) -> tuple[float, ...]:

@@ -39,7 +39,8 @@ class _Family(Metric):
         self._labelnames = tuple(labels or ())
         if single is not None and labels is not None:
             raise DefinitionError(
-                f"metric {name!r}", "give the numbers (of a family without labels) or labels (then add_metric), not both"
+                f"metric {name!r}",
+                "give the numbers (of a family without labels) or labels (then add_metric), not both",
             )
 
     def _labels(self, values: Iterable[str]) -> dict[str, str]:

@@ -130,7 +130,9 @@ class LiveFamily(Metric):
             if everything or (names is not None and row.name in names)
         }
         self.created = (
-            created and descriptor.has_created and (everything or (names is not None and f"{self.name}_created" in names))
+            created
+            and descriptor.has_created
+            and (everything or (names is not None and f"{self.name}_created" in names))
         )
 
     @property

@@ -63,15 +63,15 @@ def full_name(kind: str, name: str, namespace: str = "", subsystem: str = "", un
 def check_metric_name(name: str) -> None:
     """Raise `DefinitionError` unless a metric may be declared as ``name``."""
     if not isinstance(name, str) or not _DECLARED_METRIC_NAME.fullmatch(name):
-        raise DefinitionError(
-            f"metric name {name!r}", "expected letters, digits, '_', ':' or '.', and no digit first"
-        )
+        raise DefinitionError(f"metric name {name!r}", "expected letters, digits, '_', ':' or '.', and no digit first")
 
 
 def check_label_names(metric: str, names: Iterable[str], reserved: frozenset[str] = frozenset()) -> tuple[str, ...]:
     """Return ``names`` as a tuple, or raise `DefinitionError` naming the metric and the label that is wrong."""
     if isinstance(names, str):
-        raise DefinitionError(metric, f"expected a sequence of label names, got the string {names!r}: write [{names!r}]")
+        raise DefinitionError(
+            metric, f"expected a sequence of label names, got the string {names!r}: write [{names!r}]"
+        )
     checked = tuple(names)
     for name in checked:
         if not isinstance(name, str) or not _DECLARED_LABEL_NAME.fullmatch(name):
@@ -89,7 +89,9 @@ def check_label_names(metric: str, names: Iterable[str], reserved: frozenset[str
 
 
 def _fitting(char: str, first: bool, *, colon: bool) -> bool:
-    return char.isascii() and (char.isalpha() or char == "_" or (char.isdigit() and not first) or (colon and char == ":"))
+    return char.isascii() and (
+        char.isalpha() or char == "_" or (char.isdigit() and not first) or (colon and char == ":")
+    )
 
 
 def _dots(char: str, fits: bool) -> str:

@@ -69,9 +69,9 @@ class CollectorRegistry:
 
     def __init__(
         self,
-        auto_describe: bool = False,  # noqa: FBT001, FBT002  # prometheus_client's signature
+        auto_describe: bool = False,  # prometheus_client's signature
         target_info: Mapping[str, str] | None = None,
-        support_collectors_without_names: bool = False,  # noqa: FBT001, FBT002  # prometheus_client's signature
+        support_collectors_without_names: bool = False,  # prometheus_client's signature
         *,
         storage: Storage | None = None,
     ) -> None:
@@ -214,18 +214,18 @@ class RestrictedRegistry:
     def collect(self) -> Iterator[Metric]:
         """Yield what is left of every family once."""
         registry = self._registry
-        families = run_now(lambda wait: registry._gather(self._collectors(), wait, "skip"))  # noqa: SLF001
+        families = run_now(lambda wait: registry._gather(self._collectors(), wait, "skip"))
         yield from families.restricted(self._names)
 
     async def collect_async(self, *, on_error: str = "skip") -> list[Metric]:
         """Return what is left of every family once."""
-        families = await self._registry._gather(self._collectors(), wait_here, on_error)  # noqa: SLF001
+        families = await self._registry._gather(self._collectors(), wait_here, on_error)
         return families.restricted(self._names)
 
     def _collectors(self) -> list[Collector]:
         wanted = {escape_name(name, UNDERSCORES) for name in self._names}
-        keep_nameless = self._registry._support_collectors_without_names  # noqa: SLF001
-        every = list(self._registry._collectors.items())  # noqa: SLF001
+        keep_nameless = self._registry._support_collectors_without_names
+        every = list(self._registry._collectors.items())
         return [c for c, names in every if names & wanted or (keep_nameless and not names)]
 
 

@@ -122,7 +122,8 @@ class Children(Generic[C]):
         names = self.descriptor.all_labelnames
         if len(values) != len(names):
             raise LabelError(
-                self.descriptor.name, f"has {len(names)} labels named {list(names)}, but the values {list(values)} were given"
+                self.descriptor.name,
+                f"has {len(names)} labels named {list(names)}, but the values {list(values)} were given",
             )
         key = tuple([clean_text(str.__str__(value) if isinstance(value, str) else str(value)) for value in values])
         child = self.table.get(key)
@@ -250,4 +251,3 @@ class Storage(Protocol):
         self, descriptor: Descriptor, report: Report, *, max_children: int | None = None, ttl: float | None = None
     ) -> Children[Any]:
         """Return a new table for the children of a metric."""
-

@@ -15,7 +15,16 @@ from typing import Any, TypeVar, overload
 from asyncmetrics.errors import LabelError
 from asyncmetrics.timing import CallLabels, ExceptionCounter, Exceptions, InprogressTracker, Timer
 
-__all__ = ("CounterLike", "EnumLike", "GaugeFunction", "GaugeLike", "HistogramLike", "InfoLike", "Labelled", "SummaryLike")
+__all__ = (
+    "CounterLike",
+    "EnumLike",
+    "GaugeFunction",
+    "GaugeLike",
+    "HistogramLike",
+    "InfoLike",
+    "Labelled",
+    "SummaryLike",
+)
 
 T = TypeVar("T")
 GaugeFunction = Callable[[], "float | Awaitable[float]"]
