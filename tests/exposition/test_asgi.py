@@ -111,7 +111,15 @@ def test_a_scrape_needs_memory_for_a_few_chunks_only(scope, registry):
     assert peak < 1_000_000
 
 
-def test_other_tasks_run_between_two_chunks(scope, paged, backend):
+@pytest.mark.parametrize("headers", [[], GZIP])
+def test_every_rendered_chunk_is_sent_at_once(ask, paged, headers):
+    """Compression keeps nothing back: otherwise several chunks would be rendered before the loop has its turn."""
+    registry, _ = paged(20)
+    assert len(ask(make_asgi_app(registry), headers=headers).chunks) > 20
+
+
+@pytest.mark.parametrize("headers", [[], GZIP])
+def test_other_tasks_run_between_two_chunks(scope, paged, backend, headers):
     """A ticker on the same loop gets a turn for every chunk, though sending never waits."""
     registry, _ = paged(20)
     turns = sent = 0
@@ -129,7 +137,7 @@ def test_other_tasks_run_between_two_chunks(scope, paged, backend):
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(tick)
-            await make_asgi_app(registry)(scope(), silent, send)
+            await make_asgi_app(registry)(scope(headers=headers), silent, send)
             tasks.cancel_scope.cancel()
 
     anyio.run(main, backend=backend)
