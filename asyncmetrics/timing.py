@@ -86,6 +86,7 @@ class Instrument:
     @overload
     def __call__(self, subject: F, /) -> F: ...
     def __call__(self, subject: Any, /) -> Any:
+        """Return ``subject`` measured: a callable of the same kind and signature, or a coroutine for an awaitable."""
         if inspect.isawaitable(subject):
             return _wrap_coroutine(_wait, tuple(self._fixed()), None)(subject)
         if isinstance(subject, (classmethod, staticmethod)):

@@ -93,7 +93,7 @@ class ProcessCollector:
 
 
 def _descriptors(process: Path) -> Iterator[_Reading]:
-    yield _Reading("open_fds", len(os.listdir(process / "fd")))
+    yield _Reading("open_fds", sum(1 for _ in (process / "fd").iterdir()))
 
 
 def _descriptor_limit(process: Path) -> Iterator[_Reading]:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from asyncmetrics.context import read_labels
 from asyncmetrics.errors import DefinitionError, DuplicateMetricError, LabelError
-from asyncmetrics.metrics import created
+from asyncmetrics.metrics.created import created_enabled
 from asyncmetrics.model.descriptor import Descriptor, Kind
 from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.model.names import check_label_names, full_name
@@ -173,7 +173,7 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
         return [self._family()]
 
     def _family(self) -> LiveFamily:
-        return LiveFamily(self.descriptor, self._children.read, now=time.time(), created=created.enabled())
+        return LiveFamily(self.descriptor, self._children.read, now=time.time(), created=created_enabled())
 
     def _positional(self, values: tuple[object, ...], named: Mapping[str, object]) -> tuple[object, ...]:
         names = self.descriptor.labelnames

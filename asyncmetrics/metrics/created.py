@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 
-__all__ = ("disable_created_metrics", "enable_created_metrics", "enabled")
+__all__ = ("created_enabled", "disable_created_metrics", "enable_created_metrics")
 
 _enabled = os.environ.get("PROMETHEUS_DISABLE_CREATED_SERIES", "true").lower() in {"false", "0", "f"}
 
 
-def enabled() -> bool:
+def created_enabled() -> bool:
     """Return whether ``_created`` samples are exposed."""
     return _enabled
 

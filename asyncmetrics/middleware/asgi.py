@@ -28,9 +28,9 @@ class MetricsMiddleware:
     """Measure ``app``.
 
     ``exclude`` are requests that are not measured: paths (a slash at the end makes no difference), patterns that match
-    the whole path, or predicates on the scope. ``route`` returns the route label for a scope, or None to leave it to the
-    framework; it wins over everything else and must return one of few values. ``buckets`` are those of the duration, in
-    seconds. Several applications in one process share the metrics of a ``registry``.
+    the whole path, or predicates on the scope. ``route`` returns the route label for a scope, or None to leave it to
+    the framework; it wins over everything else and must return one of few values. ``buckets`` are those of the
+    duration, in seconds. Several applications in one process share the metrics of a ``registry``.
 
     A request that a `MetricsMiddleware` further out measures already is passed on untouched, as are websockets and
     lifespans. Nothing that goes wrong in here reaches the application: it is counted in
@@ -58,6 +58,7 @@ class MetricsMiddleware:
         self._exclusions = _exclusions(exclude)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection of the server, as ASGI 3.0 has it."""
         if scope["type"] != "http" or _MEASURED in scope or (self._exclusions and self._excluded(scope)):
             await self._app(scope, receive, send)
             return

@@ -141,7 +141,7 @@ class LiveFamily(Metric):
         return list(self._iter_samples())
 
     @samples.setter
-    def samples(self, samples: list[Sample]) -> None:
+    def samples(self, samples: list[Sample]) -> None:  # noqa: ARG002  # the setter of the base class
         raise DefinitionError(f"metric {self.name!r}", "the samples of a live family are read from its children")
 
     def restricted(self, names: frozenset[str]) -> LiveFamily | None:

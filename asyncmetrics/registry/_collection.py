@@ -1,8 +1,8 @@
 """One collection: asking every collector, sync or async, and putting together what they yield.
 
-*Theory of operation.* There is one algorithm, a coroutine that awaits only through the ``wait`` it is given. On an event
-loop ``wait`` simply awaits. For a sync caller it runs the awaitable in a private loop on a thread of its own and hands
-back the result, so that the coroutine never suspends and one ``send`` runs it to its end.
+*Theory of operation.* There is one algorithm, a coroutine that awaits only through the ``wait`` it is given. On an
+event loop ``wait`` simply awaits. For a sync caller it runs the awaitable in a private loop on a thread of its own and
+hands back the result, so that the coroutine never suspends and one ``send`` runs it to its end.
 """
 
 from __future__ import annotations

@@ -31,7 +31,18 @@ from asyncmetrics.storage.operations import (
     SummaryLike,
 )
 
-__all__ = ("MemoryCounter", "MemoryEnum", "MemoryGauge", "MemoryHistogram", "MemoryInfo", "MemorySummary")
+__all__ = (
+    "MemoryCounter",
+    "MemoryEnum",
+    "MemoryGauge",
+    "MemoryHistogram",
+    "MemoryInfo",
+    "MemorySummary",
+    "index_of_state",
+    "make_exemplar",
+    "make_facts",
+    "real",
+)
 
 _LARGEST = float_info.max
 _ONE = 1.0

@@ -190,7 +190,10 @@ class InfoLike(Labelled):
 
     @abstractmethod
     def info(self, val: Mapping[str, str]) -> None:
-        """Replace the facts by ``val``. Raises `LabelError` for a name that is a label of the metric or no label name."""
+        """Replace the facts by ``val``.
+
+        Raises `LabelError` for a name that is a label of the metric already, or that no label may have.
+        """
 
 
 class EnumLike(Labelled):

@@ -42,7 +42,7 @@ class Staleness(Generic[S]):
         self._asleep: dict[tuple[str, ...], tuple[weakref.ref[S], Hashable]] = {}
 
     def is_stale(self, child: S, now: float) -> bool:
-        """Tell whether the numbers of ``child`` are what they were ``ttl`` seconds before the monotonic time ``now``."""
+        """Tell whether ``child`` has not changed for the time to live by the monotonic time ``now``."""
         found = _fingerprint(child)
         seen, since = self._seen.setdefault(child, (found, now))
         if seen != found:
