@@ -25,7 +25,7 @@ __all__ = ("OnError", "Rendering", "check_on_error", "record_failure", "text_chu
 OnError: TypeAlias = Literal["skip", "fail"]
 _log = logging.getLogger("asyncmetrics")
 
-# Level 1 takes a third of the time of level 6 for text that shrinks to about a tenth either way.
+# Level 1 takes a third of the time of level 6 for text that shrinks to less than a tenth either way.
 _GZIP_LEVEL = 1
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 # A format aims at 64 KiB but writes what belongs together as one piece; compressing or sending that must not take long.

@@ -27,7 +27,8 @@ _CREATED: frozenset[Kind] = frozenset({"counter", "summary", "histogram"})
 def bucket_text(bound: float) -> str:
     """Write a bucket's bound as a canonical number, such as ``1.0``, ``1e+06`` or ``+Inf``.
 
-    OpenMetrics 1.0, "Canonical Numbers". The form is that of Go's ``%g`` with ``.0`` on whole numbers, so that the ``le`` of every client agree.
+    OpenMetrics 1.0, "Canonical Numbers". The form is that of Go's ``%g`` with ``.0`` on whole numbers, so that the
+    ``le`` of every client agree.
     """
     text = repr(float(bound))
     if text in {"inf", "-inf"}:

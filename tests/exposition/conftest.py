@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 import zlib
 from collections.abc import Callable, Iterable
@@ -12,6 +13,7 @@ import pytest
 
 from asyncmetrics import CollectorRegistry, Metric
 from asyncmetrics.core import Sample
+from asyncmetrics.exposition import start_http_server
 
 SAMPLES_PER_PAGE = 2000
 
@@ -156,3 +158,31 @@ def failing() -> CollectorRegistry:
     registry.register(Failing())
     registry.register(Working())
     return registry
+
+
+@pytest.fixture
+def start(registry):
+    """Start servers that are closed at the end: ``port = start()``."""
+    running = []
+
+    def start(of=registry, **options) -> int:
+        running.append(start_http_server(0, registry=of, **options))
+        return running[-1].port
+
+    yield start
+    for server in running:
+        server.close()
+
+
+@pytest.fixture
+def connect():
+    """Open connections that are closed at the end, and wait for 5 s at most: ``client = connect(port)``."""
+    opened = []
+
+    def connect(port: int, **options) -> socket.socket:
+        opened.append(socket.create_connection(("127.0.0.1", port), timeout=5, **options))
+        return opened[-1]
+
+    yield connect
+    for client in opened:
+        client.close()

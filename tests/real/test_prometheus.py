@@ -7,8 +7,6 @@ import time
 import httpx
 import pytest
 
-from asyncmetrics.formats.parser import parse_openmetrics
-
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 COUNT = "http_server_request_duration_seconds_count"
@@ -108,6 +106,8 @@ def test_the_server_is_told_of_the_process(prometheus):
 
 def test_what_prometheus_scrapes_is_openmetrics(prometheus, shop):
     """With the very Accept header of the running server's generation."""
+    from asyncmetrics.formats.parser import parse_openmetrics
+
     accept = (
         "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
         "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
