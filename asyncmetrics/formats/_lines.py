@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from asyncmetrics.model.names import DOTS, clean_text, escape_name, is_legacy_label_name, is_legacy_metric_name
+from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
 
 __all__ = (
     "CHUNK_CHARACTERS",
@@ -14,6 +15,7 @@ __all__ = (
     "keeps_label_names",
     "label_block",
     "number",
+    "plain_sample",
     "sample_line",
     "written_name",
 )
@@ -70,11 +72,44 @@ def keeps_label_names(names: Iterable[str], escaping: str) -> bool:
     return all(is_legacy_label_name(name) and (escaping != DOTS or "_" not in name) for name in names)
 
 
-def label_block(labels: Iterable[tuple[str, object]], escaping: str) -> str:
+def plain_sample(sample: Sample) -> Sample | None:
+    """Return the sample of a custom collector as the types it should be made of, or None where that cannot be.
+
+    One bad sample must not cost the scrape.
+    """
+    try:
+        if not sample.name.isprintable() or not sample.name:
+            return None
+        labels = {str(name): str(text) for name, text in sample.labels.items()}
+        return Sample(
+            sample.name, labels, float(sample.value), _plain_time(sample.timestamp), _plain_exemplar(sample.exemplar)
+        )
+    except (TypeError, ValueError, OverflowError, AttributeError):
+        return None
+
+
+def _plain_exemplar(exemplar: Exemplar | None) -> Exemplar | None:
+    if exemplar is None:
+        return None
+    labels = {str(name): str(text) for name, text in exemplar.labels.items()}
+    return Exemplar(labels, float(exemplar.value), _plain_time(exemplar.timestamp))
+
+
+def _plain_time(timestamp: float | Timestamp | None) -> float | Timestamp | None:
+    if timestamp is None or isinstance(timestamp, Timestamp):
+        return timestamp
+    seconds = float(timestamp)
+    if seconds - seconds != 0.0:
+        raise ValueError(f"expected a finite time, got {timestamp!r}")
+    return seconds
+
+
+def label_block(labels: Iterable[tuple[str, str]], escaping: str) -> str:
     """Write labels without their braces; of two whose names one escaping makes equal the first stays."""
     written: dict[str, str] = {}
     for name, value in labels:
-        written.setdefault(_written_label_name(str(name), escaping), escape_label_value(str(value)))
+        if name:  # a label without a name costs the whole scrape
+            written.setdefault(_written_label_name(name, escaping), escape_label_value(value))
     return ",".join([f'{name}="{text}"' for name, text in written.items()])
 
 

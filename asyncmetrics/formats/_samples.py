@@ -62,7 +62,9 @@ def _seconds(text: str) -> When:
 class Dialect:
     """What tells the sample lines of one format from those of the other."""
 
-    def __init__(self, blank: str, gap: str, when: Callable[[str], When], *, trailing_comma: bool, exemplars: bool):
+    def __init__(
+        self, blank: str, gap: str, when: Callable[[str], When], *, trailing_comma: bool, exemplars: bool
+    ) -> None:
         self.start = re.compile(blank)
         self.open = re.compile(rf"{blank}\{{{blank}")
         self.close = re.compile(rf"{blank}\}}")

@@ -9,28 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from asyncmetrics.formats._lines import chunks, escape_help, label_block, number, sample_line, written_name
+from asyncmetrics.formats._lines import (
+    chunks,
+    escape_help,
+    label_block,
+    number,
+    plain_sample,
+    sample_line,
+    written_name,
+)
 from asyncmetrics.formats._live import live_pieces, row_lines
+from asyncmetrics.formats._rules import TOTALS, UNITLESS, exemplar_problem, value_problem
 from asyncmetrics.model.family import LiveFamily, Metric, Point
 from asyncmetrics.model.names import UNDERSCORES
 from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
 
 __all__ = ("encode",)
-
-_SUFFIXES = {
-    "counter": ("_total", "_created"),
-    "gauge": ("",),
-    "summary": ("", "_count", "_sum", "_created"),
-    "histogram": ("_bucket", "_count", "_sum", "_created"),
-    "gaugehistogram": ("_bucket", "_gcount", "_gsum"),
-    "info": ("_info",),
-    "stateset": ("",),
-    "unknown": ("",),
-}
-_NEVER_NEGATIVE = ("_total", "_bucket", "_count", "_sum", "_gcount")
-_WITH_EXEMPLARS = ("_total", "_bucket")
-_EXEMPLAR_LIMIT = 128
-_UNITLESS = frozenset({"info", "stateset"})
 
 
 def encode(families: Iterable[Metric], *, escaping: str = UNDERSCORES) -> Iterator[bytes]:
@@ -44,19 +38,20 @@ def _pieces(families: Iterable[Metric], escaping: str) -> Iterator[str]:
         if isinstance(family, LiveFamily):
             yield from live_pieces(family, escaping, _odd_writer(family, escaping))
         else:
-            yield "".join([_line(family, sample, escaping) for sample in family.samples])
+            yield from (_line(sample, escaping) for sample in _allowed(family))
     yield "# EOF\n"
 
 
 def _header(family: Metric, escaping: str) -> str:
     name = written_name(family.name, escaping)
-    unit = f"# UNIT {name} {family.unit}\n" if _has_unit(family) else ""
+    unit = f"# UNIT {name} {family.unit}\n" if _has_unit(family, name) else ""
     documentation = escape_help(str(family.documentation), quotes=True)
     return f"# TYPE {name} {family.type}\n{unit}# HELP {name} {documentation}\n"
 
 
-def _has_unit(family: Metric) -> bool:
-    return bool(family.unit) and family.name.endswith(f"_{family.unit}") and family.type not in _UNITLESS
+def _has_unit(family: Metric, written: str) -> bool:
+    """Tell whether the name ends with the unit, also as it is written: escaping leaves units alone."""
+    return bool(family.unit) and family.type not in UNITLESS and written.strip('"').endswith(f"_{family.unit}")
 
 
 def _odd_writer(family: LiveFamily, escaping: str) -> Callable[[Point, str], str | None] | None:
@@ -65,6 +60,8 @@ def _odd_writer(family: LiveFamily, escaping: str) -> Callable[[Point, str], str
         return None
     rows = row_lines(family, escaping)
     sum_index = len(family.descriptor.rows()) - 1 if family.type != "counter" else None
+    # A histogram's count goes with its sum (OpenMetrics 1.0, "Histogram").
+    totals = {sum_index} if family.type == "summary" else {sum_index, sum_index - 1} if sum_index is not None else set()
     created = written_name(f"{family.name}_created", escaping)
 
     def write(point: Point, text: str) -> str | None:
@@ -75,7 +72,7 @@ def _odd_writer(family: LiveFamily, escaping: str) -> Callable[[Point, str], str
             return None
         lines = []
         for index, name, own in rows:
-            if not (forbidden and index == sum_index):
+            if not (forbidden and index in totals):
                 rest = number(numbers[index]) + _exemplar(exemplars.get(index))
                 lines.append(sample_line(name, ",".join(filter(None, (text, own))), rest))
         if family.created:
@@ -85,31 +82,60 @@ def _odd_writer(family: LiveFamily, escaping: str) -> Callable[[Point, str], str
     return write
 
 
-def _line(family: Metric, sample: Sample, escaping: str) -> str:
-    suffix = sample.name.removeprefix(family.name)
-    if sample.name not in {family.name + allowed for allowed in _SUFFIXES[family.type]}:
-        return ""
-    try:
-        value = float(sample.value)
-        if suffix in _NEVER_NEGATIVE and not value >= 0:
-            return ""
-        rest = number(value) + _when(sample.timestamp)
-        if suffix in _WITH_EXEMPLARS:
-            rest += _exemplar(sample.exemplar)
-        block = label_block(sample.labels.items(), escaping)
-    except (TypeError, ValueError, OverflowError, AttributeError):
-        return ""  # one bad sample of a collector must not cost the scrape
-    return sample_line(written_name(sample.name, escaping), block, rest)
+def _allowed(family: Metric) -> Iterable[Sample]:
+    """Return what OpenMetrics lets stand of the samples of a custom collector."""
+    checked = (_checked(family, sample) for sample in map(plain_sample, family.samples) if sample is not None)
+    allowed = (sample for sample in checked if sample is not None)
+    return _paired(family, list(allowed)) if family.type in TOTALS else allowed
+
+
+def _checked(family: Metric, sample: Sample) -> Sample | None:
+    """Return the sample, without an exemplar that is not allowed, or None if the sample itself is not."""
+    if not sample.name.startswith(family.name):
+        return None
+    suffix = sample.name[len(family.name) :]
+    if value_problem(family.name, family.type, suffix, sample.labels, sample.value):
+        return None
+    if sample.exemplar is not None and exemplar_problem(family.type, suffix, sample.exemplar):
+        return sample._replace(exemplar=None)
+    return sample
+
+
+def _paired(family: Metric, samples: list[Sample]) -> list[Sample]:
+    """Leave out the counts and sums of those children of a histogram that may not have both."""
+    count_name, sum_name = (family.name + suffix for suffix in TOTALS[family.type])
+    counted = {_child(sample) for sample in samples if sample.name == count_name}
+    signed = {_child(sample) for sample in samples if float(sample.labels.get("le", "0")) < 0}
+    summed = {
+        _child(sample)
+        for sample in samples
+        if sample.name == sum_name and (sample.value >= 0 or (_child(sample) in signed and sample.value < 0))
+    }
+    paired = counted & summed - (signed if family.type == "histogram" else set())
+    return [sample for sample in samples if sample.name not in {count_name, sum_name} or _child(sample) in paired]
+
+
+def _child(sample: Sample) -> frozenset[tuple[str, str]]:
+    return frozenset(item for item in sample.labels.items() if item[0] != "le")
+
+
+def _line(sample: Sample, escaping: str) -> str:
+    rest = number(sample.value) + _when(sample.timestamp) + _exemplar(sample.exemplar)
+    return sample_line(written_name(sample.name, escaping), label_block(sample.labels.items(), escaping), rest)
 
 
 def _when(timestamp: float | Timestamp | None) -> str:
+    """Write a time: nine decimals are a `Timestamp`'s, so a float that has as many gets a tenth."""
     if timestamp is None:
         return ""
-    return f" {timestamp}" if isinstance(timestamp, Timestamp) else f" {number(float(timestamp))}"
+    if isinstance(timestamp, Timestamp):
+        return f" {timestamp}"
+    text = number(timestamp)
+    return f" {text}0" if len(text.partition(".")[2]) == 9 and "e" not in text else f" {text}"
 
 
 def _exemplar(exemplar: Exemplar | None) -> str:
-    if exemplar is None or sum(len(name) + len(text) for name, text in exemplar.labels.items()) > _EXEMPLAR_LIMIT:
+    if exemplar is None:
         return ""
     block = label_block(exemplar.labels.items(), UNDERSCORES)
-    return f" # {{{block}}} {number(float(exemplar.value))}{_when(exemplar.timestamp)}"
+    return f" # {{{block}}} {number(exemplar.value)}{_when(exemplar.timestamp)}"

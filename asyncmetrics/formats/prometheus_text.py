@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from asyncmetrics.formats._lines import chunks, escape_help, label_block, number, sample_line, written_name
+from asyncmetrics.formats._lines import (
+    chunks,
+    escape_help,
+    label_block,
+    number,
+    plain_sample,
+    sample_line,
+    written_name,
+)
 from asyncmetrics.formats._live import live_pieces
 from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.model.names import UNDERSCORES
@@ -26,6 +34,7 @@ _TYPES = {
 }
 # Samples that no type of these formats holds become families of their own.
 _GAUGES_APART = {"gaugehistogram": ("_gcount", "_gsum")}
+_WITH_CREATED = frozenset({"counter", "summary", "histogram"})
 
 
 def encode(families: Iterable[Metric], *, escaping: str = UNDERSCORES) -> Iterator[bytes]:
@@ -52,8 +61,8 @@ def _header(family: Metric, name: str, kind: str, escaping: str) -> str:
 def _eager_pieces(family: Metric, escaping: str) -> Iterator[str]:
     apart = {family.name + suffix: "" for suffix in _GAUGES_APART.get(family.type, ())}
     created = f"{family.name}_created"
-    for sample in family.samples:
-        if sample.name == created and family.type != "gauge":
+    for sample in map(plain_sample, family.samples):
+        if sample is None or (sample.name == created and family.type in _WITH_CREATED):
             continue
         line = _line(sample, escaping)
         if sample.name in apart:
@@ -66,10 +75,6 @@ def _eager_pieces(family: Metric, escaping: str) -> Iterator[str]:
 
 
 def _line(sample: Sample, escaping: str) -> str:
-    try:
-        value = number(float(sample.value))
-        when = "" if sample.timestamp is None else f" {int(float(sample.timestamp) * 1000):d}"
-        block = label_block(sample.labels.items(), escaping)
-    except (TypeError, ValueError, OverflowError, AttributeError):
-        return ""  # one bad sample of a collector must not cost the scrape
-    return sample_line(written_name(sample.name, escaping), block, value + when)
+    when = "" if sample.timestamp is None else f" {round(float(sample.timestamp) * 1000):d}"
+    block = label_block(sample.labels.items(), escaping)
+    return sample_line(written_name(sample.name, escaping), block, number(sample.value) + when)

@@ -1,0 +1,147 @@
+"""What OpenMetrics 1.0 asks of the samples of one family, beyond their grammar.
+
+*Theory of operation.* Samples arrive in order. Those of one child at one time (a "MetricPoint") stand together, and
+are judged when the next one begins: `FamilyRules` keeps one such group, and the label sets it has seen. Each check
+returns what is wrong, or ``""``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from math import inf, isnan
+from typing import TypeAlias, final
+
+from asyncmetrics.formats._samples import read_number
+from asyncmetrics.model.samples import Exemplar, Sample
+
+__all__ = ("SUFFIXES", "TOTALS", "UNITLESS", "FamilyRules", "exemplar_problem", "value_problem")
+
+SUFFIXES = {
+    "counter": ("_total", "_created"),
+    "gauge": ("",),
+    "summary": ("", "_count", "_sum", "_created"),
+    "histogram": ("_bucket", "_count", "_sum", "_created"),
+    "gaugehistogram": ("_bucket", "_gcount", "_gsum"),
+    "info": ("_info",),
+    "stateset": ("",),
+    "unknown": ("",),
+}
+UNITLESS = frozenset({"info", "stateset"})
+EXEMPLAR_LIMIT = 128
+_NEVER_NEGATIVE = frozenset({"_total", "_bucket", "_count", "_sum", "_gcount"})
+_WITH_EXEMPLARS = frozenset({"_total", "_bucket"})
+# The label that tells the samples of one child and suffix apart; a stateset's is the family's name.
+_OWN_LABELS = {("histogram", "_bucket"): "le", ("gaugehistogram", "_bucket"): "le", ("summary", ""): "quantile"}
+TOTALS = {"histogram": ("_count", "_sum"), "gaugehistogram": ("_gcount", "_gsum")}
+
+_Labels: TypeAlias = frozenset[tuple[str, str]]
+
+
+def _bucket(labels: Mapping[str, str]) -> str:
+    bound = read_number(labels.get("le", ""))
+    return "a bucket needs the label le, a number" if bound is None or isnan(bound) else ""
+
+
+def _quantile(labels: Mapping[str, str], value: float) -> str:
+    quantile = read_number(labels.get("quantile", ""))
+    if quantile is None or not 0 <= quantile <= 1:
+        return "the label quantile has to be from 0 to 1"
+    return "a quantile is not negative" if value < 0 else ""
+
+
+def value_problem(name: str, kind: str, suffix: str, labels: Mapping[str, str], value: float) -> str:
+    """Return why the family ``name`` cannot have a sample with this suffix, labels and value, or ``""``."""
+    if suffix not in SUFFIXES[kind]:
+        return f"a {kind} has no sample {name}{suffix}"
+    if suffix in _NEVER_NEGATIVE and not value >= 0:
+        return f"{suffix} can be neither negative nor NaN"
+    match kind, suffix:
+        case "histogram" | "gaugehistogram", "_bucket":
+            return _bucket(labels)
+        case "summary", "":
+            return _quantile(labels, value)
+        case "info", _ if value != 1:
+            return "the value of an info is 1"
+        case "stateset", _ if value not in {0, 1} or name not in labels:
+            return f"a state is 0 or 1 and has the label {name!r}"
+    return ""
+
+
+def exemplar_problem(kind: str, suffix: str, exemplar: Exemplar) -> str:
+    """Return why no such exemplar may be there, or ``""``."""
+    if suffix not in _WITH_EXEMPLARS:
+        return f"no exemplar may be at a {kind}'s {suffix or 'value'}"
+    length = sum(len(name) + len(text) for name, text in exemplar.labels.items())
+    return f"an exemplar's labels have {EXEMPLAR_LIMIT} characters at most" if length > EXEMPLAR_LIMIT else ""
+
+
+@final
+class FamilyRules:
+    """The rules for the family ``name`` of type ``kind``: `sample` for each of its samples, `end` after the last."""
+
+    def __init__(self, name: str, kind: str) -> None:
+        self._name = name
+        self._kind = kind
+        self._child: _Labels | None = None
+        self._time: float | None = None
+        self._seen: set[_Labels] = set()
+        self._group: dict[tuple[str, str], float] = {}
+
+    def sample(self, sample: Sample) -> str:
+        """Take the next sample, and return what is wrong with it or with the group that it ends."""
+        suffix = sample.name.removeprefix(self._name)
+        problem = value_problem(self._name, self._kind, suffix, sample.labels, sample.value)
+        if not problem and sample.exemplar is not None:
+            problem = exemplar_problem(self._kind, suffix, sample.exemplar)
+        return problem or self._place(sample, suffix)
+
+    def _place(self, sample: Sample, suffix: str) -> str:
+        own = self._name if self._kind == "stateset" else _OWN_LABELS.get((self._kind, suffix), "")
+        problem = ""
+        child = frozenset(item for item in sample.labels.items() if item[0] != own)
+        time = None if sample.timestamp is None else float(sample.timestamp)
+        if child != self._child or time != self._time:
+            problem = self.end() or self._begin(child, time)
+        key = (suffix, sample.labels.get(own, ""))
+        if key in self._group:
+            problem = problem or "the same sample again"
+        self._group[key] = sample.value
+        return problem
+
+    def end(self) -> str:
+        """Return what is wrong with the group that is complete now."""
+        return self._histogram() if self._kind in TOTALS and self._group else ""
+
+    def _begin(self, child: _Labels, time: float | None) -> str:
+        later = child == self._child and self._time is not None and time is not None and time > self._time
+        again = child in self._seen and not later
+        self._seen.add(child)
+        self._child, self._time, self._group = child, time, {}
+        return (
+            "the samples of one child stand together, at most once or in the order of their timestamps" if again else ""
+        )
+
+    def _histogram(self) -> str:
+        buckets = [(float(le), value) for (suffix, le), value in self._group.items() if suffix == "_bucket"]
+        if not buckets or buckets[-1][0] != inf:
+            return "the last bucket has to be +Inf"
+        for (bound, value), (next_bound, next_value) in pairwise(buckets):
+            if not bound < next_bound:
+                return "buckets stand in increasing order of le"
+            if not value <= next_value:
+                return "buckets are cumulative"
+        return self._histogram_totals(buckets)
+
+    def _histogram_totals(self, buckets: list[tuple[float, float]]) -> str:
+        count_name, sum_name = TOTALS[self._kind]
+        count, total = self._group.get((count_name, "")), self._group.get((sum_name, ""))
+        if (count is None) is not (total is None):
+            return f"{count_name} and {sum_name} go together"
+        if count is not None and count != buckets[-1][1]:
+            return f"{count_name} has to be the +Inf bucket"
+        if total is not None and buckets[0][0] < 0 and self._kind == "histogram":
+            return "with negative buckets there is no _sum"
+        if total is not None and not total >= 0 and buckets[0][0] >= 0:
+            return f"without negative buckets {sum_name} is not negative"
+        return ""
