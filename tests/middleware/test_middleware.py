@@ -1,0 +1,187 @@
+"""What passes, what is under way, what is left out, and that no fault of ours reaches the application."""
+
+from __future__ import annotations
+
+import re
+
+import anyio
+import pytest
+
+from asyncmetrics import MetricsMiddleware
+from asyncmetrics.errors import DefinitionError, DuplicateMetricError
+
+
+async def hello(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+@pytest.mark.parametrize("kind", ["lifespan", "websocket", "something.new"])
+async def test_other_scopes_pass_untouched(kind, measured):
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append((scope, receive, send))
+
+    scope, receive, send = {"type": kind}, object(), object()
+    await measured(app)(scope, receive, send)
+    assert seen[0] == ({"type": kind}, receive, send)
+
+
+@pytest.mark.anyio
+async def test_a_request_under_way_is_told_until_a_router_has_seen_it_as_pending(ask, measured, totals):
+    async def app(scope, receive, send):
+        assert totals("active") == {("GET", "<pending>"): 1}
+        assert totals("oldest")["<pending>"] >= 0
+        scope["asyncmetrics.route"] = "/known"
+        assert totals("active") == {("GET", "/known"): 1}
+        await hello(scope, receive, send)
+
+    asked = await ask(measured(app))
+    assert asked.error is None
+    assert (totals("active"), totals("oldest")) == ({("GET", "/known"): 0}, {})
+
+
+async def test_the_oldest_request_of_a_route_grows_older(ask, measured, totals):
+    ages = []
+
+    async def app(scope, receive, send):
+        ages.append(totals("oldest")["<pending>"])
+        await anyio.sleep(0.02)
+        ages.append(totals("oldest")["<pending>"])
+
+    await ask(measured(app))
+    assert ages[1] - ages[0] >= 0.01
+
+
+async def test_the_duration_is_that_of_the_response_without_its_background(ask, measured, totals):
+    async def app(scope, receive, send):
+        await anyio.sleep(0.05)
+        await hello(scope, receive, send)
+        await anyio.sleep(0.3)
+
+    await ask(measured(app))
+    assert 0.05 <= totals("seconds")["GET", "<unmatched>", "200"] < 0.3
+
+
+async def test_a_request_that_is_measured_further_out_is_counted_once(ask, measured, totals):
+    await ask(measured(measured(hello)))
+    assert totals("counted") == {("GET", "<unmatched>", "200"): 1}
+
+
+async def test_several_applications_share_the_metrics_of_a_registry(ask, measured, totals):
+    await ask(measured(hello))
+    await ask(measured(hello))
+    assert totals("counted") == {("GET", "<unmatched>", "200"): 2}
+
+
+def test_other_buckets_on_the_same_registry_are_refused(measured):
+    measured(hello)
+    with pytest.raises(DuplicateMetricError, match="http_server_request_duration_seconds"):
+        measured(hello, buckets=[1, 2])
+
+
+def test_buckets_can_be_chosen(registry, measured):
+    measured(hello, buckets=[1, 2])
+    with pytest.raises(DuplicateMetricError):
+        MetricsMiddleware(hello, registry=registry)
+
+
+EXCLUSIONS = {
+    "a path": "/health",
+    "a path with a slash": "/health/",
+    "a pattern": re.compile("/hea.*"),
+    "a predicate": lambda scope: scope["path"] == "/health",
+}
+
+
+@pytest.mark.parametrize("case", EXCLUSIONS)
+async def test_what_is_excluded_is_not_counted(case, ask, measured, totals):
+    app = measured(hello, exclude=[EXCLUSIONS[case]])
+    assert (await ask(app, "/health")).sent[1]["body"] == b"hello"
+    await ask(app, "/other")
+    assert sum(totals("counted").values()) == 1
+
+
+@pytest.mark.parametrize("exclude", ["/health", [5]])
+def test_an_exclusion_that_is_none_is_refused(exclude, measured):
+    with pytest.raises(DefinitionError, match="exclude"):
+        measured(hello, exclude=exclude)
+
+
+async def test_a_route_callable_wins(ask, measured, totals):
+    await ask(measured(hello, route=lambda scope: "/mine"), **{"asyncmetrics.route": "/scope"})
+    assert totals("counted") == {("GET", "/mine", "200"): 1}
+
+
+async def test_a_route_callable_that_returns_none_leaves_it_to_the_scope(ask, measured, totals):
+    await ask(measured(hello, route=lambda scope: None), **{"asyncmetrics.route": "/scope"})
+    assert totals("counted") == {("GET", "/scope", "200"): 1}
+
+
+FAULTS = {
+    "route": ({"route": lambda scope: 1 / 0}, "middleware.route"),
+    "exclude": ({"exclude": [lambda scope: 1 / 0]}, "middleware.exclude"),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS)
+async def test_a_fault_in_a_callable_is_counted_and_harms_no_response(case, ask, measured, totals):
+    options, where = FAULTS[case]
+    asked = await ask(measured(hello, **options))
+    assert asked.error is None and asked.sent[1]["body"] == b"hello"
+    assert totals("internal")[where] >= 1
+    assert totals("counted") == {("GET", "<unmatched>", "200"): 1}
+
+
+async def test_a_fault_in_a_metric_is_counted_and_harms_no_response(ask, measured, totals, monkeypatch):
+    from asyncmetrics import Histogram
+
+    app = measured(hello)
+    monkeypatch.setattr(Histogram, "labels", lambda *_: 1 / 0)
+    asked = await ask(app)
+    assert asked.error is None
+    assert totals("internal") == {"middleware.record": 1}
+
+
+class Moved:
+    """A router whose insides are not where they were."""
+
+    def __getattr__(self, name):
+        raise RuntimeError(name)
+
+
+async def test_framework_internals_that_moved_cost_a_label_and_no_request(ask, measured, totals):
+    asked = await ask(measured(hello), router=Moved(), endpoint=hello)
+    assert asked.error is None
+    assert totals("counted") == {("GET", "<unmatched>", "200"): 1}
+    assert totals("internal") == {"middleware.route": 1}
+
+
+async def test_a_request_cancelled_from_outside_is_released_once(measured, totals):
+    async def waiting(scope, receive, send):
+        await anyio.sleep(60)
+
+    async def receive():
+        return {"type": "http.request"}
+
+    async def send(message):
+        raise AssertionError
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(measured(waiting), {"type": "http", "method": "GET", "path": "/"}, receive, send)
+        await anyio.sleep(0.01)
+        assert totals("active") == {("GET", "<pending>"): 1}
+        tasks.cancel_scope.cancel()
+    assert totals("active") == {("GET", "<unmatched>"): 0}
+    assert totals("counted") == {("GET", "<unmatched>", "499"): 1}
+    assert totals("exceptions") == {}
+
+
+async def test_the_limit_on_children_is_the_last_guard(ask, measured, totals):
+    app = measured(hello, route=lambda scope: scope["path"])
+    for number in range(10_050):
+        await ask(app, f"/{number}")
+    counted = totals("counted")
+    assert len(counted) == 10_001
+    assert counted["__overflow__", "__overflow__", "__overflow__"] == 50
