@@ -54,11 +54,11 @@ async def product(product_id: int) -> dict[str, int]:
     return {"product": product_id}
 
 
-@app.post("/baskets/{basket_id}/items")
-async def add_item(basket_id: int) -> dict[str, int]:
-    waiting.set(basket_id % 7)
+@app.post("/baskets/{id}/items")
+async def add_item(id: int) -> dict[str, int]:
+    waiting.set(id % 7)
     await anyio.sleep(random.expovariate(100))
-    return {"basket": basket_id}
+    return {"basket": id}
 
 
 @app.get("/search")
@@ -68,8 +68,8 @@ async def search(q: str = "") -> dict[str, str]:
     return {"searched": q}
 
 
-@app.post("/baskets/{basket_id}/payment")
-async def pay(basket_id: int) -> dict[str, str]:
+@app.post("/baskets/{id}/payment")
+async def pay(id: int) -> dict[str, str]:
     """Fail now and then, as payments do."""
     await anyio.sleep(random.expovariate(50))
     if random.random() < 0.2:
