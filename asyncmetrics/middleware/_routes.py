@@ -35,17 +35,22 @@ _MOUNT_TAIL = "/(?P<path>.*)$"
 
 
 class _Place(NamedTuple):
-    """Where an endpoint is: its full template, the pattern of its paths, and whether paths below it are its own."""
+    """Where an endpoint is: its full template, the pattern of its paths, and whether paths below it are its own.
+
+    ``hosted`` says that the path alone does not tell, since the host decides as well.
+    """
 
     endpoint: object
     template: str
     pattern: str
     mounted: bool
+    hosted: bool
 
 
 class _Prefix(NamedTuple):
-    template: str
-    pattern: str
+    template: str = ""
+    pattern: str = ""
+    hosted: bool = False
 
 
 @final
@@ -107,14 +112,15 @@ class _Index:
 
     def _build(self) -> None:
         self._built = self._version()
-        self._all = tuple(_places(self._router.routes, _Prefix("", "")))
+        self._all = tuple(_places(self._router.routes, _Prefix()))
         self._places: dict[int, list[_Place]] = {}
         for place in self._all:
             self._places.setdefault(id(place.endpoint), []).append(place)
         self._matched: Callable[[str], str] = lru_cache(maxsize=1024)(self._match)
 
     def _match(self, path: str) -> str:
-        return next((place.template for place in self._all if re.fullmatch(place.pattern, path)), UNMATCHED)
+        told = (place for place in self._all if not place.hosted and re.fullmatch(place.pattern, path))
+        return next((place.template for place in told), UNMATCHED)
 
     def _mount_around(self, scope: Scope) -> str:
         """Return the template of the mount that an endpoint unknown to the index is behind."""
@@ -181,19 +187,19 @@ def _kinds() -> list[tuple[type, Walk]]:
 
 def _places_of_route(route: Any, prefix: _Prefix) -> Iterator[_Place]:
     pattern = prefix.pattern + _inner(route.path_regex.pattern)
-    yield _Place(route.endpoint, prefix.template + route.path_format, pattern, mounted=False)
+    yield _Place(route.endpoint, prefix.template + route.path_format, pattern, mounted=False, hosted=prefix.hosted)
 
 
 def _places_of_mount(route: Any, prefix: _Prefix) -> Iterator[_Place]:
     template = prefix.template + route.path_format.removesuffix(_BELOW)
     pattern = prefix.pattern + _inner(route.path_regex.pattern.removesuffix(_MOUNT_TAIL))
-    yield from _places(_routes_of(route.app) or route.routes, _Prefix(template, pattern))
-    yield _Place(route.app, template + _BELOW, f"{pattern}/.*", mounted=True)
+    yield from _places(_routes_of(route.app) or route.routes, _Prefix(template, pattern, prefix.hosted))
+    yield _Place(route.app, template + _BELOW, f"{pattern}/.*", mounted=True, hosted=prefix.hosted)
 
 
 def _places_of_host(route: Any, prefix: _Prefix) -> Iterator[_Place]:
-    yield from _places(_routes_of(route.app), prefix)
-    yield _Place(route.app, prefix.template + _BELOW, f"{prefix.pattern}/.*", mounted=True)
+    yield from _places(_routes_of(route.app), prefix._replace(hosted=True))
+    yield _Place(route.app, prefix.template + _BELOW, f"{prefix.pattern}/.*", mounted=True, hosted=True)
 
 
 def _places_of_included(route: Any, prefix: _Prefix) -> Iterator[_Place]:

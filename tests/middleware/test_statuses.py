@@ -137,7 +137,9 @@ async def test_messages_pass_unchanged(ask, measured):
     assert all(sent is message for sent, message in zip(asked.sent, messages, strict=True))
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"])
+@pytest.mark.parametrize(
+    "method", ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"]
+)
 async def test_a_method_of_http_is_a_label(method, ask, measured, totals):
     await ask(measured(sending(START, END)), method=method)
     assert totals("counted") == {(method, "<unmatched>", "200"): 1}
