@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from asyncmetrics.formats._lines import keeps_label_names, label_block, number, sample_line, written_name
+from asyncmetrics.formats._lines import keeps_label_names, label_block, number, sample_line, written_label_name, written_name
 from asyncmetrics.model.family import LiveFamily, Point
 
 __all__ = ("BlockWriter", "live_pieces", "row_lines")
@@ -21,10 +21,13 @@ BlockWriter = Callable[[Point], str]
 
 def _block_writer(family: LiveFamily, escaping: str) -> BlockWriter:
     names = family.descriptor.all_labelnames
+    # An escaping can make a label of an enum equal to the label of its states, which then has the place alone.
+    own = {written_label_name(row.label[0], escaping) for row in family.rows.values() if row.label}
+    hidden = {name for name in names if written_label_name(name, escaping) in own}
 
     def write(point: Point) -> str:
-        pairs = zip(names, point.labelvalues, strict=True)
-        return label_block(chain(pairs, point.details().items()), escaping)
+        pairs = chain(zip(names, point.labelvalues, strict=True), point.details().items())
+        return label_block([pair for pair in pairs if pair[0] not in hidden] if hidden else pairs, escaping)
 
     def kept(point: Point) -> str:
         text = point.text
@@ -32,7 +35,8 @@ def _block_writer(family: LiveFamily, escaping: str) -> BlockWriter:
             text = point.text = write(point)
         return text
 
-    return kept if keeps_label_names(names, escaping) and family.type != "info" else write
+    keeps = keeps_label_names(names, escaping) and family.type != "info" and not hidden
+    return kept if keeps else write
 
 
 def live_pieces(family: LiveFamily, escaping: str, odd: Callable[[Point, str], str | None] | None) -> Iterator[str]:
@@ -42,14 +46,16 @@ def live_pieces(family: LiveFamily, escaping: str, odd: Callable[[Point, str], s
     """
     write = _block_writer(family, escaping)
     name = written_name(family.rows[0].name, escaping) if 0 in family.rows else '"'
+    names = family.descriptor.all_labelnames
     one_line = family.type == "gauge" or (family.type == "counter" and not family.created)
-    if one_line and family.descriptor.all_labelnames and not name.startswith('"'):
+    if one_line and names and keeps_label_names(names, escaping) and not name.startswith('"'):
         yield from _value_pieces(family, name, write, odd)
         return
     fill = _template(family, escaping)
     for batch in family.batches():
-        texts = [(point, write(point)) for point in batch]
-        yield "".join([(odd and odd(point, text)) or fill(point, text) for point, text in texts])
+        for point in batch:  # many lines each: a slice of them would be too large a piece
+            text = write(point)
+            yield (odd and odd(point, text)) or fill(point, text)
 
 
 def _value_pieces(
