@@ -46,6 +46,9 @@ class Target(Protocol):
     def labels(self, *values: object, **named: object) -> Any:
         """Choose a child by its label values."""
 
+    def require_labels(self) -> None:
+        """Raise `LabelError` while labels are still to be chosen."""
+
 
 class Measure(NamedTuple):
     """What to do around something that is measured; None is nothing.
@@ -87,6 +90,8 @@ class Instrument:
     def __call__(self, subject: F, /) -> F: ...
     def __call__(self, subject: Any, /) -> Any:
         """Return ``subject`` measured: a callable of the same kind and signature, or a coroutine for an awaitable."""
+        if self._labels is None:
+            self._target.require_labels()  # now, rather than at the end of every call
         if inspect.isawaitable(subject):
             return _wrap_coroutine(_wait, tuple(self._fixed()), None)(subject)
         if isinstance(subject, (classmethod, staticmethod)):

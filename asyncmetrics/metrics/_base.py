@@ -209,12 +209,14 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
             self._registry.count_event("internal_errors", "context_labels")
             return ("",) * len(names)
 
+    def require_labels(self) -> None:
+        """Raise `LabelError` if this metric has labels: a child is to be chosen first."""
+        names = self.descriptor.labelnames
+        if names:
+            raise LabelError(self.descriptor.name, f"has the labels {list(names)}: choose a child by labels() first")
+
     def _resolve(self) -> Any:
-        descriptor = self.descriptor
-        if descriptor.labelnames:
-            raise LabelError(
-                descriptor.name, f"has the labels {list(descriptor.labelnames)}: choose a child first, by .labels(...)"
-            )
+        self.require_labels()
         return self._children.find(self._context())
 
 

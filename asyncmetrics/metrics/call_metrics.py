@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterable
 from typing import Any, final
 
-from asyncmetrics.errors import LabelError, is_cancellation
+from asyncmetrics.errors import is_cancellation
 from asyncmetrics.metrics.counter import Counter
 from asyncmetrics.metrics.gauge import Gauge
 from asyncmetrics.metrics.histogram import Histogram
@@ -102,6 +102,10 @@ class _Series:
         chosen = values or tuple(named[name] for name in names)
         return _Series(self._duration, self._in_progress, self._exceptions, chosen)
 
+    def require_labels(self) -> None:
+        if self.values is None:
+            self._in_progress.require_labels()
+
     def running(self) -> Any:
         return self._in_progress.labels(*self.values) if self.values else self._in_progress
 
@@ -118,8 +122,7 @@ class _Series:
         self._duration.labels(*values, outcome).observe(seconds)
 
     def complain(self, _seconds: float) -> None:
-        names = list(self._in_progress.descriptor.labelnames)
-        raise LabelError(self._in_progress.descriptor.name, f"has the labels {names}, but none were chosen for a call")
+        self.require_labels()
 
     def give_up(self, _seconds: float, _error: BaseException) -> None:
         """Leave the exception that is on its way alone: it says more than a missing label."""

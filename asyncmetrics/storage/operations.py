@@ -42,6 +42,9 @@ class Labelled:
         """Choose a child by its label values; on a child this raises `LabelError`, since it is chosen."""
         raise LabelError(repr(self), f"the labels are already set, so labels({_call(values, named)}) cannot be chained")
 
+    def require_labels(self) -> None:
+        """Raise `LabelError` while labels are still to be chosen; here they are chosen."""
+
 
 class CounterLike(Labelled):
     """A number that only goes up."""
