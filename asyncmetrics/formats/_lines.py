@@ -17,6 +17,7 @@ __all__ = (
     "number",
     "plain_sample",
     "sample_line",
+    "written_label_name",
     "written_name",
 )
 
@@ -62,7 +63,8 @@ def written_name(name: str, escaping: str) -> str:
     return written if is_legacy_metric_name(written) else f'"{escape_label_value(written)}"'
 
 
-def _written_label_name(name: str, escaping: str) -> str:
+def written_label_name(name: str, escaping: str) -> str:
+    """Write a label name, in quotes where it keeps other characters than the legacy ones."""
     written = escape_name(name, escaping, label=True)
     return written if is_legacy_label_name(written) else f'"{escape_label_value(written)}"'
 
@@ -105,11 +107,13 @@ def _plain_time(timestamp: float | Timestamp | None) -> float | Timestamp | None
 
 
 def label_block(labels: Iterable[tuple[str, str]], escaping: str) -> str:
-    """Write labels without their braces; of two whose names one escaping makes equal the first stays."""
+    """Write labels without their braces; of two whose names one escaping makes equal the last stays."""
     written: dict[str, str] = {}
     for name, value in labels:
         if name:  # a label without a name costs the whole scrape
-            written.setdefault(_written_label_name(name, escaping), escape_label_value(value))
+            own = written_label_name(name, escaping)
+            written.pop(own, None)
+            written[own] = escape_label_value(value)
     return ",".join([f'{name}="{text}"' for name, text in written.items()])
 
 

@@ -11,7 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from asyncmetrics.formats._lines import keeps_label_names, label_block, number, sample_line, written_label_name, written_name
+from asyncmetrics.formats._lines import (
+    keeps_label_names,
+    label_block,
+    number,
+    sample_line,
+    written_label_name,
+    written_name,
+)
 from asyncmetrics.model.family import LiveFamily, Point
 
 __all__ = ("BlockWriter", "live_pieces", "row_lines")

@@ -20,6 +20,7 @@ from asyncmetrics.formats._lines import (
 )
 from asyncmetrics.formats._live import live_pieces, row_lines
 from asyncmetrics.formats._rules import TOTALS, UNITLESS, exemplar_problem, value_problem
+from asyncmetrics.formats._samples import read_number
 from asyncmetrics.model.family import LiveFamily, Metric, Point
 from asyncmetrics.model.names import UNDERSCORES
 from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
@@ -82,11 +83,13 @@ def _odd_writer(family: LiveFamily, escaping: str) -> Callable[[Point, str], str
     return write
 
 
-def _allowed(family: Metric) -> Iterable[Sample]:
-    """Return what OpenMetrics lets stand of the samples of a custom collector."""
-    checked = (_checked(family, sample) for sample in map(plain_sample, family.samples) if sample is not None)
-    allowed = (sample for sample in checked if sample is not None)
-    return _paired(family, list(allowed)) if family.type in TOTALS else allowed
+def _allowed(family: Metric) -> Iterator[Sample]:
+    """Yield what OpenMetrics lets stand of the samples of a custom collector."""
+    samples: Iterable[Sample] = (sample for sample in map(plain_sample, family.samples) if sample is not None)
+    if family.type in TOTALS:
+        samples = _with_lawful_totals(family, list(samples))
+    checked = (_checked(family, sample) for sample in samples)
+    return (sample for sample in checked if sample is not None)
 
 
 def _checked(family: Metric, sample: Sample) -> Sample | None:
@@ -101,18 +104,18 @@ def _checked(family: Metric, sample: Sample) -> Sample | None:
     return sample
 
 
-def _paired(family: Metric, samples: list[Sample]) -> list[Sample]:
-    """Leave out the counts and sums of those children of a histogram that may not have both."""
+def _with_lawful_totals(family: Metric, samples: list[Sample]) -> Iterator[Sample]:
+    """Leave out both count and sum of a histogram's child where its sum may not be: they go together."""
     count_name, sum_name = (family.name + suffix for suffix in TOTALS[family.type])
-    counted = {_child(sample) for sample in samples if sample.name == count_name}
-    signed = {_child(sample) for sample in samples if float(sample.labels.get("le", "0")) < 0}
-    summed = {
+    signed = {_child(sample) for sample in samples if (read_number(sample.labels.get("le", "")) or 0) < 0}
+    unlawful = {
         _child(sample)
         for sample in samples
-        if sample.name == sum_name and (sample.value >= 0 or (_child(sample) in signed and sample.value < 0))
+        if sample.name == sum_name and not (sample.value >= 0 or (_child(sample) in signed and sample.value < 0))
     }
-    paired = counted & summed - (signed if family.type == "histogram" else set())
-    return [sample for sample in samples if sample.name not in {count_name, sum_name} or _child(sample) in paired]
+    if family.type == "histogram":
+        unlawful |= signed
+    return (sample for sample in samples if sample.name not in {count_name, sum_name} or _child(sample) not in unlawful)
 
 
 def _child(sample: Sample) -> frozenset[tuple[str, str]]:

@@ -88,7 +88,9 @@ def test_a_text_counter_may_be_called_total():
 
 
 def test_suffixes_belong_to_histograms_and_summaries_only():
-    source = '# TYPE h histogram\nh_bucket{le="1"} 1\nh_sum 1\nh_count 1\n# TYPE s summary\ns 1\ns_sum 1\ns_count 1\n# TYPE g gauge\ng_sum 1\n'
+    histogram = '# TYPE h histogram\nh_bucket{le="1"} 1\nh_sum 1\nh_count 1\n'
+    summary = "# TYPE s summary\ns 1\ns_sum 1\ns_count 1\n"
+    source = f"{histogram}{summary}# TYPE g gauge\ng_sum 1\n"
     found = text(source)
     assert [(kind, name, len(samples)) for kind, name, samples in found] == [
         ("histogram", "h", 3), ("summary", "s", 3), ("gauge", "g", 0), ("unknown", "g_sum", 1)

@@ -1,0 +1,75 @@
+"""Chunks are small, whole lines, and made only when they are asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from asyncmetrics import CollectorRegistry, Counter, Gauge, Histogram
+from asyncmetrics.core import Metric
+from asyncmetrics.formats import openmetrics_text, prometheus_text
+
+LIMIT = 128 * 1024
+FORMATS = [prometheus_text, openmetrics_text]
+
+
+def _labelled(kind, children, **options):
+    registry = CollectorRegistry()
+    metric = kind("requests", "Many.", ["route", "method"], registry=registry, **options)
+    for number in range(children):
+        metric.labels(f"/a/rather/long/route/with/the/number/{number}", "GET")
+    return registry
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=["text", "openmetrics"])
+@pytest.mark.parametrize("kind", [Counter, Gauge, Histogram])
+def test_chunks_of_live_families_are_small(form, kind):
+    chunks = list(form.encode(_labelled(kind, 3000).collect()))
+    assert len(chunks) > 1
+    assert max(map(len, chunks)) <= LIMIT
+    assert all(chunk.endswith(b"\n") for chunk in chunks)
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=["text", "openmetrics"])
+def test_chunks_of_a_custom_collector_are_small(form):
+    family = Metric("level", "Many.", "gauge")
+    for number in range(20_000):
+        family.add_sample("level", {"number": str(number)}, number)
+    chunks = list(form.encode([family]))
+    assert len(chunks) > 1
+    assert max(map(len, chunks)) <= LIMIT
+    assert b"".join(chunks).count(b"\nlevel{") == 20_000
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=["text", "openmetrics"])
+def test_nothing_is_read_before_it_is_asked_for(form):
+    asked = []
+
+    def families():
+        for number in range(100):
+            asked.append(number)
+            family = Metric(f"level_{number}", "x" * 20_000, "gauge")
+            family.add_sample(family.name, {}, 1)
+            yield family
+
+    chunks = form.encode(families())
+    assert asked == []
+    next(chunks)
+    assert len(asked) <= 5
+    for _ in chunks:
+        pass
+    assert len(asked) == 100
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=["text", "openmetrics"])
+def test_children_that_come_later_are_seen(form):
+    """A live family is read when its lines are written, not when it is collected."""
+    registry = CollectorRegistry()
+    gauge = Gauge("level", "", ["a"], registry=registry)
+    families = list(registry.collect())
+    gauge.labels("late").set(1)
+    assert b'level{a="late"} 1.0\n' in b"".join(form.encode(families))
+
+
+def test_no_families_are_no_text_but_an_end_mark():
+    assert list(prometheus_text.encode([])) == []
+    assert list(openmetrics_text.encode([])) == [b"# EOF\n"]
