@@ -1,0 +1,140 @@
+"""What an instrumented line costs: counting, observing, setting, with labels and without.
+
+Peers that have no children and take labels as a mapping at each call compete where labels are looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from benchmarks._measure import Effort, Run, measure, statement
+from benchmarks._peers import contestants
+from benchmarks._rows import OURS, THEIRS, Row, Target, peer_to_us, rows
+
+__all__ = ("RATIO", "run")
+
+RATIO = "a peer's time ÷ ours"
+
+INC = "inc()"
+CHILD = "child.inc()"
+AMOUNT = "inc(2)"
+LABELS = "labels(a, b).inc()"
+NAMED = "labels(a=, b=).inc()"
+OBSERVE = "observe(0.3)"
+SET = "gauge.set(3.0)"
+
+TARGETS = {
+    INC: Target(THEIRS, "≥", 3.5),
+    CHILD: Target(THEIRS, "≥", 3.5),
+    LABELS: Target(THEIRS, "≥", 8),
+    OBSERVE: Target(THEIRS, "≥", 4),
+}
+NAMES = ("method", "route")
+MAPPING = {"method": "GET", "route": "/"}
+
+
+def _like_prometheus_client(counter: Any, labelled: Any, histogram: Any, gauge: Any) -> Mapping[str, Run]:
+    child = labelled.labels("GET", "/")
+    return {
+        INC: statement("c.inc()", c=counter),
+        CHILD: statement("c.inc()", c=child),
+        AMOUNT: statement("c.inc(2)", c=counter),
+        LABELS: statement("c.labels('GET', '/').inc()", c=labelled),
+        NAMED: statement("c.labels(method='GET', route='/').inc()", c=labelled),
+        OBSERVE: statement("h.observe(0.3)", h=histogram),
+        SET: statement("g.set(3.0)", g=gauge),
+    }
+
+
+def _asyncmetrics() -> Mapping[str, Run]:
+    from asyncmetrics import CollectorRegistry, Counter, Gauge, Histogram
+
+    to: dict[str, Any] = {"registry": CollectorRegistry()}
+    return _like_prometheus_client(
+        Counter("jobs", "Jobs.", **to),
+        Counter("requests", "Requests.", NAMES, **to),
+        Histogram("latency", "Latency.", **to),
+        Gauge("queue", "Queue.", **to),
+    )
+
+
+def _prometheus_client() -> Mapping[str, Run]:
+    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+    to: dict[str, Any] = {"registry": CollectorRegistry()}
+    return _like_prometheus_client(
+        Counter("jobs", "Jobs.", **to),
+        Counter("requests", "Requests.", NAMES, **to),
+        Histogram("latency", "Latency.", **to),
+        Gauge("queue", "Queue.", **to),
+    )
+
+
+def _aioprometheus() -> Mapping[str, Run]:
+    from aioprometheus.collectors import Counter, Gauge, Histogram, Registry
+
+    to: dict[str, Any] = {"registry": Registry()}
+    counter, labelled = Counter("jobs", "Jobs.", **to), Counter("requests", "Requests.", **to)
+    by_mapping = statement("c.inc({'method': 'GET', 'route': '/'})", c=labelled)
+    return {
+        INC: statement("c.inc({})", c=counter),
+        AMOUNT: statement("c.add({}, 2)", c=counter),
+        LABELS: by_mapping,
+        NAMED: by_mapping,
+        OBSERVE: statement("h.observe({}, 0.3)", h=Histogram("latency", "Latency.", **to)),
+        SET: statement("g.set({}, 3.0)", g=Gauge("queue", "Queue.", **to)),
+    }
+
+
+def _pytheus() -> Mapping[str, Run]:
+    from pytheus.metrics import Counter, Gauge, Histogram
+    from pytheus.registry import CollectorRegistry
+
+    to: dict[str, Any] = {"registry": CollectorRegistry()}
+    counter = Counter("jobs", "Jobs.", **to)
+    labelled = Counter("requests", "Requests.", required_labels=NAMES, **to)
+    by_mapping = statement("c.labels({'method': 'GET', 'route': '/'}).inc()", c=labelled)
+    return {
+        INC: statement("c.inc()", c=counter),
+        CHILD: statement("c.inc()", c=labelled.labels(MAPPING)),
+        AMOUNT: statement("c.inc(2)", c=counter),
+        LABELS: by_mapping,
+        NAMED: by_mapping,
+        OBSERVE: statement("h.observe(0.3)", h=Histogram("latency", "Latency.", **to)),
+        SET: statement("g.set(3.0)", g=Gauge("queue", "Queue.", **to)),
+    }
+
+
+def _opentelemetry() -> Mapping[str, Run]:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+    meter = MeterProvider([InMemoryMetricReader()]).get_meter("benchmarks")
+    counter, labelled = meter.create_counter("jobs"), meter.create_counter("requests")
+    by_mapping = statement("c.add(1, {'method': 'GET', 'route': '/'})", c=labelled)
+    return {
+        INC: statement("c.add(1)", c=counter),
+        AMOUNT: statement("c.add(2)", c=counter),
+        LABELS: by_mapping,
+        NAMED: by_mapping,
+        OBSERVE: statement("h.record(0.3)", h=meter.create_histogram("latency")),
+        SET: statement("g.set(3.0)", g=meter.create_gauge("queue")),
+    }
+
+
+MAKERS = {
+    OURS: _asyncmetrics,
+    THEIRS: _prometheus_client,
+    "aioprometheus": _aioprometheus,
+    "pytheus": _pytheus,
+    "OpenTelemetry SDK": _opentelemetry,
+}
+
+
+def run(effort: Effort) -> Iterator[Row]:
+    """Yield nanoseconds per operation."""
+    for what, entered in contestants(MAKERS).items():
+        outcomes = measure(entered, effort)
+        scaled = {who: found if isinstance(found, str) else found.scaled(1e9) for who, found in outcomes.items()}
+        yield from rows(what, "ns", scaled, peer_to_us, TARGETS.get(what))
