@@ -26,6 +26,7 @@ UTF8_LABELS = UTF8.filter(lambda name: name not in _OWN)
 HELP = HOSTILE.map(lambda text: text.replace("\r", ""))
 ANY = st.floats(allow_nan=False)
 COUNTS = st.floats(min_value=0, allow_nan=False)
+WHOLE = st.integers(0, 10**6).map(float)
 MILLISECONDS = st.integers(-(10**14), 10**14).map(lambda number: number / 1000)
 EXACT = st.builds(Timestamp, st.integers(0, 10**12), st.integers(0, 999_999_999))
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -64,7 +65,7 @@ def _child(draw, kind, name, labels, time, exemplars, created):
         case "summary":
             quantiles = [Sample(name, {**labels, "quantile": text}, draw(COUNTS), time) for text in ("0.5", "1.0")]
             totals = [
-                Sample(f"{name}_count", labels, draw(COUNTS), time),
+                Sample(f"{name}_count", labels, draw(WHOLE), time),
                 Sample(f"{name}_sum", labels, draw(COUNTS), time),
             ]
             samples = quantiles + totals

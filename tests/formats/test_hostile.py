@@ -1,0 +1,249 @@
+"""Custom collectors that hand over nonsense: what can be written is written, and no line is broken or added."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncmetrics.core import Exemplar, GaugeHistogramMetricFamily, HistogramMetricFamily, Metric, Sample, Timestamp
+from asyncmetrics.formats import openmetrics_text, prometheus_text
+from asyncmetrics.formats._samples import OPENMETRICS, read_sample
+from asyncmetrics.formats.parser import parse_openmetrics, parse_prometheus
+from asyncmetrics.model.family import METRIC_TYPES
+from asyncmetrics.model.names import ESCAPING_SCHEMES
+
+FORMATS = [prometheus_text, openmetrics_text]
+TEXTS = st.text(st.sampled_from('\n\r"\\#{}= a\ud800é.') | st.characters(), max_size=6)
+NONSENSE = (
+    st.none() | TEXTS | st.integers(-5, 10**400) | st.floats() | st.booleans() | st.binary(max_size=3) | st.just([])
+)
+NAMES = TEXTS | st.sampled_from(
+    ["a", "a_total", "a_bucket", "a_sum", "a_count", "a_created", "a_info", "", "b", "a.b", "a_gsum"]
+)
+LABELS = st.dictionaries(st.sampled_from(["le", "quantile", "a", "", "x.y", "x_y"]) | TEXTS, NONSENSE, max_size=4)
+WHEN = NONSENSE | st.builds(Timestamp, st.integers(-5, 5), st.integers(0, 999))
+EXEMPLARS = NONSENSE | st.builds(Exemplar, LABELS | NONSENSE, NONSENSE, WHEN)
+SAMPLES = st.builds(Sample, NAMES | NONSENSE, LABELS | NONSENSE, NONSENSE, WHEN, EXEMPLARS)
+
+
+@st.composite
+def hostile_families(draw):
+    family = Metric(draw(st.sampled_from(["a", "a.b", "größe"])), draw(NONSENSE), draw(st.sampled_from(METRIC_TYPES)))
+    family.samples = draw(st.lists(SAMPLES | NONSENSE, max_size=5))
+    family.unit = draw(NONSENSE)
+    return family
+
+
+@pytest.mark.parametrize("escaping", ESCAPING_SCHEMES)
+@given(family=hostile_families())
+def test_text_stays_text(escaping, family, written):
+    lines = written(prometheus_text, [family], escaping=escaping).split("\n")
+    assert list(parse_prometheus("\n".join(lines)))
+    assert sum(not line.startswith("#") for line in lines) <= len(family.samples) + 1
+
+
+@pytest.mark.parametrize("escaping", ESCAPING_SCHEMES)
+@given(family=hostile_families())
+def test_openmetrics_stays_lines_of_its_grammar(escaping, family, written):
+    """Every line by itself is of the grammar; what the lines of one child need together is the collector's duty."""
+    *lines, end = written(openmetrics_text, [family], escaping=escaping).removesuffix("\n").split("\n")
+    assert end == "# EOF"
+    count = len(family.samples)
+    metadata = [line for line in lines if line.startswith("#")]
+    assert [line.split(" ")[1] for line in metadata] in (["TYPE", "HELP"], ["TYPE", "UNIT", "HELP"])
+    assert lines[: len(metadata)] == metadata
+    assert len(lines) - len(metadata) <= count
+    list(parse_openmetrics("\n".join([*metadata, "# EOF"])))
+    for line in lines[len(metadata) :]:
+        read_sample(line, 1, OPENMETRICS)
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=["text", "openmetrics"])
+@pytest.mark.parametrize(
+    "sample",
+    [
+        None,
+        "level 1",
+        Sample(None, {}, 1),
+        Sample("", {}, 1),
+        Sample("level\n", {}, 1),
+        Sample("level", None, 1),
+        Sample("level", {}, None),
+        Sample("level", {}, "many"),
+        Sample("level", {}, 10**400),
+        Sample("level", {}, 1, "soon"),
+        Sample("level", {}, 1, math.nan),
+        Sample("level", {}, 1, math.inf),
+        Sample("level", {}, 1, None, "trace"),
+    ],
+    ids=repr,
+)
+def test_a_bad_sample_costs_only_itself(form, sample, written):
+    family = Metric("level", "", "gauge")
+    family.samples = [Sample("level", {"a": "1"}, 1), sample, Sample("level", {"a": "2"}, 2)]
+    assert [line for line in written(form, [family]).split("\n") if line and line[0] != "#"] == [
+        'level{a="1"} 1.0',
+        'level{a="2"} 2.0',
+    ]
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=["text", "openmetrics"])
+def test_numbers_as_text_and_odd_label_values_are_written(form, written):
+    family = Metric("level", "", "gauge")
+    family.samples = [Sample("level", {"a": None, "b": 3, "": "x"}, "1.5"), Sample("level", {"a": "\ud800"}, True)]
+    lines = written(form, [family]).split("\n")
+    assert 'level{a="None",b="3"} 1.5' in lines
+    assert 'level{a="\ufffd"} 1.0' in lines
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=["text", "openmetrics"])
+def test_a_carriage_return_in_help_becomes_a_blank(form, written):
+    text = written(form, [Metric("level", "one\r\ntwo\rthree", "gauge")])
+    assert "# HELP level one \\ntwo three\n" in text
+    assert "\r" not in text
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=["text", "openmetrics"])
+def test_help_that_is_no_text_is_written_as_one(form, written):
+    assert "# HELP level None\n" in written(form, [Metric("level", None, "gauge")])
+
+
+@pytest.mark.parametrize(
+    ("escaping", "line"),
+    [
+        ("underscores", 'a_b{c_d="1"} 1.0'),
+        ("dots", 'a_dot_b{c_dot_d="1"} 1.0'),
+        ("values", 'U__a_2e_b{U__c_2e_d="1"} 1.0'),
+        ("allow-utf-8", '{"a.b","c.d"="1"} 1.0'),
+    ],
+)
+@pytest.mark.parametrize("form", FORMATS, ids=["text", "openmetrics"])
+def test_the_escaping_schemes(form, escaping, line, written):
+    family = Metric("a.b", "", "gauge")
+    family.samples = [Sample("a.b", {"c.d": "1"}, 1)]
+    assert line in written(form, [family], escaping=escaping).split("\n")
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=["text", "openmetrics"])
+def test_two_labels_that_escape_to_one_are_written_once(form, written):
+    family = Metric("level", "", "gauge")
+    family.samples = [Sample("level", {"a.b": "1", "a_b": "2"}, 1)]
+    assert 'level{a_b="2"} 1.0' in written(form, [family]).split("\n")
+
+
+def test_a_unit_that_the_written_name_does_not_end_with_is_left_out(written):
+    family = Metric("level", "", "gauge", "µs")
+    assert "# UNIT" not in written(openmetrics_text, [family])
+    assert '# UNIT "level_µs" µs\n' in written(openmetrics_text, [family], escaping="allow-utf-8")
+    assert list(parse_openmetrics(written(openmetrics_text, [family], escaping="allow-utf-8"))) == [family]
+
+
+def _kept(kind, samples, written):
+    family = Metric("a", "", kind)
+    family.samples = samples
+    return [line for line in written(openmetrics_text, [family]).split("\n") if line and line[0] != "#"]
+
+
+@pytest.mark.parametrize("value", [-1, math.nan, -math.inf])
+def test_openmetrics_leaves_out_negative_counters_and_sums(value, written):
+    assert _kept("counter", [Sample("a_total", {}, value)], written) == []
+    assert _kept("summary", [Sample("a_count", {}, 1), Sample("a_sum", {}, value)], written) == ["a_count 1.0"]
+
+
+@pytest.mark.parametrize("value", [-1, math.nan])
+def test_a_histogram_whose_sum_is_left_out_loses_its_count(value, written):
+    """They go together (OpenMetrics 1.0, "Histogram"); the +Inf bucket tells the count."""
+    good = HistogramMetricFamily("a", "", labels=["b"])
+    good.add_metric(["x"], [("+Inf", 2)], value)
+    good.add_metric(["y"], [("+Inf", 2)], 5)
+    text = written(openmetrics_text, [good])
+    [family] = parse_openmetrics(text)
+    assert [(s.name, s.labels["b"]) for s in family.samples] == [
+        ("a_bucket", "x"), ("a_bucket", "y"), ("a_count", "y"), ("a_sum", "y")
+    ]  # fmt: skip
+    assert "a_count" in written(prometheus_text, [good])
+
+
+def test_a_histogram_with_negative_buckets_has_neither_count_nor_sum(written):
+    samples = [Sample("a_bucket", {"le": le}, 1) for le in ("-1.0", "+Inf")] + [
+        Sample("a_count", {}, 1),
+        Sample("a_sum", {}, 3),
+    ]
+    assert _kept("histogram", samples, written) == ['a_bucket{le="-1.0"} 1.0', 'a_bucket{le="+Inf"} 1.0']
+
+
+def test_a_gauge_histogram_may_have_a_negative_sum_of_negative_buckets(written):
+    families = [GaugeHistogramMetricFamily("a", "", [("-1.0", 2), ("+Inf", 3)], -4)]
+    assert list(parse_openmetrics(written(openmetrics_text, families)))[0].samples == families[0].samples
+    families = [GaugeHistogramMetricFamily("a", "", [("1.0", 2), ("+Inf", 3)], -4)]
+    assert len(list(parse_openmetrics(written(openmetrics_text, families)))[0].samples) == 2
+
+
+def test_a_gauge_histogram_becomes_three_families_in_text(written):
+    families = [GaugeHistogramMetricFamily("a", "Ages.", [("1.0", 2), ("+Inf", 3)], 4)]
+    found = list(parse_prometheus(written(prometheus_text, families)))
+    assert [(family.name, family.type, len(family.samples)) for family in found] == [
+        ("a", "histogram", 2), ("a_gcount", "gauge", 1), ("a_gsum", "gauge", 1)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "sample"),
+    [
+        ("counter", Sample("a", {}, 1)),
+        ("gauge", Sample("a_total", {}, 1)),
+        ("gauge", Sample("other", {}, 1)),
+        ("info", Sample("a_info", {}, 2)),
+        ("stateset", Sample("a", {}, 1)),
+        ("stateset", Sample("a", {"a": "on"}, 2)),
+        ("summary", Sample("a", {}, 1)),
+        ("summary", Sample("a", {"quantile": "2"}, 1)),
+        ("histogram", Sample("a_bucket", {}, 1)),
+        ("histogram", Sample("a_bucket", {"le": "low"}, 1)),
+    ],
+)
+def test_openmetrics_leaves_out_what_the_type_does_not_have(kind, sample, written):
+    assert _kept(kind, [sample], written) == []
+
+
+def test_created_is_for_openmetrics_only(written):
+    family = Metric("a", "", "counter")
+    family.samples = [Sample("a_total", {}, 1), Sample("a_created", {}, 5)]
+    assert "a_created 5.0\n" in written(openmetrics_text, [family])
+    assert "a_created" not in written(prometheus_text, [family])
+
+
+def test_a_gauge_may_be_called_created(written):
+    family = Metric("a_created", "", "gauge")
+    family.samples = [Sample("a_created", {}, 5)]
+    assert "a_created 5.0\n" in written(prometheus_text, [family])
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "length", "kept"),
+    [
+        ("counter", "a_total", 128, True),
+        ("counter", "a_total", 129, False),
+        ("histogram", "a_bucket", 128, True),
+        ("gaugehistogram", "a_bucket", 128, True),
+        ("gauge", "a", 5, False),
+        ("summary", "a_sum", 5, False),
+        ("counter", "a_created", 5, False),
+    ],
+)
+def test_exemplars_stand_where_they_may(kind, name, length, kept, written):
+    labels = {"le": "+Inf"} if name == "a_bucket" else {}
+    [line] = _kept(kind, [Sample(name, labels, 1, None, Exemplar({"id": "é" * (length - 2)}, 1, 2.5))], written)
+    assert (" # {" in line) is kept
+    assert not kept or line.endswith("} 1.0 2.5")
+
+
+def test_exemplars_are_for_openmetrics_only_and_their_labels_are_escaped(written):
+    sample = Sample("a_total", {}, 1, None, Exemplar({"trace.id": 'a"\n'}, 1))
+    assert _kept("counter", [sample], written) == ['a_total 1.0 # {trace_id="a\\"\\n"} 1.0']
+    family = Metric("a", "", "counter")
+    family.samples = [sample]
+    assert "trace" not in written(prometheus_text, [family])

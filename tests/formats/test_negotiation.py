@@ -1,0 +1,150 @@
+"""The format that each Accept header gets."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncmetrics import CollectorRegistry, Gauge
+from asyncmetrics.formats.negotiation import (
+    CONTENT_TYPE_OPENMETRICS,
+    CONTENT_TYPE_PLAIN_0_0_4,
+    CONTENT_TYPE_PLAIN_1_0_0,
+    accepts_gzip,
+    negotiate,
+)
+from asyncmetrics.model.names import ESCAPING_SCHEMES
+
+OM = "application/openmetrics-text"
+PROMETHEUS_2_42 = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+PROMETHEUS_3_5 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+OFFERED = {CONTENT_TYPE_PLAIN_0_0_4} | {
+    base + escaping
+    for base in (CONTENT_TYPE_OPENMETRICS, CONTENT_TYPE_PLAIN_1_0_0)
+    for escaping in ("", *(f"; escaping={scheme}" for scheme in ESCAPING_SCHEMES))
+}
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        (PROMETHEUS_2_42, CONTENT_TYPE_OPENMETRICS),
+        (PROMETHEUS_3_5, f"{CONTENT_TYPE_OPENMETRICS}; escaping=allow-utf-8"),
+        (None, CONTENT_TYPE_PLAIN_0_0_4),
+        ("", CONTENT_TYPE_PLAIN_0_0_4),
+        ("*/*", CONTENT_TYPE_PLAIN_0_0_4),
+        ("text/*", CONTENT_TYPE_PLAIN_0_0_4),
+        ("text/plain", CONTENT_TYPE_PLAIN_0_0_4),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", CONTENT_TYPE_PLAIN_0_0_4),
+        ("text/plain;version=1.0.0", CONTENT_TYPE_PLAIN_1_0_0),
+        ("text/plain;version=1.0.0;escaping=dots", f"{CONTENT_TYPE_PLAIN_1_0_0}; escaping=dots"),
+        ("text/plain;version=2.0.0", CONTENT_TYPE_PLAIN_0_0_4),
+        (OM, CONTENT_TYPE_OPENMETRICS),
+        (f"{OM};version=1.0.0", CONTENT_TYPE_OPENMETRICS),
+        (f"{OM};version=0.0.1", CONTENT_TYPE_PLAIN_0_0_4),
+        (f"{OM};version=2.0.0", CONTENT_TYPE_PLAIN_0_0_4),
+        ("application/*", CONTENT_TYPE_OPENMETRICS),
+        ("application/*;q=0.5, text/plain;q=0.4", CONTENT_TYPE_OPENMETRICS),
+        (f'{OM}; version="1.0.0"; q=1', CONTENT_TYPE_OPENMETRICS),
+        (f'{OM}; version="1.\\0.0"', CONTENT_TYPE_OPENMETRICS),
+        (f'{OM}; a="x,y;q=0"; version=1.0.0', CONTENT_TYPE_OPENMETRICS),
+        ("Application/OpenMetrics-Text; VERSION=1.0.0; Q=0.9", CONTENT_TYPE_OPENMETRICS),
+        (f" {OM} ; version = 1.0.0 ", CONTENT_TYPE_OPENMETRICS),
+        (f"{OM};q=0.5,text/plain;q=0.6", CONTENT_TYPE_PLAIN_0_0_4),
+        (f"{OM};q=0.6,text/plain;q=0.5", CONTENT_TYPE_OPENMETRICS),
+        (f"text/plain,{OM}", CONTENT_TYPE_PLAIN_0_0_4),
+        (f"{OM},text/plain", CONTENT_TYPE_OPENMETRICS),
+        (f"{OM};q=0", CONTENT_TYPE_PLAIN_0_0_4),
+        (f"{OM};q=0.000, */*", CONTENT_TYPE_PLAIN_0_0_4),
+        ("text/plain;q=0, */*", CONTENT_TYPE_OPENMETRICS),
+        ("*/*;q=0", CONTENT_TYPE_PLAIN_0_0_4),
+        ("*/*;q=0, text/plain;version=1.0.0;q=0.1", CONTENT_TYPE_PLAIN_1_0_0),
+        (f"{OM};q=2, text/plain;q=0.1", CONTENT_TYPE_PLAIN_0_0_4),
+        (f"{OM};q=high", CONTENT_TYPE_PLAIN_0_0_4),
+        (f"{OM};q=0.0001", CONTENT_TYPE_PLAIN_0_0_4),
+        (f"{OM};q=-1", CONTENT_TYPE_PLAIN_0_0_4),
+        (f'{OM};version="1.0.0', CONTENT_TYPE_PLAIN_0_0_4),
+        (f";;;,,,\x00{OM}", CONTENT_TYPE_PLAIN_0_0_4),
+        (f"{OM}x", CONTENT_TYPE_PLAIN_0_0_4),
+        ("," * 100_000, CONTENT_TYPE_PLAIN_0_0_4),
+        ('"' * 100_000, CONTENT_TYPE_PLAIN_0_0_4),
+        ("a/b;c=\\" * 10_000, CONTENT_TYPE_PLAIN_0_0_4),
+    ],
+)  # fmt: skip
+def test_each_header_gets_its_format(accept, content_type):
+    assert negotiate(accept).content_type == content_type
+
+
+@pytest.mark.parametrize("escaping", ESCAPING_SCHEMES)
+@pytest.mark.parametrize("accept", [f"{OM};version=1.0.0", "text/plain;version=1.0.0"])
+def test_the_escaping_that_was_asked_for_is_used_and_told(accept, escaping):
+    registry = CollectorRegistry()
+    Gauge("a.b_c", "", registry=registry).set(1)
+    chosen = negotiate(f"{accept};escaping={escaping.upper()}")
+    line = {
+        "underscores": "a_b_c 1.0",
+        "dots": "a_dot_b__c 1.0",
+        "values": "U__a_2e_b__c 1.0",
+        "allow-utf-8": '{"a.b_c"} 1.0',
+    }
+    assert chosen.content_type.endswith(f"; escaping={escaping}")
+    assert line[escaping] in b"".join(chosen.encode(registry.collect())).decode().splitlines()
+
+
+@pytest.mark.parametrize(
+    "accept", [OM, f"{OM};escaping=none", f'{OM};escaping="a\r\nb: c"', "text/plain;escaping=dots"]
+)
+def test_no_escaping_or_one_that_does_not_exist_is_underscores(accept):
+    chosen = negotiate(accept)
+    assert chosen.escaping == "underscores"
+    assert "escaping" not in chosen.content_type
+
+
+PARTS = st.sampled_from(
+    [
+        OM,
+        "text/plain",
+        "*/*",
+        "text/*",
+        ";",
+        ",",
+        "=",
+        '"',
+        "\\",
+        "q=",
+        "version=",
+        "1.0.0",
+        "0.0.4",
+        "escaping=",
+        "dots",
+    ]
+    + [" ", "0.5", "0"]
+)
+
+
+@given(accept=st.text() | st.lists(PARTS).map("".join))
+def test_no_header_raises_or_is_echoed(accept):
+    chosen = negotiate(accept)
+    assert chosen.content_type in OFFERED
+    assert list(chosen.encode([])) in ([], [b"# EOF\n"])
+    assert accepts_gzip(accept) in {True, False}
+
+
+@pytest.mark.parametrize(
+    ("header", "accepted"),
+    [
+        (None, False), ("", False), ("gzip", True), ("GZIP", True), ("x-gzip", True), ("*", True), ("*;q=0", False),
+        ("deflate, gzip;q=1.0, *;q=0.5", True), ("gzip;q=0", False), ("gzip;q=0.0, *", False), ("identity", False),
+        ("br, deflate", False), ("gzipped", False), ("gzip;q=0.001", True), ("gzip; q=nonsense", False),
+        ("deflate , gzip", True), ("*;q=0, gzip", True),
+    ],
+)  # fmt: skip
+def test_gzip_is_used_where_it_is_accepted(header, accepted):
+    assert accepts_gzip(header) is accepted
