@@ -1,0 +1,155 @@
+"""Declaring metrics: names, what is refused, what is there already."""
+
+from __future__ import annotations
+
+import pytest
+
+from asyncmetrics import Counter, Enum, Gauge, Histogram, Info, Summary, exponential_buckets, linear_buckets
+from asyncmetrics.errors import DefinitionError, DuplicateMetricError
+
+
+@pytest.mark.parametrize("name", ["", "1a", "a b", "a-b", "a\n", 'a"', "ä b", None])
+def test_a_bad_metric_name_is_refused_by_name(name, registry):
+    with pytest.raises(DefinitionError):
+        Counter(name, "C.", registry=registry)
+    assert list(registry.collect()) == []
+
+
+@pytest.mark.parametrize("name", ["", "1a", "a b", "a-b", "__a", "a:b", None])
+def test_a_bad_label_name_is_refused_by_name(name, registry):
+    with pytest.raises(DefinitionError, match="label name"):
+        Counter("c", "C.", [name], registry=registry)
+
+
+@pytest.mark.parametrize(("kind", "label"), [(Histogram, "le"), (Summary, "quantile")])
+def test_a_reserved_label_is_refused(kind, label, registry):
+    with pytest.raises(DefinitionError, match=label):
+        kind("m", "M.", [label], registry=registry)
+    with pytest.raises(DefinitionError, match=label):
+        kind("m", "M.", context_labels=[label], registry=registry)
+
+
+@pytest.mark.parametrize("labels", [["a", "a"], "ab"])
+def test_labels_are_different_names_in_a_sequence(labels, registry):
+    with pytest.raises(DefinitionError):
+        Counter("c", "C.", labels, registry=registry)
+
+
+def test_a_label_is_not_from_the_call_and_the_context_at_once(registry):
+    with pytest.raises(DefinitionError, match="twice"):
+        Counter("c", "C.", ["a"], context_labels=["a"], registry=registry)
+
+
+@pytest.mark.parametrize("name", ["jobs", "jobs_total"])
+def test_total_may_be_left_out_of_a_counters_name(name, registry):
+    Counter(name, "C.", registry=registry).inc()
+    assert registry.get_sample_value("jobs_total") == 1
+
+
+def test_the_parts_of_a_name_are_joined(registry):
+    Gauge("size", "G.", namespace="shop", subsystem="queue", unit="bytes", registry=registry).set(1)
+    assert registry.get_sample_value("shop_queue_size_bytes") == 1
+
+
+def test_a_unit_that_the_name_has_is_not_written_twice(registry):
+    Gauge("size_bytes", "G.", unit="bytes", registry=registry).set(1)
+    assert registry.get_sample_value("size_bytes") == 1
+
+
+@pytest.mark.parametrize(("kind", "options"), [(Info, {}), (Enum, {"states": ["a"]})])
+def test_infos_and_enums_have_no_unit(kind, options, registry):
+    with pytest.raises(DefinitionError, match="unit"):
+        kind("m", "M.", unit="bytes", registry=registry, **options)
+
+
+@pytest.mark.parametrize("buckets", [[], [2, 1], [1, 1], ["x"], [float("nan")], [float("inf")], [None]])
+def test_buckets_that_are_no_increasing_numbers_are_refused(buckets, registry):
+    with pytest.raises(DefinitionError, match="bucket"):
+        Histogram("h", "H.", buckets=buckets, registry=registry)
+
+
+def test_buckets_may_be_any_iterable(registry):
+    Histogram("h", "H.", buckets=(x for x in (1, "2")), registry=registry)
+    assert registry.get_sample_value("h_bucket", {"le": "2.0"}) == 0
+
+
+def test_the_helpers_make_buckets():
+    assert linear_buckets(1, 2, 3) == [1, 3, 5]
+    assert exponential_buckets(1, 2, 4) == [1, 2, 4, 8]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: linear_buckets(1, 0, 3),
+        lambda: linear_buckets(1, 1, 0),
+        lambda: exponential_buckets(0, 2, 3),
+        lambda: exponential_buckets(1, 1, 3),
+        lambda: exponential_buckets(1, 2, 0),
+    ],
+)
+def test_buckets_that_would_not_grow_are_refused(make):
+    with pytest.raises(DefinitionError, match="buckets"):
+        make()
+
+
+@pytest.mark.parametrize("states", [(), ["a", "a"], [1]])
+def test_an_enum_needs_different_states(states, registry):
+    with pytest.raises(DefinitionError, match="states"):
+        Enum("e", "E.", states=states, registry=registry)
+
+
+@pytest.mark.parametrize("options", [{"max_children": 0}, {"ttl": 0}, {"ttl": -1}])
+def test_limits_that_make_no_sense_are_refused(options, registry):
+    with pytest.raises(DefinitionError):
+        Counter("c", "C.", ["a"], registry=registry, **options)
+
+
+def test_a_gauge_mode_that_is_none_is_refused(registry):
+    with pytest.raises(DefinitionError, match="multiprocess_mode"):
+        Gauge("g", "G.", multiprocess_mode="average", registry=registry)
+
+
+def test_a_name_that_is_taken_is_refused_with_the_one_that_has_it(registry):
+    first = Counter("c", "C.", registry=registry)
+    with pytest.raises(DuplicateMetricError) as caught:
+        Counter("c_total", "Again.", registry=registry)
+    assert caught.value.existing is first
+    assert isinstance(caught.value, ValueError)
+
+
+def test_exist_ok_returns_the_equal_metric(registry):
+    first = Histogram("h", "H.", ["a"], buckets=[1, 2], registry=registry)
+    again = Histogram("h", "Another help.", ["a"], buckets=[1, 2.0, "+Inf"], registry=registry, exist_ok=True)
+    assert again is first
+
+
+def test_get_or_create_makes_it_once(registry):
+    make = lambda: registry.get_or_create(Counter, "c", "C.", ["a"])
+    assert make() is make()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda registry: Gauge("h", "H.", registry=registry, exist_ok=True),
+        lambda registry: Histogram("h", "H.", ["a"], registry=registry, exist_ok=True),
+        lambda registry: Histogram("h", "H.", buckets=[5], registry=registry, exist_ok=True),
+    ],
+)
+def test_exist_ok_refuses_a_metric_that_differs(other, registry):
+    Histogram("h", "H.", registry=registry)
+    with pytest.raises(DuplicateMetricError, match="differs"):
+        other(registry)
+
+
+def test_a_metric_of_no_registry_works_alone():
+    counter = Counter("alone", "C.", registry=None)
+    counter.inc()
+    (family,) = counter.collect()
+    assert family.samples[0].value == 1
+
+
+def test_a_metric_tells_what_it_is(registry):
+    counter = Counter("c", "C.", ["a"], registry=registry)
+    assert (repr(counter), repr(counter.labels("x"))) == ("Counter('c')", "c{a='x'}")
