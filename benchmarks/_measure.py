@@ -104,7 +104,7 @@ def exhausting(function: Callable[[], Any]) -> Run:
 def problem(error: Exception) -> str:
     """Say in a few words why there are no figures."""
     if isinstance(error, ModuleNotFoundError):
-        return "not installed"
+        return f"{error.name} is not installed"
     return f"failed: {type(error).__name__}: {error}".splitlines()[0][:100]
 
 

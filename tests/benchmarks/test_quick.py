@@ -55,7 +55,7 @@ def test_a_peer_that_is_missing_is_shown_as_such():
     assert done.returncode == 0, done.stderr
     missing = [line.split("  ")[-1].strip() for line in done.stdout.splitlines() if "prometheus_client  " in line]
     assert missing
-    assert set(missing) == {"not installed"}
+    assert set(missing) == {"prometheus_client is not installed"}
 
 
 def test_an_unknown_name_is_told_with_those_there_are():
