@@ -29,7 +29,7 @@ unit: $(VENV)/.group-test
 	$(RUN) -m pytest -m "not real" $(ARGS)
 
 bench: $(VENV)/.group-bench
-	@set -e; for script in $(sort $(wildcard benchmarks/[a-z]*.py)); do echo "== $$script"; $(RUN) $$script $(ARGS); done
+	$(RUN) -m benchmarks $(ARGS)
 
 lint: $(VENV)/.group-test $(VENV)/.group-lint
 	$(RUN) -m ruff check .
@@ -37,7 +37,7 @@ lint: $(VENV)/.group-test $(VENV)/.group-lint
 	$(RUN) -m mypy --strict
 
 types: lint
-	$(RUN) -m pyright
+	$(RUN) -m pyright --pythonpath $(RUN)
 
 format: $(VENV)/.group-lint
 	$(RUN) -m ruff check --fix --exit-zero .

@@ -91,15 +91,19 @@ class Point(Protocol):
     @property
     def created(self) -> float:
         """When the child was made, as a Unix time in seconds."""
+        ...
 
     def numbers(self) -> Sequence[float]:
         """Return one consistent reading, a number for each row of the descriptor."""
+        ...
 
     def exemplars(self) -> Mapping[int, Exemplar]:
         """Return the exemplars by the index of their row."""
+        ...
 
     def details(self) -> Mapping[str, str]:
         """Return the labels that this child has besides its metric's: those of an info."""
+        ...
 
 
 class LiveFamily(Metric):

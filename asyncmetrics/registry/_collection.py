@@ -41,6 +41,7 @@ class Collector(Protocol):
 
     def collect(self) -> CollectorResult:
         """Yield the families of this moment."""
+        ...
 
 
 class Collectable(Protocol):
@@ -48,9 +49,11 @@ class Collectable(Protocol):
 
     def collect(self) -> Iterable[Metric]:
         """Yield every family once."""
+        ...
 
     async def collect_async(self, *, on_error: str = "skip") -> list[Metric]:
         """Return every family once, awaiting the collectors that are async."""
+        ...
 
 
 def claimed_names(family: Metric) -> frozenset[str]:

@@ -251,3 +251,4 @@ class Storage(Protocol):
         self, descriptor: Descriptor, report: Report, *, max_children: int | None = None, ttl: float | None = None
     ) -> Children[Any]:
         """Return a new table for the children of a metric."""
+        ...

@@ -14,9 +14,11 @@ class _Sleeper(Protocol):
 
     def numbers(self) -> Sequence[float]:
         """Return one consistent reading."""
+        ...
 
     def details(self) -> Mapping[str, str]:
         """Return the labels besides the metric's."""
+        ...
 
 
 S = TypeVar("S", bound=_Sleeper)

@@ -67,9 +67,11 @@ async def _slow(request: Request) -> PlainTextResponse:
 
 @pytest.fixture(scope="session")
 def shop(serving) -> Iterator[str]:
-    """An instrumented Starlette app under uvicorn; its metrics are in the default registry, as a user's would be."""
+    """An instrumented Starlette app under uvicorn, in a registry of its own: other tests use the default one."""
+    registry = asyncmetrics.CollectorRegistry()
+    asyncmetrics.ProcessCollector(registry=registry)
     app = Starlette(routes=[Route("/items/{item}", _fast), Route("/slow", _slow)])
-    asyncmetrics.instrument(app)
+    asyncmetrics.instrument(app, registry=registry)
     with serving(app) as base:
         yield base
 
