@@ -115,6 +115,9 @@ def _with_lawful_totals(family: Metric, samples: list[Sample]) -> Iterator[Sampl
     }
     if family.type == "histogram":
         unlawful |= signed
+    else:  # a collector may know the ages' count without their sum
+        bucketed = {_child(sample) for sample in samples if "le" in sample.labels}
+        unlawful |= bucketed - {_child(sample) for sample in samples if sample.name == sum_name}
     return (sample for sample in samples if sample.name not in {count_name, sum_name} or _child(sample) not in unlawful)
 
 

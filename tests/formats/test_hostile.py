@@ -182,6 +182,13 @@ def test_a_gauge_histogram_may_have_a_negative_sum_of_negative_buckets(written):
     assert len(list(parse_openmetrics(written(openmetrics_text, families)))[0].samples) == 2
 
 
+def test_a_gauge_histogram_without_sum_has_no_count_in_openmetrics(written):
+    families = [GaugeHistogramMetricFamily("a", "", [("1.0", 2), ("+Inf", 3)], None)]
+    [family] = parse_openmetrics(written(openmetrics_text, families))
+    assert [sample.name for sample in family.samples] == ["a_bucket", "a_bucket"]
+    assert "a_gcount 3.0\n" in written(prometheus_text, families)
+
+
 def test_a_gauge_histogram_becomes_three_families_in_text(written):
     families = [GaugeHistogramMetricFamily("a", "Ages.", [("1.0", 2), ("+Inf", 3)], 4)]
     found = list(parse_prometheus(written(prometheus_text, families)))
