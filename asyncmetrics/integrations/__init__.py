@@ -20,6 +20,9 @@ A = TypeVar("A")
 _FRAMEWORKS = {
     "fastapi.applications.FastAPI": "asyncmetrics.integrations.fastapi",
     "starlette.applications.Starlette": "asyncmetrics.integrations.starlette",
+    "litestar.app.Litestar": "asyncmetrics.integrations.litestar",
+    "quart.app.Quart": "asyncmetrics.integrations.quart",
+    "django.core.handlers.asgi.ASGIHandler": "asyncmetrics.integrations.django",
 }
 
 

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, final
+from typing import Any, TypeVar
 from weakref import WeakSet
 
-from asyncmetrics.errors import DefinitionError, MissingExtraError
-from asyncmetrics.exposition import make_asgi_app
-from asyncmetrics.middleware import MetricsMiddleware
+from asyncmetrics.errors import MissingExtraError
+from asyncmetrics.integrations._outermost import Outermost, check_path
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
-from asyncmetrics.typing import ASGIApp, Receive, Scope, Send
+from asyncmetrics.typing import ASGIApp
 
 try:
     from starlette.applications import Starlette
@@ -31,38 +30,16 @@ def instrument(app: S, *, path: str | None = "/metrics", registry: CollectorRegi
 
     ``options`` are those of `MetricsMiddleware`.
     """
-    if path is not None and (not path.startswith("/") or not path.strip("/")):
-        raise DefinitionError("path", f"expected a path such as '/metrics', or None, got {path!r}")
+    check_path(path)
     if app in _INSTRUMENTED:
         return app
     build = app.build_middleware_stack
 
     def outside(stack: ASGIApp) -> ASGIApp:
-        measured: ASGIApp = MetricsMiddleware(stack, registry=registry, **options)
-        return measured if path is None else _WithExposition(measured, path, make_asgi_app(registry))
+        return Outermost(stack, path, registry, **options)
 
     app.build_middleware_stack = lambda: outside(build())  # type: ignore[method-assign]
     if app.middleware_stack is not None:  # it has served already
         app.middleware_stack = outside(app.middleware_stack)
     _INSTRUMENTED.add(app)
     return app
-
-
-@final
-class _WithExposition:
-    """Answer requests to one path with the exposition, whatever routes the application has."""
-
-    def __init__(self, app: ASGIApp, path: str, exposition: ASGIApp) -> None:
-        self._app = app
-        self._path = path.rstrip("/")
-        self._exposition = exposition
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        chosen = self._exposition if scope["type"] == "http" and self._is_asked_for(scope) else self._app
-        await chosen(scope, receive, send)
-
-    def _is_asked_for(self, scope: Scope) -> bool:
-        path: str = scope["path"]
-        if not path.rstrip("/").endswith(self._path):
-            return False
-        return path.removeprefix(scope.get("root_path", "")).rstrip("/") == self._path

@@ -7,7 +7,18 @@ import sys
 
 import pytest
 
-FOREIGN = ("starlette", "fastapi", "httpx", "uvicorn", "prometheus_client", "trio", "pydantic")
+FOREIGN = (
+    "starlette",
+    "fastapi",
+    "litestar",
+    "django",
+    "quart",
+    "httpx",
+    "uvicorn",
+    "prometheus_client",
+    "trio",
+    "pydantic",
+)
 
 
 def _run(code: str) -> str:
@@ -31,7 +42,7 @@ def test_importing_the_package_registers_only_the_default_collectors():
     assert set(names.split()) <= {"process", "python"}
 
 
-@pytest.mark.parametrize("blocked", ["starlette", "fastapi", "uvicorn"])
+@pytest.mark.parametrize("blocked", [*FRAMEWORKS, "uvicorn"])
 def test_the_package_works_where_an_optional_one_is_missing(blocked):
     code = f"""
 import sys

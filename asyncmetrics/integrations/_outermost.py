@@ -1,0 +1,46 @@
+"""What every integration puts around an application: the middleware, and the exposition around that."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from asyncmetrics.errors import DefinitionError
+from asyncmetrics.exposition import make_asgi_app
+from asyncmetrics.middleware import MetricsMiddleware
+from asyncmetrics.registry import CollectorRegistry
+from asyncmetrics.typing import ASGIApp, Receive, Scope, Send
+
+__all__ = ("Outermost", "check_path")
+
+
+def check_path(path: str | None) -> None:
+    """Raise `DefinitionError` unless the exposition can be served at ``path``, or nowhere (None)."""
+    if path is not None and (not path.startswith("/") or not path.strip("/")):
+        raise DefinitionError("path", f"expected a path such as '/metrics', or None, got {path!r}")
+
+
+@final
+class Outermost:
+    """Answer requests to ``path`` with the exposition, whatever routes ``app`` has, and measure all others.
+
+    ``options`` are those of `MetricsMiddleware`.
+    """
+
+    def __init__(self, app: ASGIApp, path: str | None, registry: CollectorRegistry, **options: Any) -> None:
+        check_path(path)
+        self._app = MetricsMiddleware(app, registry=registry, **options)
+        self._path = None if path is None else path.rstrip("/")
+        self._exposition = make_asgi_app(registry)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection of the server, as ASGI 3.0 has it."""
+        chosen = self._exposition if self._path is not None and self._is_asked_for(scope, self._path) else self._app
+        await chosen(scope, receive, send)
+
+    def _is_asked_for(self, scope: Scope, wanted: str) -> bool:
+        if scope["type"] != "http":
+            return False
+        path: str = scope["path"]
+        if not path.rstrip("/").endswith(wanted):
+            return False
+        return path.removeprefix(scope.get("root_path", "")).rstrip("/") == wanted

@@ -1,0 +1,64 @@
+"""Quart: the middleware around ``app.asgi_app``, and a function before each request that tells which rule it matched.
+
+`instrument` here takes the arguments of `asyncmetrics.instrument`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from weakref import WeakSet
+
+from asyncmetrics.errors import MissingExtraError
+from asyncmetrics.integrations._outermost import Outermost
+from asyncmetrics.middleware._routes import ROUTE_KEY
+from asyncmetrics.registry import REGISTRY, CollectorRegistry
+
+try:
+    from quart import Quart, request, websocket
+    from werkzeug.exceptions import MethodNotAllowed
+except ImportError as error:
+    raise MissingExtraError("instrumenting a Quart application", "quart", "quart") from error
+
+__all__ = ("instrument",)
+
+Q = TypeVar("Q", bound=Quart)
+
+_INSTRUMENTED: WeakSet[Quart] = WeakSet()
+
+
+def instrument(app: Q, *, path: str | None = "/metrics", registry: CollectorRegistry = REGISTRY, **options: Any) -> Q:
+    """Measure ``app``, serve its metrics at ``path`` (None: nowhere), and return it; a second call does nothing.
+
+    ``options`` are those of `MetricsMiddleware`.
+    """
+    application: Any = app
+    outermost = Outermost(application.asgi_app, path, registry, **options)
+    if app not in _INSTRUMENTED:
+        application.asgi_app = outermost
+        # The first of all, since one that answers early leaves the others out.
+        application.before_request_funcs[None].insert(0, _telling(application, request, registry))
+        application.before_websocket_funcs[None].insert(0, _telling(application, websocket, registry))
+        _INSTRUMENTED.add(app)
+    return app
+
+
+def _telling(app: Any, connection: Any, registry: CollectorRegistry) -> Callable[[], Awaitable[None]]:
+    async def tell_route() -> None:  # a coroutine function: Quart runs any other callable in a thread
+        try:
+            rule = connection.url_rule or _rule_of_other_methods(app, connection)
+            if rule is not None:
+                connection.scope.setdefault(ROUTE_KEY, rule.rule)
+        except Exception:  # noqa: BLE001  # framework internals that moved cost a label, never a request
+            registry.count_event("internal_errors", "integrations.quart")
+
+    return tell_route
+
+
+def _rule_of_other_methods(app: Any, connection: Any) -> Any:
+    """Return the rule of a path that is not for this method (405), which Quart does not tell; else None."""
+    refusal = connection.routing_exception
+    if not isinstance(refusal, MethodNotAllowed) or not refusal.valid_methods:
+        return None
+    method = next(iter(refusal.valid_methods))
+    return app.create_url_adapter(connection).match(method=method, return_rule=True)[0]
