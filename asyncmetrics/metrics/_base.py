@@ -81,8 +81,9 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
         **shape: Any,
     ) -> None:
         family = full_name(self._kind, name, namespace, subsystem, unit)
-        names = check_label_names(family, labelnames, self._reserved)
-        context = check_label_names(family, context_labels, self._reserved)
+        reserved = self._reserved | ({family} if self._kind == "stateset" else frozenset())  # its states' own label
+        names = check_label_names(family, labelnames, reserved)
+        context = check_label_names(family, context_labels, reserved)
         check_label_names(family, (*names, *context))
         if max_children is not None and max_children < 1:
             raise DefinitionError(family, f"expected max_children of 1 or more, or None, got {max_children!r}")

@@ -32,7 +32,9 @@ def _spans(function, attributes):
         stored = instruction.opname == "STORE_ATTR" and instruction.argval in attributes
         if stored or instruction.opname == "STORE_SUBSCR":
             start = max(
-                i for i in range(end) if instructions[i].opname.startswith("LOAD_ATTR") and instructions[i].argval in attributes
+                i
+                for i in range(end)
+                if instructions[i].opname.startswith("LOAD_ATTR") and instructions[i].argval in attributes
             )
             yield instructions[start : end + 1]
 

@@ -29,6 +29,11 @@ def test_a_reserved_label_is_refused(kind, label, registry):
         kind("m", "M.", context_labels=[label], registry=registry)
 
 
+def test_the_label_of_an_enums_states_is_its_own(registry):
+    with pytest.raises(DefinitionError, match="reserved"):
+        Enum("e", "E.", ["e"], states=["a"], registry=registry)
+
+
 @pytest.mark.parametrize("labels", [["a", "a"], "ab"])
 def test_labels_are_different_names_in_a_sequence(labels, registry):
     with pytest.raises(DefinitionError):

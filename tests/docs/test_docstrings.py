@@ -1,0 +1,31 @@
+"""Every example in a docstring does what it says."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import asyncmetrics
+
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(asyncmetrics.__path__, "asyncmetrics.")
+    if "integrations." not in module.name and not module.name.endswith("__main__")
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.blocking
+def test_the_examples_of(name):
+    failed, _ = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    assert failed == 0
+
+
+def test_there_are_examples_of_every_metric():
+    tried = sum(
+        doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS).attempted for name in MODULES
+    )
+    assert tried > 40

@@ -1,0 +1,75 @@
+"""Decorated callables keep their types; wrong calls are errors. Checked by mypy --strict and pyright, never run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+
+from asyncmetrics import CallMetrics, Counter, Gauge, Histogram, MetricsMiddleware, Summary, instrument
+
+if TYPE_CHECKING:
+    from typing_extensions import assert_type
+
+h = Histogram("h", "H.")
+c = Counter("c", "C.", ["kind"])
+g = Gauge("g", "G.")
+s = Summary("s", "S.")
+track = CallMetrics("calls", "Calls.")
+
+
+@h.time()
+def plain(x: int, *, y: str = "") -> float:
+    return x / 2
+
+
+@c.count_exceptions(ValueError, labels=lambda x: {"kind": x})
+async def coroutine(x: int) -> str:
+    return str(x)
+
+
+@g.track_inprogress()
+def generator(x: int) -> Iterator[int]:
+    yield x
+
+
+@track
+async def async_generator(x: int) -> AsyncIterator[int]:
+    yield x
+
+
+class Holder:
+    @s.time()
+    async def method(self, x: int) -> str:
+        return str(x)
+
+
+async def use() -> None:
+    assert_type(plain(1, y="a"), float)
+    assert_type(await coroutine(1), str)
+    assert_type(generator(1), Iterator[int])
+    assert_type(async_generator(1), AsyncIterator[int])
+    assert_type(await Holder().method(1), str)
+    assert_type(await h.time(coroutine(1)), str)
+    assert_type(await c.count_exceptions(coroutine(1)), str)
+    assert_type(await g.track_inprogress(coroutine(1)), str)
+    with h.time() as timing:
+        timing.labels("x")
+    assert_type(timing.duration, float)
+    assert_type(instrument(Starlette()), Starlette)
+    c.labels("x").inc(1, exemplar={"trace_id": "abc"})
+    c.labels(kind=5).inc()
+
+
+def wrong() -> None:
+    plain("1")  # type: ignore[arg-type]
+    plain(1, z=2)  # type: ignore[call-arg]
+    c.labels("x").inc("1")  # type: ignore[arg-type]
+    c.observe(1)  # type: ignore[attr-defined]
+    h.inc()  # type: ignore[attr-defined]
+    g.labels("x").observe(1)  # type: ignore[attr-defined]
+    Counter("c")  # type: ignore[call-arg]
+    Histogram("h", "H.", buckets=5)  # type: ignore[arg-type]
+    Gauge("g", "G.", multiprocess_mode="average")  # type: ignore[arg-type]
+    MetricsMiddleware(Starlette(), registry="registry")  # type: ignore[arg-type]
