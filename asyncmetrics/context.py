@@ -15,7 +15,7 @@ that a metric declares are ever read, so what is bound elsewhere cannot add seri
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextvars import ContextVar
 from types import MappingProxyType, TracebackType
 from typing import final
@@ -33,7 +33,7 @@ __all__ = (
     "unbind_labels",
 )
 
-_NOTHING: Mapping[str, object] = MappingProxyType({})
+_NOTHING: Mapping[str, object] = {}  # never changed, like every mapping that is bound
 _BOUND: ContextVar[Mapping[str, object]] = ContextVar("asyncmetrics_labels", default=_NOTHING)
 
 
@@ -41,15 +41,19 @@ _BOUND: ContextVar[Mapping[str, object]] = ContextVar("asyncmetrics_labels", def
 class LabelTokens:
     """What some names were bound to before `bind_labels`; give it to `reset_labels`."""
 
-    __slots__ = ("_before", "_names")
+    __slots__ = ("_after", "_before", "_names")
 
-    def __init__(self, names: frozenset[str], before: Mapping[str, object]) -> None:
+    def __init__(self, names: Collection[str], before: Mapping[str, object], after: Mapping[str, object]) -> None:
         self._names = names
-        self._before = {name: before[name] for name in names if name in before}
+        self._before = before
+        self._after = after
 
-    def restored(self, bound: Mapping[str, object]) -> dict[str, object]:
+    def restored(self, bound: Mapping[str, object]) -> Mapping[str, object]:
         """Return ``bound`` with these names as they were."""
-        return {name: value for name, value in bound.items() if name not in self._names} | self._before
+        if bound is self._after:  # nothing was bound since, which is what each request of the middleware pays for
+            return self._before
+        before = {name: self._before[name] for name in self._names if name in self._before}
+        return {name: value for name, value in bound.items() if name not in self._names} | before
 
 
 def bind_labels(**labels: object) -> LabelTokens:
@@ -57,9 +61,10 @@ def bind_labels(**labels: object) -> LabelTokens:
 
     A value is written by ``str``; a callable without arguments is called each time a metric reads the name.
     """
-    bound = _BOUND.get()
-    _BOUND.set({**bound, **labels})
-    return LabelTokens(frozenset(labels), bound)
+    before = _BOUND.get()
+    after = {**before, **labels}
+    _BOUND.set(after)
+    return LabelTokens(labels, before, after)
 
 
 def reset_labels(tokens: LabelTokens) -> None:

@@ -4,30 +4,25 @@
 What goes wrong in here is counted and never reaches the application. An exchange ends once: when the last message of
 its response has been sent, or when the application returns or raises without one.
 
-*Theory of operation.* The route is not known when a request begins, so the requests that are under way are kept in a
-dict and grouped at the time of a scrape by what the router has written into their scopes by then.
+*Theory of operation.* Between the exchange and its server stands a `BodyProbe` if bodies are to be measured, so that
+nobody else pays for it. The route is settled when the response has ended, which is before background tasks run.
 """
 
 from __future__ import annotations
 
-from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from time import perf_counter
-from typing import TypeAlias, final
-from weakref import WeakKeyDictionary
+from typing import final
 
 from asyncmetrics.errors import is_cancellation
 from asyncmetrics.metrics import Counter, Histogram
+from asyncmetrics.middleware._active import ActiveRequests, shared
+from asyncmetrics.middleware._bodies import BodyMetrics, BodyProbe
+from asyncmetrics.middleware._labelling import Labelling, RequestRoute
 from asyncmetrics.middleware._names import method_label, status_label
-from asyncmetrics.middleware._routes import PENDING, UNMATCHED, RouteResolver
-from asyncmetrics.model.families import GaugeMetricFamily
-from asyncmetrics.model.family import Metric
-from asyncmetrics.registry import CollectorRegistry
 from asyncmetrics.typing import Message, Receive, Scope, Send
 
-__all__ = ("Exchange", "HttpMetrics", "RouteCallable")
-
-RouteCallable: TypeAlias = Callable[[Scope], "str | None"]
+__all__ = ("Exchange", "HttpMetrics")
 
 _MAX_CHILDREN = 10_000
 _CLIENT_CLOSED_REQUEST = 499  # nginx's code for it: RFC 9110 has none
@@ -40,114 +35,69 @@ _ENDINGS = {_TRAILERS: "more_trailers", "http.response.zerocopysend": "more_body
 _DISCONNECTS = frozenset({"ClientDisconnect", "ClientDisconnected"})
 
 
-class _ActiveRequests:
-    """The exchanges under way on one registry, and their collector."""
-
-    def __init__(self, duration: Histogram) -> None:
-        self.exchanges: dict[Exchange, None] = {}
-        self._duration = duration
-
-    def describe(self) -> list[Metric]:
-        """Return the two families without samples."""
-        return list(self._families())
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield how many requests are under way, and the age of the oldest, by what is known of their routes."""
-        now = perf_counter()
-        active: Tally[tuple[str, str]] = Tally()
-        oldest: dict[str, float] = {}
-        for method, route, _ in self._duration.label_values():
-            active[method, route] = 0
-        for exchange in list(self.exchanges):
-            route = exchange.route_so_far()
-            active[exchange.method, route] += 1
-            oldest[route] = max(oldest.get(route, 0.0), now - exchange.started)
-        counts, ages = self._families()
-        for labels, count in active.items():
-            counts.add_metric(labels, count)
-        for route, age in oldest.items():
-            ages.add_metric([route], age)
-        yield counts
-        yield ages
-
-    def _families(self) -> tuple[GaugeMetricFamily, GaugeMetricFamily]:
-        return (
-            GaugeMetricFamily(
-                "http_server_active_requests", "HTTP requests under way, by route.", labels=["method", "route"]
-            ),
-            GaugeMetricFamily(
-                "http_server_oldest_active_request_seconds",
-                "Age of the oldest HTTP request under way, by route.",
-                labels=["route"],
-            ),
-        )
-
-
-_ACTIVE: WeakKeyDictionary[CollectorRegistry, _ActiveRequests] = WeakKeyDictionary()
-
-
 @final
 class HttpMetrics:
-    """The metrics that the middleware of one registry share, and how one middleware finds its routes."""
+    """The metrics of HTTP that the middleware of one registry share, and how one middleware labels them."""
 
     def __init__(
-        self, registry: CollectorRegistry, buckets: Iterable[float | str], route: RouteCallable | None
+        self,
+        labelling: Labelling,
+        buckets: Iterable[float | str],
+        *,
+        first_byte: bool = False,
+        body_sizes: bool = False,
+        background: bool = False,
     ) -> None:
-        self.registry = registry
-        self.duration = Histogram(
+        buckets = tuple(buckets)
+        self.labelling = labelling
+        self.duration = self._histogram(
             "http_server_request_duration_seconds",
             "Time from the request to the end of its response.",
             ["method", "route", "status"],
-            registry=registry,
-            buckets=buckets,
-            max_children=_MAX_CHILDREN,
-            exist_ok=True,
+            buckets,
         )
         self.exceptions = Counter(
             "http_server_exceptions_total",
             "Exceptions that left the application, background tasks included.",
-            ["route", "type"],
-            registry=registry,
+            labelling.names("route", "type"),
+            registry=labelling.registry,
+            context_labels=labelling.context,
             max_children=_MAX_CHILDREN,
             exist_ok=True,
         )
-        self.active = self._active().exchanges
-        self._resolver = RouteResolver()
-        self._route = route
+        self.bodies = None
+        if first_byte or body_sizes:
+            self.bodies = BodyMetrics(labelling, buckets, first_byte=first_byte, body_sizes=body_sizes)
+        self.background = None
+        if background:
+            self.background = self._histogram(
+                "http_server_background_seconds",
+                "Time from the end of a response to the application's return.",
+                ["route"],
+                buckets,
+            )
+        names = labelling.names("method", "route")
+        self.active = shared(ActiveRequests, labelling.registry, names, self._seen).members
 
-    def route(self, scope: Scope) -> str:
-        """Return the route of a request as far as it is known; `PENDING` until a router has seen it."""
-        try:
-            chosen = None if self._route is None else self._route(scope)
-            return self._resolver.resolve(scope) if chosen is None else str(chosen)
-        except Exception:  # noqa: BLE001  # the user's callable, or framework internals that moved
-            return self.failed("route")
+    def _histogram(
+        self, name: str, documentation: str, labelnames: list[str], buckets: tuple[float | str, ...]
+    ) -> Histogram:
+        return Histogram(
+            name,
+            documentation,
+            self.labelling.names(*labelnames),
+            registry=self.labelling.registry,
+            context_labels=self.labelling.context,
+            buckets=buckets,
+            max_children=_MAX_CHILDREN,
+            exist_ok=True,
+        )
 
-    def final_route(self, scope: Scope) -> str:
-        """Return the route of a request that will not be routed any more."""
-        route = self.route(scope)
-        if route is not PENDING:
-            return route
-        try:
-            return self._resolver.resolve_copied(scope)
-        except Exception:  # noqa: BLE001  # framework internals that moved
-            return self.failed("route")
-
-    def failed(self, where: str) -> str:
-        """Count the exception that is being handled as one of this middleware's own; return `UNMATCHED`."""
-        try:
-            self.registry.count_event("internal_errors", f"middleware.{where}")
-        except Exception:  # noqa: BLE001, S110  # there is nowhere left to tell it
-            pass
-        return UNMATCHED
-
-    def _active(self) -> _ActiveRequests:
-        active = _ACTIVE.get(self.registry)
-        if active is None:
-            active = _ActiveRequests(self.duration)
-            self.registry.register(active)
-            _ACTIVE[self.registry] = active
-        return active
+    def _seen(self) -> Iterator[tuple[str, ...]]:
+        """Yield the labels of the requests that have ended: without their statuses, and what the context said."""
+        extras = len(self.labelling.extras)
+        for method, route, _, *others in self.duration.label_values():
+            yield (method, route, *others[:extras])
 
 
 @final
@@ -158,12 +108,14 @@ class Exchange:
         "_disconnected",
         "_ended",
         "_metrics",
+        "_probe",
         "_receive",
         "_scope",
         "_send",
         "_status",
         "_trailers",
         "method",
+        "route",
         "started",
     )
 
@@ -171,12 +123,17 @@ class Exchange:
         self.method = method_label(scope["method"])
         self._metrics = metrics
         self._scope = scope
+        self._probe = None
+        if metrics.bodies is not None:
+            self._probe = probe = BodyProbe(metrics.labelling, receive, send)
+            receive, send = probe.receive, probe.send
         self._receive = receive
         self._send = send
+        self.route = RequestRoute(metrics.labelling, scope)
         self._status: int | None = None
         self._trailers = False
         self._disconnected = False
-        self._ended = False
+        self._ended = 0.0
         metrics.active[self] = None
         self.started = perf_counter()
 
@@ -209,6 +166,8 @@ class Exchange:
     def returned(self) -> None:
         """Note that the application is done."""
         if self._ended:
+            if self._metrics.background is not None:
+                self._count_background(self._metrics.background)
             return
         if self._status is None:
             self._status = _CLIENT_CLOSED_REQUEST if self._disconnected else 500
@@ -225,25 +184,42 @@ class Exchange:
                 self._status = 500
         self.returned()
 
-    def route_so_far(self) -> str:
-        """Return what is known of the route by now."""
-        return self._metrics.route(self._scope)
+    def labels_so_far(self) -> tuple[str, ...]:
+        """Return what is known of the route by now, and the values of the user's own labels."""
+        labelling = self._metrics.labelling
+        return labelling.route(self._scope), *labelling.extra_values(self._scope)
 
     def _end(self) -> None:
         if self._ended:
             return
-        self._ended = True
-        seconds = perf_counter() - self.started
+        self._ended = now = perf_counter()
         metrics = self._metrics
         metrics.active.pop(self, None)
+        labelling = metrics.labelling
         try:
-            route = metrics.final_route(self._scope)
-            metrics.duration.labels(self.method, route, status_label(self._status or 0)).observe(seconds)
+            scope = self._scope
+            route = self.route.settle(scope)
+            extra = labelling.extra_values(scope) if labelling.fixed is None else labelling.fixed
+            status = status_label(self._status or 0)
+            metrics.duration.labels(self.method, route, status, *extra).observe(now - self.started)
+            if self._probe is not None and metrics.bodies is not None:
+                metrics.bodies.record(self._probe, scope, self.started, (self.method, route, *extra))
         except Exception:  # noqa: BLE001  # no fault of a metric reaches the application
-            metrics.failed("record")
+            labelling.failed("record")
 
     def _count(self, error: BaseException) -> None:
+        labelling = self._metrics.labelling
         try:
-            self._metrics.exceptions.labels(self._metrics.final_route(self._scope), type(error).__name__).inc()
+            route = labelling.final_route(self._scope)
+            extra = labelling.extra_values(self._scope)
+            self._metrics.exceptions.labels(route, type(error).__name__, *extra).inc()
         except Exception:  # noqa: BLE001  # no fault of a metric reaches the application
-            self._metrics.failed("record")
+            labelling.failed("record")
+
+    def _count_background(self, background: Histogram) -> None:
+        labelling = self._metrics.labelling
+        try:
+            seconds = perf_counter() - self._ended
+            background.labels(self.route(), *labelling.extra_values(self._scope)).observe(seconds)
+        except Exception:  # noqa: BLE001  # no fault of a metric reaches the application
+            labelling.failed("record")

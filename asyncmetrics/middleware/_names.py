@@ -1,8 +1,8 @@
-"""Label values that a client could otherwise invent without end: methods and statuses."""
+"""Label values that a client could otherwise invent without end: methods, statuses, schemes, close codes."""
 
 from __future__ import annotations
 
-__all__ = ("OTHER", "method_label", "status_label")
+__all__ = ("OTHER", "close_code_label", "method_label", "scheme_label", "status_label")
 
 OTHER = "_OTHER"
 
@@ -11,6 +11,8 @@ _METHODS = frozenset(
     {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"},
 )
 _STATUSES = {status: str(status) for status in range(100, 600)}
+_SCHEMES = frozenset({"http", "https", "ws", "wss"})
+_CLOSE_CODE_RANGES = {3: "3xxx", 4: "4xxx"}
 
 
 def method_label(method: str) -> str:
@@ -21,3 +23,15 @@ def method_label(method: str) -> str:
 def status_label(status: int) -> str:
     """Return a status code as text, and what is none (RFC 9110, section 15) as ``_OTHER``."""
     return _STATUSES.get(status, OTHER)
+
+
+def scheme_label(scheme: object) -> str:
+    """Return a scheme that servers of HTTP and WebSocket have, and anything else as ``_OTHER``."""
+    return scheme if isinstance(scheme, str) and scheme in _SCHEMES else OTHER
+
+
+def close_code_label(code: object) -> str:
+    """Return a close code (RFC 6455, section 7.4) as one of few texts: its range from 3000 on, ``_OTHER`` for none."""
+    if isinstance(code, int):
+        return str(int(code)) if 1000 <= code <= 1015 else _CLOSE_CODE_RANGES.get(code // 1000, OTHER)
+    return OTHER

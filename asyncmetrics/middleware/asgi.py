@@ -7,16 +7,18 @@ CORS preflight answered early. `asyncmetrics.instrument` puts it there.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias, final
 
+from asyncmetrics.context import bind_labels, reset_labels
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.metrics import Histogram
-from asyncmetrics.middleware._http import Exchange, HttpMetrics, RouteCallable
+from asyncmetrics.middleware._http import Exchange, HttpMetrics
+from asyncmetrics.middleware._labelling import Conventions, ExtraLabel, Labelling, RouteCallable
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 from asyncmetrics.typing import ASGIApp, Receive, Scope, Send
 
-__all__ = ("Exclusion", "MetricsMiddleware")
+__all__ = ("Conventions", "Exclusion", "ExtraLabel", "MetricsMiddleware", "RouteCallable")
 
 Exclusion: TypeAlias = str | re.Pattern[str] | Callable[[Scope], bool]
 
@@ -30,18 +32,30 @@ class MetricsMiddleware:
     ``exclude`` are requests that are not measured: paths (a slash at the end makes no difference), patterns that match
     the whole path, or predicates on the scope. ``route`` returns the route label for a scope, or None to leave it to
     the framework; it wins over everything else and must return one of few values. ``buckets`` are those of the
-    duration, in seconds. Several applications in one process share the metrics of a ``registry``.
+    histograms of seconds. Several applications in one process share the metrics of a ``registry``.
 
-    A request that a `MetricsMiddleware` further out measures already is passed on untouched, as are websockets and
-    lifespans. Nothing that goes wrong in here reaches the application: it is counted in
-    ``asyncmetrics_internal_errors_total``.
+    More is measured where it is asked for: ``first_byte`` the time to the first byte of a response's body (a response
+    without one has none), ``body_sizes`` the bytes of requests and responses, ``background`` the time that the
+    application takes after the end of a response.
 
-    Raises `DuplicateMetricError` if the registry has these metrics with other buckets.
+    ``extra_labels`` puts labels on every family: a text, or a callable that is given the scope when a request ends
+    (and, for what is under way, when it is read) and must return one of few values. ``context_labels`` are names that
+    are read from the context when a request ends, on all families but those of what is under way.
+    ``conventions="opentelemetry"`` names labels as OpenTelemetry does, and adds ``url_scheme``.
+
+    While a request is handled, ``route`` and ``method`` are bound as context labels, which any metric may declare; a
+    websocket has a route only.
+
+    A request that a `MetricsMiddleware` further out measures already is passed on untouched, as are lifespans. Nothing
+    that goes wrong in here reaches the application: it is counted in ``asyncmetrics_internal_errors_total``.
+
+    Raises `DefinitionError` for options that cannot be, and `DuplicateMetricError` if the registry has these metrics
+    with other buckets or labels.
 
         >>> async def hello(scope, receive, send):
         ...     await send({"type": "http.response.start", "status": 200})
         ...     await send({"type": "http.response.body", "body": b"hello"})
-        >>> app = MetricsMiddleware(hello, exclude=["/health"])
+        >>> app = MetricsMiddleware(hello, exclude=["/health"], body_sizes=True, extra_labels={"service": "shop"})
     """
 
     def __init__(
@@ -52,10 +66,21 @@ class MetricsMiddleware:
         exclude: Iterable[Exclusion] = (),
         route: RouteCallable | None = None,
         buckets: Iterable[float | str] = Histogram.DEFAULT_BUCKETS,
+        first_byte: bool = False,
+        body_sizes: bool = False,
+        background: bool = False,
+        extra_labels: Mapping[str, ExtraLabel] | None = None,
+        context_labels: Iterable[str] = (),
+        conventions: Conventions = "prometheus",
     ) -> None:
         self._app = app
-        self._metrics = HttpMetrics(registry, buckets, route)
         self._exclusions = _exclusions(exclude)
+        self._labelling = Labelling(
+            registry, route=route, extra_labels=extra_labels, context_labels=context_labels, conventions=conventions
+        )
+        self._http = HttpMetrics(
+            self._labelling, buckets, first_byte=first_byte, body_sizes=body_sizes, background=background
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the server, as ASGI 3.0 has it."""
@@ -63,19 +88,23 @@ class MetricsMiddleware:
             await self._app(scope, receive, send)
             return
         scope[_MEASURED] = True
-        exchange = Exchange(self._metrics, scope, receive, send)
+        exchange = Exchange(self._http, scope, receive, send)
+        tokens = bind_labels(route=exchange.route, method=exchange.method)
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except BaseException as error:
             exchange.raised(error)
             raise
-        exchange.returned()
+        else:
+            exchange.returned()
+        finally:
+            reset_labels(tokens)
 
     def _excluded(self, scope: Scope) -> bool:
         try:
             return any(excludes(scope) for excludes in self._exclusions)
         except Exception:  # noqa: BLE001  # the user's predicate
-            self._metrics.failed("exclude")
+            self._labelling.failed("exclude")
             return False
 
 

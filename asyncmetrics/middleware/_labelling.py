@@ -1,0 +1,137 @@
+"""The labels of what one middleware measures: their names by convention, routes, and those that the user adds.
+
+Nothing that a user's callable or a framework's internals raise leaves this module: it is counted, and costs a label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, TypeAlias, final
+
+from asyncmetrics.errors import DefinitionError
+from asyncmetrics.middleware._names import scheme_label
+from asyncmetrics.middleware._routes import PENDING, UNMATCHED, RouteResolver
+from asyncmetrics.registry import CollectorRegistry
+from asyncmetrics.typing import Scope
+
+__all__ = ("Conventions", "ExtraLabel", "Labelling", "RequestRoute", "RouteCallable")
+
+Conventions: TypeAlias = Literal["prometheus", "opentelemetry"]
+ExtraLabel: TypeAlias = "str | Callable[[Scope], object]"
+RouteCallable: TypeAlias = Callable[[Scope], "str | None"]
+
+# OpenTelemetry's semantic conventions for HTTP, with the underscores that Prometheus makes of their dots.
+_OPENTELEMETRY = {
+    "method": "http_request_method",
+    "route": "http_route",
+    "status": "http_response_status_code",
+    "type": "error_type",
+}
+_RENAMED: dict[str, dict[str, str]] = {"prometheus": {}, "opentelemetry": _OPENTELEMETRY}
+
+
+def _scheme(scope: Scope) -> str:
+    return scheme_label(scope.get("scheme", "ws" if scope["type"] == "websocket" else "http"))
+
+
+@final
+class Labelling:
+    """How one middleware labels: ``extras`` are the names of the labels that each of its families has at the end."""
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        *,
+        route: RouteCallable | None = None,
+        extra_labels: Mapping[str, ExtraLabel] | None = None,
+        context_labels: Iterable[str] = (),
+        conventions: Conventions = "prometheus",
+    ) -> None:
+        if conventions not in _RENAMED:
+            raise DefinitionError("conventions", f"expected one of {sorted(_RENAMED)}, got {conventions!r}")
+        self.registry = registry
+        self.context = tuple(context_labels)
+        self._renamed = _RENAMED[conventions]
+        self._resolver = RouteResolver()
+        self._route = route
+        own: dict[str, ExtraLabel] = {"url_scheme": _scheme} if conventions == "opentelemetry" else {}
+        extra = {**own, **(extra_labels or {})}
+        self.extras = tuple(extra)
+        self._values = tuple(extra.values())
+        self.fixed = None if any(map(callable, self._values)) else tuple(map(str, self._values))
+        """The values of ``extras`` where no callable decides them."""
+
+    def names(self, *names: str) -> list[str]:
+        """Return label names by the convention, and those of the user after them."""
+        return [*(self._renamed.get(name, name) for name in names), *self.extras]
+
+    def extra_values(self, scope: Scope) -> tuple[str, ...]:
+        """Return the values of ``extras`` for a connection; empty for a callable that fails."""
+        if self.fixed is not None:
+            return self.fixed
+        return tuple([self._value(value, scope) for value in self._values])
+
+    def route(self, scope: Scope) -> str:
+        """Return the route of a connection as far as it is known; `PENDING` until a router has seen it."""
+        try:
+            chosen = None if self._route is None else self._route(scope)
+            return self._resolver.resolve(scope) if chosen is None else str(chosen)
+        except Exception:  # noqa: BLE001  # the user's callable, or framework internals that moved
+            return self.failed("route")
+
+    def final_route(self, scope: Scope) -> str:
+        """Return the route of a connection that will not be routed any more."""
+        route = self.route(scope)
+        if route is not PENDING:
+            return route
+        try:
+            return self._resolver.resolve_copied(scope)
+        except Exception:  # noqa: BLE001  # framework internals that moved
+            return self.failed("route")
+
+    def failed(self, where: str) -> str:
+        """Count the exception that is being handled as one of the middleware's own; return `UNMATCHED`."""
+        try:
+            self.registry.count_event("internal_errors", f"middleware.{where}")
+        except Exception:  # noqa: BLE001, S110  # there is nowhere left to tell it
+            pass
+        return UNMATCHED
+
+    def _value(self, value: ExtraLabel, scope: Scope) -> str:
+        try:
+            return str(value(scope) if callable(value) else value)
+        except Exception:  # noqa: BLE001  # the user's callable
+            self.failed("extra_labels")
+            return ""
+
+
+@final
+class RequestRoute:
+    """The route of one request as a context label: read when a metric asks, and kept once the request has ended.
+
+    Contexts are copied into tasks that may live on for long. All that they keep of an ended request is this.
+    """
+
+    __slots__ = ("_labelling", "_route", "_scope")
+
+    def __init__(self, labelling: Labelling, scope: Scope) -> None:
+        self._labelling = labelling
+        self._scope: Scope | None = scope
+        self._route = PENDING
+
+    def __call__(self) -> str:
+        """Return what is known of the route by now."""
+        scope = self._scope
+        if scope is None:
+            return self._route
+        route = self._labelling.route(scope)
+        if route is PENDING:  # no router has seen it, or one has seen a copy of the scope
+            matched = self._labelling.final_route(scope)
+            return PENDING if matched is UNMATCHED else matched
+        return route
+
+    def settle(self, scope: Scope) -> str:
+        """Let go of the scope, and return the route, which is final."""
+        self._route = self._labelling.final_route(scope)
+        self._scope = None
+        return self._route
