@@ -32,6 +32,9 @@ def _block_writer(family: LiveFamily, escaping: str) -> BlockWriter:
     own = {written_label_name(row.label[0], escaping) for row in family.rows.values() if row.label}
     hidden = {name for name in names if written_label_name(name, escaping) in own}
 
+    template = ",".join(f'{name}="%s"' for name in names)
+    quotes = 2 * len(names)
+
     def write(point: Point) -> str:
         pairs = chain(zip(names, point.labelvalues, strict=True), point.details().items())
         return label_block([pair for pair in pairs if pair[0] not in hidden] if hidden else pairs, escaping)
@@ -39,7 +42,10 @@ def _block_writer(family: LiveFamily, escaping: str) -> BlockWriter:
     def kept(point: Point) -> str:
         text = point.text
         if text is None:
-            text = point.text = write(point)
+            text = template % point.labelvalues  # six times as fast, where nothing needs escaping: benchmarks/render.py
+            if text.count('"') != quotes or "\\" in text or "\n" in text:
+                text = write(point)
+            point.text = text
         return text
 
     keeps = keeps_label_names(names, escaping) and family.type != "info" and not hidden

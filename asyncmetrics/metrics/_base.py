@@ -16,7 +16,7 @@ from asyncmetrics.errors import DefinitionError, DuplicateMetricError, LabelErro
 from asyncmetrics.metrics.created import created_enabled
 from asyncmetrics.model.descriptor import Descriptor, Kind
 from asyncmetrics.model.family import LiveFamily, Metric
-from asyncmetrics.model.names import check_label_names, full_name
+from asyncmetrics.model.names import check_label_names, full_name, label_text
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 from asyncmetrics.storage.base import Children
 from asyncmetrics.storage.operations import Labelled
@@ -125,11 +125,7 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
         names = self.descriptor.all_labelnames
         if not names:
             raise LabelError(self.descriptor.name, "has no labels, so there is no child to remove")
-        if len(labelvalues) != len(names):
-            raise LabelError(
-                self.descriptor.name, f"has the labels {list(names)}, but the values {list(labelvalues)} were given"
-            )
-        self._children.discard(tuple(map(str, labelvalues)))
+        self._children.discard(self._children.key(labelvalues))
 
     def remove_by_labels(self, labels: Mapping[str, object]) -> None:
         """Take every child out that has these values, whatever its other labels are."""
@@ -140,7 +136,7 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
         unknown = sorted(set(labels).difference(names))
         if unknown:
             raise LabelError(self.descriptor.name, f"has no labels {unknown}, only {list(names)}")
-        wanted = [(names.index(name), str(value)) for name, value in labels.items()]
+        wanted = [(names.index(name), label_text(value)) for name, value in labels.items()]
         for key in list(self._children.table) if wanted else ():
             if all(key[index] == value for index, value in wanted):
                 self._children.discard(key)
@@ -178,19 +174,16 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
 
     def _positional(self, values: tuple[object, ...], named: Mapping[str, object]) -> tuple[object, ...]:
         names = self.descriptor.labelnames
+        if not values and len(named) == len(names):
+            try:
+                return tuple(map(named.__getitem__, names))
+            except KeyError:
+                pass
         if values:
             raise LabelError(self.descriptor.name, f"give the labels {list(names)} in order or by name, not both")
-        try:
-            chosen = tuple([named[name] for name in names])
-        except KeyError:
-            chosen = ()
-        if len(chosen) != len(named):
-            missing = [name for name in names if name not in named]
-            unknown = [name for name in named if name not in names]
-            raise LabelError(
-                self.descriptor.name, f"has the labels {list(names)}: missing {missing}, unknown {unknown}"
-            )
-        return chosen
+        missing = [name for name in names if name not in named]
+        unknown = [name for name in named if name not in names]
+        raise LabelError(self.descriptor.name, f"has the labels {list(names)}: missing {missing}, unknown {unknown}")
 
     def _labels_in_context(self, *values: object, **named: object) -> Any:
         names = self.descriptor.labelnames
@@ -200,7 +193,7 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
             raise LabelError(
                 self.descriptor.name, f"has the labels {list(names)}, but the values {list(values)} were given"
             )
-        return self._view(self, tuple(map(str, values)))
+        return self._view(self, tuple(map(label_text, values)))
 
     def _context(self) -> tuple[str, ...]:
         names = self.descriptor.contextnames

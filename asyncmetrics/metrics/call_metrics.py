@@ -112,10 +112,10 @@ class _Series:
     def record(self, seconds: float, error: BaseException | None = None) -> None:
         self.running().dec()
         values = self.values or ()
-        if is_cancellation(error):
-            outcome = "cancelled"
-        elif error is None or isinstance(error, GeneratorExit):
+        if error is None or isinstance(error, GeneratorExit):
             outcome = "ok"
+        elif is_cancellation(error):
+            outcome = "cancelled"
         else:
             outcome = "error"
             self._exceptions.labels(*values, type(error).__name__).inc()

@@ -52,7 +52,7 @@ class Histogram(MetricBase[HistogramLike], _Resolving):
     DEFAULT_BUCKETS: ClassVar[tuple[float, ...]] = (*_SECONDS, inf)
     _kind: ClassVar[Kind] = "histogram"
     _reserved: ClassVar[frozenset[str]] = frozenset({"le"})
-    _operations: ClassVar[tuple[str, ...]] = ("observe",)
+    _operations: ClassVar[tuple[str, ...]] = ("observe", "recorder")
     _view: ClassVar[type[ContextView]] = _ContextHistogram
 
     def __init__(

@@ -43,5 +43,5 @@ class Summary(MetricBase[SummaryLike], _Resolving):
 
     _kind: ClassVar[Kind] = "summary"
     _reserved: ClassVar[frozenset[str]] = frozenset({"quantile"})
-    _operations: ClassVar[tuple[str, ...]] = ("observe",)
+    _operations: ClassVar[tuple[str, ...]] = ("observe", "recorder")
     _view: ClassVar[type[ContextView]] = _ContextSummary

@@ -26,6 +26,7 @@ __all__ = (
     "full_name",
     "is_legacy_label_name",
     "is_legacy_metric_name",
+    "label_text",
 )
 
 ALLOW_UTF_8 = "allow-utf-8"
@@ -43,6 +44,11 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 def clean_text(text: str) -> str:
     """Return ``text`` with lone surrogates, which no UTF-8 can carry, replaced by U+FFFD."""
     return _SURROGATES.sub("\ufffd", text)
+
+
+def label_text(value: object) -> str:
+    """Return a label's value as text that UTF-8 can carry; an enumeration of strings is its string."""
+    return clean_text(str.__str__(value) if isinstance(value, str) else str(value))
 
 
 def full_name(kind: str, name: str, namespace: str = "", subsystem: str = "", unit: str = "") -> str:

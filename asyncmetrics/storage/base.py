@@ -20,7 +20,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, final
 
 from asyncmetrics.errors import LabelError
 from asyncmetrics.model.descriptor import Descriptor
-from asyncmetrics.model.names import clean_text
+from asyncmetrics.model.names import label_text
 from asyncmetrics.model.samples import Exemplar
 from asyncmetrics.storage.operations import GaugeFunction, GaugeLike, Labelled
 from asyncmetrics.storage.staleness import Staleness
@@ -119,20 +119,22 @@ class Children(Generic[C]):
 
         Raises `LabelError` for too few or too many.
         """
-        names = self.descriptor.all_labelnames
-        if len(values) != len(names):
-            raise LabelError(
-                self.descriptor.name,
-                f"has {len(names)} labels named {list(names)}, but the values {list(values)} were given",
-            )
-        key = tuple([clean_text(str.__str__(value) if isinstance(value, str) else str(value)) for value in values])
+        key = self.key(values)
         child = self.table.get(key)
         if child is not None:
             return child
-        if self._max_children is not None and len(self.table) >= self._max_children and names:
+        if self._max_children is not None and len(self.table) >= self._max_children and key:
             self.report("overflowed_label_sets")
-            key = (OVERFLOW,) * len(names)
+            key = (OVERFLOW,) * len(key)
         return self._create(key)
+
+    def key(self, values: tuple[object, ...]) -> tuple[str, ...]:
+        """Return label values as they stand in ``table``. Raises `LabelError` for too few or too many."""
+        names = self.descriptor.all_labelnames
+        if len(values) != len(names):
+            problem = f"has {len(names)} labels named {list(names)}, but the values {list(values)} were given"
+            raise LabelError(self.descriptor.name, problem)
+        return tuple(map(label_text, values))
 
     def report(self, event: str) -> None:
         """Count ``event`` of this metric in the registry's self-metrics."""

@@ -19,6 +19,7 @@ from asyncmetrics.storage.lockfree import (
     MemoryInfo,
     MemorySummary,
 )
+from asyncmetrics.storage.operations import HistogramLike
 
 __all__ = ("LockedCounter", "LockedEnum", "LockedGauge", "LockedHistogram", "LockedInfo", "LockedSummary")
 
@@ -46,5 +47,6 @@ LockedCounter = _locking(MemoryCounter, "inc", "reset")
 LockedGauge = _locking(MemoryGauge, "inc", "dec", "set")
 LockedSummary = _locking(MemorySummary, "observe", "numbers")
 LockedHistogram = _locking(MemoryHistogram, "observe", "snapshot")
+LockedHistogram.recorder = HistogramLike.recorder  # type: ignore[attr-defined]  # through observe, which locks
 LockedInfo = _locking(MemoryInfo, "info")
 LockedEnum = _locking(MemoryEnum, "state")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from operator import attrgetter
+from operator import attrgetter, methodcaller
 from typing import Any, TypeVar, overload
 
 from asyncmetrics.errors import LabelError
@@ -29,7 +29,7 @@ __all__ = (
 T = TypeVar("T")
 GaugeFunction = Callable[[], "float | Awaitable[float]"]
 
-_observe = attrgetter("observe")
+_recorder = methodcaller("recorder")
 _set = attrgetter("set")
 
 
@@ -141,6 +141,14 @@ class GaugeLike(Labelled):
 class _TimesByObserving(Labelled):
     __slots__ = ()
 
+    @abstractmethod
+    def observe(self, amount: float) -> None:
+        """Take one observation."""
+
+    def recorder(self) -> Callable[[float], None]:
+        """Return the shortest way to observe seconds that a timer took: exact, finite floats."""
+        return self.observe
+
     @overload
     def time(self, awaitable: None = None, *, labels: CallLabels | None = None) -> Timer: ...
     @overload
@@ -154,7 +162,7 @@ class _TimesByObserving(Labelled):
         yields a timing whose labels can be chosen while it runs: ``with h.time() as t: t.labels("GET")``. A decorator
         takes ``labels``: a mapping, or a callable on the call's arguments.
         """
-        timer = Timer(self, _observe, labels)
+        timer = Timer(self, _recorder, labels)
         return timer if awaitable is None else timer(awaitable)
 
 

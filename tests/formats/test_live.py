@@ -35,6 +35,7 @@ def registries(draw, texts):
         {"states": ["on", "off", draw(texts.filter(lambda text: text not in {"on", "off"}))]} if kind is Enum else {}
     )
     unit = draw(st.sampled_from(["", "bytes"])) if kind not in {Info, Enum} else ""
+    labels = [label for label in labels if label != names or kind is not Enum]  # that one is the states' own
     metric = kind(names, draw(texts), labels, unit=unit, registry=registry, **options)
     for values in draw(st.lists(st.tuples(*[texts] * len(labels)), max_size=4)):
         child = metric.labels(*values) if labels else metric
