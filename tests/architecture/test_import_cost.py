@@ -7,18 +7,8 @@ import sys
 
 import pytest
 
-FOREIGN = (
-    "starlette",
-    "fastapi",
-    "litestar",
-    "django",
-    "quart",
-    "httpx",
-    "uvicorn",
-    "prometheus_client",
-    "trio",
-    "pydantic",
-)
+FRAMEWORKS = ("starlette", "fastapi", "litestar", "django", "quart")
+FOREIGN = (*FRAMEWORKS, "httpx", "uvicorn", "prometheus_client", "trio", "pydantic")
 
 
 def _run(code: str) -> str:
