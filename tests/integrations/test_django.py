@@ -1,0 +1,243 @@
+"""Django's routes under ASGI, and what its own handlers of errors make of them."""
+
+from __future__ import annotations
+
+import asyncio
+from types import ModuleType
+
+import pytest
+
+import asyncmetrics
+
+pytest.importorskip("django")
+
+from django.conf import settings  # noqa: E402
+
+if not settings.configured:
+    settings.configure(
+        ALLOWED_HOSTS=["*"],
+        DATABASES={},
+        INSTALLED_APPS=["django.contrib.staticfiles"],
+        LOGGING_CONFIG=None,
+        SECRET_KEY="test",
+        STATIC_URL="/static/",
+        USE_I18N=False,
+        USE_TZ=True,
+    )
+
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler  # noqa: E402
+from django.core.asgi import get_asgi_application  # noqa: E402
+from django.core.exceptions import PermissionDenied  # noqa: E402
+from django.http import Http404, HttpResponse, StreamingHttpResponse  # noqa: E402
+from django.test import override_settings  # noqa: E402
+from django.urls import include, path, re_path  # noqa: E402
+from django.views import View  # noqa: E402
+from django.views.decorators.http import require_GET  # noqa: E402
+
+ROUTES = "asyncmetrics.integrations.django.RouteMiddleware"
+
+
+async def ok(request, **_):
+    return HttpResponse("ok")
+
+
+def sync(request, **_):
+    return HttpResponse("sync")
+
+
+async def raising(request):
+    raise RuntimeError
+
+
+async def missing(request, **_):
+    raise Http404
+
+
+async def forbidden(request):
+    raise PermissionDenied
+
+
+async def streamed(request):
+    async def parts():
+        for part in (b"a", b"b", b"c"):
+            yield part
+            await asyncio.sleep(0)
+
+    return StreamingHttpResponse(parts())
+
+
+class Shown(View):
+    async def get(self, request, x):
+        return HttpResponse(x)
+
+
+def urls(*patterns):
+    module = ModuleType("urls")
+    module.urlpatterns = list(patterns)
+    return module
+
+
+items = ([path("<int:item>/", ok), path("by/<path:rest>", ok), path("", ok)], "items")
+URLS = urls(
+    path("", ok),
+    path("sync/<slug:name>/", sync),
+    path("ids/<uuid:id>", ok),
+    path("shown/<str:x>", Shown.as_view()),
+    path("read", require_GET(sync)),
+    path("raising", raising),
+    path("missing/<int:x>", missing),
+    path("forbidden", forbidden),
+    path("streamed", streamed),
+    path("items/", include(items)),
+    path("v2/<str:tenant>/", include([path("items/", include(items, namespace="v2"))])),
+    re_path(r"^years/(?P<year>[0-9]{4})/$", ok),
+)
+EXPECTED = {
+    "/": ("/", "200"),
+    "/sync/a-b/": ("/sync/<slug:name>/", "200"),
+    "/ids/12345678-1234-5678-1234-567812345678": ("/ids/<uuid:id>", "200"),
+    "/shown/1": ("/shown/<str:x>", "200"),
+    "/read": ("/read", "200"),
+    "/raising": ("/raising", "500"),
+    "/missing/1": ("/missing/<int:x>", "404"),
+    "/forbidden": ("/forbidden", "403"),
+    "/streamed": ("/streamed", "200"),
+    "/items/": ("/items/", "200"),
+    "/items/7/": ("/items/<int:item>/", "200"),
+    "/items/by/a/b/c": ("/items/by/<path:rest>", "200"),
+    "/v2/acme/items/7/": ("/v2/<str:tenant>/items/<int:item>/", "200"),
+    "/years/2015/": ("/^years/(?P<year>[0-9]{4})/$", "200"),
+    "/items/7": ("<unmatched>", "404"),
+    "/nowhere": ("<unmatched>", "404"),
+    "/ids/x": ("<unmatched>", "404"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _urls():
+    with override_settings(ROOT_URLCONF=URLS):
+        yield
+
+
+@pytest.fixture
+def build(registry):
+    """Make an instrumented application with some middleware in its settings."""
+
+    def building(*middleware, **options):
+        with override_settings(MIDDLEWARE=middleware):
+            return asyncmetrics.instrument(get_asgi_application(), registry=registry, **options)
+
+    return building
+
+
+@pytest.fixture
+def app(build):
+    return build(ROUTES)
+
+
+async def test_every_shape_of_route_is_its_template(app, seen):
+    found = {path: await seen(app, path) for path in EXPECTED}
+    assert found == EXPECTED
+
+
+async def test_the_root_path_of_a_proxy_is_not_part_of_the_route(app, seen):
+    found = {path: await seen(app, f"/proxied{path}", root_path="/proxied") for path in EXPECTED}
+    assert found == EXPECTED
+
+
+@pytest.mark.parametrize("path", ["/shown/1", "/read"])
+async def test_a_405_has_the_template(path, app, seen):
+    """In Django it is the view that refuses a method."""
+    route, status = await seen(app, path, "DELETE")
+    assert (route, status) == (EXPECTED[path][0], "405")
+
+
+async def test_without_the_middleware_every_route_is_unmatched(build, seen):
+    assert await seen(build(), "/items/7/") == ("<unmatched>", "200")
+
+
+MIDDLEWARE = "django.middleware.common.CommonMiddleware"
+
+
+@pytest.mark.parametrize("middleware", [(ROUTES, MIDDLEWARE), (MIDDLEWARE, ROUTES)])
+async def test_djangos_own_middleware_may_be_on_both_sides(middleware, build, seen):
+    app = build(*middleware)
+    assert await seen(app, "/items/7/") == ("/items/<int:item>/", "200")
+    assert await seen(app, "/items/7") == ("<unmatched>", "301")
+
+
+def sync_middleware(get_response):
+    return get_response
+
+
+def answering(get_response):
+    """Answer before any view runs, after the route was resolved."""
+
+    class Answering:
+        async_capable = True
+
+        async def __call__(self, request):
+            return await get_response(request)
+
+        async def process_view(self, request, *_):
+            return HttpResponse("early", status=202)
+
+    from asgiref.sync import markcoroutinefunction
+
+    middleware = Answering()
+    markcoroutinefunction(middleware)
+    return middleware
+
+
+answering.async_capable = True
+
+
+@pytest.mark.parametrize("place", [(f"{__name__}.sync_middleware", ROUTES), (ROUTES, f"{__name__}.sync_middleware")])
+async def test_a_sync_middleware_may_be_on_both_sides(place, build, seen):
+    assert await seen(build(*place), "/sync/x/") == ("/sync/<slug:name>/", "200")
+
+
+@pytest.mark.parametrize("place", [(f"{__name__}.answering", ROUTES), (ROUTES, f"{__name__}.answering")])
+async def test_a_middleware_that_answers_instead_of_the_view_does_not_hide_the_route(place, build, seen):
+    assert await seen(build(*place), "/sync/x/") == ("/sync/<slug:name>/", "202")
+
+
+async def test_what_is_under_way_is_told_by_its_route(build, ask, samples):
+    found = []
+
+    async def slow(request, x):
+        found.append(samples("http_server_active_requests", "method", "route"))
+        return HttpResponse("slow")
+
+    with override_settings(ROOT_URLCONF=urls(path("slow/<int:x>", slow))):
+        await ask(build(ROUTES), "/slow/1")
+    assert found == [{("GET", "/slow/<int:x>"): 1}]
+
+
+async def test_the_handler_of_static_files_is_measured_as_a_whole(build, registry, seen):
+    """It calls one handler for its own files and another for the rest; both are inside."""
+    with override_settings(MIDDLEWARE=[ROUTES]):
+        app = asyncmetrics.instrument(ASGIStaticFilesHandler(get_asgi_application()), registry=registry)
+    assert await seen(app, "/items/7/") == ("/items/<int:item>/", "200")
+    assert await seen(app, "/static/missing.css") == ("<unmatched>", "404")
+
+
+async def test_an_instrumented_handler_is_still_of_its_kind(app):
+    from django.core.handlers.asgi import ASGIHandler
+
+    assert isinstance(app, ASGIHandler)
+    assert (type(app).__name__, type(app).__module__) == ("ASGIHandler", ASGIHandler.__module__)
+
+
+async def test_one_instrumented_handler_leaves_the_others_as_they_are(build, registry, ask, counted):
+    build(ROUTES)
+    with override_settings(MIDDLEWARE=[]):
+        await ask(get_asgi_application(), "/items/7/")
+    assert counted() == {}
+
+
+def test_a_request_of_wsgi_passes(registry):
+    from django.test import Client
+
+    with override_settings(MIDDLEWARE=[ROUTES]):
+        assert Client().get("/sync/x/").content == b"sync"

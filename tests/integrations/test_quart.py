@@ -1,0 +1,190 @@
+"""Quart's rules, and what its own handlers of errors make of them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+import asyncmetrics
+
+pytest.importorskip("quart")
+
+from quart import Blueprint, Quart, abort  # noqa: E402
+from quart.views import MethodView  # noqa: E402
+
+
+def build(folder, **options) -> Quart:
+    app = Quart("shop", static_folder=str(folder), static_url_path="/static", **options)
+    for rule in ("/", "/items/<item>", "/numbers/<int:n>/halves/<float:h>", "/ids/<uuid:id>", "/files/<path:name>"):
+        app.add_url_rule(rule, rule, lambda **_: "ok")
+    app.add_url_rule("/slashed/", "slashed", lambda: "ok")
+    app.add_url_rule("/posted", "posted", lambda: "ok", methods=["POST", "PUT"])
+    app.add_url_rule("/one/<x>", "twice", lambda x: x)
+    app.add_url_rule("/two/<y>", "twice", defaults={"x": "1"}, view_func=app.view_functions["twice"])
+    app.add_url_rule("/view/<x>", view_func=View.as_view("view"))
+    app.route("/raising")(raising)
+    app.route("/teapot")(teapot)
+    app.route("/streamed")(streamed)
+    inner = Blueprint("inner", "inner", url_prefix="/inner")
+    inner.add_url_rule("/<int:x>", "x", lambda x: str(x))
+    outer = Blueprint("outer", "outer", url_prefix="/outer/<tenant>")
+    outer.add_url_rule("/leaf", "leaf", lambda tenant: tenant)
+    outer.register_blueprint(Blueprint("deep", "deep", url_prefix="/deep"))
+    app.register_blueprint(inner)
+    app.register_blueprint(inner, name="again", url_prefix="/again")
+    app.register_blueprint(outer)
+    return app
+
+
+class View(MethodView):
+    async def get(self, x: str) -> str:
+        return x
+
+
+async def raising():
+    raise RuntimeError
+
+
+async def teapot():
+    abort(418)
+
+
+async def streamed():
+    async def parts():
+        for part in (b"a", b"b", b"c"):
+            yield part
+            await asyncio.sleep(0)
+
+    return parts()
+
+
+EXPECTED = {
+    "/": ("/", "200"),
+    "/items/1": ("/items/<item>", "200"),
+    "/items/a%20b": ("/items/<item>", "200"),
+    "/numbers/3/halves/1.5": ("/numbers/<int:n>/halves/<float:h>", "200"),
+    "/ids/12345678-1234-5678-1234-567812345678": ("/ids/<uuid:id>", "200"),
+    "/files/a/b/c.txt": ("/files/<path:name>", "200"),
+    "/slashed/": ("/slashed/", "200"),
+    "/slashed": ("<unmatched>", "308"),
+    "/one/1": ("/one/<x>", "200"),
+    "/view/1": ("/view/<x>", "200"),
+    "/posted": ("/posted", "405"),
+    "/raising": ("/raising", "500"),
+    "/teapot": ("/teapot", "418"),
+    "/streamed": ("/streamed", "200"),
+    "/inner/1": ("/inner/<int:x>", "200"),
+    "/inner/x": ("<unmatched>", "404"),
+    "/again/1": ("/again/<int:x>", "200"),
+    "/outer/acme/leaf": ("/outer/<tenant>/leaf", "200"),
+    "/static/missing.txt": ("/static/<path:filename>", "404"),
+    "/nowhere": ("<unmatched>", "404"),
+    "/numbers/x/halves/y": ("<unmatched>", "404"),
+}
+
+
+@pytest.fixture
+def app(tmp_path, registry) -> Quart:
+    return asyncmetrics.instrument(build(tmp_path), registry=registry)
+
+
+async def test_every_shape_of_rule_is_its_template(app, seen):
+    found = {path: await seen(app, path) for path in EXPECTED}
+    assert found == EXPECTED
+
+
+async def test_the_root_path_of_a_proxy_is_not_part_of_the_route(app, seen):
+    found = {path: await seen(app, f"/proxied{path}", root_path="/proxied") for path in EXPECTED}
+    assert found == EXPECTED
+
+
+async def test_a_405_has_the_template_and_a_preflight_too(app, seen):
+    assert await seen(app, "/items/1", "DELETE") == ("/items/<item>", "405")
+    assert await seen(app, "/items/1", "OPTIONS") == ("/items/<item>", "200")
+
+
+async def test_a_head_request_is_told_by_the_rule_of_get(app, seen):
+    assert await seen(app, "/items/1", "HEAD") == ("/items/<item>", "200")
+
+
+async def test_a_function_before_the_request_that_answers_early_does_not_hide_the_rule(tmp_path, registry, seen):
+    app = build(tmp_path)
+    app.before_request(lambda: ("not you", 403))
+    assert await seen(asyncmetrics.instrument(app, registry=registry), "/items/1") == ("/items/<item>", "403")
+
+
+async def test_rules_of_hosts_are_told_apart(registry, ask, counted):
+    app = Quart("shop", host_matching=True, static_folder=None)
+    app.add_url_rule("/<x>", "shop", lambda x: x, host="shop.example")
+    app.add_url_rule("/<y>", "other", lambda y: y, host="other.example")
+    asyncmetrics.instrument(app, registry=registry)
+    await ask(app, "/1")
+    await ask(app, "/1", headers={"host": "other.example"})
+    assert {route for _, route, _ in counted()} == {"/<x>", "/<y>"}
+
+
+async def test_what_is_under_way_is_told_by_its_rule(registry, ask, samples):
+    found = []
+    app = Quart("shop")
+
+    @app.route("/slow/<int:x>")
+    async def slow(x):
+        found.append(samples("http_server_active_requests", "method", "route"))
+        return "slow"
+
+    await ask(asyncmetrics.instrument(app, registry=registry), "/slow/1")
+    assert found == [{("GET", "/slow/<int:x>"): 1}]
+
+
+async def test_a_route_that_the_application_writes_into_the_scope_from_outside_wins(tmp_path, registry, seen):
+    app = build(tmp_path)
+    inner = app.asgi_app
+
+    async def writing(scope, receive, send):
+        scope["asyncmetrics.route"] = "/written"
+        await inner(scope, receive, send)
+
+    app.asgi_app = writing
+    assert await seen(asyncmetrics.instrument(app, registry=registry), "/items/1") == ("/written", "200")
+
+
+async def test_internals_that_moved_cost_a_label_and_no_request(app, ask, seen, samples, monkeypatch):
+    monkeypatch.setattr(Quart, "create_url_adapter", _moving())
+    assert await seen(app, "/items/1", "DELETE") == ("<unmatched>", "405")
+    assert samples("asyncmetrics_internal_errors_total", "where") == {("integrations.quart",): 1}
+
+
+def _moving():
+    """Only the second use in a request, which is ours, finds the method gone."""
+    real, uses = Quart.create_url_adapter, []
+
+    def create(self, connection):
+        uses.extend([connection] if connection is not None else [])
+        if len(uses) > 1:
+            raise AttributeError
+        return real(self, connection)
+
+    return create
+
+
+async def test_what_a_background_task_does_is_not_part_of_the_request(registry, ask, counted):
+    app = Quart("shop")
+    done = asyncio.Event()
+
+    @app.route("/")
+    async def root():
+        app.add_background_task(later)
+        return "root"
+
+    async def later():
+        done.set()
+
+    await ask(asyncmetrics.instrument(app, registry=registry), "/")
+    await asyncio.wait_for(done.wait(), 5)
+    assert counted() == {("GET", "/", "200"): 1}
+
+
+async def test_quarts_own_test_client_is_served_and_measured(app, counted):
+    assert (await app.test_client().get("/items/1")).status_code == 200
+    assert counted() == {("GET", "/items/<item>", "200"): 1}
