@@ -15,8 +15,8 @@ that a metric declares are ever read, so what is bound elsewhere cannot add seri
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from contextvars import ContextVar
+from collections.abc import Mapping
+from contextvars import ContextVar, Token
 from types import MappingProxyType, TracebackType
 from typing import final
 
@@ -27,7 +27,9 @@ __all__ = (
     "bind_labels",
     "bound_labels",
     "clear_labels",
+    "enter_labels",
     "get_labels",
+    "leave_labels",
     "read_labels",
     "reset_labels",
     "unbind_labels",
@@ -41,19 +43,15 @@ _BOUND: ContextVar[Mapping[str, object]] = ContextVar("asyncmetrics_labels", def
 class LabelTokens:
     """What some names were bound to before `bind_labels`; give it to `reset_labels`."""
 
-    __slots__ = ("_after", "_before", "_names")
+    __slots__ = ("_before", "_names")
 
-    def __init__(self, names: Collection[str], before: Mapping[str, object], after: Mapping[str, object]) -> None:
+    def __init__(self, names: frozenset[str], before: Mapping[str, object]) -> None:
         self._names = names
-        self._before = before
-        self._after = after
+        self._before = {name: before[name] for name in names if name in before}
 
-    def restored(self, bound: Mapping[str, object]) -> Mapping[str, object]:
+    def restored(self, bound: Mapping[str, object]) -> dict[str, object]:
         """Return ``bound`` with these names as they were."""
-        if bound is self._after:  # nothing was bound since, which is what each request of the middleware pays for
-            return self._before
-        before = {name: self._before[name] for name in self._names if name in self._before}
-        return {name: value for name, value in bound.items() if name not in self._names} | before
+        return {name: value for name, value in bound.items() if name not in self._names} | self._before
 
 
 def bind_labels(**labels: object) -> LabelTokens:
@@ -61,15 +59,27 @@ def bind_labels(**labels: object) -> LabelTokens:
 
     A value is written by ``str``; a callable without arguments is called each time a metric reads the name.
     """
-    before = _BOUND.get()
-    after = {**before, **labels}
-    _BOUND.set(after)
-    return LabelTokens(labels, before, after)
+    bound = _BOUND.get()
+    _BOUND.set({**bound, **labels})
+    return LabelTokens(frozenset(labels), bound)
 
 
 def reset_labels(tokens: LabelTokens) -> None:
     """Bind the names of one `bind_labels` to what they were before it; other names stay."""
     _BOUND.set(tokens.restored(_BOUND.get()))
+
+
+def enter_labels(**labels: object) -> Token[Mapping[str, object]]:
+    """Begin what `leave_labels` ends, with label values bound: half the price of `bind_labels`."""
+    return _BOUND.set({**_BOUND.get(), **labels})
+
+
+def leave_labels(token: Token[Mapping[str, object]]) -> None:
+    """Bind exactly what was bound at `enter_labels`: whatever else was bound in between ends here as well."""
+    try:
+        _BOUND.reset(token)
+    except ValueError:  # whoever drives the coroutine changed its context, so there is nothing here to undo
+        pass
 
 
 def unbind_labels(*names: str) -> None:

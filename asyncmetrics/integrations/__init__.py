@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.metrics import Histogram
-from asyncmetrics.middleware.asgi import Exclusion
+from asyncmetrics.middleware.asgi import Conventions, Exclusion, ExtraLabel, RouteCallable
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
-from asyncmetrics.typing import Scope
 
 __all__ = ("instrument",)
 
@@ -32,14 +31,24 @@ def instrument(
     path: str | None = "/metrics",
     registry: CollectorRegistry = REGISTRY,
     exclude: Iterable[Exclusion] = (),
-    route: Callable[[Scope], str | None] | None = None,
+    route: RouteCallable | None = None,
     buckets: Iterable[float | str] = Histogram.DEFAULT_BUCKETS,
+    first_byte: bool = False,
+    body_sizes: bool = False,
+    background: bool = False,
+    extra_labels: Mapping[str, ExtraLabel] | None = None,
+    context_labels: Iterable[str] = (),
+    conventions: Conventions = "prometheus",
 ) -> A:
     """Measure ``app`` from the outside, serve its metrics at ``path``, and return it.
 
     ``path`` answers with and without a slash at its end, before any route of the application, and is neither measured
-    nor part of an OpenAPI schema; None serves nothing. The other arguments are those of `MetricsMiddleware`. An
-    application that is instrumented already stays as it is.
+    nor part of an OpenAPI schema; None serves nothing. An application that is instrumented already stays as it is.
+
+    The other arguments are those of `MetricsMiddleware`: what to leave out (``exclude``), how to tell routes
+    (``route``), the bounds of durations in seconds (``buckets``), which more to measure (``first_byte``,
+    ``body_sizes``, ``background``), and the labels that are added (``extra_labels``, ``context_labels``) or named after
+    OpenTelemetry (``conventions``).
 
     Raises `DefinitionError` for an application of no framework that is known here (wrap it in a `MetricsMiddleware`).
     """
@@ -51,6 +60,18 @@ def instrument(
             f"expected an application of one of {sorted(_FRAMEWORKS)}; wrap any other in MetricsMiddleware(app)",
         )
     framework: Any = importlib.import_module(module)
-    options: dict[str, Any] = {"registry": registry, "exclude": exclude, "route": route, "buckets": buckets}
-    framework.instrument(app, path=path, **options)
+    framework.instrument(
+        app,
+        path=path,
+        registry=registry,
+        exclude=exclude,
+        route=route,
+        buckets=buckets,
+        first_byte=first_byte,
+        body_sizes=body_sizes,
+        background=background,
+        extra_labels=extra_labels,
+        context_labels=context_labels,
+        conventions=conventions,
+    )
     return app

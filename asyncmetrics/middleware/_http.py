@@ -198,7 +198,8 @@ class Exchange:
         labelling = metrics.labelling
         try:
             scope = self._scope
-            route = self.route.settle(scope)
+            route = labelling.final_route(scope)
+            self.route.settle(route)
             extra = labelling.extra_values(scope) if labelling.fixed is None else labelling.fixed
             status = status_label(self._status or 0)
             metrics.duration.labels(self.method, route, status, *extra).observe(now - self.started)

@@ -114,10 +114,11 @@ class RequestRoute:
 
     __slots__ = ("_labelling", "_route", "_scope")
 
+    _route: str  # from the moment that there is no scope
+
     def __init__(self, labelling: Labelling, scope: Scope) -> None:
         self._labelling = labelling
         self._scope: Scope | None = scope
-        self._route = PENDING
 
     def __call__(self) -> str:
         """Return what is known of the route by now."""
@@ -130,8 +131,7 @@ class RequestRoute:
             return PENDING if matched is UNMATCHED else matched
         return route
 
-    def settle(self, scope: Scope) -> str:
-        """Let go of the scope, and return the route, which is final."""
-        self._route = self._labelling.final_route(scope)
+    def settle(self, route: str) -> None:
+        """Keep the route, which is final, and let go of the scope."""
+        self._route = route
         self._scope = None
-        return self._route

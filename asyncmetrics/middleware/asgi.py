@@ -1,4 +1,4 @@
-"""The middleware that measures any ASGI application: duration, requests under way, exceptions, by route.
+"""The middleware that measures any ASGI application: its requests and its websockets, by route.
 
 It belongs outside of everything else, since what wraps it is not measured: a 503 made by an exception handler, or a
 CORS preflight answered early. `asyncmetrics.instrument` puts it there.
@@ -10,11 +10,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias, final
 
-from asyncmetrics.context import bind_labels, reset_labels
+from asyncmetrics.context import enter_labels, leave_labels
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.metrics import Histogram
 from asyncmetrics.middleware._http import Exchange, HttpMetrics
 from asyncmetrics.middleware._labelling import Conventions, ExtraLabel, Labelling, RouteCallable
+from asyncmetrics.middleware._websocket import Connection, WebSocketMetrics
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 from asyncmetrics.typing import ASGIApp, Receive, Scope, Send
 
@@ -22,6 +23,7 @@ __all__ = ("Conventions", "Exclusion", "ExtraLabel", "MetricsMiddleware", "Route
 
 Exclusion: TypeAlias = str | re.Pattern[str] | Callable[[Scope], bool]
 
+_KINDS = frozenset({"http", "websocket"})
 _MEASURED = "asyncmetrics.measured"
 
 
@@ -29,10 +31,10 @@ _MEASURED = "asyncmetrics.measured"
 class MetricsMiddleware:
     """Measure ``app``.
 
-    ``exclude`` are requests that are not measured: paths (a slash at the end makes no difference), patterns that match
-    the whole path, or predicates on the scope. ``route`` returns the route label for a scope, or None to leave it to
-    the framework; it wins over everything else and must return one of few values. ``buckets`` are those of the
-    histograms of seconds. Several applications in one process share the metrics of a ``registry``.
+    ``exclude`` are requests and websockets that are not measured: paths (a slash at the end makes no difference),
+    patterns that match the whole path, or predicates on the scope. ``route`` returns the route label for a scope, or
+    None to leave it to the framework; it wins over everything else and must return one of few values. ``buckets`` are
+    those of HTTP's histograms of seconds. Several applications in one process share the metrics of a ``registry``.
 
     More is measured where it is asked for: ``first_byte`` the time to the first byte of a response's body (a response
     without one has none), ``body_sizes`` the bytes of requests and responses, ``background`` the time that the
@@ -81,24 +83,30 @@ class MetricsMiddleware:
         self._http = HttpMetrics(
             self._labelling, buckets, first_byte=first_byte, body_sizes=body_sizes, background=background
         )
+        self._websocket = WebSocketMetrics(self._labelling)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the server, as ASGI 3.0 has it."""
-        if scope["type"] != "http" or _MEASURED in scope or (self._exclusions and self._excluded(scope)):
+        kind = scope["type"]
+        if kind not in _KINDS or _MEASURED in scope or (self._exclusions and self._excluded(scope)):
             await self._app(scope, receive, send)
             return
         scope[_MEASURED] = True
-        exchange = Exchange(self._http, scope, receive, send)
-        tokens = bind_labels(route=exchange.route, method=exchange.method)
+        passing: Exchange | Connection
+        if kind == "http":
+            passing = Exchange(self._http, scope, receive, send)
+        else:
+            passing = Connection(self._websocket, scope, receive, send)
+        token = enter_labels(route=passing.route, method=passing.method)
         try:
-            await self._app(scope, exchange.receive, exchange.send)
+            await self._app(scope, passing.receive, passing.send)
         except BaseException as error:
-            exchange.raised(error)
+            passing.raised(error)
             raise
         else:
-            exchange.returned()
+            passing.returned()
         finally:
-            reset_labels(tokens)
+            leave_labels(token)
 
     def _excluded(self, scope: Scope) -> bool:
         try:

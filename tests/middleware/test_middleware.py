@@ -16,7 +16,7 @@ async def hello(scope, receive, send):
     await send({"type": "http.response.body", "body": b"hello"})
 
 
-@pytest.mark.parametrize("kind", ["lifespan", "websocket", "something.new"])
+@pytest.mark.parametrize("kind", ["lifespan", "something.new"])
 async def test_other_scopes_pass_untouched(kind, measured):
     seen = []
 
