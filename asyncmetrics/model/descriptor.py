@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal, TypeAlias, final
 
 __all__ = ("GAUGE_MODES", "Descriptor", "GaugeMode", "Kind", "Row", "bucket_text")
@@ -79,6 +79,13 @@ class Descriptor:
     def has_created(self) -> bool:
         """Whether this kind may expose when a child was created."""
         return self.kind in _CREATED
+
+    def difference(self, other: Descriptor) -> str:
+        """Tell in what ``other`` differs from this definition."""
+        pairs = (
+            (item.name, getattr(self, item.name), getattr(other, item.name)) for item in fields(self) if item.compare
+        )
+        return "; ".join(f"its {name} {mine!r}, not {theirs!r}" for name, mine, theirs in pairs if mine != theirs)
 
     def rows(self) -> tuple[Row, ...]:
         """Return the samples of one child in the order in which its numbers come.
