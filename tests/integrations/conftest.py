@@ -10,6 +10,22 @@ import pytest
 
 from asyncmetrics import CollectorRegistry
 
+try:
+    from django.conf import settings
+except ImportError:  # its tests skip themselves
+    pass
+else:
+    settings.configure(
+        ALLOWED_HOSTS=["*"],
+        DATABASES={},
+        INSTALLED_APPS=["django.contrib.staticfiles"],
+        LOGGING_CONFIG=None,
+        SECRET_KEY="test",
+        STATIC_URL="/static/",
+        USE_I18N=False,
+        USE_TZ=True,
+    )
+
 
 @pytest.fixture
 def ask() -> Callable[..., Awaitable[httpx.Response]]:

@@ -11,20 +11,6 @@ import asyncmetrics
 
 pytest.importorskip("django")
 
-from django.conf import settings  # noqa: E402
-
-if not settings.configured:
-    settings.configure(
-        ALLOWED_HOSTS=["*"],
-        DATABASES={},
-        INSTALLED_APPS=["django.contrib.staticfiles"],
-        LOGGING_CONFIG=None,
-        SECRET_KEY="test",
-        STATIC_URL="/static/",
-        USE_I18N=False,
-        USE_TZ=True,
-    )
-
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler  # noqa: E402
 from django.core.asgi import get_asgi_application  # noqa: E402
 from django.core.exceptions import PermissionDenied  # noqa: E402
