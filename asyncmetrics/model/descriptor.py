@@ -85,7 +85,7 @@ class Descriptor:
         pairs = (
             (item.name, getattr(self, item.name), getattr(other, item.name)) for item in fields(self) if item.compare
         )
-        return "; ".join(f"its {name} {mine!r}, not {theirs!r}" for name, mine, theirs in pairs if mine != theirs)
+        return "; ".join(f"its {name} is {mine!r}, not {theirs!r}" for name, mine, theirs in pairs if mine != theirs)
 
     def rows(self) -> tuple[Row, ...]:
         """Return the samples of one child in the order in which its numbers come.
