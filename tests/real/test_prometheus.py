@@ -46,8 +46,8 @@ def test_the_rate_by_route_agrees_with_the_requests_sent(prometheus, traffic):
     at, _ = traffic
     increase = prometheus.by("route", f'sum by (route) (rate({COUNT}{{job="shop"}}[60s])) * 60', at)
     # rate() extrapolates to the window's edges; increase over raw samples would be exact, as the next test shows.
-    assert increase["/items/{item}"] / increase["/slow"] == pytest.approx(FAST_REQUESTS / SLOW_REQUESTS, rel=0.05)
-    assert increase["<unmatched>"] / increase["/slow"] == pytest.approx(LOST_REQUESTS / SLOW_REQUESTS, rel=0.05)
+    assert increase["/items/{item}"] / increase["/slow"] == pytest.approx(FAST_REQUESTS / SLOW_REQUESTS, rel=0.2)
+    assert increase["<unmatched>"] / increase["/slow"] == pytest.approx(LOST_REQUESTS / SLOW_REQUESTS, rel=0.2)
     assert increase["/items/{item}"] == pytest.approx(FAST_REQUESTS, rel=0.2)
 
 
