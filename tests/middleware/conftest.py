@@ -67,6 +67,31 @@ def ask() -> Callable[..., Any]:
     return _ask
 
 
+async def _connect(
+    app: Any, *events: dict[str, Any], send: Callable[[dict[str, Any]], None] | None = None, **scope: Any
+) -> Asked:
+    """Open one websocket; after its events the client closes without a code."""
+    return await _ask(
+        app,
+        "/socket",
+        events=({"type": "websocket.connect"}, *events, {"type": "websocket.disconnect"}),
+        send=send,
+        **{"type": "websocket", "scheme": "ws", "asyncmetrics.route": "/socket", **scope},
+    )
+
+
+@pytest.fixture
+def connect() -> Callable[..., Any]:
+    """Open a websocket to an application: ``await connect(app, {"type": "websocket.receive", "text": "x"})``."""
+    return _connect
+
+
+@pytest.fixture
+def labels(registry: CollectorRegistry) -> Callable[[str], list[dict[str, str]]]:
+    """Read the labels of every sample of a name: ``labels("http_server_exceptions_total")``."""
+    return lambda name: [s.labels for family in registry.collect() for s in family.samples if s.name == name]
+
+
 @pytest.fixture
 def totals(registry: CollectorRegistry) -> Callable[..., dict[Any, float]]:
     """Read one metric's samples as a dict: ``totals("counted")`` by method, route and status, and so on."""
@@ -76,6 +101,17 @@ def totals(registry: CollectorRegistry) -> Callable[..., dict[Any, float]]:
         "exceptions": ("http_server_exceptions_total", ("route", "type")),
         "active": ("http_server_active_requests", ("method", "route")),
         "oldest": ("http_server_oldest_active_request_seconds", ("route",)),
+        "first bytes": ("http_server_time_to_first_byte_seconds_count", ("method", "route")),
+        "first byte": ("http_server_time_to_first_byte_seconds_sum", ("method", "route")),
+        "received": ("http_server_request_body_size_bytes_sum", ("method", "route")),
+        "sent": ("http_server_response_body_size_bytes_sum", ("method", "route")),
+        "sizes": ("http_server_response_body_size_bytes_count", ("method", "route")),
+        "background": ("http_server_background_seconds_sum", ("route",)),
+        "connected": ("websocket_server_connection_duration_seconds_count", ("route", "outcome", "close_code")),
+        "open": ("websocket_server_active_connections", ("route",)),
+        "messages": ("websocket_server_messages_total", ("route", "direction")),
+        "message bytes": ("websocket_server_message_bytes_total", ("route", "direction")),
+        "websocket exceptions": ("websocket_server_exceptions_total", ("route", "type")),
         "internal": ("asyncmetrics_internal_errors_total", ("where",)),
     }
 
