@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from types import FunctionType
 
 import pytest
@@ -22,6 +25,7 @@ from asyncmetrics.collectors import process
 PROC_READERS = {name for name, value in vars(process).items() if isinstance(value, FunctionType)} | {
     name for name, value in vars(process.ProcessCollector).items() if isinstance(value, FunctionType)
 }
+ROOT = Path(__file__).parents[1]
 REQUIRE_SERVERS = os.environ.get("ASYNCMETRICS_REQUIRE_SERVERS") == "1"
 
 
@@ -40,6 +44,7 @@ def _blocking_calls_are_errors(request: pytest.FixtureRequest) -> Iterator[None]
     with blockbuster_ctx("asyncmetrics") as blockbuster:
         for function in blockbuster.functions.values():
             function.can_block_in("asyncmetrics/collectors/process.py", PROC_READERS)
+            function.can_block_in("coverage/collector.py", {"lock_data"})  # the tracer, inside whatever it traces
         yield
 
 
@@ -73,6 +78,29 @@ def serve() -> Iterator[Callable[..., str]]:
     """Serve apps with a real uvicorn for the time of the test: ``base = serve(app)``."""
     with ExitStack() as stack:
         yield lambda app, **options: stack.enter_context(_serving(app, **options))
+
+
+@pytest.fixture(scope="session")
+def serving_alone() -> Callable[[str], AbstractContextManager[str]]:
+    """Run a program in a process of its own, with a default registry that no other test has touched.
+
+    It is given ``serve(app)`` and calls it: ``with serving_alone("from shop import app; serve(app)") as base: …``.
+    """
+    return _serving_alone
+
+
+@contextmanager
+def _serving_alone(program: str) -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        # h11 lets methods that nobody has heard of through to the app; httptools refuses them
+        options = f"fd={listener.fileno()}, http='h11', log_level='error'"
+        code = f"import uvicorn\nrun = uvicorn.run\ndef serve(app, **_): run(app, {options})\n{program}"
+        process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, pass_fds=[listener.fileno()])
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"  # connections wait in the queue until it accepts
+        finally:
+            process.terminate()
+            process.wait(20)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -80,18 +79,16 @@ def test_every_example_says_what_to_see(path):
 
 
 @pytest.fixture
-def quickstart(monkeypatch, serve):
+def quickstart(serving_alone):
     """The quick start as written, but on a port of the test's own."""
-    served = {}
-    monkeypatch.setattr("uvicorn.run", lambda app, **options: served.update(app=app, **options))
-    runpy.run_path(str(EXAMPLES / "quickstart.py"), run_name="__main__")
-    assert served["port"] == 8000
-    return serve(served["app"])
+    program = "import runpy; uvicorn.run = serve; runpy.run_path('examples/quickstart.py', run_name='__main__')"
+    with serving_alone(program) as base:
+        yield base
 
 
 def test_the_quick_start_counts_orders_and_requests(quickstart):
     for number in (7, 8):
-        assert httpx.get(f"{quickstart}/orders/{number}").json() == {"order": number}
+        assert httpx.get(f"{quickstart}/orders/{number}", timeout=20).json() == {"order": number}
     text = httpx.get(f"{quickstart}/metrics").text
     assert 'shop_orders_total{kind="retail"} 2' in text
     assert 'http_server_request_duration_seconds_count{method="GET",route="/orders/{number}",status="200"} 2' in text
