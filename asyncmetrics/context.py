@@ -114,20 +114,31 @@ def _text(value: object) -> str:
 
 @final
 class bound_labels:  # noqa: N801  # reads as a statement: with bound_labels(tenant="acme")
-    """Bind label values for a block: ``with bound_labels(tenant="acme"): …``. The manager may be used again."""
+    """Bind label values for a block: ``with bound_labels(tenant="acme"): …``.
 
-    __slots__ = ("_labels", "_tokens")
+    The manager may be used again, also inside itself and by several tasks at once.
+    """
+
+    __slots__ = ("_labels",)
 
     def __init__(self, **labels: object) -> None:
         self._labels = labels
-        self._tokens: list[LabelTokens] = []
 
     def __enter__(self) -> None:
         """Bind the labels."""
-        self._tokens.append(bind_labels(**self._labels))
+        _ENTERED.set((*_ENTERED.get(), (self, bind_labels(**self._labels))))
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Bind what was bound before."""
-        reset_labels(self._tokens.pop())
+        entered = _ENTERED.get()
+        for index in range(len(entered) - 1, -1, -1):
+            if entered[index][0] is self:
+                _ENTERED.set(entered[:index] + entered[index + 1 :])
+                reset_labels(entered[index][1])
+                return  # where it was not entered in this context, there is nothing here to undo
+
+
+# The managers that are entered, by context: what each task has to undo is its own.
+_ENTERED: ContextVar[tuple[tuple[bound_labels, LabelTokens], ...]] = ContextVar("asyncmetrics_entered", default=())

@@ -72,6 +72,18 @@ def test_a_manager_can_be_used_again_inside_itself():
     assert get_labels() == {}
 
 
+async def test_tasks_that_share_a_manager_get_back_what_was_theirs():
+    manager = bound_labels(tenant="shared")
+
+    async def work(tenant, seconds):
+        bind_labels(tenant=tenant)
+        with manager:
+            await asyncio.sleep(seconds)
+        return get_labels()["tenant"]
+
+    assert await asyncio.gather(work("a", 0.01), work("b", 0.02)) == ["a", "b"]
+
+
 def test_tokens_undo_one_binding_and_leave_the_others():
     first = bind_labels(a=1, b=1)
     bind_labels(c=3)
