@@ -30,13 +30,16 @@ class UnderWay(Protocol):
     @property
     def method(self) -> str:
         """The method label; empty for a websocket."""
+        ...
 
     @property
     def started(self) -> float:
         """When it began, by ``perf_counter``."""
+        ...
 
     def labels_so_far(self) -> tuple[str, ...]:
         """Return what is known of the route by now, and the values of the user's own labels."""
+        ...
 
 
 @final
