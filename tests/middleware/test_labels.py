@@ -153,6 +153,15 @@ async def test_a_context_label_is_on_every_family_but_of_what_is_under_way(label
     }
 
 
+@pytest.mark.parametrize(("kind", "method"), [("active", ("GET",)), ("open", ())])
+async def test_what_has_ended_is_none_under_way_whatever_the_context_said(kind, method, ask, connect, measured, totals):
+    with asyncmetrics.bound_labels(tenant="acme"):
+        await (ask if kind == "active" else connect)(
+            measured(hello, context_labels=["tenant"]), **{"asyncmetrics.route": "/x"}
+        )
+    assert list(totals(kind).values()) == [0]
+
+
 async def test_a_context_label_may_be_bound_by_the_application(ask, measured, labels):
     async def app(scope, receive, send):
         asyncmetrics.bind_labels(tenant=scope["path"][1:])

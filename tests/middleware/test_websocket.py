@@ -184,6 +184,18 @@ async def test_a_connection_is_active_until_it_is_closed(connect, measured, tota
     assert seen == [{"<pending>": 1}, {"/socket": 1}, {"/socket": 0}]
 
 
+async def test_a_refusal_in_parts_ends_with_the_last(connect, measured, totals):
+    seen = []
+
+    async def app(scope, receive, send):
+        for message in (DENY, {**DENIED, "more_body": True}, DENIED):
+            await send(message)
+            seen.append(sum(totals("connected").values()))
+
+    await connect(measured(app))
+    assert seen == [0, 0, 1]
+
+
 async def test_the_duration_is_that_of_the_connection(connect, measured, registry):
     async def app(scope, receive, send):
         await send(ACCEPT)
