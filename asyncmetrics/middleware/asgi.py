@@ -45,8 +45,8 @@ class MetricsMiddleware:
     are read from the context when a request ends, on all families but those of what is under way.
     ``conventions="opentelemetry"`` names labels as OpenTelemetry does, and adds ``url_scheme``.
 
-    While a request is handled, ``route`` and ``method`` are bound as context labels, which any metric may declare; a
-    websocket has a route only.
+    While a request is handled, ``route`` and ``method`` are bound as context labels, which any metric may declare (a
+    websocket has a route only). They end with the request, as does whatever it binds itself.
 
     A request that a `MetricsMiddleware` further out measures already is passed on untouched, as are lifespans. Nothing
     that goes wrong in here reaches the application: it is counted in ``asyncmetrics_internal_errors_total``.

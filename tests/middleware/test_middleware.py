@@ -144,6 +144,29 @@ async def test_a_fault_in_a_metric_is_counted_and_harms_no_response(ask, measure
     assert totals("internal") == {"middleware.record": 1}
 
 
+async def test_a_fault_while_an_exception_is_counted_harms_no_response(ask, measured, totals, monkeypatch):
+    from asyncmetrics import Counter
+
+    async def failing(scope, receive, send):
+        raise ValueError
+
+    app = measured(failing)
+    monkeypatch.setattr(Counter, "labels", lambda *_: 1 / 0)
+    assert type((await ask(app)).error) is ValueError
+    assert totals("internal") == {"middleware.record": 1}
+
+
+async def test_a_fault_while_background_is_measured_harms_no_response(ask, measured, totals, monkeypatch):
+    from asyncmetrics import Histogram
+
+    async def app(scope, receive, send):
+        await hello(scope, receive, send)
+        monkeypatch.setattr(Histogram, "labels", lambda *_: 1 / 0)
+
+    assert (await ask(measured(app, background=True))).error is None
+    assert totals("internal") == {"middleware.record": 1}
+
+
 class Moved:
     """A router whose insides are not where they were."""
 
