@@ -7,13 +7,14 @@ RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit bench lint types format wheel clean
+.PHONY: help demo test unit matrix bench lint types format wheel clean
 .SECONDARY:
 
 help:
 	@echo "make demo    a small shop with live figures; DEMO_SECONDS=20 ends it by itself, Ctrl-C at any time"
 	@echo "make test    every test, with coverage; a test whose real server is missing is skipped"
 	@echo "make unit    the tests that need no real server, without coverage (ARGS='tests/formats -x')"
+	@echo "make matrix  the tests of middleware and integrations on old and new frameworks (ARGS='-s oldest')"
 	@echo "make bench   the benchmarks, our peers measured in the same run"
 	@echo "make lint    ruff and mypy --strict;  make types adds pyright;  make format rewrites the layout"
 	@echo "make wheel   dist/*.whl;  make clean removes all that was made"
@@ -27,6 +28,9 @@ test: $(VENV)/.group-test
 
 unit: $(VENV)/.group-test
 	$(RUN) -m pytest -m "not real" $(ARGS)
+
+matrix: $(VENV)/.group-matrix
+	$(RUN) -m nox $(ARGS)
 
 bench: $(VENV)/.group-bench
 	$(RUN) -m benchmarks $(ARGS)
@@ -48,7 +52,7 @@ wheel: $(VENV)/.made
 	$(PIP) wheel --no-deps --wheel-dir dist .
 
 clean:
-	rm -rf .venv .venvs build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venvs .nox build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Dependency groups came to pip with 25.1, which is younger than the pip of most Pythons.

@@ -61,7 +61,7 @@ class _Routes:
         # A mount has the template of the root, which is "" where nothing is routed there.
         if getattr(handler, "is_mount", False):
             return f"{self._mounted_at(handler, scope)}/{{path}}"
-        return scope.get("path_template")
+        return scope.get("path_template") or None
 
     def _mounted_at(self, handler: Any, scope: Scope) -> str:
         paths = self._mounts.get(id(handler)) or self._known(handler)

@@ -12,11 +12,12 @@ import asyncmetrics
 
 litestar = pytest.importorskip("litestar")
 
-from litestar import Controller, Litestar, Router, asgi, get, post  # noqa: E402
+from litestar import Controller, Litestar, Router, WebSocket, asgi, get, post, websocket  # noqa: E402
 from litestar.config.cors import CORSConfig  # noqa: E402
 from litestar.exceptions import HTTPException  # noqa: E402
 from litestar.response import Stream  # noqa: E402
 from litestar.static_files import create_static_files_router  # noqa: E402
+from litestar.testing import AsyncTestClient  # noqa: E402
 from litestar.types import Receive, Scope, Send  # noqa: E402
 
 mimetypes.init()  # reads files, which must not happen on the loop of a test
@@ -230,3 +231,21 @@ async def test_lifespan_runs_as_before(registry):
         async with httpx.AsyncClient(transport=transport, base_url="http://shop.example") as client:
             assert (await client.get("/")).text == "root"
     assert started == ["up", "down"]
+
+
+async def test_a_websocket_is_told_by_its_template(registry, samples):
+    @websocket("/rooms/{room:str}")
+    async def talk(socket: WebSocket, room: str) -> None:
+        await socket.accept()
+        await socket.send_text(await socket.receive_text())
+        await socket.close()
+
+    app = asyncmetrics.instrument(Litestar([talk], logging_config=None), registry=registry)
+    async with AsyncTestClient(app) as client:
+        connection = await client.websocket_connect("/rooms/1")
+        with connection:
+            connection.send_text("hello")
+            assert connection.receive_text() == "hello"
+    assert {route for (route,) in samples("websocket_server_connection_duration_seconds_count", "route")} == {
+        "/rooms/{room}"
+    }

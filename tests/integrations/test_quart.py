@@ -188,3 +188,18 @@ async def test_what_a_background_task_does_is_not_part_of_the_request(registry, 
 async def test_quarts_own_test_client_is_served_and_measured(app, counted):
     assert (await app.test_client().get("/items/1")).status_code == 200
     assert counted() == {("GET", "/items/<item>", "200"): 1}
+
+
+async def test_a_websocket_is_told_by_its_rule(app, samples):
+    @app.websocket("/rooms/<room>")
+    async def talk(room):
+        from quart import websocket
+
+        await websocket.send(await websocket.receive())
+
+    async with app.test_client().websocket("/rooms/1") as connection:
+        await connection.send("hello")
+        assert await connection.receive() == "hello"
+    assert {route for (route,) in samples("websocket_server_connection_duration_seconds_count", "route")} == {
+        "/rooms/<room>"
+    }
