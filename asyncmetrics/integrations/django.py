@@ -17,7 +17,7 @@ from typing import Any, TypeVar, final
 from weakref import WeakSet
 
 from asyncmetrics.errors import MissingExtraError
-from asyncmetrics.integrations._outermost import Outermost
+from asyncmetrics.integrations._outermost import Outermost, check_path
 from asyncmetrics.middleware._routes import ROUTE_KEY
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 from asyncmetrics.typing import Receive, Scope, Send
@@ -73,11 +73,11 @@ def instrument(app: D, *, path: str | None = "/metrics", registry: CollectorRegi
     ``app`` is what ``get_asgi_application()`` returns, or another handler of its kind. ``options`` are those of
     `MetricsMiddleware`.
     """
-    handler: Any = app
-    kind: Any = type(app)
-    outermost = Outermost(partial(kind.__call__, app), path, registry, **options)
+    check_path(path)
     if app not in _INSTRUMENTED:
-        handler.__class__ = _called_through(kind, outermost)
+        handler: Any = app
+        kind: Any = type(app)
+        handler.__class__ = _called_through(kind, Outermost(partial(kind.__call__, app), path, registry, **options))
         _INSTRUMENTED.add(app)
     return app
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, final
 
 from asyncmetrics.errors import MissingExtraError
-from asyncmetrics.integrations._outermost import Outermost
+from asyncmetrics.integrations._outermost import Outermost, check_path
 from asyncmetrics.middleware._routes import ROUTE_KEY
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 from asyncmetrics.typing import Scope
@@ -37,10 +37,11 @@ def instrument(
 
     ``route`` and ``options`` are those of `MetricsMiddleware`.
     """
+    check_path(path)
     application: Any = app
-    outermost = Outermost(application.asgi_handler, path, registry, route=_Routes(application, route), **options)
-    if not isinstance(application.asgi_handler, Outermost):
-        application.asgi_handler = outermost
+    inner = application.asgi_handler
+    if not isinstance(inner, Outermost):
+        application.asgi_handler = Outermost(inner, path, registry, route=_Routes(application, route), **options)
     return app
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from weakref import WeakSet
 
 from asyncmetrics.errors import MissingExtraError
-from asyncmetrics.integrations._outermost import Outermost
+from asyncmetrics.integrations._outermost import Outermost, check_path
 from asyncmetrics.middleware._routes import ROUTE_KEY
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 
@@ -32,10 +32,10 @@ def instrument(app: Q, *, path: str | None = "/metrics", registry: CollectorRegi
 
     ``options`` are those of `MetricsMiddleware`.
     """
-    application: Any = app
-    outermost = Outermost(application.asgi_app, path, registry, **options)
+    check_path(path)
     if app not in _INSTRUMENTED:
-        application.asgi_app = outermost
+        application: Any = app
+        application.asgi_app = Outermost(application.asgi_app, path, registry, **options)
         # The first of all, since one that answers early leaves the others out.
         application.before_request_funcs[None].insert(0, _telling(application, request, registry))
         application.before_websocket_funcs[None].insert(0, _telling(application, websocket, registry))

@@ -146,6 +146,15 @@ async def test_instrumenting_twice_counts_once(app, registry, ask, counted):
     assert sum(counted().values()) == 1
 
 
+async def test_instrumenting_again_with_other_options_changes_nothing(app, ask, samples):
+    other = asyncmetrics.CollectorRegistry()
+    asyncmetrics.instrument(app, registry=other, buckets=[1, 2], path="/elsewhere")
+    await ask(app, "/items/1")
+    assert list(other.collect()) == []
+    assert (await ask(app, "/elsewhere")).status_code == 404
+    assert ("1.0",) in samples("http_server_request_duration_seconds_bucket", "le")
+
+
 async def test_instrumenting_an_application_that_has_served_is_counted(framework, bare, registry, ask, seen):
     assert (await ask(bare, "/items/1")).status_code == 200
     assert await seen(asyncmetrics.instrument(bare, registry=registry), "/items/1") == (ITEMS[framework], "200")
