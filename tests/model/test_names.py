@@ -18,7 +18,8 @@ NAMES = st.text(st.sampled_from("aZ_:.-0 é") | st.characters(exclude_categories
 def test_a_name_is_escaped_as_prometheus_client_does(name, scheme):
     if ":" not in name:  # theirs forgets that a metric's name may have one
         assert escape_name(name, scheme) == escape_metric_name(name, scheme)
-    assert escape_name(name, scheme, label=True) == escape_label_name(name, scheme)
+    if not name.startswith("__"):  # theirs takes a reserved name for one that needs escaping
+        assert escape_name(name, scheme, label=True) == escape_label_name(name, scheme)
 
 
 @given(NAMES)
