@@ -183,22 +183,13 @@ _NESTED: ContextVar[tuple[Timing, ...]] = ContextVar("asyncmetrics_nested_timing
 
 @final
 class Timer(Instrument):
-    """Take the seconds that something takes: what `Histogram.time`, `Summary.time` and `Gauge.time` return.
+    """Take the seconds that something takes: what ``time()`` of a histogram, summary or gauge returns."""
 
-    ``recorder`` picks from the target the function that takes the seconds.
-    """
-
-    __slots__ = ("_recorder",)
-
-    def __init__(
-        self, target: Target, recorder: Callable[[Any], Callable[[float], None]], labels: CallLabels | None = None
-    ) -> None:
-        super().__init__(target, labels)
-        self._recorder = recorder
+    __slots__ = ()
 
     def measure(self, target: Any) -> Measure:
         """Record the seconds, whatever happened."""
-        return Measure(self._recorder(target))
+        return Measure(target.recorder())
 
 
 @final

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.model.family import Metric
@@ -52,8 +52,8 @@ class _Family(Metric):
         return dict(zip(self._labelnames, given, strict=True))
 
 
-class UnknownMetricFamily(_Family):
-    """A family of values whose type is not known: ``value`` for a single one, or ``labels`` and `add_metric`."""
+class _ValueFamily(_Family):
+    _type: ClassVar[str]
 
     def __init__(
         self,
@@ -63,36 +63,28 @@ class UnknownMetricFamily(_Family):
         labels: Sequence[str] | None = None,
         unit: str = "",
     ) -> None:
-        super().__init__(name, documentation, "unknown", labels, value, unit)
+        super().__init__(name, documentation, self._type, labels, value, unit)
         if value is not None:
             self.add_metric([], value)
 
     def add_metric(self, labels: Sequence[str], value: float, timestamp: When = None) -> None:
         """Add the ``value`` of the child with these label values."""
         self.add_sample(self.name, self._labels(labels), value, timestamp)
+
+
+class UnknownMetricFamily(_ValueFamily):
+    """A family of values whose type is not known: ``value`` for a single one, or ``labels`` and `add_metric`."""
+
+    _type: ClassVar[str] = "unknown"
 
 
 UntypedMetricFamily = UnknownMetricFamily
 
 
-class GaugeMetricFamily(_Family):
+class GaugeMetricFamily(_ValueFamily):
     """A family of values that go up and down: ``value`` for a single one, or ``labels`` and `add_metric`."""
 
-    def __init__(
-        self,
-        name: str,
-        documentation: str,
-        value: float | None = None,
-        labels: Sequence[str] | None = None,
-        unit: str = "",
-    ) -> None:
-        super().__init__(name, documentation, "gauge", labels, value, unit)
-        if value is not None:
-            self.add_metric([], value)
-
-    def add_metric(self, labels: Sequence[str], value: float, timestamp: When = None) -> None:
-        """Add the ``value`` of the child with these label values."""
-        self.add_sample(self.name, self._labels(labels), value, timestamp)
+    _type: ClassVar[str] = "gauge"
 
 
 class CounterMetricFamily(_Family):

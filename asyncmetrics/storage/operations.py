@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from operator import attrgetter, methodcaller
 from typing import Any, TypeVar, overload
 
 from asyncmetrics.errors import LabelError
@@ -29,9 +28,6 @@ __all__ = (
 T = TypeVar("T")
 GaugeFunction = Callable[[], "float | Awaitable[float]"]
 
-_recorder = methodcaller("recorder")
-_set = attrgetter("set")
-
 
 class Labelled:
     """Something that may have labels to choose; a child has them already."""
@@ -44,6 +40,31 @@ class Labelled:
 
     def require_labels(self) -> None:
         """Raise `LabelError` while labels are still to be chosen; here they are chosen."""
+
+
+class _Timed(Labelled):
+    __slots__ = ()
+
+    @abstractmethod
+    def recorder(self) -> Callable[[float], None]:
+        """Return what takes the seconds that a timer took."""
+
+    @overload
+    def time(self, awaitable: None = None, *, labels: CallLabels | None = None) -> Timer: ...
+    @overload
+    def time(self, awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]: ...
+    def time(
+        self, awaitable: Awaitable[T] | None = None, *, labels: CallLabels | None = None
+    ) -> Timer | Coroutine[Any, Any, T]:
+        """Take the seconds that a block, a call, a generator or an awaitable took, suspensions included.
+
+        A histogram or summary observes them, a gauge is set to them. Use it as a decorator, with ``with`` or
+        ``async with``, or ``await h.time(awaitable)``. The context manager yields a timing whose labels can be chosen
+        while it runs: ``with h.time() as t: t.labels("GET")``. A decorator takes ``labels``: a mapping, or a callable
+        on the call's arguments.
+        """
+        timer = Timer(self, labels)
+        return timer if awaitable is None else timer(awaitable)
 
 
 class CounterLike(Labelled):
@@ -83,7 +104,7 @@ class CounterLike(Labelled):
         return ExceptionCounter(self, exception, labels)
 
 
-class GaugeLike(Labelled):
+class GaugeLike(_Timed):
     """A number that goes up and down."""
 
     __slots__ = ()
@@ -126,19 +147,12 @@ class GaugeLike(Labelled):
         tracker = InprogressTracker(self, labels)
         return tracker if awaitable is None else tracker(awaitable)
 
-    @overload
-    def time(self, awaitable: None = None, *, labels: CallLabels | None = None) -> Timer: ...
-    @overload
-    def time(self, awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]: ...
-    def time(
-        self, awaitable: Awaitable[T] | None = None, *, labels: CallLabels | None = None
-    ) -> Timer | Coroutine[Any, Any, T]:
-        """Set this gauge to the seconds that a block, a call, a generator or an awaitable took."""
-        timer = Timer(self, _set, labels)
-        return timer if awaitable is None else timer(awaitable)
+    def recorder(self) -> Callable[[float], None]:
+        """Return what becomes of the seconds that a timer took: the gauge is set to them."""
+        return self.set
 
 
-class _TimesByObserving(Labelled):
+class _Observing(_Timed):
     __slots__ = ()
 
     @abstractmethod
@@ -149,24 +163,8 @@ class _TimesByObserving(Labelled):
         """Return the shortest way to observe seconds that a timer took: exact, finite floats."""
         return self.observe
 
-    @overload
-    def time(self, awaitable: None = None, *, labels: CallLabels | None = None) -> Timer: ...
-    @overload
-    def time(self, awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]: ...
-    def time(
-        self, awaitable: Awaitable[T] | None = None, *, labels: CallLabels | None = None
-    ) -> Timer | Coroutine[Any, Any, T]:
-        """Observe the seconds that a block, a call, a generator or an awaitable took, suspensions included.
 
-        Use it as a decorator, with ``with`` or ``async with``, or ``await h.time(awaitable)``. The context manager
-        yields a timing whose labels can be chosen while it runs: ``with h.time() as t: t.labels("GET")``. A decorator
-        takes ``labels``: a mapping, or a callable on the call's arguments.
-        """
-        timer = Timer(self, _recorder, labels)
-        return timer if awaitable is None else timer(awaitable)
-
-
-class SummaryLike(_TimesByObserving):
+class SummaryLike(_Observing):
     """A count and a sum of observations."""
 
     __slots__ = ()
@@ -180,7 +178,7 @@ class SummaryLike(_TimesByObserving):
         """
 
 
-class HistogramLike(_TimesByObserving):
+class HistogramLike(_Observing):
     """Counts of observations by size, with their sum."""
 
     __slots__ = ()
