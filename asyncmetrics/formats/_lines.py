@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import final
 
-from asyncmetrics.model.names import DOTS, clean_text, escape_name, is_legacy_label_name, is_legacy_metric_name
-from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
+from asyncmetrics.model.names import (
+    DOTS,
+    clean_text,
+    escape_name,
+    is_legacy_label_name,
+    is_legacy_metric_name,
+    label_text,
+)
 
 __all__ = (
     "CHUNK_CHARACTERS",
+    "LabelNames",
     "chunks",
     "escape_help",
     "escape_label_value",
     "keeps_label_names",
     "label_block",
+    "label_parts",
     "number",
-    "plain_sample",
     "sample_line",
     "written_label_name",
+    "written_labels",
     "written_name",
 )
 
@@ -54,7 +63,9 @@ def escape_help(text: str, *, quotes: bool) -> str:
 
 def escape_label_value(text: str) -> str:
     """Escape backslashes, quotes and line feeds, and replace what no UTF-8 can carry."""
-    return clean_text(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    if not text.isascii():
+        text = clean_text(text)
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def written_name(name: str, escaping: str) -> str:
@@ -74,47 +85,50 @@ def keeps_label_names(names: Iterable[str], escaping: str) -> bool:
     return all(is_legacy_label_name(name) and (escaping != DOTS or "_" not in name) for name in names)
 
 
-def plain_sample(sample: Sample) -> Sample | None:
-    """Return the sample of a custom collector as the types it should be made of, or None where that cannot be.
+@final
+class LabelNames(dict[object, str]):
+    """Label names by what a collector calls them, as ``escaping`` writes them; ``""`` for those to be left out.
 
-    One bad sample must not cost the scrape.
+    A label without a name, or with the name that stands for the metric's own, costs the target its whole scrape.
     """
-    try:
-        if not sample.name.isprintable() or not sample.name:
-            return None
-        labels = {str(name): str(text) for name, text in sample.labels.items()}
-        return Sample(
-            sample.name, labels, float(sample.value), _plain_time(sample.timestamp), _plain_exemplar(sample.exemplar)
-        )
-    except (TypeError, ValueError, OverflowError, AttributeError):
-        return None
+
+    def __init__(self, escaping: str) -> None:
+        super().__init__()
+        self._escaping = escaping
+
+    def __missing__(self, name: object) -> str:
+        text = label_text(name)
+        written = written_label_name(text, self._escaping) if text else ""
+        if written == "__name__":
+            written = ""
+        if type(name) is str:
+            self[name] = written
+        return written
 
 
-def _plain_exemplar(exemplar: Exemplar | None) -> Exemplar | None:
-    if exemplar is None:
-        return None
-    labels = {str(name): str(text) for name, text in exemplar.labels.items()}
-    return Exemplar(labels, float(exemplar.value), _plain_time(exemplar.timestamp))
+def written_labels(labels: Mapping[str, str], names: LabelNames) -> dict[str, str]:
+    """Return labels under their written names, with texts as values; of two with one name the last stays."""
+    written = {
+        names[name]: text if type(text) is str and text.isascii() else label_text(text) for name, text in labels.items()
+    }
+    if len(written) == len(labels) and "" not in written:
+        return written
+    written = {}
+    for name, text in labels.items():
+        written.pop(names[name], None)
+        written[names[name]] = label_text(text)
+    written.pop("", None)
+    return written
 
 
-def _plain_time(timestamp: float | Timestamp | None) -> float | Timestamp | None:
-    if timestamp is None or isinstance(timestamp, Timestamp):
-        return timestamp
-    seconds = float(timestamp)
-    if seconds - seconds != 0.0:
-        raise ValueError(f"expected a finite time, got {timestamp!r}")
-    return seconds
+def label_parts(labels: Mapping[str, str]) -> list[str]:
+    """Write each of the labels, whose names are written already."""
+    return [f'{name}="{escape_label_value(text)}"' for name, text in labels.items()]
 
 
-def label_block(labels: Iterable[tuple[str, str]], escaping: str) -> str:
-    """Write labels without their braces; of two whose names one escaping makes equal the last stays."""
-    written: dict[str, str] = {}
-    for name, value in labels:
-        if name:  # a label without a name costs the whole scrape
-            own = written_label_name(name, escaping)
-            written.pop(own, None)
-            written[own] = escape_label_value(value)
-    return ",".join([f'{name}="{text}"' for name, text in written.items()])
+def label_block(labels: Mapping[str, str], names: LabelNames) -> str:
+    """Write labels without their braces."""
+    return ",".join(label_parts(written_labels(labels, names)))
 
 
 def sample_line(name: str, block: str, rest: str) -> str:

@@ -8,10 +8,11 @@ label names are written the same way under every escaping scheme.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
-from typing import Any
+from sys import float_info
+from typing import Any, TypeAlias
 
 from asyncmetrics.formats._lines import (
+    LabelNames,
     keeps_label_names,
     label_block,
     number,
@@ -21,13 +22,16 @@ from asyncmetrics.formats._lines import (
 )
 from asyncmetrics.model.family import LiveFamily, Point
 
-__all__ = ("BlockWriter", "live_pieces", "row_lines")
+__all__ = ("BlockWriter", "OddWriter", "live_pieces", "row_lines")
 
-BlockWriter = Callable[[Point], str]
+BlockWriter: TypeAlias = Callable[[Point], str]
+Fill: TypeAlias = Callable[[Point, str], str]
+OddWriter: TypeAlias = Callable[[Point, str], str | None]
 
 
 def _block_writer(family: LiveFamily, escaping: str) -> BlockWriter:
     names = family.descriptor.all_labelnames
+    written = LabelNames(escaping)
     # An escaping can make a label of an enum equal to the label of its states, which then has the place alone.
     own = {written_label_name(row.label[0], escaping) for row in family.rows.values() if row.label}
     hidden = {name for name in names if written_label_name(name, escaping) in own}
@@ -36,8 +40,8 @@ def _block_writer(family: LiveFamily, escaping: str) -> BlockWriter:
     quotes = 2 * len(names)
 
     def write(point: Point) -> str:
-        pairs = chain(zip(names, point.labelvalues, strict=True), point.details().items())
-        return label_block([pair for pair in pairs if pair[0] not in hidden] if hidden else pairs, escaping)
+        labels = {**dict(zip(names, point.labelvalues, strict=True)), **point.details()}
+        return label_block({name: labels[name] for name in labels if name not in hidden} if hidden else labels, written)
 
     def kept(point: Point) -> str:
         text = point.text
@@ -52,7 +56,7 @@ def _block_writer(family: LiveFamily, escaping: str) -> BlockWriter:
     return kept if keeps else write
 
 
-def live_pieces(family: LiveFamily, escaping: str, odd: Callable[[Point, str], str | None] | None) -> Iterator[str]:
+def live_pieces(family: LiveFamily, escaping: str, odd: OddWriter | None) -> Iterator[str]:
     """Yield the sample lines of a live family, a piece for each slice of its children.
 
     ``odd`` may write the lines of a child that the template does not fit; it returns None for the others.
@@ -67,41 +71,51 @@ def live_pieces(family: LiveFamily, escaping: str, odd: Callable[[Point, str], s
     fill = _template(family, escaping)
     for batch in family.batches():
         for point in batch:  # many lines each: a slice of them would be too large a piece
-            text = write(point)
-            yield (odd and odd(point, text)) or fill(point, text)
+            yield _either(odd, fill, point, write(point))
 
 
-def _value_pieces(
-    family: LiveFamily, name: str, write: BlockWriter, odd: Callable[[Point, str], str | None] | None
-) -> Iterator[str]:
-    """Yield the lines of children with one line each: benchmarks/render.py."""
+def _either(odd: OddWriter | None, fill: Fill, point: Point, text: str) -> str:
+    special = None if odd is None else odd(point, text)
+    return fill(point, text) if special is None else special
+
+
+def _value_pieces(family: LiveFamily, name: str, write: BlockWriter, odd: OddWriter | None) -> Iterator[str]:
+    """Yield the lines of children with one line each, a counter's or a gauge's: benchmarks/render.py.
+
+    Such children have ``value`` beside ``numbers()``, and counters ``exemplar`` beside ``exemplars()``.
+    """
+    head = f"{name}{{"
+    low = -float_info.max if odd is None else 0.0  # with ``odd``, numbers below have to be asked about as well
+    high = float_info.max
+
+    def fill(point: Point, text: str) -> str:
+        return f"{head}{text}}} {number(point.numbers()[0])}\n"
+
     for batch in family.batches():
         points: Sequence[Any] = batch
         if odd is not None and any(point.exemplar for point in points):
-            fill = f"{name}{{%s}} %s\n"
-            yield "".join([odd(p, write(p)) or fill % (write(p), number(p.value)) for p in points])
+            yield "".join([_either(odd, fill, point, write(point)) for point in points])
         else:
             yield "".join(
                 [
-                    f"{name}{{{p.text or write(p)}}} {v!r}\n" if (v := p.value) - v == 0.0 else _odd(name, write(p), v)
+                    f"{head}{p.text or write(p)}}} {v!r}\n"
+                    if low <= (v := p.value) <= high
+                    else _either(odd, fill, p, write(p))
                     for p in points
                 ]
             )
 
 
-def _odd(name: str, text: str, value: float) -> str:
-    return f"{name}{{{text}}} {number(value)}\n"
-
-
 def row_lines(family: LiveFamily, escaping: str) -> list[tuple[int, str, str]]:
     """Return for each row its index, its written name, and its own label (``le`` or a state), or ``""``."""
+    names = LabelNames(escaping)
     return [
-        (index, written_name(row.name, escaping), label_block([row.label], escaping) if row.label else "")
+        (index, written_name(row.name, escaping), label_block(dict([row.label]), names) if row.label else "")
         for index, row in family.rows.items()
     ]
 
 
-def _template(family: LiveFamily, escaping: str) -> Callable[[Point, str], str]:
+def _template(family: LiveFamily, escaping: str) -> Fill:
     rows = row_lines(family, escaping)
 
     def line(name: str, own: str, block: str) -> str:

@@ -7,7 +7,8 @@ returns what is wrong, or ``""``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from math import inf, isnan
 from typing import TypeAlias, final
@@ -15,7 +16,17 @@ from typing import TypeAlias, final
 from asyncmetrics.formats._samples import read_number
 from asyncmetrics.model.samples import Exemplar, Sample
 
-__all__ = ("SUFFIXES", "TOTALS", "UNITLESS", "FamilyRules", "exemplar_problem", "value_problem")
+__all__ = (
+    "SUFFIXES",
+    "TOTALS",
+    "UNITLESS",
+    "FamilyRules",
+    "buckets_problem",
+    "exemplar_problem",
+    "own_label",
+    "read_bound",
+    "value_problem",
+)
 
 SUFFIXES = {
     "counter": ("_total", "_created"),
@@ -29,22 +40,37 @@ SUFFIXES = {
 }
 UNITLESS = frozenset({"info", "stateset"})
 EXEMPLAR_LIMIT = 128
+_WHOLE = frozenset({"_bucket", "_count", "_gcount"})
 _NEVER_NEGATIVE = frozenset({"_total", "_bucket", "_count", "_sum", "_gcount"})
 _WITH_EXEMPLARS = frozenset({"_total", "_bucket"})
-# The label that tells the samples of one child and suffix apart; a stateset's is the family's name.
-_OWN_LABELS = {("histogram", "_bucket"): "le", ("gaugehistogram", "_bucket"): "le", ("summary", ""): "quantile"}
+# The label that tells the samples of one child apart, and the suffix of those that have it; a stateset's is its name.
+_OWN_LABELS = {"histogram": ("le", "_bucket"), "gaugehistogram": ("le", "_bucket"), "summary": ("quantile", "")}
 TOTALS = {"histogram": ("_count", "_sum"), "gaugehistogram": ("_gcount", "_gsum")}
 
 _Labels: TypeAlias = frozenset[tuple[str, str]]
 
+read_bound = lru_cache(maxsize=1024)(read_number)
+"""Read a bucket's bound or a quantile: the same few come again and again."""
+
+
+def own_label(name: str, kind: str, suffix: str) -> str:
+    """Return the label that tells samples of one child and ``suffix`` apart, or ``""``."""
+    if kind == "stateset":
+        return name
+    label, where = _OWN_LABELS.get(kind, ("", ""))
+    return label if suffix == where else ""
+
 
 def _bucket(labels: Mapping[str, str]) -> str:
-    bound = read_number(labels.get("le", ""))
-    return "a bucket needs the label le, a number" if bound is None or isnan(bound) else ""
+    text = labels.get("le", "")
+    bound = read_bound(text)
+    if bound is None or isnan(bound):
+        return "a bucket needs the label le, a number"
+    return "the bound of the last bucket is written +Inf" if bound == inf and text != "+Inf" else ""
 
 
 def _quantile(labels: Mapping[str, str], value: float) -> str:
-    quantile = read_number(labels.get("quantile", ""))
+    quantile = read_bound(labels.get("quantile", ""))
     if quantile is None or not 0 <= quantile <= 1:
         return "the label quantile has to be from 0 to 1"
     return "a quantile is not negative" if value < 0 else ""
@@ -56,6 +82,13 @@ def value_problem(name: str, kind: str, suffix: str, labels: Mapping[str, str], 
         return f"a {kind} has no sample {name}{suffix}"
     if suffix in _NEVER_NEGATIVE and not value >= 0:
         return f"{suffix} can be neither negative nor NaN"
+    if suffix == "_gsum" and isnan(value):
+        return "_gsum cannot be NaN"
+    if suffix in _WHOLE and not value.is_integer():
+        return f"{suffix} is a whole number"
+    own = _OWN_LABELS.get(kind)
+    if own is not None and own[0] in labels and own[1] != suffix:
+        return f"{suffix} has no label {own[0]}"
     match kind, suffix:
         case "histogram" | "gaugehistogram", "_bucket":
             return _bucket(labels)
@@ -68,12 +101,42 @@ def value_problem(name: str, kind: str, suffix: str, labels: Mapping[str, str], 
     return ""
 
 
-def exemplar_problem(kind: str, suffix: str, exemplar: Exemplar) -> str:
-    """Return why no such exemplar may be there, or ``""``."""
+def exemplar_problem(kind: str, suffix: str, labels: Mapping[str, str], exemplar: Exemplar) -> str:
+    """Return why a sample with this suffix and these labels cannot have the exemplar, or ``""``."""
     if suffix not in _WITH_EXEMPLARS:
         return f"no exemplar may be at a {kind}'s {suffix or 'value'}"
     length = sum(len(name) + len(text) for name, text in exemplar.labels.items())
-    return f"an exemplar's labels have {EXEMPLAR_LIMIT} characters at most" if length > EXEMPLAR_LIMIT else ""
+    if length > EXEMPLAR_LIMIT:
+        return f"an exemplar's labels have {EXEMPLAR_LIMIT} characters at most"
+    bound = read_bound(labels.get("le", "")) if suffix == "_bucket" else None
+    return "" if bound is None or exemplar.value <= bound else "an exemplar lies within its bucket"
+
+
+def buckets_problem(kind: str, group: Mapping[tuple[str, str], float]) -> str:
+    """Return what is wrong with one histogram, its values by suffix and ``le``, or ``""``."""
+    buckets = [(float(le), value) for (suffix, le), value in group.items() if suffix == "_bucket"]
+    if not buckets or buckets[-1][0] != inf:
+        return "the last bucket has to be +Inf"
+    for (bound, value), (next_bound, next_value) in pairwise(buckets):
+        if not bound < next_bound:
+            return "buckets stand in increasing order of le"
+        if not value <= next_value:
+            return "buckets are cumulative"
+    return _totals_problem(kind, group, buckets)
+
+
+def _totals_problem(kind: str, group: Mapping[tuple[str, str], float], buckets: Sequence[tuple[float, float]]) -> str:
+    count_name, sum_name = TOTALS[kind]
+    count, total = group.get((count_name, "")), group.get((sum_name, ""))
+    if (count is None) is not (total is None):
+        return f"{count_name} and {sum_name} go together"
+    if count is not None and count != buckets[-1][1]:
+        return f"{count_name} has to be the +Inf bucket"
+    if total is not None and buckets[0][0] < 0 and kind == "histogram":
+        return "with negative buckets there is no _sum"
+    if total is not None and not total >= 0 and buckets[0][0] >= 0:
+        return f"without negative buckets {sum_name} is not negative"
+    return ""
 
 
 @final
@@ -93,11 +156,11 @@ class FamilyRules:
         suffix = sample.name.removeprefix(self._name)
         problem = value_problem(self._name, self._kind, suffix, sample.labels, sample.value)
         if not problem and sample.exemplar is not None:
-            problem = exemplar_problem(self._kind, suffix, sample.exemplar)
+            problem = exemplar_problem(self._kind, suffix, sample.labels, sample.exemplar)
         return problem or self._place(sample, suffix)
 
     def _place(self, sample: Sample, suffix: str) -> str:
-        own = self._name if self._kind == "stateset" else _OWN_LABELS.get((self._kind, suffix), "")
+        own = own_label(self._name, self._kind, suffix)
         problem = ""
         child = frozenset(item for item in sample.labels.items() if item[0] != own)
         time = None if sample.timestamp is None else float(sample.timestamp)
@@ -111,7 +174,7 @@ class FamilyRules:
 
     def end(self) -> str:
         """Return what is wrong with the group that is complete now."""
-        return self._histogram() if self._kind in TOTALS and self._group else ""
+        return buckets_problem(self._kind, self._group) if self._kind in TOTALS and self._group else ""
 
     def _begin(self, child: _Labels, time: float | None) -> str:
         later = child == self._child and self._time is not None and time is not None and time > self._time
@@ -121,27 +184,3 @@ class FamilyRules:
         return (
             "the samples of one child stand together, at most once or in the order of their timestamps" if again else ""
         )
-
-    def _histogram(self) -> str:
-        buckets = [(float(le), value) for (suffix, le), value in self._group.items() if suffix == "_bucket"]
-        if not buckets or buckets[-1][0] != inf:
-            return "the last bucket has to be +Inf"
-        for (bound, value), (next_bound, next_value) in pairwise(buckets):
-            if not bound < next_bound:
-                return "buckets stand in increasing order of le"
-            if not value <= next_value:
-                return "buckets are cumulative"
-        return self._histogram_totals(buckets)
-
-    def _histogram_totals(self, buckets: list[tuple[float, float]]) -> str:
-        count_name, sum_name = TOTALS[self._kind]
-        count, total = self._group.get((count_name, "")), self._group.get((sum_name, ""))
-        if (count is None) is not (total is None):
-            return f"{count_name} and {sum_name} go together"
-        if count is not None and count != buckets[-1][1]:
-            return f"{count_name} has to be the +Inf bucket"
-        if total is not None and buckets[0][0] < 0 and self._kind == "histogram":
-            return "with negative buckets there is no _sum"
-        if total is not None and not total >= 0 and buckets[0][0] >= 0:
-            return f"without negative buckets {sum_name} is not negative"
-        return ""

@@ -139,6 +139,8 @@ class _Reader:
         if not named:
             self.need(self.dialect.equals, "'='")
         value = unquote(self.need(_QUOTED, "a label value in double quotes"))
+        if name == "__name__":
+            raise self.fault("the name of the metric stands before its labels, not among them")
         if name in labels:
             raise self.fault(f"the label {name!r} is there twice")
         labels[name] = value

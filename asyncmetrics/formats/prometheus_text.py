@@ -8,19 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from asyncmetrics.formats._lines import (
-    chunks,
-    escape_help,
-    label_block,
-    number,
-    plain_sample,
-    sample_line,
-    written_name,
-)
+from asyncmetrics.formats._eager import Claims, SampleReader, help_of, raw_samples
+from asyncmetrics.formats._lines import chunks, escape_help, label_parts, number, sample_line, written_name
 from asyncmetrics.formats._live import live_pieces
+from asyncmetrics.formats._rules import SUFFIXES, read_bound
 from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.model.names import UNDERSCORES
-from asyncmetrics.model.samples import Sample
+from asyncmetrics.model.samples import Sample, Timestamp
 
 __all__ = ("encode",)
 
@@ -34,7 +28,11 @@ _TYPES = {
 }
 # Samples that no type of these formats holds become families of their own.
 _GAUGES_APART = {"gaugehistogram": ("_gcount", "_gsum")}
-_WITH_CREATED = frozenset({"counter", "summary", "histogram"})
+# Names that a reader counts among a family's own besides those it has.
+_READ_AS_OWN = {"gaugehistogram": ("_count", "_sum")}
+# The label that a reader takes for a number in every sample of the family.
+_NUMBERS_AS_LABELS = {"histogram": "le", "gaugehistogram": "le", "summary": "quantile"}
+_LATEST = 10**18  # milliseconds; readers keep 63 bits
 
 
 def encode(families: Iterable[Metric], *, escaping: str = UNDERSCORES) -> Iterator[bytes]:
@@ -43,38 +41,68 @@ def encode(families: Iterable[Metric], *, escaping: str = UNDERSCORES) -> Iterat
 
 
 def _pieces(families: Iterable[Metric], escaping: str) -> Iterator[str]:
-    for family in families:
+    claims = Claims(escaping)
+    for family in claims.families(families):
         kind, suffix = _TYPES.get(family.type, (family.type, ""))
-        yield _header(family, family.name + suffix, kind, escaping)
+        name = family.name + suffix
+        more = _READ_AS_OWN.get(family.type, ())
+        if not claims.take([name, *_own_names(family), *(family.name + suffix for suffix in more)]):
+            continue
+        yield _header(written_name(name, escaping), kind, help_of(family))
         if isinstance(family, LiveFamily):
             yield from live_pieces(family, escaping, None)
         else:
-            yield from _eager_pieces(family, escaping)
+            yield from _eager_pieces(family, escaping, claims)
 
 
-def _header(family: Metric, name: str, kind: str, escaping: str) -> str:
-    written = written_name(name, escaping)
-    documentation = escape_help(str(family.documentation), quotes=False)
-    return f"# HELP {written} {documentation}\n# TYPE {written} {kind}\n"
+def _own_names(family: Metric) -> list[str]:
+    return [family.name + suffix for suffix in SUFFIXES[family.type] if suffix != "_created"]
 
 
-def _eager_pieces(family: Metric, escaping: str) -> Iterator[str]:
+def _header(written: str, kind: str, documentation: str) -> str:
+    return f"# HELP {written} {escape_help(documentation, quotes=False)}\n# TYPE {written} {kind}\n"
+
+
+def _eager_pieces(family: Metric, escaping: str, claims: Claims) -> Iterator[str]:
     apart = {family.name + suffix: "" for suffix in _GAUGES_APART.get(family.type, ())}
-    created = f"{family.name}_created"
-    for sample in map(plain_sample, family.samples):
-        if sample is None or (sample.name == created and family.type in _WITH_CREATED):
+    names = {name: written_name(name, escaping) for name in _own_names(family)}
+    read = SampleReader(escaping, exemplars=False)
+    bound = _NUMBERS_AS_LABELS.get(family.type, "")
+    seen: set[str] = set()
+    for raw in raw_samples(family):
+        sample = read(raw)
+        if sample is None or _is_created(family, sample):
             continue
-        line = _line(sample, escaping)
-        if sample.name in apart:
-            apart[sample.name] += line
-        else:
-            yield line
+        if sample.name not in names:
+            claims.stray(raw)
+        elif not bound or bound not in sample.labels or read_bound(sample.labels[bound]) is not None:
+            line = _line(names[sample.name], sample, seen)
+            if sample.name in apart:
+                apart[sample.name] += line
+            else:
+                yield line
     for name, lines in apart.items():
         if lines:
-            yield _header(family, name, "gauge", escaping) + lines
+            yield _header(names[name], "gauge", help_of(family)) + lines
 
 
-def _line(sample: Sample, escaping: str) -> str:
-    when = "" if sample.timestamp is None else f" {round(float(sample.timestamp) * 1000):d}"
-    block = label_block(sample.labels.items(), escaping)
-    return sample_line(written_name(sample.name, escaping), block, number(sample.value) + when)
+def _is_created(family: Metric, sample: Sample) -> bool:
+    return sample.name == f"{family.name}_created" and "_created" in SUFFIXES[family.type]
+
+
+def _line(name: str, sample: Sample, seen: set[str]) -> str:
+    """Write one sample, or nothing if the same series was there before or the time is out of reach."""
+    when = _when(sample.timestamp)
+    parts = label_parts(sample.labels)
+    series = f"{name} {when} {','.join(sorted(parts))}"
+    if series in seen or when is None:
+        return ""
+    seen.add(series)
+    return sample_line(name, ",".join(parts), number(sample.value) + when)
+
+
+def _when(timestamp: float | Timestamp | None) -> str | None:
+    if timestamp is None:
+        return ""
+    milliseconds = float(timestamp) * 1000
+    return f" {round(milliseconds):d}" if -_LATEST < milliseconds < _LATEST else None

@@ -23,7 +23,8 @@ class Metric:
     """A metric family with its samples; custom collectors use the subclasses in `asyncmetrics.core`.
 
     ``typ`` is one of `METRIC_TYPES` (``untyped`` means ``unknown``). A ``unit`` that the name does not end with is
-    appended to it. Raises `DefinitionError` for an empty name, one that no UTF-8 can carry, or an unknown type.
+    appended to it. ``partial`` says that samples are missing because only some names were asked for (`restricted`).
+    Raises `DefinitionError` for an empty name, one that no UTF-8 can carry, or an unknown type.
     """
 
     def __init__(self, name: str, documentation: str, typ: str, unit: str = "") -> None:
@@ -31,6 +32,7 @@ class Metric:
         self.documentation = documentation
         self.unit = unit
         self.type = "unknown" if typ == "untyped" else typ
+        self.partial = False
         self._samples: list[Sample] = []
         if self.type not in METRIC_TYPES:
             raise DefinitionError(f"metric {name!r}", f"expected a type out of {METRIC_TYPES}, got {typ!r}")
@@ -67,6 +69,7 @@ class Metric:
             return None
         part = Metric(self.name, self.documentation, self.type, self.unit)
         part.samples = kept
+        part.partial = len(kept) < len(self.samples)
         return part
 
     def __eq__(self, other: object) -> bool:

@@ -59,6 +59,7 @@ def test_text_samples(line, sample):
     ]
     + ['a{b="c" 1', "a{b} 1", "a{b=c} 1", 'a{b="c"d="e"} 1', "a{,} 1", 'a{b="c",,} 1', 'a{b="c",b="d"} 1', 'a{"b"} 1']
     + ['{b="c"} 1', "{} 1", '{""} 1', '{"a","b"} 1', '{b="c","a"} 1', 'a{b="c\\"} 1', '{"a\x07"} 1', '{"a\\nb"} 1']
+    + ['a{__name__="b"} 1', '{"a",__name__="b"} 1']
     + ["a 1\r", 'a 1 # {b="c"} 1', "# TYPE a", "# TYPE a fast", "# TYPE 1 gauge", "# HELP", "# TYPE a stateset"],
 )
 def test_text_faults(line):
@@ -194,6 +195,14 @@ FAULTS = {
     "no last bucket": [H, B1, B2],
     "no last bucket of the first child": [H, 'h_bucket{le="1",a="b"} 1', BI],
     "no bucket": [H, "h_sum 1", "h_count 3"],
+    "an endless bound that is not +Inf": [H, 'h_bucket{le="inf"} 3'],
+    "half a bucket": [H, 'h_bucket{le="+Inf"} 1.5'],
+    "half a count": ["# TYPE a summary", "a_count 1.5"],
+    "a sum of ages that is no number": [G, NEGATIVE, BI, "h_gcount 3", "h_gsum NaN"],
+    "a bound at a sum": [H, BI, 'h_sum{le="1.0"} 1'],
+    "a quantile at a count": ["# TYPE a summary", 'a_count{quantile="0.5"} 1'],
+    "an exemplar above its bucket": [H, 'h_bucket{le="1.0"} 1 # {} 1.5', BI],
+    "the metric's name as a label": ['a{__name__="b"} 1'],
     "no bound": [H, "h_bucket 1"],
     "a bound that is a word": [H, 'h_bucket{le="low"} 1'],
     "a bound that is no number": [H, 'h_bucket{le="NaN"} 1'],

@@ -1,0 +1,166 @@
+"""The samples of custom collectors in the order and the company that OpenMetrics asks for.
+
+*Theory of operation.* Samples are first put into groups, one for each child, in the order in which the children came:
+what was in order stays as it is. This pass is short, as nothing can be written before it ends, and left out where
+every child has one sample; all else is done group by group. Samples that may not be at all are left out one by one.
+Those of one child and time (a "MetricPoint") are judged together: a histogram whose buckets are in disorder is sorted;
+if its count and sum do not fit they are left out; if that does not help, or its last bucket is missing, it is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias, final
+
+from asyncmetrics.formats._eager import Claims, SampleReader, raw_samples
+from asyncmetrics.formats._lines import written_label_name
+from asyncmetrics.formats._rules import (
+    SUFFIXES,
+    TOTALS,
+    buckets_problem,
+    exemplar_problem,
+    own_label,
+    read_bound,
+    value_problem,
+)
+from asyncmetrics.model.descriptor import bucket_text
+from asyncmetrics.model.family import Metric
+from asyncmetrics.model.names import label_text
+from asyncmetrics.model.samples import Sample
+
+__all__ = ("lawful_samples",)
+
+_NUMBERS_AS_LABELS = frozenset({"le", "quantile"})
+_GROUPED = frozenset({"summary", "histogram", "gaugehistogram", "stateset"})
+
+_Child: TypeAlias = frozenset[tuple[str, str]]
+# The samples of one point by their suffix and own label, and the points of one child by their time.
+_Point: TypeAlias = dict[tuple[str, str], Sample]
+_Points: TypeAlias = dict[float | None, _Point]
+
+
+def lawful_samples(family: Metric, escaping: str, claims: Claims) -> Iterator[Sample]:
+    """Yield what OpenMetrics lets stand of a custom collector's family, the labels under their written names."""
+    return _Lawful(family, escaping, claims).samples()
+
+
+@final
+class _Lawful:
+    def __init__(self, family: Metric, escaping: str, claims: Claims) -> None:
+        self._family = family
+        self._kind = kind = family.type
+        self._label = label = written_label_name(family.name, escaping)  # a stateset's
+        self._claims = claims
+        self._read = SampleReader(escaping, exemplars=True)
+        self._own = {family.name + suffix: (suffix, own_label(label, kind, suffix)) for suffix in SUFFIXES[kind]}
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield the samples, each child once."""
+        raws = raw_samples(self._family)
+        seen: set[_Child] = set()
+        if self._kind not in _GROUPED and _are_alike(raws):
+            return self._single(raws, seen)
+        return self._grouped(raws, seen)
+
+    def _single(self, raws: Sequence[Sample], seen: set[_Child]) -> Iterator[Sample]:
+        for raw in raws:
+            sample = self._lawful(raw)
+            if sample is not None:
+                child = frozenset(sample.labels.items())
+                if child not in seen:
+                    seen.add(child)
+                    yield sample
+
+    def _grouped(self, raws: Sequence[Sample], seen: set[_Child]) -> Iterator[Sample]:
+        for group in self._groups(raws):
+            child, points = self._points(group)
+            if child not in seen:  # two children may be one once their labels are written
+                seen.add(child)
+                for point in _in_time(points):
+                    yield from self._lawful_point(point).values()
+
+    def _groups(self, raws: Sequence[Sample]) -> Iterable[Sequence[Sample]]:
+        # Before it is written, a stateset's own label is called as the family is.
+        own = {name: self._family.name if own == self._label else own for name, (_, own) in self._own.items()}
+        groups: dict[object, list[Sample]] = {}
+        for raw in raws:
+            try:
+                groups.setdefault(_child(raw, own.get(raw.name, "")), []).append(raw)
+            except Exception:  # noqa: BLE001, S112  # what has no labels is no sample
+                continue
+        return groups.values()
+
+    def _points(self, group: Sequence[Sample]) -> tuple[_Child, _Points]:
+        child: _Child = frozenset()
+        points: _Points = {}
+        for raw in group:
+            sample = self._lawful(raw)
+            if sample is not None:
+                suffix, own = self._own[sample.name]
+                child = frozenset([item for item in sample.labels.items() if item[0] != own])
+                time = None if sample.timestamp is None else float(sample.timestamp)
+                points.setdefault(time, {}).setdefault((suffix, sample.labels.get(own, "")), sample)
+        return child, points
+
+    def _lawful(self, raw: Sample) -> Sample | None:
+        """Return the sample, ``le`` and ``quantile`` canonical, with no exemplar where none may be; or None."""
+        sample = self._read(raw)
+        if sample is None:
+            return None
+        if sample.name not in self._own:
+            self._claims.stray(raw)
+            return None
+        suffix, own = self._own[sample.name]
+        labels = sample.labels
+        if own in _NUMBERS_AS_LABELS and (bound := read_bound(labels.get(own, ""))) is not None:
+            labels[own] = bucket_text(bound)
+        if value_problem(self._label, self._kind, suffix, labels, sample.value):
+            return None
+        if sample.exemplar is not None and exemplar_problem(self._kind, suffix, labels, sample.exemplar):
+            return sample._replace(exemplar=None)
+        return sample
+
+    def _lawful_point(self, point: _Point) -> _Point:
+        """Return the samples of one histogram as they are, or sorted, or without count and sum, or none of them."""
+        if self._kind not in TOTALS or self._family.partial:
+            return point
+        ordered = _by_bound(point)
+        for arranged in (point, ordered, _without_totals(self._kind, ordered)):
+            if not buckets_problem(self._kind, {key: sample.value for key, sample in arranged.items()}):
+                return arranged
+        return {}
+
+
+def _are_alike(raws: Sequence[Sample]) -> bool:
+    """Tell whether all samples have one name and no time, so that no two can belong to one child."""
+    try:
+        return all(raw.timestamp is None and raw.name == raws[0].name for raw in raws)
+    except AttributeError:
+        return False
+
+
+def _child(raw: Sample, own: str) -> _Child:
+    items = [item for item in raw.labels.items() if item[0] != own]
+    try:
+        return frozenset(items)
+    except TypeError:  # a list as a label's value
+        return frozenset([(label_text(name), label_text(text)) for name, text in items])
+
+
+def _in_time(points: _Points) -> Iterable[_Point]:
+    """Return the points of one child: where there are several they have times, which go forward."""
+    if len(points) == 1:
+        return points.values()
+    return [points[None]] if None in points else [point for _, point in sorted(points.items(), key=_time)]
+
+
+def _time(item: tuple[float | None, _Point]) -> float:
+    return item[0] or 0.0
+
+
+def _by_bound(point: _Point) -> _Point:
+    return dict(sorted(point.items(), key=lambda item: (item[0][0] != "_bucket", float(item[0][1] or 0))))
+
+
+def _without_totals(kind: str, point: _Point) -> _Point:
+    return {key: sample for key, sample in point.items() if key[0] not in TOTALS[kind]}

@@ -1,0 +1,130 @@
+"""Samples that do not belong to the type of their family, and families that want each other's names."""
+
+from __future__ import annotations
+
+import pytest
+
+from asyncmetrics.core import Metric, Sample
+from asyncmetrics.formats import openmetrics_text, prometheus_text
+from asyncmetrics.formats.parser import parse_openmetrics, parse_prometheus
+
+PAIRS = [(prometheus_text, parse_prometheus), (openmetrics_text, parse_openmetrics)]
+both = pytest.mark.parametrize(("form", "parse"), PAIRS, ids=["text", "openmetrics"])
+
+
+def family(name, kind, *samples):
+    made = Metric(name, "", kind)
+    made.samples = [Sample(*sample) for sample in samples]
+    return made
+
+
+def read(parse, text):
+    return [(found.name, found.type, [(s.name, s.labels, s.value) for s in found.samples]) for found in parse(text)]
+
+
+@both
+def test_a_stray_becomes_a_family_of_its_own_at_the_end(form, parse, written):
+    first = family("service", "gauge", ("service_up", {}, 1), ("service", {}, 2))
+    second = family("queue", "gauge", ("queue", {}, 3), ("service_up", {"a": "b"}, 0))
+    assert read(parse, written(form, [first, second])) == [
+        ("service", "gauge", [("service", {}, 2)]),
+        ("queue", "gauge", [("queue", {}, 3)]),
+        ("service_up", "unknown", [("service_up", {}, 1), ("service_up", {"a": "b"}, 0)]),
+    ]
+
+
+@both
+def test_a_stray_does_not_take_the_name_of_a_later_family(form, parse, written):
+    families = [family("a", "gauge", ("b", {}, 1)), family("b", "counter", ("b_total", {}, 2))]
+    families.append(family("c", "gauge", ("b_total", {}, 3)))
+    found = read(parse, written(form, families))
+    assert ("b", "counter", [("b_total", {}, 2)]) in found
+    assert all(samples != [("b_total", {}, 3)] for _, _, samples in found)
+
+
+@both
+def test_a_stray_that_a_reader_would_count_among_a_histogram_is_left_out(form, parse, written):
+    buckets = [("h_bucket", {"le": "+Inf"}, 1), ("h_count", {}, 1), ("h_sum", {}, 1)]
+    found = read(parse, written(form, [family("a", "gauge", ("h_sum", {}, 9)), family("h", "histogram", *buckets)]))
+    assert found == [("a", "gauge", []), ("h", "histogram", buckets)]
+
+
+def test_a_counter_s_sample_without_total_is_one_of_its_own_in_text_only(written):
+    """OpenMetrics knows the bare name as the counter's own."""
+    counter = family("jobs", "counter", ("jobs", {}, 1))
+    assert read(parse_prometheus, written(prometheus_text, [counter]))[-1] == ("jobs", "unknown", [("jobs", {}, 1)])
+    assert read(parse_openmetrics, written(openmetrics_text, [counter])) == [("jobs", "counter", [])]
+
+
+@both
+def test_of_strays_whose_names_are_written_alike_the_first_has_the_place(form, parse, written):
+    found = read(parse, written(form, [family("a", "gauge", ("x.y", {}, 1), ("x_y", {}, 2), ("x.y", {"a": "b"}, 3))]))
+    assert found[-1] == ("x_y", "unknown", [("x_y", {}, 1), ("x_y", {"a": "b"}, 3)])
+
+
+@both
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("a", "gauge"), ("a", "gauge")),
+        (("a.b", "gauge"), ("a_b", "gauge")),
+        (("a", "counter"), ("a_total", "gauge")),
+        (("a", "histogram"), ("a_count", "gauge")),
+        (("a", "gaugehistogram"), ("a_gsum", "gauge")),
+    ],
+    ids=repr,
+)
+def test_of_families_whose_names_collide_the_first_is_written(form, parse, one, other, written):
+    """A registry refuses them; this is for those who encode without one."""
+    found = read(parse, written(form, [family(*one), family(*other)]))
+    assert len(found) == 1
+    assert len(read(parse, written(form, [family(*other)]))) == 1
+
+
+@both
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [("type", "gauge\nx 1"), ("type", ["gauge"]), ("name", "b\nx 1"), ("name", ""), ("name", None), ("name", "\ud800")],
+    ids=repr,
+)
+def test_a_family_without_a_proper_name_or_type_is_left_out(form, parse, attribute, value, written):
+    good, bad = family("good", "gauge", ("good", {}, 1)), family("bad", "gauge", ("bad", {}, 1))
+    setattr(bad, attribute, value)
+    assert read(parse, written(form, [bad, None, good])) == [("good", "gauge", [("good", {}, 1)])]
+
+
+@both
+def test_a_family_without_a_list_of_samples_has_none(form, parse, written):
+    bad = family("bad", "gauge")
+    bad.samples = None
+    assert read(parse, written(form, [bad])) == [("bad", "gauge", [])]
+
+
+@both
+def test_samples_that_cannot_be_read_are_not_kept_quiet(form, parse, written):
+    """A rendering that fails is told by whoever drives it; only what is read can be judged here."""
+
+    class Torn(Metric):
+        samples = property(lambda self: 1 / 0, lambda self, samples: None)
+
+    with pytest.raises(ZeroDivisionError):
+        written(form, [Torn("a", "", "gauge")])
+
+
+@both
+def test_help_that_fails_is_empty(form, parse, written):
+    class Failing:
+        def __str__(self):
+            raise RuntimeError
+
+    assert [f.documentation for f in parse(written(form, [Metric("a", Failing(), "gauge")]))] == [""]
+
+
+@both
+def test_samples_that_are_added_while_their_family_is_written_do_not_disturb(form, parse, written):
+    growing = family("a", "gauge", *[("a", {"n": str(number)}, 1) for number in range(5000)])
+    chunks = form.encode([growing])
+    first = next(chunks)
+    growing.add_sample("a", {"n": "0"}, 2)
+    growing.samples.clear()
+    assert len(read(parse, (first + b"".join(chunks)).decode())[0][2]) == 5000
