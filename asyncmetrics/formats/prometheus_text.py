@@ -32,7 +32,8 @@ _GAUGES_APART = {"gaugehistogram": ("_gcount", "_gsum")}
 _READ_AS_OWN = {"gaugehistogram": ("_count", "_sum")}
 # The label that a reader takes for a number in every sample of the family.
 _NUMBERS_AS_LABELS = {"histogram": "le", "gaugehistogram": "le", "summary": "quantile"}
-_LATEST = 10**18  # milliseconds; readers keep 63 bits
+# In milliseconds: promtool gives up beyond 63 bits, and Prometheus (2.42) at a sign, which OpenMetrics lets it read.
+_LATEST = 10**18
 
 
 def encode(families: Iterable[Metric], *, escaping: str = UNDERSCORES) -> Iterator[bytes]:
@@ -105,4 +106,4 @@ def _when(timestamp: float | Timestamp | None) -> str | None:
     if timestamp is None:
         return ""
     milliseconds = float(timestamp) * 1000
-    return f" {round(milliseconds):d}" if -_LATEST < milliseconds < _LATEST else None
+    return f" {round(milliseconds):d}" if 0 <= milliseconds < _LATEST else None

@@ -2,9 +2,10 @@
 
 These are the families that come back equal from a parser. In both formats: samples with a suffix of their family's
 type, no series twice, HELP without carriage returns, no family whose samples are named like another's. Text 0.0.4: the
-types that it has, no unit, times in whole milliseconds, no ``_created`` and no exemplars. OpenMetrics: the samples of a
-child together and in the order of their times, histograms complete, canonical ``le`` and ``quantile``, exemplars
-without NUL and within their bucket, times as `Timestamp` or as float. Names need a legacy spelling, or ``allow-utf-8``.
+types that it has, no unit, times in whole milliseconds from 1970 on, no ``_created`` and no exemplars. OpenMetrics: the
+samples of a child together and in the order of their times, histograms complete, canonical ``le`` and ``quantile``,
+exemplars without NUL and within their bucket, times as `Timestamp` or as float. Names need a legacy spelling, or
+``allow-utf-8``.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ HELP = HOSTILE.map(lambda text: text.replace("\r", ""))
 ANY = st.floats(allow_nan=False)
 COUNTS = st.floats(min_value=0, allow_nan=False)
 WHOLE = st.integers(0, 10**6).map(float)
-MILLISECONDS = st.integers(-(10**14), 10**14).map(lambda number: number / 1000)
+MILLISECONDS = st.integers(0, 10**14).map(lambda number: number / 1000)
 EXACT = st.builds(Timestamp, st.integers(0, 10**12), st.integers(0, 999_999_999))
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 TEXT_TYPES = ("counter", "gauge", "summary", "histogram", "unknown")

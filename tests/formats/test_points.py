@@ -154,8 +154,10 @@ def test_the_label_that_is_the_metrics_name_is_left_out(form, name, written):
     assert line == ('a{c="d"} 1.0' if isinstance(name, str) else 'a{b___name___="b",c="d"} 1.0')
 
 
-@pytest.mark.parametrize("when", [1e306, 1e200, -1e200, Timestamp(10**400, 0), Timestamp(10**16, 0)], ids=str)
-def test_a_time_that_no_server_can_hold_costs_its_sample_in_text(when, written):
+@pytest.mark.parametrize(
+    "when", [1e306, 1e200, -1e200, -5, Timestamp(-1, 5), Timestamp(10**400, 0), Timestamp(10**16, 0)], ids=str
+)
+def test_a_time_that_no_server_can_read_costs_its_sample_in_text(when, written):
     family = Metric("a", "", "gauge")
     family.samples = [Sample("a", {"b": "c"}, 1, when), Sample("a", {}, 1)]
     assert written(prometheus_text, [family]).split("\n")[2:] == ["a 1.0", ""]
