@@ -10,6 +10,7 @@ if its count and sum do not fit they are left out; if that does not help, or its
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import TypeAlias, final
 
 from asyncmetrics.formats._eager import Claims, SampleReader, raw_samples
@@ -20,9 +21,9 @@ from asyncmetrics.formats._rules import (
     buckets_problem,
     exemplar_problem,
     own_label,
-    read_bound,
     value_problem,
 )
+from asyncmetrics.formats._samples import read_number
 from asyncmetrics.model.descriptor import bucket_text
 from asyncmetrics.model.family import Metric
 from asyncmetrics.model.names import label_text
@@ -97,7 +98,8 @@ class _Lawful:
             sample = self._lawful(raw)
             if sample is not None:
                 suffix, own = self._own[sample.name]
-                child = frozenset([item for item in sample.labels.items() if item[0] != own])
+                if not points:
+                    child = frozenset([item for item in sample.labels.items() if item[0] != own])
                 time = None if sample.timestamp is None else float(sample.timestamp)
                 points.setdefault(time, {}).setdefault((suffix, sample.labels.get(own, "")), sample)
         return child, points
@@ -112,8 +114,8 @@ class _Lawful:
             return None
         suffix, own = self._own[sample.name]
         labels = sample.labels
-        if own in _NUMBERS_AS_LABELS and (bound := read_bound(labels.get(own, ""))) is not None:
-            labels[own] = bucket_text(bound)
+        if own in _NUMBERS_AS_LABELS and own in labels:
+            labels[own] = _canonical(labels[own])
         if value_problem(self._label, self._kind, suffix, labels, sample.value):
             return None
         if sample.exemplar is not None and exemplar_problem(self._kind, suffix, labels, sample.exemplar):
@@ -129,6 +131,12 @@ class _Lawful:
             if not buckets_problem(self._kind, {key: sample.value for key, sample in arranged.items()}):
                 return arranged
         return {}
+
+
+@lru_cache(maxsize=1024)  # the same few bounds come again and again
+def _canonical(text: str) -> str:
+    bound = read_number(text)
+    return text if bound is None else bucket_text(bound)
 
 
 def _are_alike(raws: Sequence[Sample]) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple, final
 
 from asyncmetrics.formats import openmetrics_text, prometheus_text
@@ -33,7 +34,10 @@ CONTENT_TYPE_PLAIN_1_0_0 = "text/plain; version=1.0.0; charset=utf-8"
 CONTENT_TYPE_OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 CONTENT_TYPE_LATEST = CONTENT_TYPE_PLAIN_1_0_0
 
+# What is read of a header, on the event loop: Prometheus' own has 260 characters, and 8192 hostile ones take 10 ms.
+_MAX_CHARACTERS = 2048
 _MAX_RANGES = 64
+_PART = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
 _PARAMETER = re.compile(r';\s*([!#$%&\'*+.^_`|~\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;,"\s]*))\s*', re.ASCII)
 _QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?", re.ASCII)
 
@@ -126,9 +130,9 @@ def _ranges(header: str) -> Iterator[_Range]:
             yield _Range(media_type.strip().lower(), parameters, float(quality), position)
 
 
-def _split(header: str) -> list[str]:
+def _split(header: str) -> Iterator[str]:
     """Split a list at the commas that are not within quotes."""
-    return re.findall(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+', header[:8192])[:_MAX_RANGES]
+    return (found[0] for found in islice(_PART.finditer(header[:_MAX_CHARACTERS]), _MAX_RANGES))
 
 
 def accepts_gzip(accept_encoding: str | None) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -148,3 +150,24 @@ def test_no_header_raises_or_is_echoed(accept):
 )  # fmt: skip
 def test_gzip_is_used_where_it_is_accepted(header, accepted):
     assert accepts_gzip(header) is accepted
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["*/*;q=0.1," * 50_000, '"a",' * 50_000, ";q=" * 50_000, "; " + "a" * 200_000, "\\" * 200_000, '"\\' * 100_000],
+    ids=["ranges", "quotes", "qualities", "a name", "backslashes", "open quotes"],
+)
+def test_the_work_does_not_grow_with_the_header(header):
+    """It is done on the event loop, and the header is whatever a client sends."""
+
+    def shortest(text):
+        spent = []
+        for _ in range(5):
+            started = time.process_time()
+            negotiate(text)
+            accepts_gzip(text)
+            spent.append(time.process_time() - started)
+        return min(spent)
+
+    assert shortest(header) < 3 * shortest(header[:4096]) + 0.001
+    assert shortest(header) < 0.05
