@@ -148,14 +148,17 @@ def test_a_client_that_resets_its_connection_is_no_exception(server):
 
 @pytest.mark.parametrize("path", [b"/items/1", b"/lazy"])
 def test_a_client_that_closes_its_half_is_counted_once(server, path):
-    """Some servers take it for gone, and answer nothing or cancel; others serve it."""
+    """Some servers take it for gone, and answer nothing, cancel, or (granian) may not call the application at all."""
     with server.connect() as client:
         client.sendall(get(path))
         client.shutdown(socket.SHUT_WR)
         answers = statuses(read_all(client))
-    server.expect(lambda: sum(server.counted().values()), 1)
-    ((_, _, status),) = server.counted()
-    assert status in ({"200"} if answers == [b"200"] else {"200", "499"})
+    if answers:
+        server.expect(lambda: sum(server.counted().values()), 1)
+    assert [status for _, _, status in server.counted()] in (
+        [["200"]] if answers == [b"200"] else [[], ["200"], ["499"]]
+    )
+    assert sum(server.counted().values()) <= 1
     assert server.active() == {}
 
 
