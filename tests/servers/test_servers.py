@@ -147,19 +147,19 @@ def test_a_client_that_resets_its_connection_is_no_exception(server):
 
 
 @pytest.mark.parametrize("path", [b"/items/1", b"/lazy"])
-def test_a_client_that_closes_its_half_is_counted_once(server, path):
+def test_a_client_that_closes_its_half_is_counted_once(server, path, request):
     """Some servers take it for gone, and answer nothing, cancel, or (granian) may not call the application at all."""
     with server.connect() as client:
         client.sendall(get(path))
         client.shutdown(socket.SHUT_WR)
         answers = statuses(read_all(client))
-    if answers:
+    if answers or "granian" not in request.node.name:
         server.expect(lambda: sum(server.counted().values()), 1)
+    server.expect(server.active, {})
     assert [status for _, _, status in server.counted()] in (
         [["200"]] if answers == [b"200"] else [[], ["200"], ["499"]]
     )
     assert sum(server.counted().values()) <= 1
-    assert server.active() == {}
 
 
 def test_a_request_that_never_ends_its_headers_is_not_counted(server):
