@@ -6,6 +6,7 @@ Nothing that a user's callable or a framework's internals raise leaves this modu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Literal, TypeAlias, final
 
 from asyncmetrics.errors import DefinitionError
@@ -52,7 +53,7 @@ class Labelling:
         self.registry = registry
         self.context = tuple(context_labels)
         self._renamed = _RENAMED[conventions]
-        self._resolver = RouteResolver()
+        self._resolver = RouteResolver(partial(self.failed, "route"))
         self._route = route
         own: dict[str, ExtraLabel] = {"url_scheme": _scheme} if conventions == "opentelemetry" else {}
         extra = {**own, **(extra_labels or {})}

@@ -15,6 +15,7 @@ from asyncmetrics.errors import DefinitionError
 from asyncmetrics.metrics import Histogram
 from asyncmetrics.middleware._http import Exchange, HttpMetrics
 from asyncmetrics.middleware._labelling import Conventions, ExtraLabel, Labelling, RouteCallable
+from asyncmetrics.middleware._routes import without_root
 from asyncmetrics.middleware._websocket import Connection, WebSocketMetrics
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 from asyncmetrics.typing import ASGIApp, Receive, Scope, Send
@@ -32,9 +33,10 @@ class MetricsMiddleware:
     """Measure ``app``.
 
     ``exclude`` are requests and websockets that are not measured: paths (a slash at the end makes no difference),
-    patterns that match the whole path, or predicates on the scope. ``route`` returns the route label for a scope, or
-    None to leave it to the framework; it wins over everything else and must return one of few values. ``buckets`` are
-    those of HTTP's histograms of seconds. Several applications in one process share the metrics of a ``registry``.
+    patterns that match the whole path, or predicates on the scope. A path begins after the root path of a proxy or a
+    mount, as for a router. ``route`` returns the route label for a scope, or None to leave it to the framework; it wins
+    over everything else and must return one of few values. ``buckets`` are those of HTTP's histograms of seconds.
+    Several applications in one process share the metrics of a ``registry``.
 
     More is measured where it is asked for: ``first_byte`` the time to the first byte of a response's body (a response
     without one has none), ``body_sizes`` the bytes of requests and responses, ``background`` the time that the
@@ -75,7 +77,7 @@ class MetricsMiddleware:
         context_labels: Iterable[str] = (),
         conventions: Conventions = "prometheus",
     ) -> None:
-        self._app = app
+        self.app = app  # by the name that Starlette gives it, since whoever looks for routes goes through it
         self._exclusions = _exclusions(exclude)
         self._labelling = Labelling(
             registry, route=route, extra_labels=extra_labels, context_labels=context_labels, conventions=conventions
@@ -89,7 +91,7 @@ class MetricsMiddleware:
         """Serve one connection of the server, as ASGI 3.0 has it."""
         kind = scope["type"]
         if kind not in _KINDS or _MEASURED in scope or (self._exclusions and self._excluded(scope)):
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         scope[_MEASURED] = True
         passing: Exchange | Connection
@@ -99,7 +101,7 @@ class MetricsMiddleware:
             passing = Connection(self._websocket, scope, receive, send)
         token = enter_labels(route=passing.route, method=passing.method)
         try:
-            await self._app(scope, passing.receive, passing.send)
+            await self.app(scope, passing.receive, passing.send)
         except BaseException as error:
             passing.raised(error)
             raise
@@ -128,9 +130,13 @@ def _exclusion(item: Exclusion) -> Callable[[Scope], object]:
     match item:
         case str():
             path = item.rstrip("/")
-            return lambda scope: scope["path"].rstrip("/") == path
+            return lambda scope: _path(scope).rstrip("/") == path
         case re.Pattern():
-            return lambda scope: item.fullmatch(scope["path"])
+            return lambda scope: item.fullmatch(_path(scope))
         case _ if callable(item):
             return item
     raise DefinitionError("exclude", f"expected a path, a compiled pattern or a predicate on the scope, got {item!r}")
+
+
+def _path(scope: Scope) -> str:
+    return without_root(scope["path"], scope.get("root_path", ""))
