@@ -18,6 +18,7 @@ from asyncmetrics.errors import is_cancellation
 from asyncmetrics.metrics import Counter, Histogram
 from asyncmetrics.middleware._active import ActiveRequests, shared
 from asyncmetrics.middleware._bodies import BodyMetrics, BodyProbe
+from asyncmetrics.middleware._groups import parts
 from asyncmetrics.middleware._labelling import Labelling, RequestRoute
 from asyncmetrics.middleware._names import method_label, status_label
 from asyncmetrics.typing import Message, Receive, Scope, Send
@@ -134,8 +135,8 @@ class Exchange:
         self._trailers = False
         self._disconnected = False
         self._ended = 0.0
-        metrics.active[self] = None
         self.started = perf_counter()
+        metrics.active[self] = None  # the last of all: from here on a scrape in another thread may read it
 
     async def receive(self) -> Message:
         """Pass the next event on; a disconnect counts only before the response is complete."""
@@ -175,8 +176,7 @@ class Exchange:
 
     def raised(self, error: BaseException) -> None:
         """Note what left the application: after the response is complete it came from a background task."""
-        gone = self._disconnected and isinstance(error, OSError)
-        if is_cancellation(error) or gone or type(error).__name__ in _DISCONNECTS:
+        if all(map(self._is_no_fault, parts(error))):
             self._disconnected = True
         else:
             self._count(error)
@@ -188,6 +188,10 @@ class Exchange:
         """Return what is known of the route by now, and the values of the user's own labels."""
         labelling = self._metrics.labelling
         return labelling.route(self._scope), *labelling.extra_values(self._scope)
+
+    def _is_no_fault(self, error: BaseException) -> bool:
+        gone = self._disconnected and isinstance(error, OSError)
+        return gone or is_cancellation(error) or type(error).__name__ in _DISCONNECTS
 
     def _end(self) -> None:
         if self._ended:

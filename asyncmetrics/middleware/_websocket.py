@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, final
 from asyncmetrics.errors import is_cancellation
 from asyncmetrics.metrics import Counter, Histogram
 from asyncmetrics.middleware._active import ActiveConnections, shared
+from asyncmetrics.middleware._groups import parts
 from asyncmetrics.middleware._labelling import Labelling, RequestRoute
 from asyncmetrics.middleware._names import close_code_label, status_label
 from asyncmetrics.typing import Message, Receive, Scope, Send
@@ -117,8 +118,8 @@ class Connection:
         self._refusal = 500  # what servers answer for an application that neither accepts nor refuses
         self._disconnected = False
         self._ended = False
-        metrics.active[self] = None
         self.started = perf_counter()
+        metrics.active[self] = None  # the last of all: from here on a scrape in another thread may read it
 
     async def receive(self) -> Message:
         """Pass the next event on."""
@@ -152,14 +153,20 @@ class Connection:
 
     def raised(self, error: BaseException) -> None:
         """Note what left the application: how a client closed, or that it did, is no exception."""
+        faults = [part for part in parts(error) if not self._is_no_fault(part)]
+        if faults:
+            self._count(error)
+        self.returned()
+
+    def _is_no_fault(self, error: BaseException) -> bool:
         gone = self._disconnected and isinstance(error, OSError)
         if _is_disconnect(error):
             self._gone(getattr(error, "code", None))
         elif is_cancellation(error) or gone:
             self._disconnected = True
         else:
-            self._count(error)
-        self.returned()
+            return False
+        return True
 
     def labels_so_far(self) -> tuple[str, ...]:
         """Return what is known of the route by now, and the values of the user's own labels."""

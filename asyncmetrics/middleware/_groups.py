@@ -1,0 +1,26 @@
+"""What task groups put around the exceptions of their tasks."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+__all__ = ("parts",)
+
+
+def parts(error: BaseException) -> Iterator[BaseException]:
+    """Yield the exceptions that a group is made of, through groups within; any other exception itself.
+
+    Trio's nurseries put even a mere cancellation into a group, and anyio's task groups a client's going.
+    """
+    # Before Python 3.11 groups come from a backport, which whoever raises them has imported.
+    backport: Any = sys.modules.get("exceptiongroup")
+    group: Any = getattr(builtins, "BaseExceptionGroup", None) or getattr(backport, "BaseExceptionGroup", ())
+    members: Any = getattr(error, "exceptions", ()) if isinstance(error, group) else ()
+    if members:
+        for member in members:
+            yield from parts(member)
+    else:
+        yield error
