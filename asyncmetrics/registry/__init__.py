@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from asyncmetrics.registry._collection import Collectable, Collector, CollectorResult
+from asyncmetrics.registry._collection import (
+    Collectable,
+    Collection,
+    Collector,
+    CollectorResult,
+    awaited,
+    finite,
+)
 from asyncmetrics.registry._registry import REGISTRY, CollectorRegistry, Registry, RestrictedRegistry
 
 __all__ = (
     "REGISTRY",
     "Collectable",
+    "Collection",
     "Collector",
     "CollectorRegistry",
     "CollectorResult",
     "Registry",
     "RestrictedRegistry",
+    "awaited",
+    "finite",
 )

@@ -1,26 +1,39 @@
-"""One collection: asking every collector, sync or async, and putting together what they yield.
+"""One collection: what to ask, sync or async, and putting together what comes back.
 
-*Theory of operation.* There is one algorithm, a coroutine that awaits only through the ``wait`` it is given. On an
-event loop ``wait`` simply awaits. For a sync caller it runs the awaitable in a private loop on a thread of its own and
-hands back the result, so that the coroutine never suspends and one ``send`` runs it to its end.
+*Theory of operation.* A `Collection` names the collectors to ask and takes their answers one family at a time, so that
+whoever drives it decides where a collector runs, how long it may take, and how much is done at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from contextvars import copy_context
-from typing import Any, Protocol, TypeAlias, TypeVar, final
+from itertools import islice
+from typing import Protocol, TypeAlias, final
 
 from asyncmetrics.model.family import Metric
 from asyncmetrics.model.names import UNDERSCORES, escape_name
 
-__all__ = ("Collectable", "Collector", "CollectorResult", "Families", "claimed_names", "gather", "run_now", "wait_here")
+__all__ = (
+    "MAX_FAMILIES",
+    "Collectable",
+    "Collection",
+    "Collector",
+    "CollectorResult",
+    "Families",
+    "ask_now",
+    "awaited",
+    "claimed_names",
+    "finite",
+)
 
-T = TypeVar("T")
+MAX_FAMILIES = 100_000
+"""How many families one collector may yield at a time: one that never ends has to end somewhere."""
+
 CollectorResult: TypeAlias = Iterable[Metric] | Awaitable[Iterable[Metric]] | AsyncIterable[Metric]
-Failed: TypeAlias = Callable[["Collector", Exception], None]
+Failed: TypeAlias = Callable[["Collector", BaseException], None]
 
 _SUFFIXES: dict[str, tuple[str, ...]] = {
     "counter": ("_total", "_created"),
@@ -35,8 +48,11 @@ class Collector(Protocol):
     """Something that yields metric families when asked.
 
     `collect` may be a function, a generator, a coroutine function or an async generator. It is called at every scrape,
-    maybe from several threads at once, and owns nothing of what it has yielded. It may also have ``describe()``, which
-    returns families without samples: what it will yield, to be checked at registration.
+    maybe from several threads at once, and owns nothing of what it has yielded. It may also have
+
+    * ``describe()``, which returns families without samples: what it will yield, to be checked at registration;
+    * ``blocking = False``, which says that a sync `collect` never waits for anything: a scrape that is served by an
+      event loop then calls it there, and not in a thread of its own.
     """
 
     def collect(self) -> CollectorResult:
@@ -55,6 +71,18 @@ class Collectable(Protocol):
         """Return every family once, awaiting the collectors that are async."""
         ...
 
+    def begin(self, on_error: str = "skip") -> Collection:
+        """Begin a collection whose collectors the caller asks."""
+        ...
+
+    def count_event(self, event: str, value: str) -> None:
+        """Count what must not be lost without a trace."""
+        ...
+
+    def observe_event(self, event: str, amount: float) -> None:
+        """Observe how long or how much something was."""
+        ...
+
 
 def claimed_names(family: Metric) -> frozenset[str]:
     """Return what ``family`` calls itself and its samples, as a server that allows the fewest characters sees it."""
@@ -62,21 +90,37 @@ def claimed_names(family: Metric) -> frozenset[str]:
     return frozenset(escape_name(name, UNDERSCORES) for name in names)
 
 
-async def wait_here(awaitable: Awaitable[T]) -> T:
-    """Await on the event loop that is running."""
-    return await awaitable
+def finite(families: Iterable[Metric]) -> list[Metric]:
+    """Return all families, or raise ValueError where there are more than `MAX_FAMILIES`."""
+    found = list(islice(families, MAX_FAMILIES + 1))
+    if len(found) > MAX_FAMILIES:
+        raise ValueError(f"expected at most {MAX_FAMILIES} families of one collector, got more")
+    return found
 
 
-async def _wait_elsewhere(awaitable: Awaitable[T]) -> T:
-    async def finish() -> T:
-        return await awaitable
+async def awaited(result: CollectorResult) -> list[Metric]:
+    """Return what a collector has yielded, awaiting it on the event loop that is running where it is async."""
+    if isinstance(result, AsyncIterable):
+        found = []
+        async for family in result:
+            found.append(family)
+            if len(found) > MAX_FAMILIES:
+                break
+        return finite(found)
+    return finite(await result if isinstance(result, Awaitable) else result)
 
-    results: list[T] = []
+
+def ask_now(collector: Collector) -> list[Metric]:
+    """Ask in this thread; what is async runs in a private loop on a thread of its own, whatever loop runs in this."""
+    result = collector.collect()
+    if not isinstance(result, (AsyncIterable, Awaitable)):
+        return finite(result)
+    families: list[Metric] = []
     errors: list[BaseException] = []
 
     def work() -> None:
         try:
-            results.append(asyncio.run(finish()))
+            families.extend(asyncio.run(awaited(result)))
         except BaseException as error:  # noqa: BLE001  # it is raised again in the thread that waits
             errors.append(error)
 
@@ -85,49 +129,59 @@ async def _wait_elsewhere(awaitable: Awaitable[T]) -> T:
     thread.join()
     if errors:
         raise errors[0]
-    return results[0]
+    return families
 
 
-def run_now(gathering: Callable[[Callable[[Awaitable[Any]], Coroutine[Any, Any, Any]]], Coroutine[Any, Any, T]]) -> T:
-    """Run ``gathering`` to its end in this thread, whatever loop is or is not running in it."""
-    try:
-        gathering(_wait_elsewhere).send(None)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-    raise AssertionError("unreachable: nothing suspends while each awaitable runs elsewhere")  # pragma: no cover
+@final
+class Collection:
+    """A collection under way: ask every one of ``collectors``, hand over what comes back, then take the `families`.
 
+    ``last`` is asked at the end, when everything that could fail has. ``names`` are the samples that are wanted.
+    """
 
-async def gather(
-    collectors: Iterable[Collector],
-    wait: Callable[[Awaitable[Any]], Coroutine[Any, Any, Any]],
-    failed: Failed,
-    families: Families,
-) -> None:
-    """Ask each collector and add what it yields; one that raises adds nothing and is told to ``failed``."""
-    for collector in collectors:
+    def __init__(
+        self, collectors: Iterable[Collector], failed: Failed, last: Collector, names: frozenset[str] | None = None
+    ) -> None:
+        self.collectors = list(collectors)
+        self._failed = failed
+        self._last = last
+        self._names = names
+        self._families = Families()
+
+    def add(self, collector: Collector, family: Metric) -> None:
+        """Take a family that ``collector`` has yielded."""
+        problem = self._families.add(family)
+        if problem:
+            self.fail(collector, ValueError(problem))
+
+    def fail(self, collector: Collector, error: BaseException) -> None:
+        """Take note that ``collector`` failed; raises `CollectorError` where the caller wanted to hear of it."""
+        self._failed(collector, error)
+
+    def ask(self, collector: Collector) -> None:
+        """Ask ``collector`` in this thread and take what it yields."""
         try:
-            yielded = await _ask(collector, wait)
-            problems = [problem for problem in map(families.add, yielded) if problem]
+            families = ask_now(collector)
         except Exception as error:  # noqa: BLE001  # one collector must not cost the others their scrape
-            failed(collector, error)
-            continue
-        for problem in problems:
-            failed(collector, ValueError(problem))
+            self.fail(collector, error)
+            return
+        for family in families:
+            self.add(collector, family)
 
+    async def ask_async(self, collector: Collector) -> None:
+        """Ask ``collector`` on the event loop that is running and take what it yields."""
+        try:
+            families = await awaited(collector.collect())
+        except Exception as error:  # noqa: BLE001  # as above
+            self.fail(collector, error)
+            return
+        for family in families:
+            self.add(collector, family)
 
-async def _ask(collector: Collector, wait: Callable[[Awaitable[Any]], Coroutine[Any, Any, Any]]) -> list[Metric]:
-    result = collector.collect()
-    if isinstance(result, AsyncIterable):
-        listed: list[Metric] = await wait(_listed(result))
-        return listed
-    if isinstance(result, Awaitable):
-        result = await wait(result)
-    return list(result)
-
-
-async def _listed(result: AsyncIterable[Metric]) -> list[Metric]:
-    return [family async for family in result]
+    def families(self) -> list[Metric]:
+        """Return every family once, in the order in which they came."""
+        self.ask(self._last)
+        return self._families.all() if self._names is None else self._families.restricted(self._names)
 
 
 @final

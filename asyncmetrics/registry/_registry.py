@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, final
 
 from asyncmetrics.errors import CollectorError, DefinitionError, DuplicateMetricError, UnknownCollectorError
@@ -17,7 +17,7 @@ from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.families import InfoMetricFamily
 from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.model.names import UNDERSCORES, escape_name
-from asyncmetrics.registry._collection import Collector, Families, claimed_names, gather, run_now, wait_here
+from asyncmetrics.registry._collection import Collection, Collector, Families, ask_now, claimed_names
 from asyncmetrics.storage.base import Children, Storage
 from asyncmetrics.storage.memory import MemoryStorage
 
@@ -27,32 +27,71 @@ T = TypeVar("T")
 _log = logging.getLogger("asyncmetrics")
 _TARGET = "target_info"
 
-_EVENTS: dict[str, tuple[str, str]] = {
-    "dropped_observations": ("metric", "Observations of NaN that were left out."),
-    "overflowed_label_sets": ("metric", "Uses of new label sets past the metric's limit."),
-    "internal_errors": ("where", "Errors inside the instrumentation that were kept from the application."),
-    "collector_errors": ("collector", "Collections that a collector or callback failed in."),
+# What the library tells about itself, by event.
+_EVENTS = {
+    descriptor.name.removeprefix("asyncmetrics_"): descriptor
+    for descriptor in (
+        Descriptor(
+            "counter", "asyncmetrics_dropped_observations", "Observations of NaN that were left out.", ("metric",)
+        ),
+        Descriptor(
+            "counter",
+            "asyncmetrics_overflowed_label_sets",
+            "Uses of new label sets past the metric's limit.",
+            ("metric",),
+        ),
+        Descriptor(
+            "counter",
+            "asyncmetrics_internal_errors",
+            "Errors inside the instrumentation that were kept from the application.",
+            ("where",),
+        ),
+        Descriptor(
+            "counter",
+            "asyncmetrics_collector_errors",
+            "Collections that a collector or callback failed in, or was late for.",
+            ("collector",),
+        ),
+        Descriptor("counter", "asyncmetrics_scrapes", "Scrapes over HTTP, by how they ended.", ("outcome",)),
+        Descriptor(
+            "summary",
+            "asyncmetrics_scrape_duration_seconds",
+            "Time from the request of a scrape until its last chunk was sent.",
+            unit="seconds",
+        ),
+        Descriptor("summary", "asyncmetrics_scrape_chunks", "Chunks that a scrape was sent in."),
+    )
 }
 _LOGGED = frozenset({"internal_errors", "collector_errors"})
 
 
 class _SelfMetrics:
-    """The events of a registry by their names, each a counter with one label, there from its first event on."""
+    """The events of a registry by their names, each a metric with one label at most, there from its first event on."""
+
+    blocking = False
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._tables: dict[str, Children[Any]] = {}
 
-    def count(self, event: str, value: str) -> None:
-        label, documentation = _EVENTS[event]
-        table = self._tables.get(event)
-        if table is None:
-            descriptor = Descriptor("counter", f"asyncmetrics_{event}", documentation, (label,))
-            table = self._tables.setdefault(event, self._storage.open(descriptor, self.count, max_children=1000))
+    def count(self, event: str, value: str, error: BaseException | None) -> None:
+        table = self._table(event)
         if event in _LOGGED and (value,) not in table.table:
-            error = sys.exc_info()[1]
             _log.warning("%s in %s; further ones are only counted", event.replace("_", " "), value, exc_info=error)
         table.find((value,)).inc()
+
+    def observe(self, event: str, amount: float) -> None:
+        self._table(event).find(()).observe(amount)
+
+    def _table(self, event: str) -> Children[Any]:
+        table = self._tables.get(event)
+        if table is None:
+            opened = self._storage.open(_EVENTS[event], self._overflowed, max_children=1000)
+            table = self._tables.setdefault(event, opened)
+        return table
+
+    def _overflowed(self, event: str, value: str) -> None:
+        self.count(event, value, None)
 
     def collect(self) -> list[Metric]:
         now = time.time()
@@ -113,7 +152,7 @@ class CollectorRegistry:
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family once; collectors that are async run in a private loop meanwhile."""
-        yield from run_now(lambda wait: self._gather(list(self._collectors), wait, "skip")).all()
+        yield from _collected(self.begin())
 
     async def collect_async(self, *, on_error: str = "skip") -> list[Metric]:
         """Return every family once, awaiting the collectors that are async.
@@ -121,7 +160,11 @@ class CollectorRegistry:
         A collector that raises is left out and counted in ``asyncmetrics_collector_errors_total``; with
         ``on_error="fail"`` it raises `CollectorError` instead.
         """
-        return (await self._gather(list(self._collectors), wait_here, on_error)).all()
+        return await _collected_async(self.begin(on_error))
+
+    def begin(self, on_error: str = "skip") -> Collection:
+        """Begin a collection whose collectors the caller asks: what the expositions do."""
+        return self._collection(list(self._collectors), on_error, None)
 
     def restricted_registry(self, names: Iterable[str]) -> RestrictedRegistry:
         """Return a registry of the samples called one of ``names``; a family's own name stands for all of them."""
@@ -147,19 +190,21 @@ class CollectorRegistry:
 
     def count_event(self, event: str, value: str) -> None:
         """Count what must not be lost without a trace, in ``asyncmetrics_<event>_total``; errors are logged once."""
-        self._self_metrics.count(event, value)
+        self._self_metrics.count(event, value, sys.exc_info()[1])
+
+    def observe_event(self, event: str, amount: float) -> None:
+        """Observe how long or how much something was, in ``asyncmetrics_<event>``."""
+        self._self_metrics.observe(event, amount)
 
     def _names_of(self, collector: Collector) -> frozenset[str]:
         describe = getattr(collector, "describe", None)
         if describe is None and not self._auto_describe:
             return frozenset()
         families = Families()
-
-        def failed(_: object, error: Exception) -> None:
-            raise error
-
-        described: Collector = _Described(describe) if describe else collector
-        run_now(lambda wait: gather([described], wait, failed, families))
+        for family in ask_now(_Described(describe) if describe else collector):
+            problem = families.add(family)
+            if problem:
+                raise ValueError(problem)
         return frozenset().union(*(claimed_names(family) for family in families.all()))
 
     def _release(self, collector: Collector, names: Iterable[str]) -> None:
@@ -167,31 +212,35 @@ class CollectorRegistry:
             if self._claims.get(name) is collector:
                 self._claims.pop(name, None)
 
-    def _failed(self, on_error: str) -> Callable[[Collector, Exception], None]:
+    def _failed(self, on_error: str) -> Callable[[Collector, BaseException], None]:
         if on_error not in {"skip", "fail"}:
             raise DefinitionError("on_error", f"expected 'skip' or 'fail', got {on_error!r}")
 
-        def failed(collector: Collector, error: Exception) -> None:
+        def failed(collector: Collector, error: BaseException) -> None:
             name = type(collector).__name__
             if on_error == "fail":
                 raise CollectorError(name, str(error)) from error
-            try:
-                raise error  # so that the log shows where it came from
-            except Exception:  # noqa: BLE001
-                self.count_event("collector_errors", name)
+            self._self_metrics.count("collector_errors", name, error)
 
         return failed
 
-    async def _gather(
-        self, collectors: Iterable[Collector], wait: Callable[[Awaitable[Any]], Coroutine[Any, Any, Any]], on_error: str
-    ) -> Families:
-        families = Families()
-        failed = self._failed(on_error)
+    def _collection(self, collectors: Iterable[Collector], on_error: str, names: frozenset[str] | None) -> Collection:
+        collection = Collection(collectors, self._failed(on_error), self._self_metrics, names)
         if self._target_info:
-            families.add(InfoMetricFamily("target", "Target metadata", self._target_info))
-        await gather(collectors, wait, failed, families)
-        await gather([self._self_metrics], wait, failed, families)
-        return families
+            collection.add(self._self_metrics, InfoMetricFamily("target", "Target metadata", self._target_info))
+        return collection
+
+
+def _collected(collection: Collection) -> list[Metric]:
+    for collector in collection.collectors:
+        collection.ask(collector)
+    return collection.families()
+
+
+async def _collected_async(collection: Collection) -> list[Metric]:
+    for collector in collection.collectors:
+        await collection.ask_async(collector)
+    return collection.families()
 
 
 @final
@@ -213,14 +262,23 @@ class RestrictedRegistry:
 
     def collect(self) -> Iterator[Metric]:
         """Yield what is left of every family once."""
-        registry = self._registry
-        families = run_now(lambda wait: registry._gather(self._collectors(), wait, "skip"))
-        yield from families.restricted(self._names)
+        yield from _collected(self.begin())
 
     async def collect_async(self, *, on_error: str = "skip") -> list[Metric]:
         """Return what is left of every family once."""
-        families = await self._registry._gather(self._collectors(), wait_here, on_error)
-        return families.restricted(self._names)
+        return await _collected_async(self.begin(on_error))
+
+    def begin(self, on_error: str = "skip") -> Collection:
+        """Begin a collection whose collectors the caller asks."""
+        return self._registry._collection(self._collectors(), on_error, self._names)
+
+    def count_event(self, event: str, value: str) -> None:
+        """Count in the whole registry what must not be lost without a trace."""
+        self._registry.count_event(event, value)
+
+    def observe_event(self, event: str, amount: float) -> None:
+        """Observe in the whole registry how long or how much something was."""
+        self._registry.observe_event(event, amount)
 
     def _collectors(self) -> list[Collector]:
         wanted = {escape_name(name, UNDERSCORES) for name in self._names}
