@@ -23,6 +23,8 @@ _FAMILIES = {
 class GCCollector:
     """Collect `gc.get_stats`; an interpreter without it (not CPython) yields nothing."""
 
+    blocking = False
+
     def __init__(self, registry: CollectorRegistry | None = REGISTRY) -> None:
         if registry is not None:
             registry.register(self)

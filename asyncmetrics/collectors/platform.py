@@ -17,6 +17,8 @@ __all__ = ("PLATFORM_COLLECTOR", "PlatformCollector")
 class PlatformCollector:
     """Collect ``python_info``: version, implementation, and its major, minor and patchlevel parts."""
 
+    blocking = False
+
     def __init__(self, registry: CollectorRegistry | None = REGISTRY) -> None:
         major, minor, patchlevel = platform.python_version_tuple()
         self._labels = {

@@ -7,7 +7,8 @@ without a valid one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TypeAlias, final
@@ -16,7 +17,17 @@ from urllib.parse import parse_qsl
 from asyncmetrics.exposition._rendering import Rendering
 from asyncmetrics.formats.negotiation import accepts_gzip, negotiate
 
-__all__ = ("MAX_FILTERS", "MAX_FILTER_LENGTH", "Headers", "Request", "Response", "failure", "respond")
+__all__ = (
+    "MAX_FILTERS",
+    "MAX_FILTER_LENGTH",
+    "Headers",
+    "Request",
+    "Response",
+    "busy",
+    "denied",
+    "failure",
+    "respond",
+)
 
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
@@ -24,6 +35,11 @@ MAX_FILTERS = 256
 MAX_FILTER_LENGTH = 1024
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _VARY = (b"vary", b"Accept, Accept-Encoding")
+
+_SECONDS: Callable[[str], object] = re.compile(r"[0-9]{1,4}(\.[0-9]{1,9})?").fullmatch
+_DEFAULT_SECONDS = 10.0  # Prometheus' own
+# The rest of what the scraper waits is for rendering and sending.
+_COLLECTORS_SHARE = 0.75
 
 
 @final
@@ -76,13 +92,36 @@ def failure(problem: str) -> Response:
     return _plain(500, problem)
 
 
+def busy(limit: int) -> Response:
+    """Answer that ``limit`` scrapes are being served already."""
+    return _plain(503, f"As many scrapes as may be at a time ({limit}) are being served.", (b"retry-after", b"1"))
+
+
+def denied(request: Request, challenge: bytes) -> Response:
+    """Refuse whoever may not read: with a challenge, credentials would help (RFC 9110, section 15.5.2)."""
+    if challenge:
+        return _told(
+            request, 401, "The metrics are served for the right credentials.", (b"www-authenticate", challenge)
+        )
+    return _told(request, 403, "The metrics are not served to you.")
+
+
 def _exposition(request: Request, filters: frozenset[str], *, compression: bool) -> Response:
     chosen = negotiate(request.header(b"accept"))
     gzip = compression and accepts_gzip(request.header(b"accept-encoding"))
     headers: Headers = ((b"content-type", chosen.content_type.encode("ascii")), _VARY)
     if gzip:
         headers += ((b"content-encoding", b"gzip"),)
-    return Response(200, headers, rendering=None if request.method == "HEAD" else Rendering(chosen, filters, gzip))
+    if request.method == "HEAD":
+        return Response(200, headers)
+    return Response(200, headers, rendering=Rendering(chosen, filters, gzip, _seconds(request)))
+
+
+def _seconds(request: Request) -> float:
+    """Return what the collectors have of the time that the scraper says it will wait."""
+    told = request.header(b"x-prometheus-scrape-timeout-seconds") or ""
+    seconds = float(told) if _SECONDS(told) else 0.0
+    return (seconds or _DEFAULT_SECONDS) * _COLLECTORS_SHARE
 
 
 def _told(request: Request, status: int, problem: str, *headers: tuple[bytes, bytes]) -> Response:

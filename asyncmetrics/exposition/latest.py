@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncmetrics.exposition._rendering import text_chunks
+from asyncmetrics.exposition._rendering import text_pieces
 from asyncmetrics.registry import REGISTRY, Collectable
 
 __all__ = ("generate_latest",)
@@ -22,4 +22,4 @@ def generate_latest(registry: Collectable = REGISTRY, escaping: str = "underscor
     # TYPE jobs_total counter
     jobs_total 1.0
     """
-    return b"".join(text_chunks(registry, escaping))
+    return b"".join(text_pieces(registry, escaping))

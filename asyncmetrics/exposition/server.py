@@ -17,10 +17,11 @@ from typing import NamedTuple, final
 from anyio import create_task_group, sleep
 from anyio.abc import TaskGroup
 
+from asyncmetrics.exposition._access import Auth
 from asyncmetrics.exposition._http import Connection
 from asyncmetrics.exposition._listening import TLS, listen
 from asyncmetrics.exposition._rendering import OnError
-from asyncmetrics.exposition.asgi import make_asgi_app
+from asyncmetrics.exposition.asgi import MAX_CONCURRENT, make_asgi_app
 from asyncmetrics.registry import REGISTRY, Collectable
 from asyncmetrics.typing import ASGIApp
 
@@ -44,6 +45,8 @@ def start_http_server(
     *,
     disable_compression: bool = False,
     on_error: OnError = "skip",
+    auth: Auth | None = None,
+    max_concurrent: int = MAX_CONCURRENT,
     timeout_seconds: float = 10.0,
     max_connections: int = 100,
 ) -> RunningServer:
@@ -52,7 +55,8 @@ def start_http_server(
     Unlike prometheus_client it listens on the loopback alone by default: ``addr="0.0.0.0"`` opens it to the network.
     With a ``certfile`` it speaks TLS; clients' certificates are checked against ``client_cafile`` or ``client_capath``,
     and ``client_auth_required`` refuses those who have none. A client has ``timeout_seconds`` for sending a request
-    and for taking each chunk. Connections above ``max_connections`` are closed at once.
+    and for taking each chunk. Connections above ``max_connections`` are closed at once. ``on_error``, ``auth`` and
+    ``max_concurrent`` are those of `make_asgi_app`; a predicate gets an ASGI scope here as well.
     Raises `OSError` if the port cannot be had or a certificate not be read.
 
     >>> with start_http_server(0) as server:
@@ -69,7 +73,7 @@ def start_http_server(
         tls_min_version,
         tls_max_version,
     )
-    app = make_asgi_app(registry, disable_compression, on_error=on_error)
+    app = make_asgi_app(registry, disable_compression, on_error=on_error, auth=auth, max_concurrent=max_concurrent)
     context = tls.context()
     server = MetricsServer(app, listen(addr, port), context, timeout_seconds, max_connections)
     return RunningServer(server, server.start())

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from asyncmetrics.errors import TextfileError
-from asyncmetrics.exposition._rendering import text_chunks
+from asyncmetrics.exposition._rendering import text_pieces
 from asyncmetrics.registry import REGISTRY, Collectable
 
 __all__ = ("write_to_textfile",)
@@ -33,14 +33,14 @@ def write_to_textfile(
     name = f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
     temporary = Path(target.parent if tmpdir is None else tmpdir, name)
     try:
-        _replace(target, temporary, text_chunks(registry, escaping))
+        _replace(target, temporary, text_pieces(registry, escaping))
     except OSError as error:
         raise TextfileError(str(target), error) from error
 
 
-def _replace(target: Path, temporary: Path, chunks: Iterable[bytes]) -> None:
+def _replace(target: Path, temporary: Path, pieces: Iterable[bytes]) -> None:
     try:
-        _write(temporary, chunks)
+        _write(temporary, pieces)
         temporary.replace(target)
     except BaseException:
         with suppress(OSError):
@@ -48,10 +48,10 @@ def _replace(target: Path, temporary: Path, chunks: Iterable[bytes]) -> None:
         raise
 
 
-def _write(path: Path, chunks: Iterable[bytes]) -> None:
+def _write(path: Path, pieces: Iterable[bytes]) -> None:
     # "x" never follows a link that somebody has planted under the temporary name.
     with path.open("xb") as file:
-        for chunk in chunks:
-            file.write(chunk)
+        for piece in pieces:
+            file.write(piece)
         file.flush()
         os.fsync(file.fileno())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, TypeAlias
 
+from asyncmetrics.exposition._access import Access, Auth
 from asyncmetrics.exposition._rendering import Rendering, record_failure
-from asyncmetrics.exposition._response import Request, failure, respond
+from asyncmetrics.exposition._response import Request, denied, failure, respond
 from asyncmetrics.registry import REGISTRY, Collectable
 
 __all__ = ("WSGIApp", "make_wsgi_app")
@@ -16,14 +17,29 @@ __all__ = ("WSGIApp", "make_wsgi_app")
 Environ: TypeAlias = dict[str, Any]
 WSGIApp: TypeAlias = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
-_HEADERS = {"HTTP_ACCEPT": b"accept", "HTTP_ACCEPT_ENCODING": b"accept-encoding"}
+_HEADERS = {
+    "HTTP_ACCEPT": b"accept",
+    "HTTP_ACCEPT_ENCODING": b"accept-encoding",
+    "HTTP_AUTHORIZATION": b"authorization",
+}
 
 
-def make_wsgi_app(registry: Collectable = REGISTRY, disable_compression: bool = False) -> WSGIApp:
-    """Return a WSGI application (PEP 3333) that serves what is in ``registry``, chunk by chunk, on every path."""
+def make_wsgi_app(
+    registry: Collectable = REGISTRY, disable_compression: bool = False, *, auth: Auth | None = None
+) -> WSGIApp:
+    """Return a WSGI application (PEP 3333) that serves what is in ``registry``, chunk by chunk, on every path.
+
+    ``auth`` is as for `make_asgi_app`, but that a predicate takes the WSGI environment and cannot be async. Many hosts
+    keep Authorization headers from applications unless told otherwise (mod_wsgi: ``WSGIPassAuthorization On``).
+    """
+    access = Access(auth)
 
     def serve_metrics(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        response = respond(_request(environ), compression=not disable_compression)
+        request = _request(environ)
+        if _is_admitted(access, request, environ, registry):
+            response = respond(request, compression=not disable_compression)
+        else:
+            response = denied(request, access.challenge)
         body: Iterable[bytes] = [response.text] if response.text else []
         if response.rendering is not None:
             try:
@@ -35,6 +51,19 @@ def make_wsgi_app(registry: Collectable = REGISTRY, disable_compression: bool = 
         return body
 
     return serve_metrics
+
+
+def _is_admitted(access: Access, request: Request, environ: Environ, registry: Collectable) -> bool:
+    if access.predicate is None:
+        return access.admits(request.header(b"authorization"))
+    try:
+        answer = access.predicate(environ)
+        if isinstance(answer, Awaitable):
+            raise TypeError("auth: expected a predicate that is not async, under WSGI")
+        return bool(answer)
+    except Exception:  # noqa: BLE001  # who cannot be judged is refused
+        registry.count_event("internal_errors", "exposition.auth")
+        return False
 
 
 def _begin(rendering: Rendering, registry: Collectable) -> Iterator[bytes]:

@@ -150,6 +150,11 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
         """Return the label values of every child there is, those of the context last."""
         return list(self._children.table)
 
+    @property
+    def blocking(self) -> bool:
+        """Whether collecting may wait for something: for a gauge's functions, which are the application's."""
+        return bool(self._children.functions)
+
     def collect(self) -> Iterable[Metric] | Awaitable[Iterable[Metric]]:
         """Return the family of this metric, or an awaitable of it while a gauge function is async."""
         pending = self._children.refresh()

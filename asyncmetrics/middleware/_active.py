@@ -46,6 +46,8 @@ class UnderWay(Protocol):
 class ActiveRequests:
     """The requests under way on one registry, and their collector."""
 
+    blocking = False
+
     def __init__(self, names: list[str], seen: Seen) -> None:
         self.members: dict[UnderWay, None] = {}
         self._names = names
@@ -87,6 +89,8 @@ class ActiveRequests:
 @final
 class ActiveConnections:
     """The websockets that are open, or being opened, on one registry, and their collector."""
+
+    blocking = False
 
     def __init__(self, names: list[str], seen: Seen) -> None:
         self.members: dict[UnderWay, None] = {}

@@ -217,7 +217,7 @@ class CollectorRegistry:
             raise DefinitionError("on_error", f"expected 'skip' or 'fail', got {on_error!r}")
 
         def failed(collector: Collector, error: BaseException) -> None:
-            name = type(collector).__name__
+            name = _name_of(collector)
             if on_error == "fail":
                 raise CollectorError(name, str(error)) from error
             self._self_metrics.count("collector_errors", name, error)
@@ -229,6 +229,11 @@ class CollectorRegistry:
         if self._target_info:
             collection.add(self._self_metrics, InfoMetricFamily("target", "Target metadata", self._target_info))
         return collection
+
+
+def _name_of(collector: Collector) -> str:
+    descriptor = getattr(collector, "descriptor", None)  # one of the library's own metrics
+    return descriptor.name if isinstance(descriptor, Descriptor) else type(collector).__name__
 
 
 def _collected(collection: Collection) -> list[Metric]:

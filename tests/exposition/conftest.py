@@ -47,6 +47,11 @@ class Answer:
         body = b"".join(self.chunks)
         return (zlib.decompress(body, 31) if body and "content-encoding" in self.headers else body).decode()
 
+    @property
+    def lines(self) -> list[str]:
+        """What the application tells, without what the library tells about the scrapes themselves."""
+        return [line for line in self.text.splitlines() if "asyncmetrics_scrape" not in line]
+
 
 def _scope(method="GET", path="/metrics", query=b"", headers: Iterable = (), **more) -> dict:
     names = {"type": "http", "method": method, "path": path, "query_string": query, "headers": list(headers)}

@@ -1,0 +1,208 @@
+"""Gathering the families of a registry on an event loop, with collectors that may block, hang, or be anything.
+
+*Rules.* No collector costs the loop more than a moment or another collector its place: a sync one that may block runs
+in a thread of its own, an async one in a task, all at once and until one deadline. Who raises or is late is left out.
+A thread cannot be stopped, so a collector that is late is not asked again until it has come back.
+
+*Theory of operation.* Scrapes that come while a gathering of the same names is under way wait for it and share its
+families. If the scrape that leads it is given up by its client, one of those that wait leads a new one; it finds the
+threads of the old one at work and waits for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterator
+from contextlib import suppress
+from contextvars import copy_context
+from inspect import isasyncgenfunction, iscoroutinefunction
+from threading import Thread
+from typing import NamedTuple, TypeAlias, final
+
+from anyio import Event, create_task_group, current_effective_deadline, from_thread, move_on_after
+from anyio.lowlevel import EventLoopToken, RunVar, checkpoint, current_token
+
+from asyncmetrics.exposition._pacing import in_turns
+from asyncmetrics.model.family import Metric
+from asyncmetrics.registry import Collectable, Collection, Collector, CollectorResult, awaited, finite
+
+__all__ = ("gathered",)
+
+# What a collector came back with: its families, or why there are none.
+_Outcome: TypeAlias = list[Metric] | BaseException
+
+
+class _Key(NamedTuple):
+    registry: Collectable
+    names: frozenset[str]
+    on_error: str
+
+
+@final
+class _Gathering:
+    """A gathering that scrapes wait for: without an outcome at its end, its leader was given up."""
+
+    def __init__(self) -> None:
+        self.ended = Event()
+        self.outcome: list[Metric] | Exception | None = None
+
+
+@final
+class _OfLoop:
+    """What is under way on one event loop."""
+
+    def __init__(self) -> None:
+        self.gatherings: dict[_Key, _Gathering] = {}
+        self.calls: dict[Collector, _Call] = {}
+
+
+_OF_LOOP: RunVar[_OfLoop] = RunVar("asyncmetrics_gatherings")
+
+
+def _of_loop() -> _OfLoop:
+    try:
+        return _OF_LOOP.get()
+    except LookupError:
+        _OF_LOOP.set(new := _OfLoop())
+        return new
+
+
+async def gathered(
+    registry: Collectable, names: frozenset[str], source: Collectable, on_error: str, seconds: float
+) -> list[Metric]:
+    """Return the families of ``source``, which is what ``registry`` has of ``names``, within about ``seconds``.
+
+    Raises `CollectorError` for a collector that failed or was late, where ``on_error`` is ``"fail"``.
+    """
+    key = _Key(registry, names, on_error)
+    gatherings = _of_loop().gatherings
+    while key in gatherings:
+        under_way = gatherings[key]
+        await under_way.ended.wait()
+        if isinstance(under_way.outcome, Exception):
+            raise under_way.outcome
+        if under_way.outcome is not None:
+            return under_way.outcome
+    gatherings[key] = leading = _Gathering()
+    try:
+        leading.outcome = families = await _gather(source.begin(on_error), seconds)
+    except Exception as error:
+        leading.outcome = error
+        raise
+    finally:
+        gatherings.pop(key)
+        leading.ended.set()
+    return families
+
+
+async def _gather(collection: Collection, seconds: float) -> list[Metric]:
+    calls = _of_loop().calls
+    slow = [collector for collector in collection.collectors if _may_wait(collector)]
+    outcomes: dict[Collector, _Outcome] = {}
+    if slow:
+        with move_on_after(seconds):
+            async with create_task_group() as tasks:
+                for collector in slow:
+                    tasks.start_soon(_ask, collector, calls, outcomes)
+    for collector in slow:
+        if collector not in outcomes:
+            outcomes[collector] = TimeoutError(f"expected an answer within {seconds:g} s, got none")
+            if collector in calls:
+                calls[collector].late = True
+    await in_turns(_put_together(collection, outcomes))
+    return collection.families()
+
+
+def _may_wait(collector: Collector) -> bool:
+    return getattr(collector, "blocking", True) or _is_async(collector)
+
+
+def _is_async(collector: Collector) -> bool:
+    return iscoroutinefunction(collector.collect) or isasyncgenfunction(collector.collect)
+
+
+def _put_together(collection: Collection, outcomes: dict[Collector, _Outcome]) -> Iterator[None]:
+    for collector in collection.collectors:
+        outcome = outcomes.get(collector)
+        if outcome is None:
+            collection.ask(collector)
+        elif isinstance(outcome, BaseException):
+            collection.fail(collector, outcome)
+        else:
+            for family in outcome:
+                collection.add(collector, family)
+                yield
+        yield
+
+
+async def _ask(collector: Collector, calls: dict[Collector, _Call], outcomes: dict[Collector, _Outcome]) -> None:
+    try:
+        result = collector.collect() if _is_async(collector) else await _asked_in_thread(collector, calls)
+        outcomes[collector] = await awaited(_breathing(result) if isinstance(result, AsyncIterable) else result)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if _is_cancelled():
+            raise
+        outcomes[collector] = error
+
+
+def _is_cancelled() -> bool:
+    """Tell whether this task is being cancelled, rather than somebody having raised what says so."""
+    return current_effective_deadline() == -float("inf")
+
+
+async def _breathing(families: AsyncIterable[Metric]) -> AsyncIterator[Metric]:
+    async for family in families:
+        yield family
+        await checkpoint()  # one that never waits could not be stopped
+
+
+async def _asked_in_thread(collector: Collector, calls: dict[Collector, _Call]) -> CollectorResult:
+    while True:
+        call = calls.get(collector)
+        if call is None:
+            call = _Call(collector, calls)
+            call.start()
+        if call.late:
+            raise TimeoutError("it has not come back from an earlier scrape that it was late for")
+        await call.ended.wait()
+        if call.error is not None:
+            raise call.error
+        if isinstance(call.result, list):
+            return call.result
+        if call.result is not None:  # only one can await it: another that waits asks anew
+            result, call.result = call.result, None
+            return result
+
+
+@final
+class _Call:
+    """A collector at work in a thread of its own, in ``calls`` until it has come back."""
+
+    def __init__(self, collector: Collector, calls: dict[Collector, _Call]) -> None:
+        self.ended = Event()
+        self.late = False
+        self.result: CollectorResult | None = None
+        self.error: BaseException | None = None
+        self._collector = collector
+        self._calls = calls
+
+    def start(self) -> None:
+        """Start the thread: a daemon, since a collector that hangs must not keep the program from ending."""
+        name = f"asyncmetrics-{type(self._collector).__name__}"
+        work = copy_context().run
+        Thread(target=work, args=(self._work, current_token()), name=name, daemon=True).start()
+        self._calls[self._collector] = self
+
+    def _work(self, token: EventLoopToken) -> None:
+        try:
+            result = self._collector.collect()
+            self.result = result if isinstance(result, (Awaitable, AsyncIterable)) else finite(result)
+        except BaseException as error:  # noqa: BLE001  # it is raised again where the answer is awaited
+            self.error = error
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            from_thread.run_sync(self._end, token=token)
+
+    def _end(self) -> None:
+        self._calls.pop(self._collector, None)
+        self.ended.set()
