@@ -11,7 +11,7 @@ threads of the old one at work and waits for them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Iterator
 from contextlib import suppress
 from contextvars import copy_context
 from inspect import isasyncgenfunction, iscoroutinefunction
@@ -137,7 +137,7 @@ def _put_together(collection: Collection, outcomes: dict[Collector, _Outcome]) -
 async def _ask(collector: Collector, calls: dict[Collector, _Call], outcomes: dict[Collector, _Outcome]) -> None:
     try:
         result = collector.collect() if _is_async(collector) else await _asked_in_thread(collector, calls)
-        outcomes[collector] = await awaited(_breathing(result) if isinstance(result, AsyncIterable) else result)
+        outcomes[collector] = result if isinstance(result, BaseException) else await awaited(result, checkpoint)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -151,24 +151,16 @@ def _is_cancelled() -> bool:
     return current_effective_deadline() == -float("inf")
 
 
-async def _breathing(families: AsyncIterable[Metric]) -> AsyncIterator[Metric]:
-    async for family in families:
-        yield family
-        await checkpoint()  # one that never waits could not be stopped
-
-
-async def _asked_in_thread(collector: Collector, calls: dict[Collector, _Call]) -> CollectorResult:
+async def _asked_in_thread(collector: Collector, calls: dict[Collector, _Call]) -> CollectorResult | BaseException:
     while True:
         call = calls.get(collector)
         if call is None:
             call = _Call(collector, calls)
             call.start()
         if call.late:
-            raise TimeoutError("it has not come back from an earlier scrape that it was late for")
+            return TimeoutError("it has not come back from an earlier scrape that it was late for")
         await call.ended.wait()
-        if call.error is not None:
-            raise call.error
-        if isinstance(call.result, list):
+        if isinstance(call.result, (list, BaseException)):
             return call.result
         if call.result is not None:  # only one can await it: another that waits asks anew
             result, call.result = call.result, None
@@ -182,8 +174,7 @@ class _Call:
     def __init__(self, collector: Collector, calls: dict[Collector, _Call]) -> None:
         self.ended = Event()
         self.late = False
-        self.result: CollectorResult | None = None
-        self.error: BaseException | None = None
+        self.result: CollectorResult | BaseException | None = None
         self._collector = collector
         self._calls = calls
 
@@ -198,8 +189,8 @@ class _Call:
         try:
             result = self._collector.collect()
             self.result = result if isinstance(result, (Awaitable, AsyncIterable)) else finite(result)
-        except BaseException as error:  # noqa: BLE001  # it is raised again where the answer is awaited
-            self.error = error
+        except BaseException as error:  # noqa: BLE001  # of whatever kind: it ends this thread and nothing else
+            self.result = error
         with suppress(RuntimeError):  # the loop has ended meanwhile
             from_thread.run_sync(self._end, token=token)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextvars import copy_context
 from itertools import islice
 from typing import Protocol, TypeAlias, final
@@ -98,16 +98,29 @@ def finite(families: Iterable[Metric]) -> list[Metric]:
     return found
 
 
-async def awaited(result: CollectorResult) -> list[Metric]:
-    """Return what a collector has yielded, awaiting it on the event loop that is running where it is async."""
+async def awaited(result: CollectorResult, pause: Callable[[], Awaitable[object]] | None = None) -> list[Metric]:
+    """Return what a collector has yielded, awaiting it on the event loop that is running where it is async.
+
+    ``pause`` is awaited after each family of an async generator, which may otherwise never give the loop its turn.
+    """
     if isinstance(result, AsyncIterable):
-        found = []
-        async for family in result:
+        return await _listed(result, pause)
+    return finite(await result if isinstance(result, Awaitable) else result)
+
+
+async def _listed(families: AsyncIterable[Metric], pause: Callable[[], Awaitable[object]] | None) -> list[Metric]:
+    found = []
+    try:
+        async for family in families:
             found.append(family)
             if len(found) > MAX_FAMILIES:
                 break
-        return finite(found)
-    return finite(await result if isinstance(result, Awaitable) else result)
+            if pause is not None:
+                await pause()
+    finally:
+        if isinstance(families, AsyncGenerator):
+            await families.aclose()
+    return finite(found)
 
 
 def ask_now(collector: Collector) -> list[Metric]:
