@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncmetrics.exposition._access import Auth
 from asyncmetrics.exposition.asgi import make_asgi_app
 from asyncmetrics.exposition.latest import generate_latest
 from asyncmetrics.exposition.server import MetricsServer, RunningServer, start_http_server
@@ -9,6 +10,7 @@ from asyncmetrics.exposition.textfile import write_to_textfile
 from asyncmetrics.exposition.wsgi import make_wsgi_app
 
 __all__ = (
+    "Auth",
     "MetricsServer",
     "RunningServer",
     "generate_latest",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from asyncmetrics.errors import DefinitionError
+from asyncmetrics.exposition import Auth
 from asyncmetrics.metrics import Histogram
 from asyncmetrics.middleware.asgi import Conventions, Exclusion, ExtraLabel, RouteCallable
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
@@ -29,6 +30,7 @@ def instrument(
     app: A,
     *,
     path: str | None = "/metrics",
+    auth: Auth | None = None,
     registry: CollectorRegistry = REGISTRY,
     exclude: Iterable[Exclusion] = (),
     route: RouteCallable | None = None,
@@ -43,7 +45,8 @@ def instrument(
     """Measure ``app`` from the outside, serve its metrics at ``path``, and return it.
 
     ``path`` answers with and without a slash at its end, before any route of the application, and is neither measured
-    nor part of an OpenAPI schema; None serves nothing. An application that is instrumented already stays as it is.
+    nor part of an OpenAPI schema; None serves nothing. ``auth`` says who may read there: a bearer token, a
+    ``(user, password)``, or a predicate of the ASGI scope. An application that is instrumented already stays as it is.
 
     The other arguments are those of `MetricsMiddleware`: what to leave out (``exclude``), how to tell routes
     (``route``), the bounds of durations in seconds (``buckets``), which more to measure (``first_byte``,
@@ -63,6 +66,7 @@ def instrument(
     framework.instrument(
         app,
         path=path,
+        auth=auth,
         registry=registry,
         exclude=exclude,
         route=route,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, final
 
 from asyncmetrics.errors import DefinitionError
-from asyncmetrics.exposition import make_asgi_app
+from asyncmetrics.exposition import Auth, make_asgi_app
 from asyncmetrics.middleware import MetricsMiddleware
 from asyncmetrics.registry import CollectorRegistry
 from asyncmetrics.typing import ASGIApp, Receive, Scope, Send
@@ -23,14 +23,16 @@ def check_path(path: str | None) -> None:
 class Outermost:
     """Answer requests to ``path`` with the exposition, whatever routes ``app`` has, and measure all others.
 
-    ``options`` are those of `MetricsMiddleware`.
+    ``auth`` is that of `make_asgi_app`; ``options`` are those of `MetricsMiddleware`.
     """
 
-    def __init__(self, app: ASGIApp, path: str | None, registry: CollectorRegistry, **options: Any) -> None:
+    def __init__(
+        self, app: ASGIApp, path: str | None, registry: CollectorRegistry, *, auth: Auth | None = None, **options: Any
+    ) -> None:
         check_path(path)
         self._app = MetricsMiddleware(app, registry=registry, **options)
         self._path = None if path is None else path.rstrip("/")
-        self._exposition = make_asgi_app(registry)
+        self._exposition = make_asgi_app(registry, auth=auth)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the server, as ASGI 3.0 has it."""
