@@ -9,6 +9,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -96,16 +97,27 @@ def targets(shop: str, own_port: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def prometheus(binary: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory, request) -> Iterator[Server]:
+def prometheus(start_prometheus, request) -> Server:
     """A real Prometheus that scrapes all targets five times a second."""
-    program = binary("prometheus")
-    targets: dict[str, str] = request.getfixturevalue("targets")
-    folder = tmp_path_factory.mktemp("prometheus")
+    return start_prometheus(request.getfixturevalue("targets"), "200ms")
+
+
+@pytest.fixture(scope="session")
+def start_prometheus(binary, tmp_path_factory) -> Iterator[Callable[[dict[str, str], str], Server]]:
+    """Start a real Prometheus: ``start_prometheus({job: base URL}, interval)``."""
+    with ExitStack() as stack:
+        yield lambda targets, interval: stack.enter_context(
+            _prometheus(binary("prometheus"), tmp_path_factory.mktemp("prometheus"), targets, interval)
+        )
+
+
+@contextmanager
+def _prometheus(program: str, folder: Path, targets: dict[str, str], interval: str) -> Iterator[Server]:
     jobs = [
         {"job_name": job, "static_configs": [{"targets": [base.removeprefix("http://")]}]}
         for job, base in targets.items()
     ]
-    config = {"global": {"scrape_interval": "200ms", "scrape_timeout": "200ms"}, "scrape_configs": jobs}
+    config = {"global": {"scrape_interval": interval, "scrape_timeout": interval}, "scrape_configs": jobs}
     (folder / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
     arguments = [program, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
     with (folder / "log").open("w") as log:
