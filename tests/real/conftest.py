@@ -32,7 +32,7 @@ class Server:
 
     def __init__(self, base: str) -> None:
         self.base = base
-        self._client = httpx.Client(base_url=base, timeout=10)
+        self._client = httpx.Client(base_url=base, timeout=60)
 
     def get(self, path: str, **parameters: str) -> Any:
         answer = self._client.get(path, params=parameters).json()
