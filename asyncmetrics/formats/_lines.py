@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import final
 
+from asyncmetrics.model.blocks import escape_label_value
 from asyncmetrics.model.names import (
     DOTS,
     clean_text,
@@ -18,7 +19,6 @@ __all__ = (
     "LabelNames",
     "chunks",
     "escape_help",
-    "escape_label_value",
     "keeps_label_names",
     "label_block",
     "label_parts",
@@ -60,13 +60,6 @@ def escape_help(text: str, *, quotes: bool) -> str:
     """Escape a HELP text; a carriage return, which some parsers end the line at, becomes a blank."""
     text = clean_text(text).replace("\\", "\\\\").replace("\n", "\\n").replace("\r", " ")
     return text.replace('"', '\\"') if quotes else text
-
-
-def escape_label_value(text: str) -> str:
-    """Escape backslashes, quotes and line feeds, and replace what no UTF-8 can carry."""
-    if not text.isascii():
-        text = clean_text(text)
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def written_name(name: str, escaping: str) -> str:

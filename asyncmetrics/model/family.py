@@ -89,7 +89,7 @@ class Point(Protocol):
 
     labelvalues: tuple[str, ...]
     text: str | None
-    """The label block, written and kept by the text formats: ``method="GET",route="/"``, without braces."""
+    """The label block, ``method="GET",route="/"`` without braces, where the names are written in one way only."""
 
     @property
     def created(self) -> float:

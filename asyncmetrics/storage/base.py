@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, final
 
 from asyncmetrics.errors import LabelError
+from asyncmetrics.model.blocks import block_writer
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.names import label_text
 from asyncmetrics.model.samples import Exemplar
@@ -88,6 +89,7 @@ class Children(Generic[C]):
         "_segments",
         "_staleness",
         "_tail",
+        "_write",
         "descriptor",
         "failed",
         "functions",
@@ -110,6 +112,7 @@ class Children(Generic[C]):
         self._make = make
         self._report = report
         self._max_children = max_children
+        self._write = block_writer(descriptor.all_labelnames)
         self._staleness: Staleness[C] | None = None if ttl is None else Staleness(ttl)
         self._tail: list[C] = []
         self._segments: dict[int, list[C]] = {id(self._tail): self._tail}
@@ -164,7 +167,13 @@ class Children(Generic[C]):
 
     def _create(self, key: tuple[str, ...]) -> C:
         dormant = self._staleness.wake(key) if self._staleness else None
-        return self._add(self._make(self, key) if dormant is None else dormant)
+        return self._add(self._made(key) if dormant is None else dormant)
+
+    def _made(self, key: tuple[str, ...]) -> C:
+        child = self._make(self, key)
+        if self._write is not None:
+            child.text = self._write(key)
+        return child
 
     def _add(self, made: C) -> C:
         child = self.table.setdefault(made.labelvalues, made)
