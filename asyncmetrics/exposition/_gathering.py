@@ -11,9 +11,10 @@ threads of the old one at work and waits for them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from contextvars import copy_context
+from functools import lru_cache
 from inspect import isasyncgenfunction, iscoroutinefunction
 from threading import Thread
 from typing import NamedTuple, TypeAlias, final
@@ -21,7 +22,7 @@ from typing import NamedTuple, TypeAlias, final
 from anyio import Event, create_task_group, current_effective_deadline, from_thread, move_on_after
 from anyio.lowlevel import EventLoopToken, RunVar, checkpoint, current_token
 
-from asyncmetrics.exposition._pacing import in_turns
+from asyncmetrics.exposition._pacing import in_turns, turn
 from asyncmetrics.model.family import Metric
 from asyncmetrics.registry import Collectable, Collection, Collector, CollectorResult, awaited, finite
 
@@ -96,7 +97,8 @@ async def gathered(
 
 async def _gather(collection: Collection, seconds: float) -> list[Metric]:
     calls = _of_loop().calls
-    slow = [collector for collector in collection.collectors if _may_wait(collector)]
+    slow: list[Collector] = []
+    await in_turns(_chosen(collection.collectors, slow))
     outcomes: dict[Collector, _Outcome] = {}
     if slow:
         with move_on_after(seconds):
@@ -112,12 +114,22 @@ async def _gather(collection: Collection, seconds: float) -> list[Metric]:
     return collection.families()
 
 
-def _may_wait(collector: Collector) -> bool:
-    return getattr(collector, "blocking", True) or _is_async(collector)
+def _chosen(collectors: Iterable[Collector], slow: list[Collector]) -> Iterator[None]:
+    """Put into ``slow`` which of them may wait for something; the others are asked on the loop."""
+    for collector in collectors:
+        if getattr(collector, "blocking", True) or _is_async(collector):
+            slow.append(collector)
+        yield
 
 
 def _is_async(collector: Collector) -> bool:
-    return iscoroutinefunction(collector.collect) or isasyncgenfunction(collector.collect)
+    collect: Callable[..., object] = collector.collect
+    return _makes_awaitables(getattr(collect, "__func__", collect))
+
+
+@lru_cache(maxsize=4096)
+def _makes_awaitables(collect: Callable[..., object]) -> bool:
+    return iscoroutinefunction(collect) or isasyncgenfunction(collect)
 
 
 def _put_together(collection: Collection, outcomes: dict[Collector, _Outcome]) -> Iterator[None]:
@@ -153,10 +165,8 @@ def _is_cancelled() -> bool:
 
 async def _asked_in_thread(collector: Collector, calls: dict[Collector, _Call]) -> CollectorResult | BaseException:
     while True:
-        call = calls.get(collector)
-        if call is None:
-            call = _Call(collector, calls)
-            call.start()
+        async with turn():  # to start a thread is work as well, and there may be hundreds
+            call = calls.get(collector) or _Call(collector, calls).start()
         if call.late:
             return TimeoutError("it has not come back from an earlier scrape that it was late for")
         await call.ended.wait()
@@ -178,12 +188,13 @@ class _Call:
         self._collector = collector
         self._calls = calls
 
-    def start(self) -> None:
+    def start(self) -> _Call:
         """Start the thread: a daemon, since a collector that hangs must not keep the program from ending."""
         name = f"asyncmetrics-{type(self._collector).__name__}"
         work = copy_context().run
         Thread(target=work, args=(self._work, current_token()), name=name, daemon=True).start()
         self._calls[self._collector] = self
+        return self
 
     def _work(self, token: EventLoopToken) -> None:
         try:

@@ -31,7 +31,7 @@ __all__ = (
 
 # A chunk is the work of about half a millisecond, which an event loop can bear: benchmarks/scrape.py.
 _CHUNK_CHARACTERS = 16 * 1024
-_CHUNK_PIECES = 64
+_CHUNK_PIECES = 32
 
 
 def chunks(pieces: Iterable[str]) -> Iterator[bytes]:

@@ -215,7 +215,7 @@ class Families:
             self._families[key] = _merged(before, family)
             return None
         names = claimed_names(family)
-        taken = sorted(names.intersection(self._claims))
+        taken = sorted(name for name in names if name in self._claims)
         if taken:
             return f"{family.type} {family.name!r} is left out: {taken} belongs to {self._claims[taken[0]]}"
         self._claims.update(dict.fromkeys(names, f"{family.type} {family.name!r}"))
