@@ -34,6 +34,11 @@ class Outermost:
         self._path = None if path is None else path.rstrip("/")
         self._exposition = make_asgi_app(registry, auth=auth)
 
+    def around(self, app: ASGIApp) -> Outermost:
+        """Be around ``app`` from now on: the same application, put together anew."""
+        self._app.app = app
+        return self
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the server, as ASGI 3.0 has it."""
         chosen = self._exposition if self._path is not None and self._is_asked_for(scope, self._path) else self._app

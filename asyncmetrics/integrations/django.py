@@ -11,6 +11,7 @@ Put the one first of all into the settings, and the other around what Django's `
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar, final
@@ -18,6 +19,7 @@ from weakref import WeakSet
 
 from asyncmetrics.errors import MissingExtraError
 from asyncmetrics.integrations._outermost import Outermost, check_path
+from asyncmetrics.middleware._http import EXCEPTION_KEY
 from asyncmetrics.middleware._routes import ROUTE_KEY
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 from asyncmetrics.typing import Receive, Scope, Send
@@ -25,6 +27,7 @@ from asyncmetrics.typing import Receive, Scope, Send
 try:
     from asgiref.sync import markcoroutinefunction
     from django.core.handlers.asgi import ASGIHandler
+    from django.core.signals import got_request_exception
 except ImportError as error:
     raise MissingExtraError("instrumenting a Django application", "django", "django") from error
 
@@ -67,6 +70,13 @@ def _tell_route(request: Any) -> None:
         scope.setdefault(ROUTE_KEY, f"/{route}")
 
 
+def _tell_exception(request: Any = None, **_: object) -> None:
+    """Write into the scope which exception Django makes a 500 of, while that is being handled."""
+    scope = getattr(request, "scope", None)
+    if scope is not None:
+        scope.setdefault(EXCEPTION_KEY, sys.exc_info()[1])
+
+
 def instrument(app: D, *, path: str | None = "/metrics", registry: CollectorRegistry = REGISTRY, **options: Any) -> D:
     """Measure ``app``, serve its metrics at ``path`` (None: nowhere), and return it; a second call does nothing.
 
@@ -78,6 +88,7 @@ def instrument(app: D, *, path: str | None = "/metrics", registry: CollectorRegi
         handler: Any = app
         kind: Any = type(app)
         handler.__class__ = _called_through(kind, Outermost(partial(kind.__call__, app), path, registry, **options))
+        got_request_exception.connect(_tell_exception, dispatch_uid="asyncmetrics")
         _INSTRUMENTED.add(app)
     return app
 

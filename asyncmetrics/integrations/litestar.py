@@ -11,12 +11,14 @@ from typing import Any, TypeVar, final
 
 from asyncmetrics.errors import MissingExtraError
 from asyncmetrics.integrations._outermost import Outermost, check_path
+from asyncmetrics.middleware._http import EXCEPTION_KEY
 from asyncmetrics.middleware._routes import ROUTE_KEY
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 from asyncmetrics.typing import Scope
 
 try:
     from litestar import Litestar
+    from litestar.exceptions import HTTPException, WebSocketException
 except ImportError as error:
     raise MissingExtraError("instrumenting a Litestar application", "litestar", "litestar") from error
 
@@ -42,7 +44,14 @@ def instrument(
     inner = application.asgi_handler
     if not isinstance(inner, Outermost):
         application.asgi_handler = Outermost(inner, path, registry, route=_Routes(application, route), **options)
+        application.after_exception.append(_tell_exception)
     return app
+
+
+async def _tell_exception(error: Exception, scope: Any) -> None:
+    """Write into the scope what Litestar will answer itself, unless it was raised as an answer."""
+    if not isinstance(error, (HTTPException, WebSocketException)):
+        scope.setdefault(EXCEPTION_KEY, error)
 
 
 @final

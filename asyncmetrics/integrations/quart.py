@@ -11,11 +11,14 @@ from weakref import WeakSet
 
 from asyncmetrics.errors import MissingExtraError
 from asyncmetrics.integrations._outermost import Outermost, check_path
+from asyncmetrics.middleware._http import EXCEPTION_KEY
 from asyncmetrics.middleware._routes import ROUTE_KEY
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
+from asyncmetrics.typing import Scope
 
 try:
     from quart import Quart, request, websocket
+    from quart.signals import got_request_exception, got_websocket_exception
     from werkzeug.exceptions import MethodNotAllowed
 except ImportError as error:
     raise MissingExtraError("instrumenting a Quart application", "quart", "quart") from error
@@ -39,8 +42,24 @@ def instrument(app: Q, *, path: str | None = "/metrics", registry: CollectorRegi
         # The first of all, since one that answers early leaves the others out.
         application.before_request_funcs[None].insert(0, _telling(application, request, registry))
         application.before_websocket_funcs[None].insert(0, _telling(application, websocket, registry))
+        got_request_exception.connect(_tell_request_exception, app)
+        got_websocket_exception.connect(_tell_websocket_exception, app)
         _INSTRUMENTED.add(app)
     return app
+
+
+# Coroutine functions, since Quart runs any other receiver in a thread.
+async def _tell_request_exception(_: Quart, exception: Exception, **__: object) -> None:
+    _scope_of(request).setdefault(EXCEPTION_KEY, exception)
+
+
+async def _tell_websocket_exception(_: Quart, exception: Exception, **__: object) -> None:
+    _scope_of(websocket).setdefault(EXCEPTION_KEY, exception)
+
+
+def _scope_of(connection: Any) -> Scope:
+    scope: Scope = connection.scope
+    return scope
 
 
 def _telling(app: Any, connection: Any, registry: CollectorRegistry) -> Callable[[], Awaitable[None]]:

@@ -11,7 +11,6 @@ from weakref import WeakSet
 from asyncmetrics.errors import MissingExtraError
 from asyncmetrics.integrations._outermost import Outermost, check_path
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
-from asyncmetrics.typing import ASGIApp
 
 try:
     from starlette.applications import Starlette
@@ -34,12 +33,9 @@ def instrument(app: S, *, path: str | None = "/metrics", registry: CollectorRegi
     if app in _INSTRUMENTED:
         return app
     build = app.build_middleware_stack
-
-    def outside(stack: ASGIApp) -> ASGIApp:
-        return Outermost(stack, path, registry, **options)
-
-    app.build_middleware_stack = lambda: outside(build())  # type: ignore[method-assign]
+    outermost = Outermost(app.router, path, registry, **options)  # now, so that what is wrong is told now
+    app.build_middleware_stack = lambda: outermost.around(build())  # type: ignore[method-assign]
     if app.middleware_stack is not None:  # it has served already
-        app.middleware_stack = outside(app.middleware_stack)
+        app.middleware_stack = outermost.around(app.middleware_stack)
     _INSTRUMENTED.add(app)
     return app

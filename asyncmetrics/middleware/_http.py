@@ -23,7 +23,10 @@ from asyncmetrics.middleware._labelling import Labelling, RequestRoute
 from asyncmetrics.middleware._names import method_label, status_label
 from asyncmetrics.typing import Message, Receive, Scope, Send
 
-__all__ = ("Exchange", "HttpMetrics")
+__all__ = ("EXCEPTION_KEY", "Exchange", "HttpMetrics")
+
+EXCEPTION_KEY = "asyncmetrics.exception"
+"""Where a framework's integration writes into the scope which exception the framework makes a 5xx of by itself."""
 
 _MAX_CHILDREN = 10_000
 _CLIENT_CLOSED_REQUEST = 499  # nginx's code for it: RFC 9110 has none
@@ -166,6 +169,9 @@ class Exchange:
 
     def returned(self) -> None:
         """Note that the application is done."""
+        answered = self._scope.get(EXCEPTION_KEY)
+        if answered is not None and _is_server_error(self._status):
+            self._count(answered)
         if self._ended:
             if self._metrics.background is not None:
                 self._count_background(self._metrics.background)
@@ -176,6 +182,7 @@ class Exchange:
 
     def raised(self, error: BaseException) -> None:
         """Note what left the application: after the response is complete it came from a background task."""
+        self._scope.pop(EXCEPTION_KEY, None)  # if there is one, this is it, or came of it
         if all(map(self._is_no_fault, parts(error))):
             self._disconnected = True
         else:
@@ -228,3 +235,7 @@ class Exchange:
             background.labels(self.route(), *labelling.extra_values(self._scope)).observe(seconds)
         except Exception:  # noqa: BLE001  # no fault of a metric reaches the application
             labelling.failed("record")
+
+
+def _is_server_error(status: object) -> bool:
+    return status is None or (isinstance(status, int) and status >= 500)

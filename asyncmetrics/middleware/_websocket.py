@@ -14,6 +14,7 @@ from asyncmetrics.errors import is_cancellation
 from asyncmetrics.metrics import Counter, Histogram
 from asyncmetrics.middleware._active import ActiveConnections, shared
 from asyncmetrics.middleware._groups import parts
+from asyncmetrics.middleware._http import EXCEPTION_KEY
 from asyncmetrics.middleware._labelling import Labelling, RequestRoute
 from asyncmetrics.middleware._names import close_code_label, status_label
 from asyncmetrics.typing import Message, Receive, Scope, Send
@@ -144,6 +145,9 @@ class Connection:
 
     def returned(self) -> None:
         """Note that the application is done; a server then drops what it has left open, without a close code."""
+        answered = self._scope.get(EXCEPTION_KEY)
+        if answered is not None:
+            self._count(answered)
         if self._accepted:
             self._end(_ACCEPTED, _VANISHED)
         elif self._disconnected:
@@ -153,6 +157,7 @@ class Connection:
 
     def raised(self, error: BaseException) -> None:
         """Note what left the application: how a client closed, or that it did, is no exception."""
+        self._scope.pop(EXCEPTION_KEY, None)  # if there is one, this is it, or came of it
         faults = [part for part in parts(error) if not self._is_no_fault(part)]
         if faults:
             self._count(error)

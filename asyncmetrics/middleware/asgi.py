@@ -56,10 +56,12 @@ class MetricsMiddleware:
     Raises `DefinitionError` for options that cannot be, and `DuplicateMetricError` if the registry has these metrics
     with other buckets or labels.
 
+        >>> from asyncmetrics import CollectorRegistry
         >>> async def hello(scope, receive, send):
         ...     await send({"type": "http.response.start", "status": 200})
         ...     await send({"type": "http.response.body", "body": b"hello"})
-        >>> app = MetricsMiddleware(hello, exclude=["/health"], body_sizes=True, extra_labels={"service": "shop"})
+        >>> options = {"exclude": ["/health"], "body_sizes": True, "extra_labels": {"service": "shop"}}
+        >>> app = MetricsMiddleware(hello, registry=CollectorRegistry(), **options)
     """
 
     def __init__(

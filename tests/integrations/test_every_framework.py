@@ -140,6 +140,47 @@ async def test_an_exception_is_a_500_of_its_route(app, seen):
     assert await seen(app, "/raising") == ("/raising", "500")
 
 
+async def test_an_exception_is_counted_once_whoever_answers_for_it(app, ask, samples):
+    await ask(app, "/raising")
+    exceptions = samples("http_server_exceptions_total", "route", "type")
+    assert exceptions == {("/raising", "RuntimeError"): 1}
+
+
+async def test_an_answer_that_says_no_is_no_exception(app, ask, samples):
+    await ask(app, "/nowhere")
+    await ask(app, "/items/1", "DELETE")
+    assert samples("http_server_exceptions_total", "route", "type") == {}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"buckets": ["wide"]},
+        {"buckets": []},
+        {"exclude": "/health"},
+        {"exclude": [7]},
+        {"conventions": "mine"},
+        {"extra_labels": {"a-b": "c"}},
+        {"context_labels": ["__name__"]},
+        {"path": "metrics"},
+        {"auth": ""},
+    ],
+    ids=str,
+)
+async def test_an_option_that_cannot_be_is_refused_at_once_and_changes_nothing(bare, registry, ask, wrong):
+    with pytest.raises(DefinitionError):
+        asyncmetrics.instrument(bare, registry=registry, **wrong)
+    assert (await ask(bare, "/items/1")).status_code == 200
+    assert (await ask(bare, "/metrics")).status_code == 404
+
+
+async def test_options_may_be_iterators(bare, registry, ask, counted):
+    app = asyncmetrics.instrument(bare, registry=registry, exclude=iter(["/items/2"]), buckets=iter([1, 2]))
+    for path in ("/items/1", "/items/2", "/items/2"):
+        await ask(app, path)
+    assert sum(counted().values()) == 1
+
+
 async def test_instrumenting_twice_counts_once(app, registry, ask, counted):
     asyncmetrics.instrument(app, registry=registry)
     await ask(app, "/items/1")

@@ -115,3 +115,13 @@ async def test_the_middleware_added_in_starlettes_own_way_is_no_second_count(bui
     app.add_middleware(asyncmetrics.MetricsMiddleware, registry=registry)
     await ask(app, "/items/1")
     assert counted() == {("GET", "/items/{item}", "200"): 1}
+
+
+async def test_a_stack_that_is_built_anew_is_measured_with_the_same_options(registry, ask, counted):
+    """Adding a middleware before the first request, as ``add_middleware`` allows, builds the stack again."""
+    app = asyncmetrics.instrument(Starlette(routes=ROUTES), registry=registry, exclude=iter(["/streamed"]))
+    for _ in range(3):
+        app.middleware_stack = None
+        await ask(app, "/streamed")
+        await ask(app, "/items/1")
+    assert sum(counted().values()) == 3
