@@ -71,7 +71,8 @@ def reset_labels(tokens: LabelTokens) -> None:
 
 def enter_labels(**labels: object) -> Token[Mapping[str, object]]:
     """Begin what `leave_labels` ends, with label values bound: half the price of `bind_labels`."""
-    return _BOUND.set({**_BOUND.get(), **labels})
+    bound = _BOUND.get()
+    return _BOUND.set({**bound, **labels} if bound else labels)
 
 
 def leave_labels(token: Token[Mapping[str, object]]) -> None:

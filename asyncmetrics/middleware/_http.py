@@ -212,8 +212,8 @@ class Exchange:
             route = labelling.final_route(scope)
             self.route.settle(route)
             extra = labelling.extra_values(scope) if labelling.fixed is None else labelling.fixed
-            status = status_label(self._status or 0)
-            metrics.duration.labels(self.method, route, status, *extra).observe(now - self.started)
+            key = (self.method, route, status_label(self._status or 0))
+            metrics.duration.labels(*(key + extra if extra else key)).observe(now - self.started)
             if self._probe is not None and metrics.bodies is not None:
                 metrics.bodies.record(self._probe, scope, self.started, (self.method, route, *extra))
         except Exception:  # noqa: BLE001  # no fault of a metric reaches the application

@@ -82,11 +82,9 @@ class Labelling:
 
     def final_route(self, scope: Scope) -> str:
         """Return the route of a connection that will not be routed any more."""
-        route = self.route(scope)
-        if route is not PENDING:
-            return route
         try:
-            return self._resolver.resolve_copied(scope)
+            route = self._resolver.resolve(scope) if self._route is None else self.route(scope)
+            return self._resolver.resolve_copied(scope) if route is PENDING else route
         except Exception:  # noqa: BLE001  # framework internals that moved
             return self.failed("route")
 
