@@ -37,6 +37,8 @@ __all__ = (
     "is_cancellation",
 )
 
+_LONGEST = 200  # characters of a value in a message
+
 
 def is_cancellation(error: BaseException | None) -> bool:
     """Tell whether ``error`` is how asyncio or trio cancels a task, and so no fault."""
@@ -95,13 +97,22 @@ class LabelError(MetricsError, ValueError):
         super().__init__(f"{metric}: {problem}")
 
 
+def _shown(value: object) -> str:
+    """Write ``value`` for a message; an int of more digits than `repr` writes has no text at all."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001  # an object of the application's
+        return f"an object of type {type(value).__name__} that has no text"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"
+
+
 class AmountError(MetricsError, ValueError):
     """Tell that ``metric`` cannot take ``amount``; nothing was changed."""
 
     def __init__(self, metric: str, amount: object, expected: str) -> None:
         self.metric = metric
         self.amount = amount
-        super().__init__(f"{metric}: expected {expected}, got {amount!r}; the value is unchanged.")
+        super().__init__(f"{metric}: expected {expected}, got {_shown(amount)}; the value is unchanged.")
 
 
 class ExemplarError(AmountError):
@@ -116,7 +127,7 @@ class AmountTypeError(MetricsError, TypeError):
         self.amount = amount
         super().__init__(
             f"{metric}: expected a real number (int, float or what float() makes one of), "
-            f"got {amount!r} of type {type(amount).__name__}; the value is unchanged."
+            f"got {_shown(amount)} of type {type(amount).__name__}; the value is unchanged."
         )
 
 
