@@ -42,6 +42,7 @@ from asyncmetrics.exposition import (
     make_asgi_app,
     make_wsgi_app,
     start_http_server,
+    start_wsgi_server,
     write_to_textfile,
 )
 from asyncmetrics.formats.negotiation import (
@@ -105,6 +106,7 @@ __all__ = (
     "make_wsgi_app",
     "reset_labels",
     "start_http_server",
+    "start_wsgi_server",
     "unbind_labels",
     "write_to_textfile",
 )

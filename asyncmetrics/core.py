@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncmetrics.metrics import Counter, Enum, Gauge, Histogram, Info, Summary
 from asyncmetrics.model.families import (
     CounterMetricFamily,
     GaugeHistogramMetricFamily,
@@ -13,23 +14,31 @@ from asyncmetrics.model.families import (
     UnknownMetricFamily,
     UntypedMetricFamily,
 )
-from asyncmetrics.model.family import Metric
+from asyncmetrics.model.family import METRIC_TYPES, Metric
 from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
-from asyncmetrics.registry import REGISTRY, Collector, CollectorRegistry
+from asyncmetrics.registry import REGISTRY, Collector, CollectorRegistry, DuplicateTimeseries
 
 __all__ = (
+    "METRIC_TYPES",
     "REGISTRY",
     "Collector",
     "CollectorRegistry",
+    "Counter",
     "CounterMetricFamily",
+    "DuplicateTimeseries",
+    "Enum",
     "Exemplar",
+    "Gauge",
     "GaugeHistogramMetricFamily",
     "GaugeMetricFamily",
+    "Histogram",
     "HistogramMetricFamily",
+    "Info",
     "InfoMetricFamily",
     "Metric",
     "Sample",
     "StateSetMetricFamily",
+    "Summary",
     "SummaryMetricFamily",
     "Timestamp",
     "UnknownMetricFamily",

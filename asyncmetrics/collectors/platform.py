@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import platform
+import platform as _platform
 from collections.abc import Iterator
-from typing import final
+from typing import Protocol, final
 
 from asyncmetrics.model.families import GaugeMetricFamily
 from asyncmetrics.model.family import Metric
@@ -13,17 +13,37 @@ from asyncmetrics.registry import REGISTRY, CollectorRegistry
 __all__ = ("PLATFORM_COLLECTOR", "PlatformCollector")
 
 
+class Platform(Protocol):
+    """What knows which Python this is."""
+
+    def python_version(self) -> str:
+        """Return the version, such as ``3.13.1``."""
+        ...
+
+    def python_implementation(self) -> str:
+        """Return the name of the implementation, such as ``CPython``."""
+        ...
+
+    def python_version_tuple(self) -> tuple[str, str, str]:
+        """Return major, minor and patchlevel."""
+        ...
+
+
 @final
 class PlatformCollector:
-    """Collect ``python_info``: version, implementation, and its major, minor and patchlevel parts."""
+    """Collect ``python_info``: version, implementation, and its major, minor and patchlevel parts.
+
+    ``platform`` is asked for them: the standard library's module unless something else is given.
+    """
 
     blocking = False
 
-    def __init__(self, registry: CollectorRegistry | None = REGISTRY) -> None:
-        major, minor, patchlevel = platform.python_version_tuple()
+    def __init__(self, registry: CollectorRegistry | None = REGISTRY, platform: Platform | None = None) -> None:
+        asked = platform or _platform
+        major, minor, patchlevel = asked.python_version_tuple()
         self._labels = {
-            "version": platform.python_version(),
-            "implementation": platform.python_implementation(),
+            "version": asked.python_version(),
+            "implementation": asked.python_implementation(),
             "major": major,
             "minor": minor,
             "patchlevel": patchlevel,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from asyncmetrics.exposition._access import Auth
 from asyncmetrics.exposition.asgi import make_asgi_app
-from asyncmetrics.exposition.latest import generate_latest
-from asyncmetrics.exposition.server import MetricsServer, RunningServer, start_http_server
+from asyncmetrics.exposition.latest import choose_encoder, generate_latest, gzip_accepted
+from asyncmetrics.exposition.server import MetricsServer, RunningServer, start_http_server, start_wsgi_server
 from asyncmetrics.exposition.textfile import write_to_textfile
 from asyncmetrics.exposition.wsgi import make_wsgi_app
 
@@ -13,9 +13,12 @@ __all__ = (
     "Auth",
     "MetricsServer",
     "RunningServer",
+    "choose_encoder",
     "generate_latest",
+    "gzip_accepted",
     "make_asgi_app",
     "make_wsgi_app",
     "start_http_server",
+    "start_wsgi_server",
     "write_to_textfile",
 )

@@ -1,11 +1,17 @@
-"""One whole exposition as bytes, for scripts and tests."""
+"""One whole exposition as bytes, for scripts, tests and handlers of other frameworks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from asyncmetrics.exposition._rendering import text_pieces
+from asyncmetrics.formats.negotiation import Format, accepts_gzip, negotiate
 from asyncmetrics.registry import REGISTRY, Collectable
 
-__all__ = ("generate_latest",)
+__all__ = ("choose_encoder", "generate_latest", "gzip_accepted")
+
+Encoder: TypeAlias = Callable[[Collectable], bytes]
 
 
 def generate_latest(registry: Collectable = REGISTRY, escaping: str = "underscores") -> bytes:
@@ -23,3 +29,27 @@ def generate_latest(registry: Collectable = REGISTRY, escaping: str = "underscor
     jobs_total 1.0
     """
     return b"".join(text_pieces(registry, escaping))
+
+
+def choose_encoder(accept_header: str | None) -> tuple[Encoder, str]:
+    r"""Return what turns a registry into the format that an Accept header asks for, and its Content-Type.
+
+    >>> from asyncmetrics import REGISTRY
+    >>> encoder, content_type = choose_encoder("application/openmetrics-text; version=1.0.0")
+    >>> encoder(REGISTRY).endswith(b"# EOF\n"), content_type
+    (True, 'application/openmetrics-text; version=1.0.0; charset=utf-8')
+    """
+    chosen = negotiate(accept_header)
+    return _encoder(chosen), chosen.content_type
+
+
+def gzip_accepted(accept_encoding_header: str | None) -> bool:
+    """Tell whether an Accept-Encoding header allows gzip."""
+    return accepts_gzip(accept_encoding_header)
+
+
+def _encoder(chosen: Format) -> Encoder:
+    def encoder(registry: Collectable) -> bytes:
+        return b"".join(chosen.encode(registry.collect()))
+
+    return encoder

@@ -25,7 +25,7 @@ from asyncmetrics.exposition.asgi import MAX_CONCURRENT, make_asgi_app
 from asyncmetrics.registry import REGISTRY, Collectable
 from asyncmetrics.typing import ASGIApp
 
-__all__ = ("MetricsServer", "RunningServer", "start_http_server")
+__all__ = ("MetricsServer", "RunningServer", "start_http_server", "start_wsgi_server")
 
 _ACCEPT_AGAIN_SECONDS = 0.1
 
@@ -79,6 +79,9 @@ def start_http_server(
     return RunningServer(server, server.start())
 
 
+start_wsgi_server = start_http_server
+
+
 @final
 class MetricsServer:
     """A server on a listening socket, which it owns. All methods may be called from any thread."""
@@ -91,7 +94,7 @@ class MetricsServer:
         timeout_seconds: float,
         max_connections: int,
     ) -> None:
-        self.port: int = listening.getsockname()[1]
+        self.server_address: tuple[str, int] = listening.getsockname()[:2]
         self._app = app
         self._listening = listening
         self._tls = tls
@@ -101,6 +104,11 @@ class MetricsServer:
         self._started: Future[None] = Future()
         self._stop: Callable[[], object] = listening.close
         self._thread = threading.Thread(target=self._run, name=f"asyncmetrics-port-{self.port}", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port that is served, also when 0 was asked for."""
+        return self.server_address[1]
 
     def start(self) -> threading.Thread:
         """Start serving and return the thread that does."""
@@ -121,7 +129,8 @@ class MetricsServer:
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()
 
-    close = shutdown
+    close = server_close = shutdown
+    server_port = port  # as the standard library's servers call it
 
     def _run(self) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncmetrics.metrics._base import MetricBase
 from asyncmetrics.metrics.call_metrics import CallMetrics
 from asyncmetrics.metrics.counter import Counter
 from asyncmetrics.metrics.created import disable_created_metrics, enable_created_metrics
@@ -18,9 +19,13 @@ __all__ = (
     "Gauge",
     "Histogram",
     "Info",
+    "MetricWrapperBase",
     "Summary",
     "disable_created_metrics",
     "enable_created_metrics",
     "exponential_buckets",
     "linear_buckets",
 )
+
+MetricWrapperBase = MetricBase
+"""What prometheus_client calls the base of all metrics."""

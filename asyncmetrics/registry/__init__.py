@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncmetrics.errors import DuplicateMetricError
 from asyncmetrics.registry._collection import (
     Collectable,
     Collection,
@@ -19,8 +20,12 @@ __all__ = (
     "Collector",
     "CollectorRegistry",
     "CollectorResult",
+    "DuplicateTimeseries",
     "Registry",
     "RestrictedRegistry",
     "awaited",
     "finite",
 )
+
+DuplicateTimeseries = DuplicateMetricError
+"""What prometheus_client calls it."""

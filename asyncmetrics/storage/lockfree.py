@@ -89,7 +89,7 @@ class MemoryCounter(Child, CounterLike):
 
     def inc(self, amount: float = _ONE, exemplar: Mapping[str, str] | None = None) -> None:
         """Go up by ``amount``, which is finite and not negative."""
-        if amount is _ONE and exemplar is None:  # nothing given, nothing to check: benchmarks/hot_path.py
+        if amount is _ONE and not exemplar:  # nothing given, nothing to check: benchmarks/hot_path.py
             self.value += _ONE
             return
         if type(amount) is not float:
@@ -99,7 +99,7 @@ class MemoryCounter(Child, CounterLike):
                 amount = real(self, amount)
         if not 0.0 <= amount <= _LARGEST:
             raise AmountError(repr(self), amount, "a finite amount that is not negative")
-        if exemplar is None:
+        if not exemplar:
             self.value += amount
         else:
             found = make_exemplar(self, exemplar, amount)
@@ -229,7 +229,7 @@ class MemoryHistogram(Child, HistogramLike):
         if not index and amount != amount:  # noqa: PLR0124  # NaN, by its definition
             self.family.report("dropped_observations")
             return
-        if exemplar is not None:
+        if exemplar:
             self._exemplars = {**(self._exemplars or {}), index: make_exemplar(self, exemplar, amount)}
         self._counts[index] += 1.0
         self._sum += amount

@@ -76,8 +76,8 @@ class CounterLike(Labelled):
     def inc(self, amount: float = 1.0, exemplar: Mapping[str, str] | None = None) -> None:
         """Go up by ``amount``, which is finite and not negative.
 
-        ``exemplar`` are labels that lead to one event behind this increment, such as a trace. Raises `AmountError`,
-        `AmountTypeError` or `ExemplarError`, and then nothing is counted.
+        ``exemplar`` are labels that lead to one event behind this increment, such as a trace (an empty mapping: none).
+        Raises `AmountError`, `AmountTypeError` or `ExemplarError`, and then nothing is counted.
         """
 
     @abstractmethod

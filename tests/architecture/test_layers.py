@@ -22,8 +22,12 @@ LAYERS: dict[str, set[str]] = {
     "middleware": {"metrics", "registry", "model", "context", "typing", "errors"},
     "integrations": {"middleware", "exposition", "metrics", "registry", "context", "timing", "typing", "errors"},
 }
-# The public module of what writers of collectors need: names of lower layers, re-exported.
-FACADES = {"core": {"model", "registry"}}
+# The public modules under prometheus_client's names: what lower layers have, re-exported.
+FACADES = {
+    "core": {"metrics", "model", "registry"},
+    "parser": {"formats", "model"},
+    "openmetrics": {"formats", "registry", "model", "errors"},
+}
 ROOFS = {"__init__", "__main__"}
 
 

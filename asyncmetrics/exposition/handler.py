@@ -1,0 +1,44 @@
+"""The exposition for `http.server`, for programs that have such a server already."""
+
+from __future__ import annotations
+
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from asyncmetrics.exposition.wsgi import make_wsgi_app
+from asyncmetrics.registry import REGISTRY, Collectable
+
+__all__ = ("MetricsHandler",)
+
+
+class MetricsHandler(BaseHTTPRequestHandler):
+    """Serve what is in ``registry`` on every path: ``ThreadingHTTPServer(("127.0.0.1", 8000), MetricsHandler)``.
+
+    `start_http_server` needs no server of your own, times out silent clients and bounds their number.
+    """
+
+    registry: Collectable = REGISTRY
+
+    @classmethod
+    def factory(cls, registry: Collectable) -> type[MetricsHandler]:
+        """Return a handler class that serves ``registry``."""
+        return type(cls.__name__, (cls,), {"registry": registry})
+
+    def do_GET(self) -> None:
+        """Answer with the exposition, as `make_wsgi_app` would."""
+        path, _, query = self.path.partition("?")
+        environ = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in self.headers.items()}
+        environ |= {"REQUEST_METHOD": self.command, "PATH_INFO": path, "QUERY_STRING": query}
+        for chunk in make_wsgi_app(self.registry)(environ, self._start):
+            self.wfile.write(chunk)
+
+    do_HEAD = do_GET  # noqa: N815  # the name that http.server looks for
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log nothing: scrapes come several times a minute."""
+
+    def _start(self, status: str, headers: list[tuple[str, str]]) -> None:
+        self.send_response(int(status[:3]))
+        for name, value in (*headers, ("Connection", "close")):  # which ends a body of unknown length
+            self.send_header(name, value)
+        self.end_headers()
