@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit matrix bench lint types format wheel clean
+.PHONY: help demo test unit matrix bench lint types format tables wheel clean
 .SECONDARY:
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make matrix  the tests of middleware and integrations on old and new frameworks (ARGS='-s oldest')"
 	@echo "make bench   the benchmarks, our peers measured in the same run"
 	@echo "make lint    ruff and mypy --strict;  make types adds pyright;  make format rewrites the layout"
+	@echo "make tables  the tables of docs/migrating.md, from prometheus_client as it is installed"
 	@echo "make wheel   dist/*.whl;  make clean removes all that was made"
 
 # Started directly, with no shell between, so that Ctrl-C reaches the demo and its exit status reaches you.
@@ -46,6 +47,9 @@ types: lint
 format: $(VENV)/.group-lint
 	$(RUN) -m ruff check --fix --exit-zero .
 	$(RUN) -m ruff format .
+
+tables: $(VENV)/.group-test
+	$(RUN) -m scripts.compatibility
 
 wheel: $(VENV)/.made
 	rm -rf dist

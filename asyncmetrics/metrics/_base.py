@@ -7,6 +7,7 @@ costs what using the child costs. A metric with context labels finds its child a
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
@@ -44,6 +45,12 @@ class _ExistOk(type):
             problem = f"it differs: {existing.descriptor.difference(wanted.descriptor)}"
             raise DuplicateMetricError(error.duplicates, existing, wanted, problem) from None
         return made
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """What `help` and `inspect.signature` show: the arguments that the class takes."""
+        _, *parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]  # of the class
+        return inspect.Signature([parameter for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD])
 
 
 class MetricBase(Generic[C], metaclass=_ExistOk):
@@ -122,17 +129,15 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
 
         Who still holds it may go on using it, unseen.
         """
-        names = self.descriptor.all_labelnames
-        if not names:
-            raise LabelError(self.descriptor.name, "has no labels, so there is no child to remove")
+        self._names_to_remove_by()
         self._children.discard(self._children.key(labelvalues))
 
     def remove_by_labels(self, labels: Mapping[str, object]) -> None:
-        """Take every child out that has these values, whatever its other labels are."""
+        """Take every child out that has these values, whatever its other labels are; no labels at all take none out."""
+        names = self._names_to_remove_by()
         if not isinstance(labels, Mapping):
             message = f"{self.descriptor.name}: expected a mapping of label names to values, got {labels!r}"
             raise TypeError(message)
-        names = self.descriptor.all_labelnames
         unknown = sorted(set(labels).difference(names))
         if unknown:
             raise LabelError(self.descriptor.name, f"has no labels {unknown}, only {list(names)}")
@@ -145,6 +150,12 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
         """Take every child out; a metric without labels keeps its number."""
         if self.descriptor.all_labelnames:
             self._children.discard_all()
+
+    def _names_to_remove_by(self) -> tuple[str, ...]:
+        names = self.descriptor.all_labelnames
+        if not names:
+            raise LabelError(self.descriptor.name, "has no labels, so there is no child to remove")
+        return names
 
     def label_values(self) -> list[tuple[str, ...]]:
         """Return the label values of every child there is, those of the context last."""

@@ -58,13 +58,13 @@ class Enum(MetricBase[EnumLike], _Resolving):
         unit: str = "",
         registry: CollectorRegistry | None = REGISTRY,
         *,
-        states: Iterable[str] = (),
+        states: Iterable[str] | None = None,
         context_labels: Iterable[str] = (),
         max_children: int | None = 100_000,
         ttl: float | None = None,
         exist_ok: bool = False,
     ) -> None:
-        given = tuple(states)
+        given = tuple(states or ())
         if not given or len(set(given)) < len(given) or not all(isinstance(state, str) for state in given):
             raise DefinitionError(name, f"expected states= to be one or more different names, got {list(given)!r}")
         options: dict[str, Any] = {
