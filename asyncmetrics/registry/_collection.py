@@ -208,7 +208,7 @@ class Families:
     def add(self, family: Metric) -> str | None:
         """Add a family, or the samples it has besides those of its name; return what is wrong if it cannot be."""
         if not isinstance(family, Metric):
-            return f"expected a metric family, got {family!r}"
+            return f"expected a metric family, got {family!r}{_hint(family)}"
         key = escape_name(family.name, UNDERSCORES)
         before = self._families.get(key)
         if before is not None and (before.name, before.type) == (family.name, family.type):
@@ -229,6 +229,12 @@ class Families:
     def all(self) -> list[Metric]:
         """Return the families."""
         return list(self._families.values())
+
+
+def _hint(family: object) -> str:
+    if not type(family).__module__.startswith("prometheus_client."):
+        return ""
+    return ": wrap its collector in asyncmetrics.bridges.prometheus_client.PrometheusClientCollector"
 
 
 def _merged(one: Metric, other: Metric) -> Metric:

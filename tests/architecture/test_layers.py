@@ -19,6 +19,7 @@ LAYERS: dict[str, set[str]] = {
     "metrics": {"registry", "storage", "context", "timing", "model", "errors", "typing"},
     "collectors": {"registry", "model"},
     "exposition": {"formats", "registry", "model", "errors", "typing"},
+    "bridges": {"formats", "registry", "model", "errors", "typing"},
     "middleware": {"metrics", "registry", "model", "context", "typing", "errors"},
     "integrations": {"middleware", "exposition", "metrics", "registry", "context", "timing", "typing", "errors"},
 }
