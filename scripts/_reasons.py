@@ -86,6 +86,7 @@ _DECLARED = f"{_NAMES} Past `max_children` label sets (100,000) new ones share o
 
 DIFFERS = {
     **dict.fromkeys(_METRICS, _DECLARED),
+    "Enum": f"{_DECLARED} No `:`, since no label, which the states need, can be called so.",
     **{f"{metric}.labels": _CHILD for metric in _METRICS},
     "*.add_metric": "Label values of another number than the labels raise `ValueError`, instead of being cut.",
     "*.add_sample": _NATIVE,

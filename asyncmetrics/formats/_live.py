@@ -17,7 +17,6 @@ from asyncmetrics.formats._lines import (
     label_block,
     number,
     sample_line,
-    written_label_name,
     written_name,
 )
 from asyncmetrics.model.family import LiveFamily, Point
@@ -32,18 +31,14 @@ OddWriter: TypeAlias = Callable[[Point, str], str | None]
 def _block_writer(family: LiveFamily, escaping: str) -> BlockWriter:
     names = family.descriptor.all_labelnames
     written = LabelNames(escaping)
-    # An escaping can make a label of an enum equal to the label of its states, which then has the place alone.
-    own = {written_label_name(row.label[0], escaping) for row in family.rows.values() if row.label}
-    hidden = {name for name in names if written_label_name(name, escaping) in own}
 
     def write(point: Point) -> str:
-        labels = {**dict(zip(names, point.labelvalues, strict=True)), **point.details()}
-        return label_block({name: labels[name] for name in labels if name not in hidden} if hidden else labels, written)
+        return label_block({**dict(zip(names, point.labelvalues, strict=True)), **point.details()}, written)
 
     def kept(point: Point) -> str:
         return write(point) if point.text is None else point.text
 
-    keeps = keeps_label_names(names, escaping) and family.type != "info" and not hidden
+    keeps = keeps_label_names(names, escaping) and family.type != "info"
     return kept if keeps else write
 
 

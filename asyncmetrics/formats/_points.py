@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import TypeAlias, final
 
 from asyncmetrics.formats._eager import Claims, SampleReader, raw_samples
-from asyncmetrics.formats._lines import written_label_name
+from asyncmetrics.formats._lines import written_label_name, written_name
 from asyncmetrics.formats._rules import (
     SUFFIXES,
     TOTALS,
@@ -51,6 +51,8 @@ class _Lawful:
         self._family = family
         self._kind = kind = family.type
         self._label = label = written_label_name(family.name, escaping)  # a stateset's
+        # A state's label is called as its family is: where a name is written as no label can be, there are no states.
+        self._can_be = kind != "stateset" or label.strip('"') == written_name(family.name, escaping).strip('"')
         self._claims = claims
         self._read = SampleReader(escaping, exemplars=True)
         self._own = {family.name + suffix: (suffix, own_label(label, kind, suffix)) for suffix in SUFFIXES[kind]}
@@ -107,7 +109,7 @@ class _Lawful:
     def _lawful(self, raw: Sample) -> Sample | None:
         """Return the sample, ``le`` and ``quantile`` canonical, with no exemplar where none may be; or None."""
         sample = self._read(raw)
-        if sample is None:
+        if sample is None or not self._can_be:
             return None
         if sample.name not in self._own:
             self._claims.stray(raw)

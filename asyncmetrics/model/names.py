@@ -63,6 +63,8 @@ def full_name(kind: str, name: str, namespace: str = "", subsystem: str = "", un
     if unit and kind in {"info", "stateset"}:
         raise DefinitionError(f"metric name {joined!r}", f"the type {kind} has no unit, got {unit!r}")
     check_metric_name(joined)
+    if kind == "stateset" and ":" in joined:
+        raise DefinitionError(f"metric name {joined!r}", "its states' label is called like it, so it can have no ':'")
     return joined
 
 
@@ -73,22 +75,28 @@ def check_metric_name(name: str) -> None:
 
 
 def check_label_names(metric: str, names: Iterable[str], reserved: frozenset[str] = frozenset()) -> tuple[str, ...]:
-    """Return ``names`` as a tuple, or raise `DefinitionError` naming the metric and the label that is wrong."""
+    """Return ``names`` as a tuple, or raise `DefinitionError` naming the metric and the label that is wrong.
+
+    Two names that one escaping makes equal cannot stand together: children that differ in them might be one series.
+    """
     if isinstance(names, str):
         raise DefinitionError(
             metric, f"expected a sequence of label names, got the string {names!r}: write [{names!r}]"
         )
     checked = tuple(names)
+    written: set[str] = set()
+    reserved = frozenset(escape_name(name, UNDERSCORES, label=True) for name in reserved)
     for name in checked:
         if not isinstance(name, str) or not _DECLARED_LABEL_NAME.fullmatch(name):
             problem = "expected letters, digits, '_' or '.', and no digit first"
         elif name.startswith("__"):
             problem = "names that start with '__' belong to Prometheus itself"
-        elif name in reserved:
-            problem = "that name is reserved for this type of metric"
-        elif checked.count(name) > 1:
-            problem = "it is there twice"
+        elif (escaped := escape_name(name, UNDERSCORES, label=True)) in reserved:
+            problem = "that name is reserved for this metric, or written like one that is"
+        elif escaped in written:
+            problem = "it is there twice, or another one is written like it where letters are few"
         else:
+            written.add(escaped)
             continue
         raise DefinitionError(metric, f"bad label name {name!r}: {problem}")
     return checked

@@ -296,7 +296,7 @@ def make_facts(child: Child, facts: Mapping[str, object]) -> dict[str, str]:
     if None in facts.values():
         raise LabelError(repr(child), f"expected texts, got None in {dict(facts)!r}")
     try:
-        check_label_names(repr(child), facts)
+        check_label_names(repr(child), facts, frozenset(child.family.descriptor.all_labelnames))
     except ValueError as error:
         raise LabelError(repr(child), str(error)) from None
     return {name: clean_text(str(text)) for name, text in facts.items()}

@@ -247,6 +247,15 @@ def test_openmetrics_leaves_out_what_the_type_does_not_have(kind, sample, writte
     assert _kept(kind, [sample], written) == []
 
 
+@pytest.mark.parametrize(("escaping", "count"), [("underscores", 0), ("dots", 0), ("values", 0), ("allow-utf-8", 1)])
+def test_a_stateset_whose_label_cannot_be_called_so_has_no_states(escaping, count, written):
+    """OpenMetrics 1.0, "StateSet": the label is called as the family is, and no label may have a colon."""
+    family = Metric("a:b", "", "stateset")
+    family.samples = [Sample("a:b", {"a:b": "on"}, 1)]
+    [found] = parse_openmetrics(written(openmetrics_text, [family], escaping=escaping))
+    assert len(found.samples) == count
+
+
 def test_created_is_for_openmetrics_only(written):
     family = Metric("a", "", "counter")
     family.samples = [Sample("a_total", {}, 1), Sample("a_created", {}, 5)]

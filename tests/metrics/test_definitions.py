@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asyncmetrics import Counter, Enum, Gauge, Histogram, Info, Summary, exponential_buckets, linear_buckets
-from asyncmetrics.errors import DefinitionError, DuplicateMetricError
+from asyncmetrics.errors import DefinitionError, DuplicateMetricError, LabelError
 
 
 @pytest.mark.parametrize("name", ["", "1a", "a b", "a-b", "a\n", 'a"', "ä b", None])
@@ -38,6 +38,32 @@ def test_the_label_of_an_enums_states_is_its_own(registry):
 def test_labels_are_different_names_in_a_sequence(labels, registry):
     with pytest.raises(DefinitionError):
         Counter("c", "C.", labels, registry=registry)
+
+
+@pytest.mark.parametrize("labels", [["größe", "gräße"], ["a.b", "a_b"]])
+def test_labels_that_are_written_alike_cannot_stand_together(labels, registry):
+    """Children that differ in them would be one series for a server that knows neither dots nor other scripts."""
+    with pytest.raises(DefinitionError, match="written like"):
+        Counter("c", "C.", labels, registry=registry)
+    with pytest.raises(DefinitionError, match="written like"):
+        Counter("c", "C.", labels[:1], context_labels=labels[1:], registry=registry)
+
+
+def test_a_label_is_not_written_like_that_of_an_enums_states(registry):
+    with pytest.raises(DefinitionError, match="written like"):
+        Enum("größe", "E.", ["gr__e"], states=["a"], registry=registry)
+
+
+def test_an_enum_has_no_colon_in_its_name(registry):
+    """The label of its states is called so, and no label has one."""
+    with pytest.raises(DefinitionError, match="can have no ':'"):
+        Enum("a:b", "E.", states=["a"], registry=registry)
+
+
+def test_facts_are_not_written_like_labels(registry):
+    info = Info("i", "I.", ["größe"], registry=registry)
+    with pytest.raises(LabelError, match="written like"):
+        info.labels("1").info({"gräße": "2"})
 
 
 def test_a_label_is_not_from_the_call_and_the_context_at_once(registry):
