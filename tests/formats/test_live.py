@@ -28,9 +28,9 @@ def eager(family: Metric, *, partial: bool = False) -> Metric:
 @st.composite
 def registries(draw, texts):
     registry = CollectorRegistry()
-    names, labels = draw(NAMES), draw(LABELS)
     exemplar = st.none() | st.dictionaries(st.sampled_from(["trace", "span"]), texts, max_size=2)
     kind = draw(st.sampled_from([Counter, Gauge, Summary, Histogram, Info, Enum]))
+    names, labels = draw(NAMES.filter(lambda name: kind is not Enum or ":" not in name)), draw(LABELS)
     options = {"buckets": draw(st.sampled_from([[1, 2.5, 1e7], [-1, 3], [5]]))} if kind is Histogram else {}
     options |= (
         {"states": ["on", "off", draw(texts.filter(lambda text: text not in {"on", "off"}))]} if kind is Enum else {}
