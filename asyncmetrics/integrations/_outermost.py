@@ -31,9 +31,9 @@ class Outermost:
         self, app: ASGIApp, path: str | None, registry: CollectorRegistry, *, auth: Auth | None = None, **options: Any
     ) -> None:
         check_path(path)
-        self._app = MetricsMiddleware(app, registry=registry, **options)
         self._path = None if path is None else path.rstrip("/")
         self._exposition = make_asgi_app(registry, auth=auth)
+        self._app = MetricsMiddleware(app, registry=registry, **options)  # the last, for it registers metrics
 
     def around(self, app: ASGIApp) -> Outermost:
         """Be around ``app`` from now on: the same application, put together anew."""

@@ -14,11 +14,11 @@ from asyncmetrics.integrations._outermost import Outermost, check_path
 from asyncmetrics.middleware._http import EXCEPTION_KEY
 from asyncmetrics.middleware._routes import ROUTE_KEY
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
-from asyncmetrics.typing import Scope
+from asyncmetrics.typing import ASGIApp, Receive, Scope, Send
 
 try:
     from litestar import Litestar
-    from litestar.exceptions import HTTPException, WebSocketException
+    from litestar.exceptions import HTTPException, LitestarException, WebSocketException
 except ImportError as error:
     raise MissingExtraError("instrumenting a Litestar application", "litestar", "litestar") from error
 
@@ -43,7 +43,8 @@ def instrument(
     application: Any = app
     inner = application.asgi_handler
     if not isinstance(inner, Outermost):
-        application.asgi_handler = Outermost(inner, path, registry, route=_Routes(application, route), **options)
+        told = _telling_causes(inner)
+        application.asgi_handler = Outermost(told, path, registry, route=_Routes(application, route), **options)
         application.after_exception.append(_tell_exception)
     return app
 
@@ -52,6 +53,25 @@ async def _tell_exception(error: Exception, scope: Any) -> None:
     """Write into the scope what Litestar will answer itself, unless it was raised as an answer."""
     if not isinstance(error, (HTTPException, WebSocketException)):
         scope.setdefault(EXCEPTION_KEY, error)
+
+
+def _telling_causes(app: ASGIApp) -> ASGIApp:
+    """Wrap ``app`` to write into the scope what lies behind the exception that Litestar raises after a start."""
+
+    async def telling(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except LitestarException as error:
+            scope.setdefault(EXCEPTION_KEY, _cause(error))
+            raise
+
+    return telling
+
+
+def _cause(error: BaseException) -> BaseException:
+    while type(error) is LitestarException and error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 @final

@@ -169,9 +169,8 @@ class Exchange:
 
     def returned(self) -> None:
         """Note that the application is done."""
-        answered = self._scope.get(EXCEPTION_KEY)
-        if answered is not None and _is_server_error(self._status):
-            self._count(answered)
+        if EXCEPTION_KEY in self._scope and _is_failure(self._status):
+            self._count_unless_no_fault(self._scope[EXCEPTION_KEY])
         if self._ended:
             if self._metrics.background is not None:
                 self._count_background(self._metrics.background)
@@ -182,19 +181,24 @@ class Exchange:
 
     def raised(self, error: BaseException) -> None:
         """Note what left the application: after the response is complete it came from a background task."""
-        self._scope.pop(EXCEPTION_KEY, None)  # if there is one, this is it, or came of it
-        if all(map(self._is_no_fault, parts(error))):
+        # What a framework has told of before is this, or what this came of: Litestar raises one of its own instead.
+        if not self._count_unless_no_fault(self._scope.pop(EXCEPTION_KEY, error)):
             self._disconnected = True
-        else:
-            self._count(error)
-            if self._status is None:
-                self._status = 500
+        elif self._status is None:
+            self._status = 500
         self.returned()
 
     def labels_so_far(self) -> tuple[str, ...]:
         """Return what is known of the route by now, and the values of the user's own labels."""
         labelling = self._metrics.labelling
         return labelling.route(self._scope), *labelling.extra_values(self._scope)
+
+    def _count_unless_no_fault(self, error: BaseException) -> bool:
+        """Count an exception, unless all there is to it is that the client has gone; tell whether it was counted."""
+        faults = not all(map(self._is_no_fault, parts(error)))
+        if faults:
+            self._count(error)
+        return faults
 
     def _is_no_fault(self, error: BaseException) -> bool:
         gone = self._disconnected and isinstance(error, OSError)
@@ -237,5 +241,6 @@ class Exchange:
             labelling.failed("record")
 
 
-def _is_server_error(status: object) -> bool:
-    return status is None or (isinstance(status, int) and status >= 500)
+def _is_failure(status: object) -> bool:
+    """Tell whether a response is no answer that an application chose: of a 499 nobody knows what it would have been."""
+    return status is None or (isinstance(status, int) and status >= _CLIENT_CLOSED_REQUEST)

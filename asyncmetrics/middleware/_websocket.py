@@ -157,7 +157,7 @@ class Connection:
 
     def raised(self, error: BaseException) -> None:
         """Note what left the application: how a client closed, or that it did, is no exception."""
-        self._scope.pop(EXCEPTION_KEY, None)  # if there is one, this is it, or came of it
+        error = self._scope.pop(EXCEPTION_KEY, error)  # what a framework has told of before is this, or its cause
         faults = [part for part in parts(error) if not self._is_no_fault(part)]
         if faults:
             self._count(error)

@@ -174,6 +174,13 @@ async def test_an_option_that_cannot_be_is_refused_at_once_and_changes_nothing(b
     assert (await ask(bare, "/metrics")).status_code == 404
 
 
+def test_what_is_refused_leaves_nothing_on_the_registry(bare, registry):
+    """Metrics with buckets that were given up would refuse the next."""
+    with pytest.raises(DefinitionError):
+        asyncmetrics.instrument(bare, registry=registry, buckets=[1], auth="")
+    asyncmetrics.instrument(bare, registry=registry, buckets=[2])
+
+
 async def test_options_may_be_iterators(bare, registry, ask, counted):
     app = asyncmetrics.instrument(bare, registry=registry, exclude=iter(["/items/2"]), buckets=iter([1, 2]))
     for path in ("/items/1", "/items/2", "/items/2"):

@@ -13,9 +13,10 @@ import asyncmetrics
 litestar = pytest.importorskip("litestar")
 
 from litestar import Controller, Litestar, Router, WebSocket, asgi, get, post, websocket  # noqa: E402
+from litestar.background_tasks import BackgroundTask  # noqa: E402
 from litestar.config.cors import CORSConfig  # noqa: E402
 from litestar.exceptions import HTTPException  # noqa: E402
-from litestar.response import Stream  # noqa: E402
+from litestar.response import Response, Stream  # noqa: E402
 from litestar.static_files import create_static_files_router  # noqa: E402
 from litestar.testing import AsyncTestClient  # noqa: E402
 from litestar.types import Receive, Scope, Send  # noqa: E402
@@ -221,6 +222,21 @@ async def test_what_is_under_way_is_told_by_its_route(registry, ask, samples):
 
     await ask(asyncmetrics.instrument(Litestar([slow]), registry=registry), "/slow/1")
     assert found == [{("GET", "/slow/{x}"): 1}]
+
+
+async def _fail() -> None:
+    raise KeyError
+
+
+@get("/background")
+async def background() -> Response[str]:
+    return Response("done", background=BackgroundTask(_fail))
+
+
+async def test_an_exception_after_the_start_is_counted_as_itself_and_not_as_litestars(registry, seen, samples):
+    app = asyncmetrics.instrument(Litestar([background], logging_config=None), registry=registry)
+    assert await seen(app, "/background") == ("/background", "200")
+    assert samples("http_server_exceptions_total", "route", "type") == {("/background", "KeyError"): 1}
 
 
 async def test_lifespan_runs_as_before(registry):

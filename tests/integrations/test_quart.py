@@ -168,6 +168,30 @@ def _moving():
     return create
 
 
+async def test_an_exception_is_counted_though_the_client_has_gone(registry, counted, samples):
+    app = Quart("shop")
+
+    @app.route("/late")
+    async def late():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            raise RuntimeError
+
+    async def receive():
+        return events.pop(0)
+
+    async def send(message):
+        pass
+
+    events = [{"type": "http.request"}, {"type": "http.disconnect"}]
+    scope = {"type": "http", "method": "GET", "path": "/late", "raw_path": b"/late", "headers": [], "scheme": "http"}
+    scope |= {"query_string": b"", "root_path": "", "http_version": "1.1"}
+    await asyncmetrics.instrument(app, registry=registry)(scope, receive, send)
+    assert counted() == {("GET", "/late", "499"): 1}
+    assert samples("http_server_exceptions_total", "route", "type") == {("/late", "RuntimeError"): 1}
+
+
 async def test_what_a_background_task_does_is_not_part_of_the_request(registry, ask, counted):
     app = Quart("shop")
     done = asyncio.Event()
