@@ -14,7 +14,7 @@ help:
 	@echo "make demo    a small shop with live figures; DEMO_SECONDS=20 ends it by itself, Ctrl-C at any time"
 	@echo "make test    every test, with coverage; a test whose real server is missing is skipped"
 	@echo "make unit    the tests that need no real server, without coverage (ARGS='tests/formats -x')"
-	@echo "make matrix  the tests of middleware and integrations on old and new frameworks (ARGS='-s oldest')"
+	@echo "make matrix  the tests of middleware and integrations on old and new frameworks, and a table of them (ARGS='-s oldest')"
 	@echo "make bench   the benchmarks, our peers measured in the same run"
 	@echo "make lint    ruff and mypy --strict;  make types adds pyright;  make format rewrites the layout"
 	@echo "make tables  the tables of docs/migrating.md, from prometheus_client as it is installed"

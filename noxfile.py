@@ -1,9 +1,13 @@
 """The oldest, a middle and the newest Starlette and FastAPI that we vouch for: `make matrix`, or `nox -s oldest`.
 
-Only the tests that touch frameworks run; everything else is the same on all of them.
+Only the tests that touch frameworks run; everything else is the same on all of them. The last session puts what they
+assert into one table, edges by frameworks and versions, and prints it: `build/edges.md`.
 """
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
 
 import nox
 
@@ -23,7 +27,14 @@ FOLDERS = ("tests/middleware", "tests/integrations")
 def _run(session: nox.Session, requirements: list[str]) -> None:
     session.install("--upgrade", "pip>=25.1")  # dependency groups
     session.install("--upgrade", "--editable", ".", "--group", "test", *requirements)
-    session.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *FOLDERS, *session.posargs)
+    report = _report(session.name)
+    report.unlink(missing_ok=True)  # the table is of what has run
+    options = ("-q", "-p", "no:cacheprovider", f"--junit-xml={report}")
+    session.run("python", "-m", "pytest", *options, *FOLDERS, *session.posargs)
+
+
+def _report(name: str) -> Path:
+    return Path("build/edges", name).with_suffix(".xml")
 
 
 @nox.session
@@ -42,3 +53,10 @@ def middle(session: nox.Session) -> None:
 def newest(session: nox.Session) -> None:
     """Run on the newest there are."""
     _run(session, VERSIONS["newest"])
+
+
+@nox.session(venv_backend="none")
+def table(session: nox.Session) -> None:
+    """Make the table of edges from the reports of the sessions that have run."""
+    reports = [str(report) for name in VERSIONS if (report := _report(name)).exists()]
+    session.run(sys.executable, "tests/edges.py", "build/edges.md", *reports)

@@ -11,6 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from types import FunctionType
 
@@ -27,6 +29,29 @@ PROC_READERS = {name for name, value in vars(process).items() if isinstance(valu
 }
 ROOT = Path(__file__).parents[1]
 REQUIRE_SERVERS = os.environ.get("ASYNCMETRICS_REQUIRE_SERVERS") == "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put into the report what each test with an ``edge`` mark claims: tests/edges.py makes a table of it."""
+    for item in items:
+        mark = item.get_closest_marker("edge")
+        if mark is not None and isinstance(item, pytest.Function):
+            params = item.callspec.params if hasattr(item, "callspec") else {}
+            framework = item.get_closest_marker("framework") or pytest.mark.framework("any ASGI").mark
+            name = str(params.get("framework", framework.args[0]))
+            sentence = item.originalname.removeprefix("test_").replace("_", " ")
+            case = params.get("case")
+            item.user_properties += [
+                ("topic", mark.args[0]),
+                ("edge", f"{sentence}: {case}" if case else sentence),
+                ("framework", f"{name} {version(name)}" if find_spec(name) else name),
+            ]
+
+
+@pytest.fixture
+def asserted(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Say in the table of edges what a test asserts, where its name does not: ``asserted("/x/1 is /x/{n}")``."""
+    return lambda text: request.node.user_properties.append(("asserted", text))
 
 
 @pytest.fixture

@@ -47,6 +47,10 @@ class Place(NamedTuple):
         """Tell whether requests of ``method`` are answered here, and not refused with a 405."""
         return self.methods is None or method in self.methods
 
+    def is_within(self, other: Place) -> bool:
+        """Tell whether this is a place below another, which is a mount."""
+        return other.mounted and self.mounts[: len(other.mounts)] == other.mounts
+
 
 class _Prefix(NamedTuple):
     template: str = ""

@@ -127,11 +127,18 @@ class _Index:
 
 
 def _chosen(places: list[Place], path: str, method: object) -> str:
-    """Return the template of the first place for path and method; a 405 is that of the first for the path."""
+    """Return the template of the first place for path and method; a 405 is that of the first for the path.
+
+    A mount takes any method, but comes after all that is in it: what refuses the method there is the answer.
+    """
+    refusing: Place | None = None
     for place in places:
-        if place.takes(method) and place.fits(path):
-            return place.template
-    return next((place.template for place in places if place.fits(path)), UNMATCHED)
+        if not place.fits(path):
+            continue
+        if place.takes(method):
+            return refusing.template if refusing is not None and refusing.is_within(place) else place.template
+        refusing = refusing or place
+    return UNMATCHED if refusing is None else refusing.template
 
 
 def _local_path(scope: Scope) -> str:

@@ -13,6 +13,8 @@ import pytest
 import asyncmetrics
 from asyncmetrics.errors import DefinitionError, MissingExtraError
 
+pytestmark = pytest.mark.edge("position")
+
 
 def starlette(stack):
     from starlette.applications import Starlette

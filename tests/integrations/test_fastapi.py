@@ -11,6 +11,8 @@ from fastapi.responses import StreamingResponse
 
 import asyncmetrics
 
+pytestmark = [pytest.mark.edge("route"), pytest.mark.framework("fastapi")]
+
 
 async def resource() -> AsyncIterator[str]:
     yield "resource"

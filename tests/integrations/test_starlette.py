@@ -13,6 +13,8 @@ from starlette.routing import Mount, Route, Router
 
 import asyncmetrics
 
+pytestmark = [pytest.mark.edge("route"), pytest.mark.framework("starlette")]
+
 
 async def item(request):
     return PlainTextResponse("item")

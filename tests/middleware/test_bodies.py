@@ -5,6 +5,8 @@ from __future__ import annotations
 import anyio
 import pytest
 
+pytestmark = pytest.mark.edge("body")
+
 START = {"type": "http.response.start", "status": 200, "headers": []}
 END = {"type": "http.response.body", "body": b"12345"}
 MORE = {"type": "http.response.body", "body": b"123", "more_body": True}

@@ -16,6 +16,8 @@ from starlette.routing import Mount, Route
 
 import asyncmetrics
 
+pytestmark = pytest.mark.edge("guard")
+
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup, ExceptionGroup
 

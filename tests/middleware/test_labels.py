@@ -11,6 +11,8 @@ from starlette.routing import Route
 import asyncmetrics
 from asyncmetrics.errors import DefinitionError, DuplicateMetricError
 
+pytestmark = pytest.mark.edge("label")
+
 HTTP = (
     "http_server_request_duration_seconds_count",
     "http_server_exceptions_total",
@@ -230,10 +232,13 @@ async def answer(request):
     return PlainTextResponse("ok")
 
 
-@pytest.mark.parametrize("build", [lambda: Starlette(routes=[Route("/", answer)]), FastAPI])
-async def test_instrument_passes_every_option_on(build, ask, registry, labels):
+BUILDERS = {"starlette": lambda: Starlette(routes=[Route("/", answer)]), "fastapi": FastAPI}
+
+
+@pytest.mark.parametrize("framework", BUILDERS)
+async def test_instrument_passes_every_option_on(framework, ask, registry, labels):
     app = asyncmetrics.instrument(
-        build(),
+        BUILDERS[framework](),
         registry=registry,
         extra_labels={"service": "shop"},
         context_labels=["tenant"],

@@ -10,6 +10,8 @@ import pytest
 from asyncmetrics import MetricsMiddleware
 from asyncmetrics.errors import DefinitionError, DuplicateMetricError
 
+pytestmark = pytest.mark.edge("guard")
+
 
 async def hello(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})

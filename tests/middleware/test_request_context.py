@@ -20,6 +20,8 @@ from starlette.routing import Route
 import asyncmetrics
 from asyncmetrics import Counter, bind_labels, bound_labels, get_labels
 
+pytestmark = pytest.mark.edge("request context")
+
 
 @pytest.fixture
 def work(registry):
@@ -88,6 +90,7 @@ async def _pass_on(request, call_next):
     return await call_next(request)
 
 
+@pytest.mark.framework("fastapi")
 @pytest.mark.parametrize("wrapped", [False, True], ids=["plain", "BaseHTTPMiddleware"])
 async def test_the_route_is_right_wherever_work_is_done(wrapped, registry, work, done):
     app = shop(work)

@@ -19,6 +19,8 @@ from starlette.routing import BaseRoute, Host, Match, Mount, Route, Router, WebS
 
 from asyncmetrics import MetricsMiddleware
 
+pytestmark = [pytest.mark.edge("route"), pytest.mark.framework("starlette")]
+
 
 async def ok(request):
     return PlainTextResponse("ok")
@@ -51,6 +53,7 @@ async def test_a_root_path_ends_where_a_segment_does(route_of):
     assert await route_of(app, "/api/apiary/1", root_path="/api") == "/apiary/{x}"
 
 
+@pytest.mark.framework("fastapi")
 @pytest.mark.filterwarnings("ignore:.*root_path")  # the newest FastAPI would have it given to the server
 async def test_a_fastapi_with_a_root_path_of_its_own_is_told_by_the_rest(route_of):
     app = FastAPI(root_path="/api")
@@ -133,6 +136,7 @@ async def test_an_odd_route_costs_its_own_label_and_no_other(route_of, totals):
     assert totals("internal") == {"middleware.route": 2}  # once for each of them, however many requests come
 
 
+@pytest.mark.framework("fastapi")
 async def test_an_odd_route_of_an_included_router_costs_its_own_label_and_no_other(route_of):
     router = APIRouter(prefix="/in")
     router.get("/good/{x}")(lambda x: x)
@@ -230,6 +234,7 @@ def included() -> tuple[FastAPI, APIRouter]:
     return app, inner
 
 
+@pytest.mark.framework("fastapi")
 async def test_a_route_of_a_router_within_an_included_router_is_its_template(route_of):
     app, _ = included()
     assert await route_of(app, "/v1/outer/inner/1/api/2") == "/v1/outer/inner/{i}/api/{x}"
@@ -241,6 +246,7 @@ live = pytest.mark.skipif(
 )
 
 
+@pytest.mark.framework("fastapi")
 @live
 async def test_starlettes_routes_in_an_included_router_have_their_templates(route_of):
     app, _ = included()
@@ -248,6 +254,7 @@ async def test_starlettes_routes_in_an_included_router_have_their_templates(rout
     assert await route_of(app, "/v1/outer/inner/1/mounted/leaf/2") == "/v1/outer/inner/{i}/mounted/leaf/{x}"
 
 
+@pytest.mark.framework("fastapi")
 @live
 async def test_what_comes_to_a_router_within_an_included_router_later_is_found(route_of):
     app, inner = included()
@@ -256,6 +263,7 @@ async def test_what_comes_to_a_router_within_an_included_router_later_is_found(r
     assert await route_of(app, "/v1/outer/inner/1/late/2") == "/v1/outer/inner/{i}/late/{x}"
 
 
+@pytest.mark.framework("fastapi")
 @pytest.mark.skipif(not hasattr(FastAPI, "frontend"), reason=f"FastAPI {fastapi.__version__} has no frontend()")
 async def test_a_frontend_of_an_included_router_is_one_route_and_no_fault(tmp_path, route_of, totals):
     (tmp_path / "index.html").write_text("<html></html>")

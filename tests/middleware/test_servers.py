@@ -19,6 +19,8 @@ from starlette.websockets import WebSocketDisconnect
 import asyncmetrics
 from asyncmetrics import MetricsMiddleware
 
+pytestmark = [pytest.mark.edge("server"), pytest.mark.framework("starlette")]
+
 
 async def talk(websocket):
     """Answer messages, and do what the path says."""

@@ -7,6 +7,8 @@ from http import HTTPStatus
 
 import pytest
 
+pytestmark = pytest.mark.edge("status")
+
 START = {"type": "http.response.start", "status": 200, "headers": []}
 END = {"type": "http.response.body", "body": b"done"}
 MORE = {"type": "http.response.body", "body": b"part", "more_body": True}

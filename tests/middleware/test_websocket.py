@@ -13,6 +13,8 @@ from starlette.websockets import WebSocketDisconnect
 
 import asyncmetrics
 
+pytestmark = pytest.mark.edge("websocket")
+
 ACCEPT = {"type": "websocket.accept"}
 CLOSE = {"type": "websocket.close"}
 DENY = {"type": "websocket.http.response.start", "status": 401, "headers": []}
@@ -276,13 +278,16 @@ def fastapi_app():
     return app
 
 
-@pytest.mark.parametrize("build", [starlette_app, fastapi_app])
+ROUTED = {"starlette": starlette_app, "fastapi": fastapi_app}
+
+
+@pytest.mark.parametrize("framework", ROUTED)
 @pytest.mark.parametrize(
     ("path", "route"),
     [("/echo/1", "/echo/{x}"), ("/sub/1/in/2", "/sub/{y}/in/{z}"), ("/nowhere", "<unmatched>")],
 )
-async def test_the_route_of_a_websocket_is_its_template(build, path, route, ask, registry, totals):
-    app = asyncmetrics.instrument(build(), registry=registry)
+async def test_the_route_of_a_websocket_is_its_template(framework, path, route, ask, registry, totals):
+    app = asyncmetrics.instrument(ROUTED[framework](), registry=registry)
     events = [{"type": "websocket.connect"}, {"type": "websocket.receive", "text": "x"}]
     await ask(app, path, type="websocket", scheme="ws", events=events)
     assert {key[0] for key in totals("connected")} == {route}

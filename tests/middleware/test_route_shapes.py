@@ -1,0 +1,318 @@
+"""The route label for every shape that routing can have in Starlette and FastAPI, whatever is around the router."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import fastapi
+import httpx
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, HTTPException
+from starlette.applications import Starlette
+from starlette.endpoints import HTTPEndpoint
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Host, Mount, Route, Router
+from starlette.staticfiles import StaticFiles
+
+import asyncmetrics
+from asyncmetrics import CollectorRegistry
+
+mimetypes.init()  # reads files, which must not happen on the loop of a test
+pytestmark = pytest.mark.edge("route")
+HAS_FRONTEND = hasattr(FastAPI, "frontend")
+
+
+async def ok(request):
+    return PlainTextResponse("ok")
+
+
+async def other(request):
+    return PlainTextResponse("other")
+
+
+async def twice(request):
+    return PlainTextResponse("twice")
+
+
+class Shown(HTTPEndpoint):
+    async def get(self, request):
+        return PlainTextResponse("shown")
+
+
+async def opaque(scope, receive, send):
+    await PlainTextResponse("opaque")(scope, receive, send)
+
+
+@dataclass
+class Shape:
+    """A request, and the route and the status that are to be counted for it."""
+
+    path: str
+    route: str
+    status: int = 200
+    method: str = "GET"
+    host: str = "shop.example"
+
+    def __str__(self) -> str:
+        at = "" if self.host == "shop.example" else f" at {self.host}"
+        return f"{self.method} {self.path}{at} is {self.route}, {self.status}"
+
+
+def mounts(folder, sub) -> list[Any]:
+    """What both frameworks may have beside their own routes."""
+    nested = Router([Route("/leaf/{id:int}", ok), Mount("/deeper", Router([Route("/{a}/{b}", other)]))])
+    return [
+        Mount("/nested", nested),
+        Mount("/outer/{tenant}", routes=[Mount("/inner", routes=[Route("/x/{y}", ok)])]),
+        Mount("/sub", sub),
+        Mount("/again", sub),
+        Mount("/wrapped", GZipMiddleware(sub)),
+        Mount("/static", StaticFiles(directory=folder)),
+        Mount("/opaque", opaque),
+        Mount("/rooted", routes=[Route("/", ok)]),
+        Host("{name}.api.example", Router([Route("/hosted/{x}", ok), Mount("/mounted", routes=[Route("/{y}", ok)])])),
+    ]
+
+
+def starlette(folder) -> Starlette:
+    sub = Starlette(routes=[Route("/in/{x}", ok), Route("/slashed/", ok)])
+    own = [
+        Route("/", ok),
+        Route("/plain", other),
+        Route("/items/{item}", ok),
+        Route("/numbers/{n:int}/halves/{h:float}", ok),
+        Route("/files/{path:path}", ok),
+        Route("/ids/{id:uuid}", ok),
+        Route("/shown/{x}", Shown),
+        Route("/twice/one/{x}", twice),
+        Route("/twice/two/{y}", twice),
+        Route("/slashed/", ok),
+        Route("/posted", other, methods=["POST"]),
+        Route("/shared/{a}", ok, methods=["GET"]),
+        Route("/shared/{b}", other, methods=["PUT"]),
+    ]
+    return Starlette(routes=[*own, *mounts(folder, sub)])
+
+
+def refuse() -> None:
+    raise HTTPException(401)
+
+
+def fastapi_app(folder) -> FastAPI:
+    sub = FastAPI()
+    sub.get("/in/{x}")(lambda x: x)
+    sub.get("/slashed/")(lambda: "ok")
+    app = FastAPI(routes=[Route("/shown/{x}", Shown), *mounts(folder, sub)])
+    for path in ("/", "/plain", "/numbers/{n:int}/halves/{h:float}", "/files/{path:path}", "/ids/{id:uuid}"):
+        app.get(path)(lambda: "ok")
+    app.api_route("/items/{item}", methods=["GET", "HEAD"], include_in_schema=False)(lambda: "ok")
+    app.get("/twice/one/{x}")(app.get("/twice/two/{y}")(lambda: "twice"))
+    app.get("/slashed/")(lambda: "ok")
+    app.post("/posted")(lambda: "ok")
+    app.get("/shared/{a}")(lambda: "ok")
+    app.put("/shared/{b}")(lambda: "ok")
+    app.get("/guarded/{x}", dependencies=[Depends(refuse)])(lambda: "ok")
+    included(app, sub, folder)
+    return app
+
+
+def included(app: FastAPI, sub: FastAPI, folder) -> None:
+    leaf = APIRouter(prefix="/leaf")
+    leaf.get("/{n}")(number)
+    leaf.get("/by/{path:path}")(lambda: "ok")
+    middle = APIRouter(prefix="/middle/{tenant}")
+    middle.include_router(leaf, prefix="/deep")
+    middle.get("")(lambda: "ok")
+    app.include_router(leaf)
+    app.include_router(leaf, prefix="/v2")
+    app.include_router(middle, prefix="/v3")
+    sub.include_router(leaf)
+    mounted = APIRouter()
+    mounted.include_router(leaf)
+    app.mount("/router", mounted)
+    if HAS_FRONTEND:
+        (folder / "site").mkdir()
+        (folder / "site" / "index.html").write_text("<html></html>")
+        app.frontend("/site", directory=folder / "site")
+
+
+async def number(n: int) -> int:
+    if n > 99:
+        raise HTTPException(404)
+    return n
+
+
+COMMON = {
+    "the root": Shape("/", "/"),
+    "a path without parameters": Shape("/plain", "/plain"),
+    "a parameter": Shape("/items/1", "/items/{item}"),
+    "a parameter with an encoded space": Shape("/items/a%20b", "/items/{item}"),
+    "HEAD": Shape("/items/1", "/items/{item}", method="HEAD"),
+    "parameters of a type": Shape("/numbers/3/halves/1.5", "/numbers/{n}/halves/{h}"),
+    "parameters of another type": Shape("/numbers/x/halves/y", "<unmatched>", 404),
+    "the rest of a path": Shape("/files/a/b/c.txt", "/files/{path}"),
+    "a uuid": Shape("/ids/12345678-1234-5678-1234-567812345678", "/ids/{id}"),
+    "a class of methods": Shape("/shown/1", "/shown/{x}"),
+    "a 405 of a class of methods": Shape("/shown/1", "/shown/{x}", 405, "DELETE"),
+    "the first of two places": Shape("/twice/one/1", "/twice/one/{x}"),
+    "the second of two places": Shape("/twice/two/1", "/twice/two/{y}"),
+    "the first of two methods": Shape("/shared/1", "/shared/{a}"),
+    "the second of two methods": Shape("/shared/1", "/shared/{b}", method="PUT"),
+    "a 405 of two methods": Shape("/shared/1", "/shared/{a}", 405, "DELETE"),
+    "a 405": Shape("/posted", "/posted", 405),
+    "a method nobody has heard of": Shape("/items/1", "/items/{item}", 405, "EVIL1"),
+    "a slash at the end": Shape("/slashed/", "/slashed/"),
+    "a redirect to a slash": Shape("/slashed", "<unmatched>", 307),
+    "a redirect from a slash": Shape("/plain/", "<unmatched>", 307),
+    "nothing that is routed": Shape("/nowhere", "<unmatched>", 404),
+    "a mount": Shape("/sub/in/1", "/sub/in/{x}"),
+    "the same application mounted again": Shape("/again/in/1", "/again/in/{x}"),
+    "nothing in a mount": Shape("/sub/nothing", "/sub/{path}", 404),
+    "a 405 in a mount": Shape("/sub/in/1", "/sub/in/{x}", 405, "DELETE"),
+    "a redirect in a mount": Shape("/sub/slashed", "/sub/{path}", 307),
+    "a redirect to a mount": Shape("/rooted", "<unmatched>", 307),
+    "the root of a mount": Shape("/rooted/", "/rooted/"),
+    "a mount behind middleware": Shape("/wrapped/in/1", "/wrapped/in/{x}"),
+    "a router in a mount": Shape("/nested/leaf/7", "/nested/leaf/{id}"),
+    "a router in a router": Shape("/nested/deeper/1/2", "/nested/deeper/{a}/{b}"),
+    "nothing in a router": Shape("/nested/leaf/x", "/nested/{path}", 404),
+    "nothing in a router in a router": Shape("/nested/deeper/1", "/nested/deeper/{path}", 404),
+    "a mount in a mount": Shape("/outer/acme/inner/x/1", "/outer/{tenant}/inner/x/{y}"),
+    "nothing in the outer mount": Shape("/outer/acme/nothing", "/outer/{tenant}/{path}", 404),
+    "nothing in the inner mount": Shape("/outer/acme/inner/no", "/outer/{tenant}/inner/{path}", 404),
+    "an application without routes": Shape("/opaque/anything/at/all", "/opaque/{path}"),
+    "a static file": Shape("/static/there.txt", "/static/{path}"),
+    "a static file that is missing": Shape("/static/missing.txt", "/static/{path}", 404),
+    "a host": Shape("/hosted/1", "/hosted/{x}", host="a.api.example"),
+    "a mount of a host": Shape("/mounted/1", "/mounted/{y}", host="a.api.example"),
+    "nothing at a host": Shape("/nothing", "/{path}", 404, host="a.api.example"),
+    "a path of a host at another": Shape("/hosted/1", "<unmatched>", 404),
+}
+OWN = {
+    "an included router": Shape("/leaf/1", "/leaf/{n}"),
+    "an exception that is a 404": Shape("/leaf/100", "/leaf/{n}", 404),
+    "a parameter that is not valid": Shape("/leaf/x", "/leaf/{n}", 422),
+    "a dependency that refuses": Shape("/guarded/1", "/guarded/{x}", 401),
+    "the rest of a path in an included router": Shape("/leaf/by/a/b", "/leaf/by/{path}"),
+    "a 405 of an included router": Shape("/leaf/1", "/leaf/{n}", 405, "DELETE"),
+    "the same router included again": Shape("/v2/leaf/1", "/v2/leaf/{n}"),
+    "an included router in an included router": Shape(
+        "/v3/middle/acme/deep/leaf/1", "/v3/middle/{tenant}/deep/leaf/{n}"
+    ),
+    "the prefix of an included router": Shape("/v3/middle/acme", "/v3/middle/{tenant}"),
+    "nothing in an included router": Shape("/v2/leaf", "<unmatched>", 404),
+    "a redirect in an included router": Shape("/leaf/1/", "<unmatched>", 307),
+    "an included router in a mounted application": Shape("/sub/leaf/1", "/sub/leaf/{n}"),
+    "an included router in a mounted router": Shape("/router/leaf/1", "/router/leaf/{n}"),
+    "nothing in a mounted router": Shape("/router/nothing", "/router/{path}", 404),
+    "the documentation": Shape("/docs", "/docs"),
+    "the schema": Shape("/openapi.json", "/openapi.json"),
+    "the documentation of a mounted application": Shape("/sub/docs", "/sub/docs"),
+    "a page of a frontend": Shape("/site/", "<frontend>"),
+}
+STACKS: dict[str, tuple[Callable[..., Any], dict[str, Shape]]] = {
+    "starlette": (starlette, COMMON),
+    "fastapi": (fastapi_app, COMMON | OWN),
+}
+CASES = [(framework, case) for framework, (_, shapes) in STACKS.items() for case in shapes]
+
+
+class Copying:
+    """A middleware that gives the application a scope of its own."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        await self.app(dict(scope), receive, send)
+
+
+async def _passing(request, call_next):
+    return await call_next(request)
+
+
+# The middleware added, the root path of the server, and what stands before each path.
+AROUND: dict[str, tuple[tuple[type, dict[str, Any]] | None, str, str]] = {
+    "nothing": (None, "", ""),
+    "BaseHTTPMiddleware": ((BaseHTTPMiddleware, {"dispatch": _passing}), "", ""),
+    "GZipMiddleware": ((GZipMiddleware, {}), "", ""),
+    "a middleware that copies the scope": ((Copying, {}), "", ""),
+    "a proxy": (None, "/proxied", "/proxied"),
+    "a proxy that takes its prefix off": (None, "/proxied", ""),
+}
+
+
+class Stack:
+    """An application with something around it, and what is counted for it."""
+
+    def __init__(self, framework: str, around: str, folder) -> None:
+        middleware, self._root, self._before = AROUND[around]
+        app = STACKS[framework][0](folder)
+        if middleware is not None:
+            app.add_middleware(middleware[0], **middleware[1])
+        self._registry = CollectorRegistry()
+        self._app = asyncmetrics.instrument(app, registry=self._registry)
+
+    async def ask(self, shape: Shape) -> tuple[str, int]:
+        """Ask for a shape, and give the one route and status that were counted for it."""
+        before = self._counted()
+        transport = httpx.ASGITransport(self._app, raise_app_exceptions=False, root_path=self._root)
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{shape.host}") as client:
+            await client.request(shape.method, self._before + shape.path)
+        after = self._counted()
+        ((route, status),) = {key for key in after if after[key] != before.get(key)}
+        return route, int(status)
+
+    def _counted(self) -> dict[tuple[str, str], float]:
+        name = "http_server_request_duration_seconds_count"
+        found = [sample for family in self._registry.collect() for sample in family.samples if sample.name == name]
+        return {(one.labels["route"], one.labels["status"]): one.value for one in found}
+
+
+@pytest.fixture(scope="module")
+def stacks(tmp_path_factory) -> Callable[[str, str], Stack]:
+    """Build each stack once."""
+    built: dict[tuple[str, str], Stack] = {}
+
+    def stack(framework: str, around: str) -> Stack:
+        if (framework, around) not in built:
+            folder = tmp_path_factory.mktemp("folder")
+            (folder / "there.txt").write_text("there")
+            built[framework, around] = Stack(framework, around, folder)
+        return built[framework, around]
+
+    return stack
+
+
+def expected(shape: Shape, around: str) -> tuple[str, int] | None:
+    """Return what is counted for a shape; None where the framework itself does not route it."""
+    if around == "a middleware that copies the scope" and (shape.host != "shop.example" or shape.route == "<frontend>"):
+        return "<unmatched>", shape.status  # the path does not tell
+    mounted = ("/nested", "/outer", "/sub", "/again", "/wrapped", "/rooted", "/router", "/mounted", "/static")
+    if around == "a proxy that takes its prefix off" and shape.path.startswith(mounted):
+        return None  # Starlette finds nothing below a mount then
+    return shape.route, shape.status
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize(("framework", "case"), CASES)
+async def test_the_route_that_is_counted_for(framework, case, around, stacks, asserted):
+    """The same for the bare application, below every kind of middleware, and behind a proxy."""
+    shape = STACKS[framework][1][case]
+    wanted = expected(shape, around)
+    if wanted is None:
+        pytest.skip("Starlette finds nothing below a mount when the proxy takes its prefix off")
+    if case == "a page of a frontend" and not HAS_FRONTEND:
+        pytest.skip(f"FastAPI {fastapi.__version__} has no frontend()")
+    asserted(str(shape))
+    assert await stacks(framework, around).ask(shape) == wanted
+
+
+@pytest.mark.parametrize("framework", STACKS)
+def test_no_fewer_than_32_shapes_are_tried(framework):
+    assert len(STACKS[framework][1]) >= 32
