@@ -8,6 +8,7 @@ from typing import Any, final
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.exposition import Auth, make_asgi_app
 from asyncmetrics.middleware import MetricsMiddleware
+from asyncmetrics.middleware._routes import without_root
 from asyncmetrics.registry import CollectorRegistry
 from asyncmetrics.typing import ASGIApp, Receive, Scope, Send
 
@@ -48,7 +49,7 @@ class Outermost:
     def _is_asked_for(self, scope: Scope, wanted: str) -> bool:
         if scope["type"] != "http":
             return False
-        path: str = scope["path"]
+        path: str = scope.get("path", "")
         if wanted not in path:  # as good as always
             return False
-        return path.removeprefix(scope.get("root_path", "")).rstrip("/") == wanted
+        return without_root(path, scope.get("root_path", "")).rstrip("/") == wanted

@@ -97,7 +97,7 @@ class BodyProbe:
 
     def response_bytes(self, scope: Scope) -> int:
         """Return how many bytes of body were sent; none where HTTP has none, whatever the application sent."""
-        return 0 if scope["method"] == "HEAD" or self._status in _BODILESS else self._sent
+        return 0 if scope.get("method") == "HEAD" or self._status in _BODILESS else self._sent
 
     def _note(self, message: Message, at: float) -> None:
         match message["type"]:

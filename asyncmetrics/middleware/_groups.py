@@ -1,4 +1,4 @@
-"""What task groups put around the exceptions of their tasks."""
+"""What ends an application that is at no fault, and what task groups put around the exceptions of their tasks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ("parts",)
+from asyncmetrics.errors import is_cancellation
+
+__all__ = ("parts", "was_given_up")
 
 
 def parts(error: BaseException) -> Iterator[BaseException]:
@@ -24,3 +26,8 @@ def parts(error: BaseException) -> Iterator[BaseException]:
             yield from parts(member)
     else:
         yield error
+
+
+def was_given_up(error: BaseException) -> bool:
+    """Tell whether whoever ran the application cancelled it, or dropped it as an event loop does that is closed."""
+    return is_cancellation(error) or isinstance(error, GeneratorExit)

@@ -14,11 +14,10 @@ from collections.abc import Iterable, Iterator
 from time import perf_counter
 from typing import final
 
-from asyncmetrics.errors import is_cancellation
 from asyncmetrics.metrics import Counter, Histogram
 from asyncmetrics.middleware._active import ActiveRequests, shared
 from asyncmetrics.middleware._bodies import BodyMetrics, BodyProbe
-from asyncmetrics.middleware._groups import parts
+from asyncmetrics.middleware._groups import parts, was_given_up
 from asyncmetrics.middleware._labelling import Labelling, RequestRoute
 from asyncmetrics.middleware._names import method_label, status_label
 from asyncmetrics.typing import Message, Receive, Scope, Send
@@ -124,7 +123,7 @@ class Exchange:
     )
 
     def __init__(self, metrics: HttpMetrics, scope: Scope, receive: Receive, send: Send) -> None:
-        self.method = method_label(scope["method"])
+        self.method = method_label(scope.get("method"))
         self._metrics = metrics
         self._scope = scope
         self._probe = None
@@ -151,20 +150,19 @@ class Exchange:
     async def send(self, message: Message) -> None:
         """Pass a message on, and end the exchange once its last one has gone."""
         kind = message["type"]
-        if kind == _START:
-            self._status = _CLIENT_CLOSED_REQUEST if self._disconnected else message.get("status")
-            self._trailers = bool(message.get("trailers"))
+        gone = self._disconnected
         try:
             await self._send(message)
         except OSError:  # the client is gone, and whoever sent this is told
             self._disconnected = True
-            if kind == _START:
-                self._status = None
             raise
         if kind == _BODY:
             if not message.get("more_body") and not self._trailers:
                 self._end()
-        elif kind in _ENDINGS and not message.get(_ENDINGS[kind]):
+        elif kind == _START:  # one that the server did not refuse
+            self._status = _CLIENT_CLOSED_REQUEST if gone else message.get("status") or 0
+            self._trailers = bool(message.get("trailers"))
+        elif kind in _ENDINGS and not message.get(_ENDINGS[kind]) and (kind == _TRAILERS or not self._trailers):
             self._end()
 
     def returned(self) -> None:
@@ -202,7 +200,7 @@ class Exchange:
 
     def _is_no_fault(self, error: BaseException) -> bool:
         gone = self._disconnected and isinstance(error, OSError)
-        return gone or is_cancellation(error) or type(error).__name__ in _DISCONNECTS
+        return gone or was_given_up(error) or type(error).__name__ in _DISCONNECTS
 
     def _end(self) -> None:
         if self._ended:

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Literal, TypeAlias, final
+from inspect import iscoroutinefunction
+from typing import Any, Literal, TypeAlias, TypeVar, final
 
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.middleware._names import scheme_label
 from asyncmetrics.middleware._routes import PENDING, UNMATCHED, RouteResolver
+from asyncmetrics.model.names import check_label_names
 from asyncmetrics.registry import CollectorRegistry
 from asyncmetrics.typing import Scope
 
-__all__ = ("Conventions", "ExtraLabel", "Labelling", "RequestRoute", "RouteCallable")
+__all__ = ("Conventions", "ExtraLabel", "Labelling", "RequestRoute", "RouteCallable", "not_awaited")
 
 Conventions: TypeAlias = Literal["prometheus", "opentelemetry"]
 ExtraLabel: TypeAlias = "str | Callable[[Scope], object]"
 RouteCallable: TypeAlias = Callable[[Scope], "str | None"]
+F = TypeVar("F", bound=Callable[..., object])
 
 # OpenTelemetry's semantic conventions for HTTP, with the underscores that Prometheus makes of their dots.
 _OPENTELEMETRY = {
@@ -29,6 +32,18 @@ _OPENTELEMETRY = {
     "type": "error_type",
 }
 _RENAMED: dict[str, dict[str, str]] = {"prometheus": {}, "opentelemetry": _OPENTELEMETRY}
+
+
+# The labels that one family or another has of itself, and a histogram's buckets.
+_NAMES = ("method", "route", "status", "type", "outcome", "close_code", "direction", "le")
+
+
+def not_awaited(option: str, function: F) -> F:
+    """Return what an option gives to be called, or raise `DefinitionError`: nothing can be awaited there."""
+    called: Any = function
+    if callable(called) and not (iscoroutinefunction(called) or iscoroutinefunction(type(called).__call__)):
+        return function
+    raise DefinitionError(option, f"expected a function of the scope that is no coroutine function, got {function!r}")
 
 
 def _scheme(scope: Scope) -> str:
@@ -51,14 +66,19 @@ class Labelling:
         if conventions not in _RENAMED:
             raise DefinitionError("conventions", f"expected one of {sorted(_RENAMED)}, got {conventions!r}")
         self.registry = registry
-        self.context = tuple(context_labels)
+        self.context = check_label_names("context_labels", context_labels)
         self._renamed = _RENAMED[conventions]
         self._resolver = RouteResolver(partial(self.failed, "route"))
-        self._route = route
+        self._route = None if route is None else not_awaited("route", route)
         own: dict[str, ExtraLabel] = {"url_scheme": _scheme} if conventions == "opentelemetry" else {}
         extra = {**own, **(extra_labels or {})}
+        # Against every name there is, before any metric has been registered.
+        known = [self._renamed.get(name, name) for name in _NAMES]
+        check_label_names("extra_labels", (*known, *extra, *self.context))
         self.extras = tuple(extra)
-        self._values = tuple(extra.values())
+        self._values = tuple(
+            not_awaited("extra_labels", value) if callable(value) else value for value in extra.values()
+        )
         self.fixed = None if any(map(callable, self._values)) else tuple(map(str, self._values))
         """The values of ``extras`` where no callable decides them."""
 

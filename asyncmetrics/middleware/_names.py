@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = ("OTHER", "close_code_label", "method_label", "scheme_label", "status_label")
 
 OTHER = "_OTHER"
@@ -15,14 +17,20 @@ _SCHEMES = frozenset({"http", "https", "ws", "wss"})
 _CLOSE_CODE_RANGES = {3: "3xxx", 4: "4xxx"}
 
 
-def method_label(method: str) -> str:
+def method_label(method: Any) -> str:
     """Return a method of HTTP as it is, and anything else as ``_OTHER`` (CVE-2022-21698 was the lack of this)."""
-    return method if method in _METHODS else OTHER
+    try:
+        return method if method in _METHODS else OTHER
+    except TypeError:  # nothing that can be looked up
+        return OTHER
 
 
-def status_label(status: int) -> str:
+def status_label(status: Any) -> str:
     """Return a status code as text, and what is none (RFC 9110, section 15) as ``_OTHER``."""
-    return _STATUSES.get(status, OTHER)
+    try:
+        return _STATUSES.get(status, OTHER)
+    except TypeError:
+        return OTHER
 
 
 def scheme_label(scheme: object) -> str:

@@ -10,10 +10,9 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any, NamedTuple, final
 
-from asyncmetrics.errors import is_cancellation
 from asyncmetrics.metrics import Counter, Histogram
 from asyncmetrics.middleware._active import ActiveConnections, shared
-from asyncmetrics.middleware._groups import parts
+from asyncmetrics.middleware._groups import parts, was_given_up
 from asyncmetrics.middleware._http import EXCEPTION_KEY
 from asyncmetrics.middleware._labelling import Labelling, RequestRoute
 from asyncmetrics.middleware._names import close_code_label, status_label
@@ -167,7 +166,7 @@ class Connection:
         gone = self._disconnected and isinstance(error, OSError)
         if _is_disconnect(error):
             self._gone(getattr(error, "code", None))
-        elif is_cancellation(error) or gone:
+        elif was_given_up(error) or gone:
             self._disconnected = True
         else:
             return False

@@ -14,7 +14,7 @@ from asyncmetrics.context import enter_labels, leave_labels
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.metrics import Histogram
 from asyncmetrics.middleware._http import Exchange, HttpMetrics
-from asyncmetrics.middleware._labelling import Conventions, ExtraLabel, Labelling, RouteCallable
+from asyncmetrics.middleware._labelling import Conventions, ExtraLabel, Labelling, RouteCallable, not_awaited
 from asyncmetrics.middleware._routes import without_root
 from asyncmetrics.middleware._websocket import Connection, WebSocketMetrics
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
@@ -113,8 +113,11 @@ class MetricsMiddleware:
             leave_labels(token)
 
     def _excluded(self, scope: Scope) -> bool:
+        return any(self._excludes(exclusion, scope) for exclusion in self._exclusions)
+
+    def _excludes(self, exclusion: Callable[[Scope], object], scope: Scope) -> bool:
         try:
-            return any(excludes(scope) for excludes in self._exclusions)
+            return bool(exclusion(scope))
         except Exception:  # noqa: BLE001  # the user's predicate
             self._labelling.failed("exclude")
             return False
@@ -130,14 +133,17 @@ def _exclusions(exclude: Iterable[Exclusion]) -> list[Callable[[Scope], object]]
 
 def _exclusion(item: Exclusion) -> Callable[[Scope], object]:
     match item:
-        case str():
+        case str() if item.startswith("/"):
             path = item.rstrip("/")
             return lambda scope: _path(scope).rstrip("/") == path
-        case re.Pattern():
+        case re.Pattern() if isinstance(item.pattern, str):
             return lambda scope: item.fullmatch(_path(scope))
         case _ if callable(item):
-            return item
-    raise DefinitionError("exclude", f"expected a path, a compiled pattern or a predicate on the scope, got {item!r}")
+            return not_awaited("exclude", item)
+    raise DefinitionError(
+        "exclude",
+        f"expected a path that begins with '/', a compiled pattern of text or a predicate on the scope, got {item!r}",
+    )
 
 
 def _path(scope: Scope) -> str:

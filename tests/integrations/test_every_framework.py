@@ -223,6 +223,11 @@ async def test_the_exposition_answers_below_the_root_path_of_a_proxy(app, ask, c
     assert counted() == {}
 
 
+async def test_a_root_path_that_the_expositions_only_begins_with_is_not_its(app, ask):
+    """Taken off as text, ``/met`` would leave ``rics``."""
+    assert "http_server" in (await ask(app, "/metrics", root_path="/met")).text
+
+
 async def test_routes_below_the_exposition_are_the_applications(app, ask):
     assert (await ask(app, "/metrics/of/1")).status_code == 200
     assert "http_server" not in (await ask(app, "/metrics/of/1")).text

@@ -18,6 +18,34 @@ async def hello(scope, receive, send):
     await send({"type": "http.response.body", "body": b"hello"})
 
 
+EVERYTHING = {"first_byte": True, "body_sizes": True, "background": True, "conventions": "opentelemetry"}
+HOSTILE = {
+    "nothing": {},
+    "a method that is none": {"method": ["GET"], "path": "/"},
+    "a path that is none": {"method": "GET", "path": None, "root_path": None},
+    "headers that are none": {"method": "GET", "path": "/", "headers": 7},
+    "headers in odd shapes": {"method": "GET", "path": "/", "headers": [["content-length"], 5, None]},
+    "a router that is none": {"method": "GET", "path": "/", "router": 1, "endpoint": 2},
+    "an application that is none": {"method": "GET", "path": "/", "app": 7},
+    "a scheme that is none": {"method": "GET", "path": "/", "scheme": ["http"]},
+    "an exception that is none": {"method": "GET", "path": "/", "asyncmetrics.exception": "no"},
+}
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+@pytest.mark.parametrize("case", HOSTILE)
+async def test_whatever_is_in_the_scope_the_application_is_called_and_counted(case, kind, measured, registry):
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": kind, **HOSTILE[case]}
+    await measured(hello, exclude=["/x", lambda scope: False], **EVERYTHING)(scope, None, send)
+    counts = [s.value for f in registry.collect() for s in f.samples if s.name.endswith("duration_seconds_count")]
+    assert (len(sent), counts) == (2, [1])
+
+
 @pytest.mark.parametrize("kind", ["lifespan", "something.new"])
 async def test_other_scopes_pass_untouched(kind, measured):
     seen = []
@@ -105,7 +133,49 @@ async def test_what_is_excluded_is_not_counted(case, ask, measured, totals):
     assert sum(totals("counted").values()) == 1
 
 
-@pytest.mark.parametrize("exclude", ["/health", [5]])
+async def test_an_exclusion_that_fails_leaves_the_others(ask, measured, totals):
+    await ask(measured(hello, exclude=[lambda scope: 1 / 0, "/health"]), "/health")
+    assert (totals("counted"), totals("internal")) == ({}, {"middleware.exclude": 1})
+
+
+async def _awaited(scope):
+    return True
+
+
+class Awaited:
+    """A callable whose call is a coroutine."""
+
+    async def __call__(self, scope):
+        return True
+
+
+NOT_CALLED = {
+    "an exclusion": {"exclude": [_awaited]},
+    "an exclusion that is an object": {"exclude": [Awaited()]},
+    "a route": {"route": _awaited},
+    "a route that cannot be called": {"route": "/x"},
+    "an extra label": {"extra_labels": {"a": _awaited}},
+}
+
+
+@pytest.mark.parametrize("case", NOT_CALLED)
+def test_what_would_have_to_be_awaited_is_refused(case, measured):
+    """Its coroutine would be true, and a label without end."""
+    with pytest.raises(DefinitionError, match="expected a function of the scope"):
+        measured(hello, **NOT_CALLED[case])
+
+
+MISNAMED = [{"context_labels": "id"}, {"context_labels": ["route"]}, {"extra_labels": {"direction": "x"}}]
+
+
+@pytest.mark.parametrize("options", MISNAMED, ids=str)
+def test_names_of_labels_that_cannot_be_are_refused_before_anything_is_registered(options, measured, registry):
+    with pytest.raises(DefinitionError, match="labels"):
+        measured(hello, **options)
+    assert list(registry.collect()) == []
+
+
+@pytest.mark.parametrize("exclude", ["/health", [5], ["health"], [""], [re.compile(b"/health")]])
 def test_an_exclusion_that_is_none_is_refused(exclude, measured):
     with pytest.raises(DefinitionError, match="exclude"):
         measured(hello, exclude=exclude)

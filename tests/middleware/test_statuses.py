@@ -52,9 +52,14 @@ STATUSES = {
     "an answer to a client that went": (after_disconnect(START, END), "499"),
     "cancelled before the start": (sending(error=asyncio.CancelledError()), "499"),
     "cancelled after the start": (sending(START, error=asyncio.CancelledError()), "200"),
+    "dropped before the start": (sending(error=GeneratorExit()), "499"),
     "ClientDisconnect": (after_disconnect(error=ClientDisconnect()), "499"),
     "a status that is none": (sending({**START, "status": 1000}, END), "_OTHER"),
     "no status at all": (sending({"type": "http.response.start"}, END), "_OTHER"),
+    "a status of None": (sending({**START, "status": None}, END), "_OTHER"),
+    "a status that nothing can be looked up by": (sending({**START, "status": [200]}, END), "_OTHER"),
+    "a status that is a text": (sending({**START, "status": "200"}, END), "_OTHER"),
+    "a status beyond every number": (sending({**START, "status": 10**100}, END), "_OTHER"),
 }
 
 
@@ -71,6 +76,7 @@ EXCEPTIONS = {
     "in the background": (sending(START, END, error=OSError()), {("<unmatched>", "OSError"): 1}),
     "a BaseException": (sending(error=KeyboardInterrupt()), {("<unmatched>", "KeyboardInterrupt"): 1}),
     "cancellation": (sending(error=asyncio.CancelledError()), {}),
+    "being dropped": (sending(error=GeneratorExit()), {}),
     "the client's going": (after_disconnect(error=ClientDisconnect()), {}),
     "none": (sending(START, END), {}),
 }
@@ -98,6 +104,41 @@ async def test_a_failed_send_is_a_disconnect_and_no_exception(ask, measured, tot
     assert (totals("counted"), totals("exceptions")) == ({("GET", "<unmatched>", "499"): 1}, {})
 
 
+def refusing(server):
+    """Make a server's ``send`` that raises for what it does not take."""
+
+    def send(message):
+        if server(message):
+            raise ValueError("refused")
+
+    return send
+
+
+def trying(*messages):
+    async def app(scope, receive, send):
+        for message in messages:
+            try:
+                await send(message)
+            except ValueError:
+                pass
+
+    return app
+
+
+async def test_a_second_start_that_the_server_refuses_changes_nothing(ask, measured, totals):
+    """An error handler that does not know that the response has begun sends one."""
+    failed = {**START, "status": 500}
+    await ask(measured(trying(START, failed, END)), send=refusing(lambda message: message is failed))
+    assert totals("counted") == {("GET", "<unmatched>", "200"): 1}
+
+
+async def test_a_first_start_that_the_server_refuses_is_none(ask, measured, totals):
+    odd = {**START, "headers": [("odd",)]}
+    app = measured(trying(odd, {**START, "status": 502}, END))
+    await ask(app, send=refusing(lambda message: message is odd))
+    assert totals("counted") == {("GET", "<unmatched>", "502"): 1}
+
+
 async def test_a_disconnect_after_the_response_changes_nothing(ask, measured, totals):
     async def app(scope, receive, send):
         await send(START)
@@ -112,6 +153,17 @@ async def test_a_disconnect_after_the_response_changes_nothing(ask, measured, to
 ENDINGS = {
     "the last body": [START, MORE, END],
     "trailers": [{**START, "trailers": True}, END, {"type": "http.response.trailers", "headers": []}],
+    "trailers after a file": [
+        {**START, "trailers": True},
+        {"type": "http.response.pathsend", "path": "/tmp/x"},
+        {"type": "http.response.trailers", "headers": []},
+    ],
+    "trailers in parts": [
+        {**START, "trailers": True},
+        END,
+        {"type": "http.response.trailers", "headers": [], "more_trailers": True},
+        {"type": "http.response.trailers", "headers": []},
+    ],
     "pathsend": [START, {"type": "http.response.pathsend", "path": "/tmp/x"}],
     "zerocopysend": [START, {"type": "http.response.zerocopysend", "file": 3}],
 }
@@ -152,6 +204,12 @@ async def test_ten_thousand_invented_methods_and_paths_are_one_series(ask, measu
     for number in range(10_000):
         await ask(app, f"/invented/{number}", f"EVIL{number}")
     assert totals("counted") == {("_OTHER", "<unmatched>", "200"): 10_000}
+
+
+@pytest.mark.parametrize("method", [None, b"GET", ["GET"], 7, "", "GET "], ids=repr)
+async def test_what_is_no_method_at_all_is_none(method, ask, measured, totals):
+    await ask(measured(sending(START, END)), method=method)
+    assert totals("counted") == {("_OTHER", "<unmatched>", "200"): 1}
 
 
 async def test_a_method_in_lower_case_is_none(ask, measured, totals):
