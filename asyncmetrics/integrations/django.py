@@ -20,6 +20,7 @@ from weakref import WeakSet
 from asyncmetrics.errors import MissingExtraError
 from asyncmetrics.integrations._outermost import Outermost, check_path
 from asyncmetrics.middleware._http import EXCEPTION_KEY
+from asyncmetrics.middleware._labelling import tell
 from asyncmetrics.middleware._routes import ROUTE_KEY
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 from asyncmetrics.typing import Receive, Scope, Send
@@ -67,14 +68,14 @@ def _tell_route(request: Any) -> None:
     scope = getattr(request, "scope", None)
     route = getattr(getattr(request, "resolver_match", None), "route", None)
     if scope is not None and route is not None:
-        scope.setdefault(ROUTE_KEY, f"/{route}")
+        tell(scope, ROUTE_KEY, f"/{route}")
 
 
 def _tell_exception(request: Any = None, **_: object) -> None:
     """Write into the scope which exception Django makes a 500 of, while that is being handled."""
     scope = getattr(request, "scope", None)
     if scope is not None:
-        scope.setdefault(EXCEPTION_KEY, sys.exc_info()[1])
+        tell(scope, EXCEPTION_KEY, sys.exc_info()[1])
 
 
 def instrument(app: D, *, path: str | None = "/metrics", registry: CollectorRegistry = REGISTRY, **options: Any) -> D:

@@ -12,6 +12,7 @@ from weakref import WeakSet
 from asyncmetrics.errors import MissingExtraError
 from asyncmetrics.integrations._outermost import Outermost, check_path
 from asyncmetrics.middleware._http import EXCEPTION_KEY
+from asyncmetrics.middleware._labelling import tell
 from asyncmetrics.middleware._routes import ROUTE_KEY
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 from asyncmetrics.typing import Scope
@@ -50,11 +51,11 @@ def instrument(app: Q, *, path: str | None = "/metrics", registry: CollectorRegi
 
 # Coroutine functions, since Quart runs any other receiver in a thread.
 async def _tell_request_exception(_: Quart, exception: Exception, **__: object) -> None:
-    _scope_of(request).setdefault(EXCEPTION_KEY, exception)
+    tell(_scope_of(request), EXCEPTION_KEY, exception)
 
 
 async def _tell_websocket_exception(_: Quart, exception: Exception, **__: object) -> None:
-    _scope_of(websocket).setdefault(EXCEPTION_KEY, exception)
+    tell(_scope_of(websocket), EXCEPTION_KEY, exception)
 
 
 def _scope_of(connection: Any) -> Scope:
@@ -67,7 +68,7 @@ def _telling(app: Any, connection: Any, registry: CollectorRegistry) -> Callable
         try:
             rule = connection.url_rule or _rule_of_other_methods(app, connection)
             if rule is not None:
-                connection.scope.setdefault(ROUTE_KEY, rule.rule)
+                tell(connection.scope, ROUTE_KEY, rule.rule)
         except Exception:  # noqa: BLE001  # framework internals that moved cost a label, never a request
             registry.count_event("internal_errors", "integrations.quart")
 

@@ -10,6 +10,7 @@ from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, Literal, TypeAlias, TypeVar, final
 
+from asyncmetrics.context import get_labels
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.middleware._names import scheme_label
 from asyncmetrics.middleware._routes import PENDING, UNMATCHED, RouteResolver
@@ -17,12 +18,15 @@ from asyncmetrics.model.names import check_label_names
 from asyncmetrics.registry import CollectorRegistry
 from asyncmetrics.typing import Scope
 
-__all__ = ("Conventions", "ExtraLabel", "Labelling", "RequestRoute", "RouteCallable", "not_awaited")
+__all__ = ("MEASURED", "Conventions", "ExtraLabel", "Labelling", "RequestRoute", "RouteCallable", "not_awaited", "tell")
 
 Conventions: TypeAlias = Literal["prometheus", "opentelemetry"]
 ExtraLabel: TypeAlias = "str | Callable[[Scope], object]"
 RouteCallable: TypeAlias = Callable[[Scope], "str | None"]
 F = TypeVar("F", bound=Callable[..., object])
+
+MEASURED = "asyncmetrics.measured"
+"""What marks a scope that a middleware measures."""
 
 # OpenTelemetry's semantic conventions for HTTP, with the underscores that Prometheus makes of their dots.
 _OPENTELEMETRY = {
@@ -154,3 +158,21 @@ class RequestRoute:
         """Keep the route, which is final, and let go of the scope."""
         self._route = route
         self._scope = None
+
+    def tell(self, key: str, value: object) -> None:
+        """Write into the scope that was measured, unless it says otherwise or the request has ended."""
+        scope = self._scope
+        if scope is not None:
+            scope.setdefault(key, value)
+
+
+def tell(scope: Scope, key: str, value: object) -> None:
+    """Write into the scope that a framework has, and into the one that was measured: the one may be a copy.
+
+    Middleware copies scopes, as hypercorn's ``ProxyFixMiddleware`` does. The context leads to the original, if the
+    mark in the copy tells that it has one; otherwise it might be that of another request, which makes this one.
+    """
+    scope.setdefault(key, value)
+    route = get_labels().get("route") if MEASURED in scope else None
+    if isinstance(route, RequestRoute):
+        route.tell(key, value)

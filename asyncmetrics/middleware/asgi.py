@@ -14,7 +14,7 @@ from asyncmetrics.context import enter_labels, leave_labels
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.metrics import Histogram
 from asyncmetrics.middleware._http import Exchange, HttpMetrics
-from asyncmetrics.middleware._labelling import Conventions, ExtraLabel, Labelling, RouteCallable, not_awaited
+from asyncmetrics.middleware._labelling import MEASURED, Conventions, ExtraLabel, Labelling, RouteCallable, not_awaited
 from asyncmetrics.middleware._routes import without_root
 from asyncmetrics.middleware._websocket import Connection, WebSocketMetrics
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
@@ -25,7 +25,6 @@ __all__ = ("Conventions", "Exclusion", "ExtraLabel", "MetricsMiddleware", "Route
 Exclusion: TypeAlias = str | re.Pattern[str] | Callable[[Scope], bool]
 
 _KINDS = frozenset({"http", "websocket"})
-_MEASURED = "asyncmetrics.measured"
 
 
 @final
@@ -92,10 +91,10 @@ class MetricsMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the server, as ASGI 3.0 has it."""
         kind = scope["type"]
-        if kind not in _KINDS or _MEASURED in scope or (self._exclusions and self._excluded(scope)):
+        if kind not in _KINDS or MEASURED in scope or (self._exclusions and self._excluded(scope)):
             await self.app(scope, receive, send)
             return
-        scope[_MEASURED] = True
+        scope[MEASURED] = True
         passing: Exchange | Connection
         if kind == "http":
             passing = Exchange(self._http, scope, receive, send)

@@ -213,6 +213,20 @@ async def test_the_handler_of_static_files_is_measured_as_a_whole(build, registr
     assert await seen(app, "/static/missing.css") == ("<unmatched>", "404")
 
 
+async def test_under_a_middleware_that_copies_the_scope_all_is_told(registry, seen, samples):
+    with override_settings(MIDDLEWARE=[ROUTES]):
+        inner = get_asgi_application()
+    asyncmetrics.instrument(inner, registry=asyncmetrics.CollectorRegistry())  # for the exceptions
+
+    async def copying(scope, receive, send):
+        await inner(dict(scope), receive, send)
+
+    app = asyncmetrics.MetricsMiddleware(copying, registry=registry)
+    assert await seen(app, "/items/7/") == ("/items/<int:item>/", "200")
+    assert await seen(app, "/raising") == ("/raising", "500")
+    assert samples("http_server_exceptions_total", "route", "type") == {("/raising", "RuntimeError"): 1}
+
+
 async def test_an_instrumented_handler_is_still_of_its_kind(app):
     from django.core.handlers.asgi import ASGIHandler
 

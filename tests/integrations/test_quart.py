@@ -10,6 +10,7 @@ import asyncmetrics
 
 pytest.importorskip("quart")
 
+from hypercorn.middleware import ProxyFixMiddleware  # noqa: E402
 from quart import Blueprint, Quart, abort  # noqa: E402
 from quart.views import MethodView  # noqa: E402
 
@@ -192,6 +193,28 @@ async def test_an_exception_is_counted_though_the_client_has_gone(registry, coun
     await asyncmetrics.instrument(app, registry=registry)(scope, receive, send)
     assert counted() == {("GET", "/late", "499"): 1}
     assert samples("http_server_exceptions_total", "route", "type") == {("/late", "RuntimeError"): 1}
+
+
+async def test_under_a_middleware_that_copies_the_scope_all_is_told(tmp_path, registry, seen, samples):
+    """A proxy in front of Quart is told to it by such a middleware."""
+    app = build(tmp_path)
+    app.asgi_app = ProxyFixMiddleware(app.asgi_app)
+    asyncmetrics.instrument(app, registry=registry)
+    assert await seen(app, "/items/1") == ("/items/<item>", "200")
+    assert await seen(app, "/raising") == ("/raising", "500")
+    assert samples("http_server_exceptions_total", "route", "type") == {("/raising", "RuntimeError"): 1}
+
+
+async def test_a_request_that_is_not_measured_tells_nothing_of_the_one_around_it(tmp_path, registry, ask, counted):
+    app = asyncmetrics.instrument(build(tmp_path), registry=registry, exclude=["/items/1"])
+
+    async def outer(scope, receive, send):
+        await ask(app, "/items/1")
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body"})
+
+    await ask(asyncmetrics.MetricsMiddleware(outer, registry=registry), "/")
+    assert counted() == {("GET", "<unmatched>", "200"): 1}
 
 
 async def test_what_a_background_task_does_is_not_part_of_the_request(registry, ask, counted):

@@ -72,6 +72,47 @@ async def test_an_instrumented_application_under_one_that_is_not_has_the_whole_t
     assert await routes(outer, "/out/1/in/2") == "/out/{y}/in/{x}"
 
 
+def starlette_app() -> Starlette:
+    return Starlette(routes=[Route("/items/{item}", ok), Mount("/sub", routes=[Route("/{x}", ok)])])
+
+
+def fastapi_app() -> FastAPI:
+    router = APIRouter(prefix="/items")
+    router.get("/{item}")(lambda item: item)
+    app = FastAPI()
+    app.include_router(router)
+    app.mount("/sub", starlette_app())
+    return app
+
+
+INVENTED = ("/{}", "/items/{}", "/items/{}/", "/items/{}/more", "/sub/{}", "/sub/{}/more", "/items/{}?q={}", "/%ff{}")
+FRAMEWORKS = {"starlette": starlette_app, "fastapi": fastapi_app}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+async def test_ten_thousand_invented_requests_add_no_series(framework, ask, registry, asserted):
+    """Methods, paths, hosts, schemes and lengths, with everything measured that can be."""
+
+    async def invent(number):
+        path = INVENTED[number % len(INVENTED)].replace("{}", str(number))
+        headers = [(b"host", b"%d.example" % number), (b"content-length", b"%d" % number)]
+        await ask(app, path, f"EVIL{number}", headers=headers, scheme=f"s{number}")
+
+    def series():
+        return sum(len(list(family.samples)) for family in registry.collect())
+
+    options = {"first_byte": True, "body_sizes": True, "background": True, "conventions": "opentelemetry"}
+    app = asyncmetrics.instrument(FRAMEWORKS[framework](), registry=registry, **options)
+    for number in range(len(INVENTED)):
+        await invent(number)
+    before = series()
+    for number in range(10_000):
+        await invent(number)
+    asserted(f"{before} series before, {series()} after")
+    assert series() == before
+
+
 async def test_an_answer_before_the_router_is_unmatched(registry, routes):
     """A CORS preflight is answered by a middleware; it is counted all the same."""
     cors = Middleware(CORSMiddleware, allow_origins=["*"])
