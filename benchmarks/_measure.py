@@ -14,6 +14,7 @@ import timeit
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import sub
 from statistics import median
 from time import perf_counter
 from typing import Any, TypeAlias
@@ -27,6 +28,7 @@ __all__ = (
     "Run",
     "awaiting",
     "exhausting",
+    "in_turns",
     "measure",
     "problem",
     "statement",
@@ -108,8 +110,12 @@ def problem(error: Exception) -> str:
     return f"failed: {type(error).__name__}: {error}".splitlines()[0][:100]
 
 
-def measure(contenders: Mapping[str, Run | str], effort: Effort) -> Outcomes:
-    """Return seconds per operation for each contender; one that comes with its problem, or has one, keeps it."""
+def measure(contenders: Mapping[str, Run | str], effort: Effort, beyond: str | None = None) -> Outcomes:
+    """Return seconds per operation for each contender; one that comes with its problem, or has one, keeps it.
+
+    With ``beyond``, the figures of the others are what they take longer than that one: by their minima, and by the
+    median of the rounds' differences.
+    """
     outcomes: Outcomes = {who: run for who, run in contenders.items() if isinstance(run, str)}
     runs: dict[str, tuple[Run, int]] = {}
     for who, run in contenders.items():
@@ -118,8 +124,12 @@ def measure(contenders: Mapping[str, Run | str], effort: Effort) -> Outcomes:
                 runs[who] = (run, _number(run, effort.seconds))
             except Exception as error:  # noqa: BLE001  # a peer's failure is a result
                 outcomes[who] = problem(error)
-    for who, times in _rounds(runs, effort.rounds).items():
-        outcomes[who] = Figures(min(times), median(times))
+    if beyond is not None and beyond not in runs:  # nothing to compare with
+        return {who: outcomes.get(who, f"{beyond}: {outcomes[beyond]}") for who in contenders}
+    taken = in_turns(runs, effort.rounds)
+    for who, times in taken.items():
+        base = [0.0] * len(times) if beyond in {None, who} else taken[beyond]
+        outcomes[who] = Figures(min(times) - min(base), median(map(sub, times, base)))
     return {who: outcomes[who] for who in contenders}
 
 
@@ -131,7 +141,8 @@ def _number(run: Run, seconds: float) -> int:
     return max(1, round(number * seconds / taken))
 
 
-def _rounds(runs: Mapping[str, tuple[Run, int]], rounds: int) -> dict[str, list[float]]:
+def in_turns(runs: Mapping[str, tuple[Run, int]], rounds: int) -> dict[str, list[float]]:
+    """Return seconds per operation in each round for each contender, which comes with its number of operations."""
     taken: dict[str, list[float]] = {who: [] for who in runs}
     names = list(runs)
     gc.freeze()

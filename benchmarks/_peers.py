@@ -21,6 +21,16 @@ _DISTRIBUTIONS = (
     "aioprometheus",
     "pytheus",
     "opentelemetry-sdk",
+    "opentelemetry-instrumentation-asgi",
+    "prometheus-fastapi-instrumentator",
+    "starlette_exporter",
+    "starlette-prometheus",
+    "asgi-prometheus",
+    "starlette",
+    "fastapi",
+    "uvicorn",
+    "uvloop",
+    "httptools",
 )
 
 
