@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,27 +12,51 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py"))
+ON_SERVERS = ["server"]
+IN_PROCESS = sorted(set(NAMES).difference(ON_SERVERS))
 
 
-def _run(*arguments: str, blocked: str = "") -> subprocess.CompletedProcess[str]:
+def _run(*arguments: str, blocked: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     hide = "".join(f"sys.modules[{name!r}] = None; " for name in blocked.split())
     code = f"import sys; {hide}from benchmarks.__main__ import main; main({list(arguments)!r})"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    settings = {"env": {**os.environ, **environment}, "cwd": ROOT, "timeout": 240}
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, **settings)
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory) -> tuple[str, dict]:
-    """What a quick run of everything prints, and what it writes."""
-    path = tmp_path_factory.mktemp("benchmarks") / "results.json"
-    command = [sys.executable, "-m", "benchmarks", "--quick", "--json", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+def _results(folder: Path, names: list[str]) -> tuple[str, dict]:
+    path = folder / "results.json"
+    done = _run("--quick", "--json", str(path), *names)
     assert done.returncode == 0, done.stderr
     return done.stdout, json.loads(path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.fixture(scope="module")
+def results(tmp_path_factory) -> tuple[str, dict]:
+    """What a quick run of everything that needs no server prints, and what it writes."""
+    return _results(tmp_path_factory.mktemp("benchmarks"), IN_PROCESS)
+
+
+@pytest.mark.parametrize("name", IN_PROCESS)
 def test_every_benchmark_gives_figures_for_us_in_every_discipline(results, name):
-    printed, written = results
+    _check_figures_for_us(*results, name)
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ON_SERVERS)
+def test_the_benchmarks_on_servers_give_figures_for_us_in_every_discipline(binary, tmp_path, name):
+    binary("wrk")
+    _check_figures_for_us(*_results(tmp_path, [name]), name)
+
+
+@pytest.mark.parametrize("name", ON_SERVERS)
+def test_without_wrk_the_benchmarks_on_servers_say_so(name):
+    done = _run("--quick", name, PATH="")
+    assert done.returncode == 0, done.stderr
+    assert "wrk is not on the PATH" in done.stdout
+
+
+def _check_figures_for_us(printed: str, written: dict, name: str) -> None:
     rows = [row for row in written["rows"] if row["benchmark"] == name]
     ours = {row["what"] for row in rows if row["who"] == "asyncmetrics" and row["figures"]}
     assert ours
