@@ -42,14 +42,16 @@ class Outermost:
         return self
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Serve one connection of the server, as ASGI 3.0 has it; no coroutine of its own, which would cost 0.4 µs."""
-        chosen = self._exposition if self._path is not None and self._is_asked_for(scope, self._path) else self._app
-        return chosen(scope, receive, send)
+        """Serve one connection of the server, as ASGI 3.0 has it.
 
-    def _is_asked_for(self, scope: Scope, wanted: str) -> bool:
-        if scope["type"] != "http":
-            return False
-        path: str = scope.get("path", "")
-        if wanted not in path:  # as good as always
-            return False
-        return without_root(path, scope.get("root_path", "")).rstrip("/") == wanted
+        This is no coroutine of its own, which every request would go through (benchmarks/middleware.py).
+        """
+        wanted = self._path
+        if wanted is not None and wanted in scope.get("path", "") and _is_for(scope, wanted):
+            return self._exposition(scope, receive, send)
+        return self._app(scope, receive, send)
+
+
+def _is_for(scope: Scope, wanted: str) -> bool:
+    path: str = scope["path"]
+    return scope["type"] == "http" and without_root(path, scope.get("root_path", "")).rstrip("/") == wanted
