@@ -100,7 +100,7 @@ class MetricsMiddleware:
             passing = Exchange(self._http, scope, receive, send)
         else:
             passing = Connection(self._websocket, scope, receive, send)
-        token = enter_labels(route=passing.route, method=passing.method)
+        token = enter_labels({"route": passing.route, "method": passing.method})
         try:
             await self.app(scope, passing.receive, passing.send)
         except BaseException as error:
