@@ -54,6 +54,11 @@ def _scheme(scope: Scope) -> str:
     return scheme_label(scope.get("scheme", "ws" if scope["type"] == "websocket" else "http"))
 
 
+def _chosen(own: RouteCallable, resolve: Callable[[Scope], str], scope: Scope) -> str:
+    chosen = own(scope)
+    return resolve(scope) if chosen is None else str(chosen)
+
+
 @final
 class Labelling:
     """How one middleware labels: ``extras`` are the names of the labels that each of its families has at the end."""
@@ -72,8 +77,10 @@ class Labelling:
         self.registry = registry
         self.context = check_label_names("context_labels", context_labels)
         self._renamed = _RENAMED[conventions]
-        self._resolver = RouteResolver(partial(self.failed, "route"))
-        self._route = None if route is None else not_awaited("route", route)
+        self._resolver = resolver = RouteResolver(partial(self.failed, "route"))
+        self._find = (
+            resolver.resolve if route is None else partial(_chosen, not_awaited("route", route), resolver.resolve)
+        )
         own: dict[str, ExtraLabel] = {"url_scheme": _scheme} if conventions == "opentelemetry" else {}
         extra = {**own, **(extra_labels or {})}
         # Against every name there is, before any metric has been registered.
@@ -99,17 +106,16 @@ class Labelling:
     def route(self, scope: Scope) -> str:
         """Return the route of a connection as far as it is known; `PENDING` until a router has seen it."""
         try:
-            chosen = None if self._route is None else self._route(scope)
-            return self._resolver.resolve(scope) if chosen is None else str(chosen)
+            return self._find(scope)
         except Exception:  # noqa: BLE001  # the user's callable, or framework internals that moved
             return self.failed("route")
 
     def final_route(self, scope: Scope) -> str:
         """Return the route of a connection that will not be routed any more."""
         try:
-            route = self._resolver.resolve(scope) if self._route is None else self.route(scope)
+            route = self._find(scope)
             return self._resolver.resolve_copied(scope) if route is PENDING else route
-        except Exception:  # noqa: BLE001  # framework internals that moved
+        except Exception:  # noqa: BLE001  # as above
             return self.failed("route")
 
     def failed(self, where: str) -> str:

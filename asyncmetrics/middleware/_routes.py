@@ -56,19 +56,17 @@ class RouteResolver:
                 return template
         if endpoint is None:
             return FRONTEND if "frontend_path" in (scope.get("fastapi") or ()) else UNMATCHED
-        return self._index(router).template(endpoint, scope)
+        return (self._indexes.get(id(router)) or self._indexed(router)).template(endpoint, scope)
 
     def resolve_copied(self, scope: Scope) -> str:
         """Return the template for a request whose router wrote into a copy of the scope, by matching its path."""
         router = getattr(scope.get("app"), "router", None)
-        return UNMATCHED if router is None else self._index(router).match(scope)
+        return UNMATCHED if router is None else (self._indexes.get(id(router)) or self._indexed(router)).match(scope)
 
-    def _index(self, router: Any) -> _Index:
-        index = self._indexes.get(id(router))
-        if index is None:
-            if len(self._indexes) >= _MAX_ROUTERS:  # routers made anew for each request: keep what is used now
-                self._indexes.clear()
-            index = self._indexes[id(router)] = _Index(router, self._failed)
+    def _indexed(self, router: Any) -> _Index:
+        if len(self._indexes) >= _MAX_ROUTERS:  # routers made anew for each request: keep what is used now
+            self._indexes.clear()
+        index = self._indexes[id(router)] = _Index(router, self._failed)
         return index
 
 
@@ -84,15 +82,13 @@ class _Index:
     def template(self, endpoint: object, scope: Scope) -> str:
         if len(self._router.routes) != self.length:  # an endpoint that is known may have a second place now
             self._refresh()
-        places = self._places.get(id(endpoint))
-        if places is None:
+        found = self._found.get(id(endpoint))
+        if found is None:
             self._refresh()
-            places = self._places.get(id(endpoint))
-        if places is None:
-            return self._mount_around(scope)
-        if len(places) == 1:
-            return places[0].template
-        return _chosen(places, _local_path(scope), scope.get("method"))
+            found = self._found.get(id(endpoint))
+        if isinstance(found, str):
+            return found
+        return self._mount_around(scope) if found is None else _chosen(found, _local_path(scope), scope.get("method"))
 
     def match(self, scope: Scope) -> str:
         self._refresh()
@@ -107,8 +103,9 @@ class _Index:
         places: dict[int, list[Place]] = {}
         for place in table.places:
             places.setdefault(id(place.endpoint), []).append(place)
-        # Whole before it is seen: a scrape in another thread reads it as well.
-        self._places = places
+        # By endpoint, its one template or its several places. Whole before it is seen: a scrape in another thread
+        # reads it as well.
+        self._found = {key: here if len(here) > 1 else here[0].template for key, here in places.items()}
         self._table = table
         self.alone = {key: several[0].template for key, several in places.items() if len(several) == 1}
         self.length = len(self._router.routes)
