@@ -1,101 +1,55 @@
-"""Counting in signal handlers, finalisers, collector callbacks, forks and at the end never hangs and never raises.
+"""Counting in signal handlers, finalisers, gc callbacks, forks, threads and at the end never hangs and never raises.
 
-Each program runs in a process of its own, with a watchdog.
+The programs are those of ``python -m scripts.reentrancy``, which prints what becomes of them with prometheus_client.
+Each runs in a process of its own, with a watchdog.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import textwrap
+from textwrap import dedent
 
 import pytest
 
-SECONDS = 20
+from scripts.reentrancy import FINE, PROGRAMS, outcome
 
-HEAD = """
-import gc, os, signal, sys, threading, time, weakref
-from asyncmetrics import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-registry = CollectorRegistry()
-counter = Counter("c", "C.", ["n"], registry=registry)
-histogram = Histogram("h", "H.", registry=registry)
-gauge = Gauge("g", "G.", ["n"], registry=registry)
-numbers = iter(range(10**9))
-def count():
-    counter.labels("same").inc()
-    counter.labels(next(numbers) % 500).inc()
-    counter.remove(str(next(numbers) % 500))
-    histogram.observe(0.1)
-    gauge.labels(next(numbers) % 50).set(1)
-def busy(seconds):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        count()
-        generate_latest(registry)
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="signals and forks of Unix")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_all_is_well_when(name):
+    assert outcome(PROGRAMS[name], "asyncmetrics") == FINE
+
+
+# Where there is no GIL, children lock; here they are told to.
+LOCKING = """
+from asyncmetrics.storage.memory import MemoryStorage
+registry = library.CollectorRegistry(storage=MemoryStorage(locking=True))
+counter = library.Counter("c", "C.", ["n"], registry=registry)
+gauge = library.Gauge("g", "G.", ["n"], registry=registry)
+histogram = library.Histogram("h", "H.", buckets=[1, 2], registry=registry)
+same = counter.labels("same")
 """
-
-PROGRAMS = {
-    "a signal handler": """
-        fired = []
-        def handle(*_):
-            count(); generate_latest(registry); fired.append(1)
-            signal.setitimer(signal.ITIMER_REAL, 0.0003)
-        signal.signal(signal.SIGALRM, handle)
-        signal.setitimer(signal.ITIMER_REAL, 0.0003)
-        busy(1.5)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        assert len(fired) > 100
-    """,
-    "a finaliser": """
-        done = []
-        class Finalised:
-            def __init__(self): self.me = self
-            def __del__(self): count(); done.append(1)
-        gc.set_threshold(20, 2, 2)
-        end = time.monotonic() + 1.5
-        while time.monotonic() < end:
-            Finalised(); count(); generate_latest(registry)
-        assert len(done) > 100
-    """,
-    "a callback of the garbage collector": """
-        done = []
-        gc.callbacks.append(lambda *_: (count(), done.append(1)))
-        gc.set_threshold(20, 2, 2)
-        busy(1.5)
-        assert len(done) > 100
-    """,
-    "a fork while other threads count": """
-        stop = threading.Event()
-        def work():
-            while not stop.is_set(): count()
-        threads = [threading.Thread(target=work) for _ in range(3)]
-        [t.start() for t in threads]
-        for _ in range(20):
-            pid = os.fork()
-            if not pid:
-                count(); generate_latest(registry); Counter("new", "N.", registry=registry)
-                os._exit(0)
-            assert os.waitpid(pid, 0)[1] == 0
-        stop.set()
-    """,
-    "daemon threads and atexit": """
-        import atexit
-        atexit.register(count)
-        atexit.register(lambda: generate_latest(registry))
-        def work():
-            while True: count()
-        [threading.Thread(target=work, daemon=True).start() for _ in range(3)]
-        time.sleep(0.2)
-    """,
-}
+SHORT = [name for name in PROGRAMS if "200,000" not in name]
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="signals and forks of Unix")
-def test_counting_is_safe_in(program, tmp_path):
-    script = tmp_path / "program.py"
-    script.write_text(HEAD + textwrap.dedent(PROGRAMS[program]))
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", str(script)]  # 3.12 warns of forks with threads
-    ended = subprocess.run(command, timeout=SECONDS, capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stderr) == (0, "")
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHORT)
+def test_all_is_well_with_children_that_lock_when(name):
+    assert outcome(LOCKING + dedent(PROGRAMS[name]), "asyncmetrics") == FINE
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        ("threading.Lock().acquire(); time.sleep(9)", "hangs"),
+        ("raise ValueError('wrong')", "ends with 1: ValueError: wrong"),
+        ("os._exit(3)", "ends with 3: nothing said"),
+        ("sys.stderr.write('odd')", "ends with 0: odd"),
+        ("problems.append('one lost')", "one lost"),
+        ("increments(); creates(); collects()", FINE),
+    ],
+)
+def test_the_watchdog_sees_what_is_not(program, expected):
+    assert outcome(program, "asyncmetrics", seconds=3) == expected
