@@ -47,7 +47,7 @@ def test_the_extras_it_names_are_those_of_the_project():
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    named = set(re.findall(r"asyncmetrics-prometheus\[([\w,]+)\]", README))
+    named = set(re.findall(r"asyncmetrics-prometheus\[([\w,-]+)\]", README))
     assert set(",".join(named).split(",")) == project["optional-dependencies"].keys()
 
 
