@@ -49,11 +49,6 @@ class RouteResolver:
         if router is None:
             return PENDING
         endpoint = scope.get("endpoint")
-        index = self._indexes.get(id(router))
-        if index is not None:  # as good as always, and as quick as can be: benchmarks/middleware.py
-            template = index.alone.get(id(endpoint))
-            if template is not None and len(router.routes) == index.length:
-                return template
         if endpoint is None:
             return FRONTEND if "frontend_path" in (scope.get("fastapi") or ()) else UNMATCHED
         return (self._indexes.get(id(router)) or self._indexed(router)).template(endpoint, scope)
@@ -72,15 +67,13 @@ class RouteResolver:
 
 @final
 class _Index:
-    """The places of one router; ``alone`` are the templates of endpoints with one place, of ``length`` routes."""
-
     def __init__(self, router: Any, failed: Callable[[], object]) -> None:
         self._router = router  # held, so that its id stays its own
         self._failed = failed
         self._build()
 
     def template(self, endpoint: object, scope: Scope) -> str:
-        if len(self._router.routes) != self.length:  # an endpoint that is known may have a second place now
+        if len(self._router.routes) != self._length:  # an endpoint that is known may have a second place now
             self._refresh()
         found = self._found.get(id(endpoint))
         if found is None:
@@ -107,8 +100,7 @@ class _Index:
         # reads it as well.
         self._found = {key: here if len(here) > 1 else here[0].template for key, here in places.items()}
         self._table = table
-        self.alone = {key: several[0].template for key, several in places.items() if len(several) == 1}
-        self.length = len(self._router.routes)
+        self._length = len(self._router.routes)
         told = [place for place in table.places if not place.hosted]
         self._matched: Callable[[str, object], str] = lru_cache(maxsize=1024)(
             lambda path, method: _chosen(told, path, method)
