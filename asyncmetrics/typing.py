@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Protocol, TypeAlias
 
-__all__ = ("ASGIApp", "Incrementer", "LabelValues", "Message", "Observer", "Receive", "Scope", "Send")
+__all__ = ("SCRAPE_KEY", "ASGIApp", "Incrementer", "LabelValues", "Message", "Observer", "Receive", "Scope", "Send")
 
 # ASGI (asgi.readthedocs.io) leaves the values of its mappings open, hence the only Any in a public name.
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -13,6 +13,9 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+SCRAPE_KEY = "asyncmetrics.scrape"
+"""What the exposition writes into the scopes of its own requests, which no middleware counts."""
 
 LabelValues: TypeAlias = Mapping[str, object]
 

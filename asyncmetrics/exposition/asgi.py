@@ -24,7 +24,7 @@ from asyncmetrics.exposition._rendering import Chunk, OnError, Rendering, check_
 from asyncmetrics.exposition._response import Request, Response, busy, denied, failure, respond
 from asyncmetrics.model.family import Metric
 from asyncmetrics.registry import REGISTRY, Collectable
-from asyncmetrics.typing import ASGIApp, Message, Receive, Scope, Send
+from asyncmetrics.typing import SCRAPE_KEY, ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ("MAX_CONCURRENT", "make_asgi_app")
 
@@ -97,6 +97,7 @@ class _Exposition:
         await handler(scope, receive, send)
 
     async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[SCRAPE_KEY] = True
         request = _request(scope)
         if not await self._is_admitted(request, scope):
             self._registry.count_event("scrapes", "denied")

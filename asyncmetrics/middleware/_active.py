@@ -38,7 +38,10 @@ class UnderWay(Protocol):
         ...
 
     def labels_so_far(self) -> tuple[str, ...]:
-        """Return what is known of the route by now, and the values of the user's own labels."""
+        """Return what is known of the route by now, and the values of the user's own labels.
+
+        Nothing at all for what is not to be told.
+        """
         ...
 
 
@@ -64,6 +67,8 @@ class ActiveRequests:
         oldest: dict[tuple[str, ...], float] = {}
         for request in list(self.members):
             labels = request.labels_so_far()
+            if not labels:
+                continue
             of_method = (request.method, *labels)
             active[of_method] += 1
             oldest[labels] = max(oldest.get(labels, 0.0), now - request.started)

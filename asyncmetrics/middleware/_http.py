@@ -20,7 +20,7 @@ from asyncmetrics.middleware._bodies import BodyMetrics, BodyProbe
 from asyncmetrics.middleware._groups import parts, was_given_up
 from asyncmetrics.middleware._labelling import Labelling, RequestRoute
 from asyncmetrics.middleware._names import method_label, status_label
-from asyncmetrics.typing import Message, Receive, Scope, Send
+from asyncmetrics.typing import SCRAPE_KEY, Message, Receive, Scope, Send
 
 __all__ = ("EXCEPTION_KEY", "Exchange", "HttpMetrics")
 
@@ -170,7 +170,7 @@ class Exchange:
         if EXCEPTION_KEY in self._scope and _is_failure(self._status):
             self._count_unless_no_fault(self._scope[EXCEPTION_KEY])
         if self._ended:
-            if self._metrics.background is not None:
+            if self._metrics.background is not None and SCRAPE_KEY not in self._scope:
                 self._count_background(self._metrics.background)
             return
         if self._status is None:
@@ -187,7 +187,9 @@ class Exchange:
         self.returned()
 
     def labels_so_far(self) -> tuple[str, ...]:
-        """Return what is known of the route by now, and the values of the user's own labels."""
+        """Return what is known of the route by now, and the values of the user's own labels; nothing for a scrape."""
+        if SCRAPE_KEY in self._scope:
+            return ()
         labelling = self._metrics.labelling
         return labelling.route(self._scope), *labelling.extra_values(self._scope)
 
@@ -213,6 +215,8 @@ class Exchange:
             scope = self._scope
             route = labelling.final_route(scope)
             self.route.settle(route)
+            if SCRAPE_KEY in scope:
+                return
             extra = labelling.extra_values(scope) if labelling.fixed is None else labelling.fixed
             key = (self.method, route, status_label(self._status or 0))
             metrics.duration.labels(*(key + extra if extra else key)).observe(now - self.started)

@@ -1,7 +1,8 @@
 """The middleware that measures any ASGI application: its requests and its websockets, by route.
 
 It belongs outside of everything else, since what wraps it is not measured: a 503 made by an exception handler, or a
-CORS preflight answered early. `asyncmetrics.instrument` puts it there.
+CORS preflight answered early. `asyncmetrics.instrument` puts it there; ``app.add_middleware(MetricsMiddleware)`` works
+as well, and misses those.
 """
 
 from __future__ import annotations
@@ -33,9 +34,10 @@ class MetricsMiddleware:
 
     ``exclude`` are requests and websockets that are not measured: paths (a slash at the end makes no difference),
     patterns that match the whole path, or predicates on the scope. A path begins after the root path of a proxy or a
-    mount, as for a router. ``route`` returns the route label for a scope, or None to leave it to the framework; it wins
-    over everything else and must return one of few values. ``buckets`` are those of HTTP's histograms of seconds.
-    Several applications in one process share the metrics of a ``registry``.
+    mount, as for a router. ``route`` returns the route label for a scope, or None to leave it to others: to whoever
+    has written ``scope["asyncmetrics.route"]``, and then to the framework. It must return one of few values.
+    ``buckets`` are those of HTTP's histograms of seconds. Several applications in one process share the metrics of a
+    ``registry``.
 
     More is measured where it is asked for: ``first_byte`` the time to the first byte of a response's body (a response
     without one has none), ``body_sizes`` the bytes of requests and responses, ``background`` the time that the
@@ -49,8 +51,9 @@ class MetricsMiddleware:
     While a request is handled, ``route`` and ``method`` are bound as context labels, which any metric may declare (a
     websocket has a route only). They end with the request, as does whatever it binds itself.
 
-    A request that a `MetricsMiddleware` further out measures already is passed on untouched, as are lifespans. Nothing
-    that goes wrong in here reaches the application: it is counted in ``asyncmetrics_internal_errors_total``.
+    A request that a `MetricsMiddleware` further out measures already is passed on untouched, as are lifespans. Scrapes
+    are not counted, wherever the exposition is mounted. Nothing that goes wrong in here reaches the application: it is
+    counted in ``asyncmetrics_internal_errors_total``.
 
     Raises `DefinitionError` for options that cannot be, and `DuplicateMetricError` if the registry has these metrics
     with other buckets or labels.

@@ -6,8 +6,11 @@ import re
 
 import anyio
 import pytest
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
-from asyncmetrics import MetricsMiddleware
+from asyncmetrics import MetricsMiddleware, make_asgi_app
 from asyncmetrics.errors import DefinitionError, DuplicateMetricError
 
 pytestmark = pytest.mark.edge("guard")
@@ -189,6 +192,28 @@ async def test_a_route_callable_wins(ask, measured, totals):
 async def test_a_route_callable_that_returns_none_leaves_it_to_the_scope(ask, measured, totals):
     await ask(measured(hello, route=lambda scope: None), **{"asyncmetrics.route": "/scope"})
     assert totals("counted") == {("GET", "/scope", "200"): 1}
+
+
+@pytest.mark.parametrize("framework", ["starlette", "fastapi"])
+async def test_scrapes_are_not_counted_wherever_the_exposition_is(framework, ask, measured, registry, totals):
+    """Neither when they have ended, nor as under way by what they tell themselves."""
+    kind = {"starlette": Starlette, "fastapi": FastAPI}[framework]
+    told = []
+
+    async def inner(scope, receive, send):
+        await exposition(scope, receive, send)
+        told.append((totals("active"), totals("oldest")))
+
+    exposition = make_asgi_app(registry)
+    app = kind(routes=[Mount("/inner", routes=[Mount("/metrics", inner)])])
+    events = [{"type": "http.request"}] * 100
+    asked = await ask(
+        measured(app, first_byte=True, body_sizes=True, background=True), "/inner/metrics/", events=events
+    )
+    assert asked.sent[0]["status"] == 200 and b"# TYPE http_server_active_requests gauge" in asked.sent[1]["body"]
+    assert b"http_server_active_requests{" not in asked.sent[1]["body"]
+    assert (totals("counted"), told) == ({}, [({}, {})])
+    assert [s for f in registry.collect() for s in f.samples if s.name.endswith("_count") and s.labels] == []
 
 
 FAULTS = {
