@@ -20,12 +20,14 @@ def parts(error: BaseException) -> Iterator[BaseException]:
     # Before Python 3.11 groups come from a backport, which whoever raises them has imported.
     backport: Any = sys.modules.get("exceptiongroup")
     group: Any = getattr(builtins, "BaseExceptionGroup", None) or getattr(backport, "BaseExceptionGroup", ())
-    members: Any = getattr(error, "exceptions", ()) if isinstance(error, group) else ()
-    if members:
-        for member in members:
-            yield from parts(member)
-    else:
-        yield error
+    left = [error]
+    while left:
+        one = left.pop()
+        members: Any = getattr(one, "exceptions", ()) if isinstance(one, group) else ()
+        if members:
+            left.extend(reversed(members))
+        else:
+            yield one
 
 
 def was_given_up(error: BaseException) -> bool:

@@ -195,7 +195,11 @@ class Exchange:
 
     def _count_unless_no_fault(self, error: BaseException) -> bool:
         """Count an exception, unless all there is to it is that the client has gone; tell whether it was counted."""
-        faults = not all(map(self._is_no_fault, parts(error)))
+        try:
+            faults = not all(map(self._is_no_fault, parts(error)))
+        except Exception:  # noqa: BLE001  # one that cannot even be looked at
+            self._metrics.labelling.failed("exception")
+            faults = True
         if faults:
             self._count(error)
         return faults

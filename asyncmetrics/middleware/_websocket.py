@@ -157,7 +157,11 @@ class Connection:
     def raised(self, error: BaseException) -> None:
         """Note what left the application: how a client closed, or that it did, is no exception."""
         error = self._scope.pop(EXCEPTION_KEY, error)  # what a framework has told of before is this, or its cause
-        faults = [part for part in parts(error) if not self._is_no_fault(part)]
+        try:
+            faults = [part for part in parts(error) if not self._is_no_fault(part)]
+        except Exception:  # noqa: BLE001  # one that cannot even be looked at
+            self._metrics.labelling.failed("exception")
+            faults = [error]
         if faults:
             self._count(error)
         self.returned()

@@ -129,6 +129,51 @@ async def test_a_group_is_no_fault_if_nothing_in_it_is(case, ask, measured, tota
     assert (totals("counted"), totals("exceptions")) == ({("GET", "<unmatched>", status): 1}, exceptions)
 
 
+class Unseen(Exception):
+    """An exception that does not let itself be looked at."""
+
+    def __getattribute__(self, name):
+        raise RuntimeError
+
+
+class Uncoded(Exception):
+    """One that looks like a framework's, with a code that is none."""
+
+    code = [1000]
+
+
+Uncoded.__name__ = "WebSocketDisconnect"
+ODD = {"unseen": Unseen, "uncoded": Uncoded}
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+@pytest.mark.parametrize("odd", ODD)
+async def test_an_exception_that_cannot_be_looked_at_is_counted_and_raised_again(odd, kind, ask, measured, totals):
+    error = ODD[odd]()
+
+    async def app(scope, receive, send):
+        raise error
+
+    asked = await ask(measured(app), type=kind)
+    assert asked.error is error
+    exceptions = {"http": "exceptions", "websocket": "websocket exceptions"}[kind]
+    assert totals(exceptions) == {("<unmatched>", type(error).__name__): 1}
+    assert sum(totals("active").values()) == sum(totals("open").values()) == 0
+
+
+@pytest.mark.parametrize("end", [ClientDisconnect, ValueError])
+async def test_a_group_may_be_as_deep_as_it_likes(end, ask, measured, totals):
+    error = end()
+    for _ in range(3000):
+        error = ExceptionGroup("", [error])
+
+    async def app(scope, receive, send):
+        raise error
+
+    assert (await ask(measured(app))).error is error
+    assert sum(totals("exceptions").values()) == (end is ValueError)
+
+
 CONNECTIONS = {
     "the client's going": (ExceptionGroup("", [WebSocketDisconnect()]), "1001", {}),
     "an error": (ExceptionGroup("", [ValueError()]), "1006", {("/socket", "ExceptionGroup"): 1}),
