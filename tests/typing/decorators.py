@@ -1,4 +1,5 @@
 """Decorated callables keep their types; wrong calls are errors. Checked by mypy --strict and pyright, never run."""
+# pyright: reportUnnecessaryTypeIgnoreComment=true
 
 from __future__ import annotations
 
