@@ -16,7 +16,7 @@ CHECKERS = {"mypy": ["mypy", "--strict"], "pyright": ["pyright", "--pythonpath",
 
 @pytest.mark.slow
 @pytest.mark.parametrize("checker", CHECKERS)
-def test_callables_keep_their_types_and_wrong_calls_are_errors(checker) -> None:
+def test_callables_keep_their_types_and_wrong_calls_are_errors(checker: str) -> None:
     if find_spec(checker) is None:
         pytest.skip(f"{checker} comes with the lint group")
     command = [sys.executable, "-m", *CHECKERS[checker], *PROGRAMS]
@@ -27,7 +27,7 @@ def test_callables_keep_their_types_and_wrong_calls_are_errors(checker) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("checker", CHECKERS)
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_every_wrong_call_is_seen(checker, program, tmp_path) -> None:
+def test_every_wrong_call_is_seen(checker: str, program: str, tmp_path: Path) -> None:
     """Without the ignores, there is an error at each of their lines."""
     if find_spec(checker) is None:
         pytest.skip(f"{checker} comes with the lint group")
