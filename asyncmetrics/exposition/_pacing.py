@@ -19,7 +19,7 @@ from anyio.lowlevel import RunVar, checkpoint
 
 __all__ = ("BUDGET_SECONDS", "in_turns", "preload", "turn")
 
-BUDGET_SECONDS = 0.0005
+BUDGET_SECONDS = 0.001
 _GOES = 8
 
 _LOCK: RunVar[Lock] = RunVar("asyncmetrics_turns")
