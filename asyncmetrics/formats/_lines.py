@@ -35,7 +35,7 @@ _CHUNK_PIECES = 32
 
 
 def chunks(pieces: Iterable[str]) -> Iterator[bytes]:
-    """Join pieces of text into chunks of about 16 KiB, or of so many pieces, whatever their size."""
+    """Join pieces of text, of which some are empty, into chunks of about 16 KiB, or of so many pieces."""
     waiting: list[str] = []
     size = 0
     for piece in pieces:

@@ -31,6 +31,7 @@ from asyncmetrics.model.samples import Sample
 
 __all__ = ("lawful_samples",)
 
+_STEP = 64  # samples are looked at in one go: benchmarks/scrape.py says what an event loop can bear
 _NUMBERS_AS_LABELS = frozenset({"le", "quantile"})
 _GROUPED = frozenset({"summary", "histogram", "gaugehistogram", "stateset"})
 
@@ -40,8 +41,11 @@ _Point: TypeAlias = dict[tuple[str, str], Sample]
 _Points: TypeAlias = dict[float | None, _Point]
 
 
-def lawful_samples(family: Metric, escaping: str, claims: Claims) -> Iterator[Sample]:
-    """Yield what OpenMetrics lets stand of a custom collector's family, the labels under their written names."""
+def lawful_samples(family: Metric, escaping: str, claims: Claims) -> Iterator[Sample | None]:
+    """Yield what OpenMetrics lets stand of a custom collector's family, the labels under their written names.
+
+    None is yielded after every little while of work that has led to no sample.
+    """
     return _Lawful(family, escaping, claims).samples()
 
 
@@ -56,42 +60,48 @@ class _Lawful:
         self._claims = claims
         self._read = SampleReader(escaping, exemplars=True)
         self._own = {family.name + suffix: (suffix, own_label(label, kind, suffix)) for suffix in SUFFIXES[kind]}
+        # Before it is written, a stateset's own label is called as the family is.
+        self._unwritten = {name: family.name if own == label else own for name, (_, own) in self._own.items()}
 
-    def samples(self) -> Iterator[Sample]:
+    def samples(self) -> Iterator[Sample | None]:
         """Yield the samples, each child once."""
         raws = raw_samples(self._family)
         seen: set[_Child] = set()
-        if self._kind not in _GROUPED and _are_alike(raws):
-            return self._single(raws, seen)
-        return self._grouped(raws, seen)
+        alike = self._kind not in _GROUPED
+        for start in range(0, len(raws) if alike else 0, _STEP):
+            alike = alike and _are_alike(raws[start : start + _STEP], raws[0])
+            yield None
+        yield from self._single(raws, seen) if alike else self._grouped(raws, seen)
 
-    def _single(self, raws: Sequence[Sample], seen: set[_Child]) -> Iterator[Sample]:
+    def _single(self, raws: Sequence[Sample], seen: set[_Child]) -> Iterator[Sample | None]:
         for raw in raws:
             sample = self._lawful(raw)
-            if sample is not None:
-                child = frozenset(sample.labels.items())
-                if child not in seen:
-                    seen.add(child)
-                    yield sample
+            child = None if sample is None else frozenset(sample.labels.items())
+            if child is None or child in seen:
+                yield None
+            else:
+                seen.add(child)
+                yield sample
 
-    def _grouped(self, raws: Sequence[Sample], seen: set[_Child]) -> Iterator[Sample]:
-        for group in self._groups(raws):
+    def _grouped(self, raws: Sequence[Sample], seen: set[_Child]) -> Iterator[Sample | None]:
+        groups: dict[object, list[Sample]] = {}
+        for start in range(0, len(raws), _STEP):
+            self._sort(raws[start : start + _STEP], groups)
+            yield None
+        for group in groups.values():
             child, points = self._points(group)
             if child not in seen:  # two children may be one once their labels are written
                 seen.add(child)
                 for point in _in_time(points):
                     yield from self._lawful_point(point).values()
+            yield None
 
-    def _groups(self, raws: Sequence[Sample]) -> Iterable[Sequence[Sample]]:
-        # Before it is written, a stateset's own label is called as the family is.
-        own = {name: self._family.name if own == self._label else own for name, (_, own) in self._own.items()}
-        groups: dict[object, list[Sample]] = {}
+    def _sort(self, raws: Iterable[Sample], groups: dict[object, list[Sample]]) -> None:
         for raw in raws:
             try:
-                groups.setdefault(_child(raw, own.get(raw.name, "")), []).append(raw)
+                groups.setdefault(_child(raw, self._unwritten.get(raw.name, "")), []).append(raw)
             except Exception:  # noqa: BLE001, S112  # what has no labels is no sample
                 continue
-        return groups.values()
 
     def _points(self, group: Sequence[Sample]) -> tuple[_Child, _Points]:
         child: _Child = frozenset()
@@ -141,10 +151,10 @@ def _canonical(text: str) -> str:
     return text if bound is None else bucket_text(bound)
 
 
-def _are_alike(raws: Sequence[Sample]) -> bool:
-    """Tell whether all samples have one name and no time, so that no two can belong to one child."""
+def _are_alike(raws: Sequence[Sample], first: Sample) -> bool:
+    """Tell whether samples have the name of the first one and no time, so that no two can belong to one child."""
     try:
-        return all(raw.timestamp is None and raw.name == raws[0].name for raw in raws)
+        return all(raw.timestamp is None and raw.name == first.name for raw in raws)
     except AttributeError:
         return False
 

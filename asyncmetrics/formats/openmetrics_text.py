@@ -110,7 +110,8 @@ _FORBIDDEN: dict[str, Callable[[Sequence[float]], Sequence[int]]] = {
 
 def _eager_pieces(family: Metric, escaping: str, claims: Claims) -> Iterator[str]:
     names = {family.name + suffix: written_name(family.name + suffix, escaping) for suffix in SUFFIXES[family.type]}
-    return (_line(names[sample.name], sample) for sample in lawful_samples(family, escaping, claims))
+    for sample in lawful_samples(family, escaping, claims):
+        yield "" if sample is None else _line(names[sample.name], sample)
 
 
 def _line(name: str, sample: Sample) -> str:

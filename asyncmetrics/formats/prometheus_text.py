@@ -73,8 +73,8 @@ def _eager_pieces(family: Metric, escaping: str, claims: Claims) -> Iterator[str
     for raw in raw_samples(family):
         sample = read(raw)
         if sample is None or _is_created(family, sample):
-            continue
-        if sample.name not in names:
+            yield ""  # work as well
+        elif sample.name not in names:
             claims.stray(raw)
         elif not bound or bound not in sample.labels or read_bound(sample.labels[bound]) is not None:
             line = _line(names[sample.name], sample, seen)
