@@ -28,6 +28,12 @@ Names and arguments are prometheus_client's. What writers of custom collectors n
 
 from __future__ import annotations
 
+from asyncmetrics.bridges.pushgateway import (
+    delete_from_gateway,
+    instance_ip_grouping_key,
+    push_to_gateway,
+    pushadd_to_gateway,
+)
 from asyncmetrics.collectors import (
     GC_COLLECTOR,
     PLATFORM_COLLECTOR,
@@ -95,15 +101,19 @@ __all__ = (
     "bind_labels",
     "bound_labels",
     "clear_labels",
+    "delete_from_gateway",
     "disable_created_metrics",
     "enable_created_metrics",
     "exponential_buckets",
     "generate_latest",
     "get_labels",
+    "instance_ip_grouping_key",
     "instrument",
     "linear_buckets",
     "make_asgi_app",
     "make_wsgi_app",
+    "push_to_gateway",
+    "pushadd_to_gateway",
     "reset_labels",
     "start_http_server",
     "start_wsgi_server",

@@ -13,6 +13,7 @@
     ├── CollectorError (RuntimeError)        a collector that failed where the caller asked to hear of it
     ├── ParseError (ValueError)              an exposition that its format does not allow
     ├── TextfileError (OSError)              a textfile that could not be written
+    ├── PushError (OSError)                  a gateway that could not be reached, or that refused
     └── MissingExtraError (ImportError)      an optional part whose packages are not installed
 """
 
@@ -32,6 +33,7 @@ __all__ = (
     "MetricsError",
     "MissingExtraError",
     "ParseError",
+    "PushError",
     "TextfileError",
     "UnknownCollectorError",
     "is_cancellation",
@@ -158,6 +160,16 @@ class TextfileError(MetricsError, OSError):
         super().__init__(
             cause.errno, f"the textfile was not written and its old content is kept: {cause.strerror}", path
         )
+
+
+class PushError(MetricsError, OSError):
+    """Tell that ``method`` at ``url`` failed; what was pushed before is still there."""
+
+    def __init__(self, method: str, url: str, problem: str) -> None:
+        self.method = method
+        self.url = url
+        self.problem = problem
+        super().__init__(f"{method} {url}: {problem}")
 
 
 class MissingExtraError(MetricsError, ImportError):

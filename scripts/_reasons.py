@@ -18,9 +18,12 @@ HOMES = {
     "process_collector": "collectors",
     "samples": "core",
     "MetricsHandler": "exposition.handler",
+    "exposition.basic_auth_handler": "bridges.pushgateway",
+    "exposition.default_handler": "bridges.pushgateway",
+    "exposition.passthrough_redirect_handler": "bridges.pushgateway",
+    "exposition.tls_auth_handler": "bridges.pushgateway",
 }
 
-_LATER = "Not yet. prometheus_client's own function takes a registry of ours as well."
 _NATIVE = "Native histograms are in no text format that is a standard yet."
 _PARSING = "A detail of a parser."
 _NAMES = "Names may have letters of any script, digits, `_` and `.`; there is no switch. Custom collectors may use any."
@@ -43,14 +46,8 @@ NOT_PLANNED = {
     "core.BucketSpan": _NATIVE,
     "core.NativeHistogram": _NATIVE,
     "core.Sample.native_histogram": _NATIVE,
-    "delete_from_gateway": "Not yet. Use prometheus_client's own: it needs no registry.",
     "exposition.CompressionType": "A name for type checkers.",
     "exposition.ThreadingWSGIServer": "The server is asynchronous, in a thread of its own.",
-    "exposition.basic_auth_handler": "Not yet. Use prometheus_client's own.",
-    "exposition.default_handler": "Not yet. Use prometheus_client's own.",
-    "exposition.passthrough_redirect_handler": "Not yet. Use prometheus_client's own.",
-    "exposition.tls_auth_handler": "Not yet. Use prometheus_client's own.",
-    "instance_ip_grouping_key": "Not yet. Use prometheus_client's own.",
     "multiprocess.MultiProcessCollector": "Nothing is to be collected: a storage holds the numbers of all workers.",
     "multiprocess.mark_process_dead": "Nothing is to be marked: a dead worker is noticed.",
     "openmetrics.exposition.CONTENT_TYPE_LATEST_2_0": "OpenMetrics 2.0 is a draft.",
@@ -60,8 +57,6 @@ NOT_PLANNED = {
     "parser.HELP_ESCAPING_RE": _PARSING,
     "parser.parse_labels": _PARSING,
     "parser.replace_escape_sequence": _PARSING,
-    "push_to_gateway": _LATER,
-    "pushadd_to_gateway": _LATER,
     "utils.INF": _NUMBERS,
     "utils.MINUS_INF": _NUMBERS,
     "utils.NaN": _NUMBERS,
@@ -114,6 +109,7 @@ DIFFERS = {
     "enable_created_metrics": "In OpenMetrics alone; in the text format they would be gauges that nobody asked for.",
     "exposition.choose_encoder": "By quality, and no version is claimed that there is not.",
     "generate_latest": "No `_created`. Labels in the order of their declaration, numbers never as `1e+06`.",
+    "instance_ip_grouping_key": "The address by which others are reached, where theirs says 127.0.0.1 on Linux.",
     "make_asgi_app": "Answers HEAD, and 405 to what is neither GET nor HEAD. Never holds the event loop.",
     "make_wsgi_app": "Answers HEAD, and 405 to what is neither GET nor HEAD.",
     "openmetrics.exposition.generate_latest": "What OpenMetrics forbids is left out.",
@@ -121,6 +117,8 @@ DIFFERS = {
     "openmetrics.parser.text_string_to_metric_families": "Holds a text to rules that theirs lets pass.",
     "parser.text_fd_to_metric_families": "Refuses lines that Prometheus would refuse.",
     "parser.text_string_to_metric_families": "Refuses lines that Prometheus would refuse.",
+    "push_to_gateway": "No snappy. Failures raise `PushError` (an `OSError`) with what the gateway answered.",
+    "pushadd_to_gateway": "As `push_to_gateway`.",
     "registry.Collector": "May be async.",
     "start_http_server": "Open it to the network on purpose. The server it returns is asynchronous.",
     "start_wsgi_server": "As `start_http_server`.",

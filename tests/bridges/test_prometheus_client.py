@@ -298,7 +298,7 @@ def test_the_bridge_imports_prometheus_client_only_when_it_is_used():
 
 
 def test_prometheus_client_pushes_a_registry_of_ours(registry):
-    """What docs/migrating.md says of names that are not here yet: theirs take a registry of ours as it is."""
+    """What docs/migrating.md says of names that are not here: theirs take a registry of ours as it is."""
     pushed = []
 
     def handler(url, method, timeout, headers, data):

@@ -1,0 +1,195 @@
+"""Metrics pushed to a Pushgateway, for jobs that end before anybody could scrape them.
+
+https://prometheus.io/docs/practices/pushing/ tells when to. The functions wait for the answer; on an event loop call
+them in a thread: ``await anyio.to_thread.run_sync(push_to_gateway, "gateway:9091", "job", registry)``.
+"""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import ssl
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable, Mapping
+from typing import Literal, TypeAlias
+from urllib.parse import quote_plus
+
+from asyncmetrics.errors import DefinitionError
+from asyncmetrics.formats import prometheus_text
+from asyncmetrics.formats.negotiation import CONTENT_TYPE_PLAIN_0_0_4
+from asyncmetrics.registry import REGISTRY, Collectable
+
+__all__ = (
+    "Handler",
+    "basic_auth_handler",
+    "default_handler",
+    "delete_from_gateway",
+    "instance_ip_grouping_key",
+    "passthrough_redirect_handler",
+    "push_to_gateway",
+    "pushadd_to_gateway",
+    "tls_auth_handler",
+)
+
+Headers: TypeAlias = list[tuple[str, str]]
+Send: TypeAlias = Callable[[], None]
+Handler: TypeAlias = Callable[[str, str, float | None, Headers, bytes], Send]
+"""Given URL, method, seconds, headers and body (by these names in lower case), return what sends the request."""
+
+
+def default_handler(url: str, method: str, timeout: float | None, headers: Headers, data: bytes) -> Send:
+    """Return what sends a request over HTTP or HTTPS."""
+    from asyncmetrics.bridges._opening import opening
+
+    return opening(url, method, timeout, headers, data)
+
+
+def passthrough_redirect_handler(url: str, method: str, timeout: float | None, headers: Headers, data: bytes) -> Send:
+    """Return what sends a request, and again wherever it is redirected to: for gateways whose redirects you trust."""
+    from asyncmetrics.bridges._opening import opening
+
+    return opening(url, method, timeout, headers, data, redirects=True)
+
+
+def basic_auth_handler(
+    url: str,
+    method: str,
+    timeout: float | None,
+    headers: Headers,
+    data: bytes,
+    username: str | None = None,
+    password: str | None = None,
+) -> Send:
+    """Return what sends a request with basic credentials (RFC 7617), for a `Handler` of your own to call."""
+    if username is None or password is None:
+        return default_handler(url, method, timeout, headers, data)
+    token = b64encode(f"{username}:{password}".encode()).decode("ascii")
+    return default_handler(url, method, timeout, [*headers, ("Authorization", f"Basic {token}")], data)
+
+
+def tls_auth_handler(
+    url: str,
+    method: str,
+    timeout: float | None,
+    headers: Headers,
+    data: bytes,
+    certfile: str,
+    keyfile: str,
+    cafile: str | None = None,
+    protocol: int = ssl.PROTOCOL_TLS_CLIENT,
+    insecure_skip_verify: bool = False,
+) -> Send:
+    """Return what sends a request over TLS with a certificate of this client, for a `Handler` of your own to call.
+
+    The gateway's certificate is checked against ``cafile``, or else against those that the system trusts.
+    """
+    from asyncmetrics.bridges._opening import opening
+
+    context = ssl.SSLContext(protocol)
+    if cafile is None:
+        context.load_default_certs()
+    else:
+        context.load_verify_locations(cafile)
+    if insecure_skip_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    context.load_cert_chain(certfile, keyfile)
+    return opening(url, method, timeout, headers, data, tls=context)
+
+
+def push_to_gateway(
+    gateway: str,
+    job: str,
+    registry: Collectable,
+    grouping_key: Mapping[str, object] | None = None,
+    timeout: float | None = 30,
+    handler: Handler = default_handler,
+    compression: Literal["gzip"] | None = None,
+) -> None:
+    """Replace all metrics of this job and grouping key by what is in ``registry``.
+
+    ``gateway`` is ``host:port`` or a URL. ``grouping_key`` are labels that tell one pushing process from others.
+    ``timeout`` is in seconds. Raises `PushError` (an OSError) if the gateway cannot be reached or refuses.
+    """
+    _push("PUT", gateway, job, registry, grouping_key, timeout, handler, compression)
+
+
+def pushadd_to_gateway(
+    gateway: str,
+    job: str,
+    registry: Collectable | None,
+    grouping_key: Mapping[str, object] | None = None,
+    timeout: float | None = 30,
+    handler: Handler = default_handler,
+    compression: Literal["gzip"] | None = None,
+) -> None:
+    """Replace those metrics of this job and grouping key that have the names of what is in ``registry``.
+
+    The arguments are those of `push_to_gateway`; no registry means the default one.
+    """
+    _push("POST", gateway, job, registry or REGISTRY, grouping_key, timeout, handler, compression)
+
+
+def delete_from_gateway(
+    gateway: str,
+    job: str,
+    grouping_key: Mapping[str, object] | None = None,
+    timeout: float | None = 30,
+    handler: Handler = default_handler,
+) -> None:
+    """Delete all metrics of this job and grouping key; the arguments are those of `push_to_gateway`."""
+    _send("DELETE", _url(gateway, job, grouping_key), timeout, handler, b"")
+
+
+def instance_ip_grouping_key() -> dict[str, str]:
+    """Return a grouping key with the address by which this host reaches others, or the loopback's if it cannot."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("10.255.255.255", 1))  # a datagram's destination: nothing is sent
+        except OSError:
+            return {"instance": "127.0.0.1"}
+        return {"instance": probe.getsockname()[0]}
+
+
+def _push(
+    method: str,
+    gateway: str,
+    job: str,
+    registry: Collectable,
+    grouping_key: Mapping[str, object] | None,
+    timeout: float | None,
+    handler: Handler,
+    compression: str | None,
+) -> None:
+    if compression not in {None, "gzip"}:
+        raise DefinitionError("compression", f"expected None or 'gzip', got {compression!r}")
+    url = _url(gateway, job, grouping_key)
+    data = b"".join(prometheus_text.encode(registry.collect()))
+    if compression:
+        _send(method, url, timeout, handler, gzip.compress(data), ("Content-Encoding", "gzip"))
+    else:
+        _send(method, url, timeout, handler, data)
+
+
+def _send(
+    method: str, url: str, timeout: float | None, handler: Handler, data: bytes, *headers: tuple[str, str]
+) -> None:
+    all_headers = [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4), *headers]
+    # By name, as prometheus_client does: whoever has a handler of their own may have the arguments in another order.
+    handler(url=url, method=method, timeout=timeout, headers=all_headers, data=data)()  # type: ignore[call-arg]
+
+
+def _url(gateway: str, job: str, grouping_key: Mapping[str, object] | None) -> str:
+    base = gateway if gateway.startswith(("http://", "https://")) else f"http://{gateway}"
+    labels = {"job": job, **dict(sorted((grouping_key or {}).items()))}
+    path = "".join(f"/{_label(name, str(value))}" for name, value in labels.items())
+    return f"{base.rstrip('/')}/metrics{path}"
+
+
+def _label(name: str, value: str) -> str:
+    """Write one label; what a path cannot hold goes as base64 (https://github.com/prometheus/pushgateway#url)."""
+    if not value:
+        return f"{name}@base64/="
+    if "/" in value or " " in value:
+        return f"{name}@base64/{urlsafe_b64encode(value.encode()).decode('ascii')}"
+    return f"{name}/{quote_plus(value)}"

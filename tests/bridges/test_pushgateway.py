@@ -1,0 +1,191 @@
+"""Pushing: the same requests as prometheus_client's, over real sockets, and what is told when it fails."""
+
+from __future__ import annotations
+
+import gzip
+import ipaddress
+import ssl
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import prometheus_client
+import pytest
+import trustme
+from hypothesis import given
+from hypothesis import strategies as st
+
+import asyncmetrics
+from asyncmetrics.bridges import pushgateway
+from asyncmetrics.errors import PushError
+
+GATEWAYS = ["gateway:9091", "http://gateway:9091/", "https://gateway/prefix"]
+KEYS = st.dictionaries(st.sampled_from(["instance", "a", "zone"]), st.text(max_size=8) | st.integers(), max_size=3)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+
+
+class Gateway(BaseHTTPRequestHandler):
+    """A gateway that keeps what it gets; paths below ``/moved`` are redirected, those below ``/bad`` refused."""
+
+    def answer(self):
+        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        self.server.got.append((self.command, self.path, dict(self.headers), body))
+        status = 307 if self.path.startswith("/moved") else 400 if self.path.startswith("/bad") else 202
+        self.send_response(status)
+        if status == 307:
+            self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/metrics/job/there")
+        self.end_headers()
+        self.wfile.write(b"pushed metrics are invalid" if status == 400 else b"")
+
+    do_PUT = do_POST = do_DELETE = answer
+
+    def log_message(self, format, *args):
+        """Say nothing."""
+
+
+@pytest.fixture
+def gateway():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+    server.got = []
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def base(gateway):
+    return f"127.0.0.1:{gateway.server_port}"
+
+
+@pytest.fixture
+def filled(registry):
+    asyncmetrics.Counter("jobs_total", "Jobs.", registry=registry).inc(3)
+    return registry
+
+
+def asked(library, use, *arguments, **options):
+    """What a library would send."""
+    got = []
+
+    def handler(url, method, timeout, headers, data):
+        return lambda: got.append((url, method, timeout, headers, data))
+
+    getattr(library, use)(*arguments, handler=handler, **options)
+    return got
+
+
+@given(where=st.sampled_from(GATEWAYS), job=TEXT, key=st.none() | KEYS)
+def test_the_requests_are_the_same(where, job, key):
+    registry = asyncmetrics.CollectorRegistry()
+    for use in ("push_to_gateway", "pushadd_to_gateway"):
+        ours, theirs = (asked(library, use, where, job, registry, key) for library in (asyncmetrics, prometheus_client))
+        assert ours == theirs
+    ours, theirs = (
+        asked(library, "delete_from_gateway", where, job, key, 5) for library in (asyncmetrics, prometheus_client)
+    )
+    assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    ("use", "method"), [(asyncmetrics.push_to_gateway, "PUT"), (asyncmetrics.pushadd_to_gateway, "POST")]
+)
+def test_a_push_sends_the_text_format(use, method, gateway, base, filled):
+    use(base, "nightly", filled, {"instance": "a/b"}, timeout=5)
+    [(command, path, headers, body)] = gateway.got
+    assert (command, path) == (method, "/metrics/job/nightly/instance@base64/YS9i")
+    assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert body == asyncmetrics.generate_latest(filled)
+
+
+def test_a_push_can_be_compressed(gateway, base, filled):
+    asyncmetrics.push_to_gateway(base, "nightly", filled, compression="gzip")
+    [(_, _, headers, body)] = gateway.got
+    assert headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(body) == asyncmetrics.generate_latest(filled)
+
+
+def test_a_compression_that_there_is_not_is_refused_before_anything_is_sent(gateway, base, filled):
+    with pytest.raises(ValueError, match="expected None or 'gzip', got 'snappy'"):
+        asyncmetrics.push_to_gateway(base, "nightly", filled, compression="snappy")
+    assert gateway.got == []
+
+
+def test_no_registry_is_the_default_one(gateway, base):
+    asyncmetrics.pushadd_to_gateway(base, "nightly", None)
+    assert b"python_info" in gateway.got[0][3]
+
+
+def test_deleting(gateway, base):
+    asyncmetrics.delete_from_gateway(f"http://{base}/", "nightly", {"zone": ""})
+    assert [found[:2] for found in gateway.got] == [("DELETE", "/metrics/job/nightly/zone@base64/=")]
+
+
+def test_a_gateway_that_refuses_says_why(base, filled):
+    with pytest.raises(PushError, match="400 Bad Request: pushed metrics are invalid") as raised:
+        asyncmetrics.push_to_gateway(f"{base}/bad", "nightly", filled)
+    assert isinstance(raised.value, OSError)
+    assert raised.value.url == f"http://{base}/bad/metrics/job/nightly"
+
+
+def test_a_gateway_that_is_not_there_is_named(filled):
+    with pytest.raises(PushError, match="PUT http://127.0.0.1:1/metrics/job/nightly: .*refused"):
+        asyncmetrics.push_to_gateway("127.0.0.1:1", "nightly", filled, timeout=5)
+
+
+def test_a_redirect_is_not_followed_unless_it_is_trusted(gateway, base, filled):
+    with pytest.raises(PushError, match="307"):
+        asyncmetrics.push_to_gateway(f"{base}/moved", "nightly", filled)
+    asyncmetrics.push_to_gateway(f"{base}/moved", "nightly", filled, handler=pushgateway.passthrough_redirect_handler)
+    command, path, headers, body = gateway.got[-1]
+    assert (command, path, body) == ("PUT", "/metrics/job/there", asyncmetrics.generate_latest(filled))
+    assert headers["Content-Type"].startswith("text/plain")
+
+
+@pytest.mark.parametrize(("password", "expected"), [("secret", "Basic bWU6c2VjcmV0"), (None, None)])
+def test_basic_credentials(password, expected, gateway, base, filled):
+    def handler(url, method, timeout, headers, data):
+        return pushgateway.basic_auth_handler(url, method, timeout, headers, data, "me", password)
+
+    asyncmetrics.push_to_gateway(base, "nightly", filled, handler=handler)
+    assert gateway.got[0][2].get("Authorization") == expected
+
+
+@pytest.fixture
+def authority(tmp_path):
+    made = trustme.CA()
+    made.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    client = made.issue_cert("client@example.org")
+    client.private_key_pem.write_to_path(str(tmp_path / "client.key"))
+    client.cert_chain_pems[0].write_to_path(str(tmp_path / "client.pem"))
+    return made
+
+
+@pytest.mark.parametrize(("trusted", "skip"), [(True, False), (False, True), (False, False)])
+def test_certificates_of_both_sides(trusted, skip, authority, gateway, filled, tmp_path):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    gateway.socket = context.wrap_socket(gateway.socket, server_side=True)
+
+    def handler(url, method, timeout, headers, data):
+        files = [str(tmp_path / name) for name in ("client.pem", "client.key", "ca.pem")]
+        return pushgateway.tls_auth_handler(
+            url, method, timeout, headers, data, *files[: 3 if trusted else 2], insecure_skip_verify=skip
+        )
+
+    push = lambda: asyncmetrics.push_to_gateway(  # noqa: E731
+        f"https://127.0.0.1:{gateway.server_port}", "nightly", filled, handler=handler, timeout=5
+    )
+    if trusted or skip:
+        push()
+        assert gateway.got[0][3] == asyncmetrics.generate_latest(filled)
+    else:
+        with pytest.raises(PushError, match="certificate"):
+            push()
+
+
+def test_the_instance_of_a_grouping_key_is_an_address():
+    assert ipaddress.ip_address(asyncmetrics.instance_ip_grouping_key()["instance"]).version == 4
