@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -304,14 +303,6 @@ def rendered():
         return b"".join(forms[name].encode(registry.collect())).decode()
 
     return render
-
-
-@pytest.fixture
-def created() -> Iterator[None]:
-    """With ``_created`` samples exposed."""
-    asyncmetrics.enable_created_metrics()
-    yield
-    asyncmetrics.disable_created_metrics()
 
 
 # ----------------------------------------------------------------------------------------------------------- the tally
