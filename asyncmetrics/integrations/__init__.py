@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.exposition import Auth
 from asyncmetrics.metrics import Histogram
-from asyncmetrics.middleware.asgi import Conventions, Exclusion, ExtraLabel, RouteCallable
+from asyncmetrics.middleware.asgi import Buckets, Conventions, Exclusion, ExtraLabel, RouteCallable
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 
 __all__ = ("instrument",)
@@ -34,7 +34,7 @@ def instrument(
     registry: CollectorRegistry = REGISTRY,
     exclude: Iterable[Exclusion] = (),
     route: RouteCallable | None = None,
-    buckets: Iterable[float | str] = Histogram.DEFAULT_BUCKETS,
+    buckets: Buckets = Histogram.DEFAULT_BUCKETS,
     first_byte: bool = False,
     body_sizes: bool = False,
     background: bool = False,
@@ -49,9 +49,9 @@ def instrument(
     ``(user, password)``, or a predicate of the ASGI scope. An application that is instrumented already stays as it is.
 
     The other arguments are those of `MetricsMiddleware`: what to leave out (``exclude``), how to tell routes
-    (``route``), the bounds of durations in seconds (``buckets``), which more to measure (``first_byte``,
-    ``body_sizes``, ``background``), and the labels that are added (``extra_labels``, ``context_labels``) or named after
-    OpenTelemetry (``conventions``).
+    (``route``), the bounds of durations in seconds, or of each histogram by its name (``buckets``), which more to
+    measure (``first_byte``, ``body_sizes``, ``background``), and the labels that are added (``extra_labels``,
+    ``context_labels``) or named after OpenTelemetry (``conventions``).
 
     Raises `DefinitionError` for an application of no framework that is known here (wrap it in a `MetricsMiddleware`).
     """

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from time import perf_counter
 from typing import Any, final
 
 from asyncmetrics.metrics import Histogram
+from asyncmetrics.middleware._families import Families
 from asyncmetrics.middleware._labelling import Labelling
 from asyncmetrics.typing import Message, Receive, Scope, Send
 
 __all__ = ("BodyMetrics", "BodyProbe")
 
-_MAX_CHILDREN = 10_000
-_BYTES = tuple(256 * 4**power for power in range(10))  # 256 B to 64 MiB
 _MOST_DIGITS = 18  # of a Content-Length that is believed: an exabyte
 _BODILESS = frozenset({204, 304})  # RFC 9110, sections 15.3.5 and 15.4.5
 
@@ -22,30 +20,19 @@ _BODILESS = frozenset({204, 304})  # RFC 9110, sections 15.3.5 and 15.4.5
 class BodyMetrics:
     """Those of the optional histograms of bodies that were asked for."""
 
-    def __init__(
-        self, labelling: Labelling, buckets: Iterable[float | str], *, first_byte: bool, body_sizes: bool
-    ) -> None:
-        def histogram(name: str, documentation: str, buckets: Iterable[float | str]) -> Histogram:
-            return Histogram(
-                name,
-                documentation,
-                labelling.names("method", "route"),
-                registry=labelling.registry,
-                context_labels=labelling.context,
-                buckets=buckets,
-                max_children=_MAX_CHILDREN,
-                exist_ok=True,
-            )
+    def __init__(self, families: Families, *, first_byte: bool, body_sizes: bool) -> None:
+        def histogram(name: str, documentation: str) -> Histogram:
+            return families.histogram(name, documentation, "method", "route")
 
         self._first_byte = self._request = self._response = None
         if first_byte:
             name = "http_server_time_to_first_byte_seconds"
-            self._first_byte = histogram(name, "Time from the request to the first byte of a response's body.", buckets)
+            self._first_byte = histogram(name, "Time from the request to the first byte of a response's body.")
         if body_sizes:
             name = "http_server_request_body_size_bytes"
-            self._request = histogram(name, "Size of request bodies, as received.", _BYTES)
+            self._request = histogram(name, "Size of request bodies, as received.")
             name = "http_server_response_body_size_bytes"
-            self._response = histogram(name, "Size of response bodies, as sent.", _BYTES)
+            self._response = histogram(name, "Size of response bodies, as sent.")
 
     def record(self, probe: BodyProbe, scope: Scope, started: float, labels: tuple[str, ...]) -> None:
         """Take down what a probe saw of a request that began at ``started``."""

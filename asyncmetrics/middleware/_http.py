@@ -10,13 +10,14 @@ nobody else pays for it. The route is settled when the response has ended, which
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from time import perf_counter
 from typing import final
 
-from asyncmetrics.metrics import Counter, Histogram
+from asyncmetrics.metrics import Histogram
 from asyncmetrics.middleware._active import ActiveRequests, shared
 from asyncmetrics.middleware._bodies import BodyMetrics, BodyProbe
+from asyncmetrics.middleware._families import Families
 from asyncmetrics.middleware._groups import parts, was_given_up
 from asyncmetrics.middleware._labelling import Labelling, RequestRoute
 from asyncmetrics.middleware._names import method_label, status_label
@@ -27,7 +28,6 @@ __all__ = ("EXCEPTION_KEY", "Exchange", "HttpMetrics")
 EXCEPTION_KEY = "asyncmetrics.exception"
 """Where a framework's integration writes into the scope which exception the framework makes a 5xx of by itself."""
 
-_MAX_CHILDREN = 10_000
 _CLIENT_CLOSED_REQUEST = 499  # nginx's code for it: RFC 9110 has none
 _BODY = "http.response.body"
 _START = "http.response.start"
@@ -45,56 +45,38 @@ class HttpMetrics:
     def __init__(
         self,
         labelling: Labelling,
-        buckets: Iterable[float | str],
+        families: Families,
         *,
         first_byte: bool = False,
         body_sizes: bool = False,
         background: bool = False,
     ) -> None:
-        buckets = tuple(buckets)
         self.labelling = labelling
-        self.duration = self._histogram(
+        self.duration = families.histogram(
             "http_server_request_duration_seconds",
             "Time from the request to the end of its response.",
-            ["method", "route", "status"],
-            buckets,
+            "method",
+            "route",
+            "status",
         )
-        self.exceptions = Counter(
+        self.exceptions = families.counter(
             "http_server_exceptions_total",
             "Exceptions that left the application, background tasks included.",
-            labelling.names("route", "type"),
-            registry=labelling.registry,
-            context_labels=labelling.context,
-            max_children=_MAX_CHILDREN,
-            exist_ok=True,
+            "route",
+            "type",
         )
         self.bodies = None
         if first_byte or body_sizes:
-            self.bodies = BodyMetrics(labelling, buckets, first_byte=first_byte, body_sizes=body_sizes)
+            self.bodies = BodyMetrics(families, first_byte=first_byte, body_sizes=body_sizes)
         self.background = None
         if background:
-            self.background = self._histogram(
+            self.background = families.histogram(
                 "http_server_background_seconds",
                 "Time from the end of a response to the application's return.",
-                ["route"],
-                buckets,
+                "route",
             )
         names = labelling.names("method", "route")
         self.active = shared(ActiveRequests, labelling.registry, names, self._seen).members
-
-    def _histogram(
-        self, name: str, documentation: str, labelnames: list[str], buckets: tuple[float | str, ...]
-    ) -> Histogram:
-        return Histogram(
-            name,
-            documentation,
-            self.labelling.names(*labelnames),
-            registry=self.labelling.registry,
-            context_labels=self.labelling.context,
-            buckets=buckets,
-            max_children=_MAX_CHILDREN,
-            exist_ok=True,
-        )
 
     def _seen(self) -> Iterator[tuple[str, ...]]:
         """Yield the labels of the requests that have ended: without their statuses, and what the context said."""

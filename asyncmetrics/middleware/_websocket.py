@@ -10,8 +10,8 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any, NamedTuple, final
 
-from asyncmetrics.metrics import Counter, Histogram
 from asyncmetrics.middleware._active import ActiveConnections, shared
+from asyncmetrics.middleware._families import Families
 from asyncmetrics.middleware._groups import parts, was_given_up
 from asyncmetrics.middleware._http import EXCEPTION_KEY
 from asyncmetrics.middleware._labelling import Labelling, RequestRoute
@@ -20,8 +20,6 @@ from asyncmetrics.typing import Message, Receive, Scope, Send
 
 __all__ = ("Connection", "WebSocketMetrics")
 
-_MAX_CHILDREN = 10_000
-_LIFETIMES = (0.1, 1, 10, 60, 300, 900, 3600, 14_400, 86_400)  # a tenth of a second to a day
 _ACCEPTED = "accepted"
 _ABANDONED = "abandoned"
 _NORMAL = 1000
@@ -35,34 +33,29 @@ _NO_FAULTS = frozenset({1000, 1001, 1005, 1012})
 class WebSocketMetrics:
     """The metrics of WebSocket that the middleware of one registry share."""
 
-    def __init__(self, labelling: Labelling) -> None:
+    def __init__(self, labelling: Labelling, families: Families) -> None:
         self.labelling = labelling
-        self.duration = Histogram(
+        self.duration = families.histogram(
             "websocket_server_connection_duration_seconds",
             "Time from the handshake to the end of a connection.",
-            labelling.names("route", "outcome", "close_code"),
-            registry=labelling.registry,
-            context_labels=labelling.context,
-            buckets=_LIFETIMES,
-            max_children=_MAX_CHILDREN,
-            exist_ok=True,
+            "route",
+            "outcome",
+            "close_code",
         )
-        self.messages = self._counter("messages", "Messages over WebSocket, by direction.", "direction")
-        self.message_bytes = self._counter("message_bytes", "Bytes of their payloads, text as UTF-8.", "direction")
-        self.exceptions = self._counter("exceptions", "Exceptions that left the application in a connection.", "type")
+        self.messages = families.counter(
+            "websocket_server_messages_total", "Messages over WebSocket, by direction.", "route", "direction"
+        )
+        self.message_bytes = families.counter(
+            "websocket_server_message_bytes_total", "Bytes of their payloads, text as UTF-8.", "route", "direction"
+        )
+        self.exceptions = families.counter(
+            "websocket_server_exceptions_total",
+            "Exceptions that left the application in a connection.",
+            "route",
+            "type",
+        )
         names = labelling.names("route")
         self.active = shared(ActiveConnections, labelling.registry, names, self._seen).members
-
-    def _counter(self, name: str, documentation: str, label: str) -> Counter:
-        return Counter(
-            f"websocket_server_{name}_total",
-            documentation,
-            self.labelling.names("route", label),
-            registry=self.labelling.registry,
-            context_labels=self.labelling.context,
-            max_children=_MAX_CHILDREN,
-            exist_ok=True,
-        )
 
     def _seen(self) -> list[tuple[str, ...]]:
         """Return the labels of the connections that have ended: without how they did, and what the context said."""

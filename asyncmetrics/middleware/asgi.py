@@ -14,6 +14,7 @@ from typing import TypeAlias, final
 from asyncmetrics.context import enter_labels, leave_labels
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.metrics import Histogram
+from asyncmetrics.middleware._families import Buckets, Families
 from asyncmetrics.middleware._http import Exchange, HttpMetrics
 from asyncmetrics.middleware._labelling import MEASURED, Conventions, ExtraLabel, Labelling, RouteCallable, not_awaited
 from asyncmetrics.middleware._routes import without_root
@@ -21,7 +22,7 @@ from asyncmetrics.middleware._websocket import Connection, WebSocketMetrics
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 from asyncmetrics.typing import ASGIApp, Receive, Scope, Send
 
-__all__ = ("Conventions", "Exclusion", "ExtraLabel", "MetricsMiddleware", "RouteCallable")
+__all__ = ("Buckets", "Conventions", "Exclusion", "ExtraLabel", "MetricsMiddleware", "RouteCallable")
 
 Exclusion: TypeAlias = str | re.Pattern[str] | Callable[[Scope], bool]
 
@@ -36,8 +37,8 @@ class MetricsMiddleware:
     patterns that match the whole path, or predicates on the scope. A path begins after the root path of a proxy or a
     mount, as for a router. ``route`` returns the route label for a scope, or None to leave it to others: to whoever
     has written ``scope["asyncmetrics.route"]``, and then to the framework. It must return one of few values.
-    ``buckets`` are those of HTTP's histograms of seconds. Several applications in one process share the metrics of a
-    ``registry``.
+    ``buckets`` are those of HTTP's histograms of seconds, or a mapping from the names of any histograms to theirs.
+    Several applications in one process share the metrics of a ``registry``.
 
     More is measured where it is asked for: ``first_byte`` the time to the first byte of a response's body (a response
     without one has none), ``body_sizes`` the bytes of requests and responses, ``background`` the time that the
@@ -73,7 +74,7 @@ class MetricsMiddleware:
         registry: CollectorRegistry = REGISTRY,
         exclude: Iterable[Exclusion] = (),
         route: RouteCallable | None = None,
-        buckets: Iterable[float | str] = Histogram.DEFAULT_BUCKETS,
+        buckets: Buckets = Histogram.DEFAULT_BUCKETS,
         first_byte: bool = False,
         body_sizes: bool = False,
         background: bool = False,
@@ -86,10 +87,11 @@ class MetricsMiddleware:
         self._labelling = Labelling(
             registry, route=route, extra_labels=extra_labels, context_labels=context_labels, conventions=conventions
         )
+        families = Families(self._labelling, buckets)
         self._http = HttpMetrics(
-            self._labelling, buckets, first_byte=first_byte, body_sizes=body_sizes, background=background
+            self._labelling, families, first_byte=first_byte, body_sizes=body_sizes, background=background
         )
-        self._websocket = WebSocketMetrics(self._labelling)
+        self._websocket = WebSocketMetrics(self._labelling, families)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the server, as ASGI 3.0 has it."""

@@ -120,6 +120,57 @@ def test_buckets_can_be_chosen(registry, measured):
         MetricsMiddleware(hello, registry=registry)
 
 
+HISTOGRAMS = (
+    "http_server_request_duration_seconds",
+    "http_server_time_to_first_byte_seconds",
+    "http_server_background_seconds",
+    "http_server_request_body_size_bytes",
+    "http_server_response_body_size_bytes",
+    "websocket_server_connection_duration_seconds",
+)
+
+
+@pytest.fixture
+def bounds(ask, connect, measured, registry):
+    """Read how many buckets each histogram has, of a middleware that measures everything."""
+
+    async def read(**options):
+        app = measured(hello, first_byte=True, body_sizes=True, background=True, **options)
+        await ask(app)
+        await connect(app)
+        names = [s.name.removesuffix("_bucket") for f in registry.collect() for s in f.samples if "le" in s.labels]
+        return {name: names.count(name) for name in names}
+
+    return read
+
+
+async def test_buckets_are_those_of_every_duration_of_http(bounds):
+    found = await bounds(buckets=iter([1, 2]))
+    assert [found[name] for name in HISTOGRAMS[:3]] == [3, 3, 3]
+    assert min(found[name] for name in HISTOGRAMS[3:]) > 3
+
+
+@pytest.mark.parametrize("name", HISTOGRAMS)
+async def test_buckets_can_be_chosen_by_name_and_the_others_stay(name, bounds, registry):
+    found = await bounds(buckets={name: iter([1, 2])})
+    assert [one for one in HISTOGRAMS if found[one] == 3] == [name]
+
+
+WRONG = {
+    "a text": "12",
+    "a name that is none": {"http_request_seconds": [1]},
+    "a bound that is no number": {HISTOGRAMS[0]: [1], HISTOGRAMS[3]: ["wide"]},
+    "none for a name": {HISTOGRAMS[5]: []},
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_buckets_that_cannot_be_are_refused_before_anything_is_registered(case, measured, registry):
+    with pytest.raises(DefinitionError):
+        measured(hello, buckets=WRONG[case])
+    assert list(registry.collect()) == []
+
+
 EXCLUSIONS = {
     "a path": "/health",
     "a path with a slash": "/health/",
