@@ -83,6 +83,14 @@ def test_a_peer_that_is_missing_is_shown_as_such():
     assert set(missing) == {"prometheus_client is not installed"}
 
 
+def test_without_a_framework_middleware_is_measured_on_what_needs_none():
+    done = _run("--quick", "middleware", blocked="fastapi starlette starlette.applications")
+    assert done.returncode == 0, done.stderr
+    ours = [line for line in done.stdout.splitlines() if " asyncmetrics  " in line]
+    assert [line.split()[0] for line in ours if "is not installed" in line] == ["Starlette,", "Starlette,", "FastAPI,"]
+    assert len(ours) == 4
+
+
 def test_an_unknown_name_is_told_with_those_there_are():
     done = _run("--quick", "hotpath")
     assert done.returncode == 2
