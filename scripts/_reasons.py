@@ -48,7 +48,7 @@ NOT_PLANNED = {
     "core.Sample.native_histogram": _NATIVE,
     "exposition.CompressionType": "A name for type checkers.",
     "exposition.ThreadingWSGIServer": "The server is asynchronous, in a thread of its own.",
-    "multiprocess.MultiProcessCollector": "Not yet. Workers will share a storage, and nothing will have to be collected.",
+    "multiprocess.MultiProcessCollector": "Not yet. Workers will share a storage, with nothing to collect.",
     "multiprocess.mark_process_dead": "Not yet. Nothing will have to be marked.",
     "openmetrics.exposition.CONTENT_TYPE_LATEST_2_0": "OpenMetrics 2.0 is a draft.",
     "openmetrics.parser.ESCAPE_SEQUENCES": _PARSING,
