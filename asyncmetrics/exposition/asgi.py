@@ -79,7 +79,7 @@ class _Exposition:
         self, registry: Collectable, on_error: OnError, access: Access, max_concurrent: int, *, compression: bool
     ) -> None:
         self._registry = registry
-        self._on_error = on_error
+        self._on_error: OnError = on_error
         self._access = access
         self._max_concurrent = max_concurrent
         self._compression = compression
@@ -156,7 +156,7 @@ class _Scrape:
         self.outcome = "abandoned"  # until something else is known: by its client, or by whatever cancelled it
         self.chunks = 0
         self._registry = registry
-        self._on_error = on_error
+        self._on_error: OnError = on_error
         self._response = response
         self._rendering = rendering
         self._problem = ""

@@ -74,7 +74,8 @@ def _chosen(buckets: Buckets) -> dict[str, Bounds]:
     if isinstance(buckets, str):
         raise DefinitionError("buckets", f"expected numbers, got the string {buckets!r}")
     if not isinstance(buckets, Mapping):
-        return dict.fromkeys(_DURATIONS, tuple(buckets))
+        same: Bounds = tuple(buckets)
+        return dict.fromkeys(_DURATIONS, same)
     if unknown := buckets.keys() - _DEFAULTS.keys():
         raise DefinitionError("buckets", f"expected names among {sorted(_DEFAULTS)}, got {sorted(unknown)}")
-    return {name: tuple(bounds) for name, bounds in buckets.items()}
+    return {str(name): tuple(bounds) for name, bounds in buckets.items()}
