@@ -62,8 +62,11 @@ def real(child: Child, amount: object) -> float:
         raise AmountTypeError(repr(child), amount) from None
 
 
-def make_exemplar(child: Child, labels: Mapping[str, str], value: float) -> Exemplar:
-    """Return an exemplar of now, or raise `ExemplarError` (OpenMetrics 1.0, "Exemplars": 128 code points in all)."""
+def make_exemplar(child: Child, labels: Mapping[str, str], value: float) -> Exemplar | None:
+    """Return an exemplar of now, None without labels; or raise `ExemplarError`.
+
+    OpenMetrics 1.0, "Exemplars": 128 code points in all.
+    """
     if not isinstance(labels, Mapping) or not all(type(text) is str for pair in labels.items() for text in pair):
         raise ExemplarError(repr(child), labels, "an exemplar that maps label names to text")
     try:
@@ -73,7 +76,7 @@ def make_exemplar(child: Child, labels: Mapping[str, str], value: float) -> Exem
     size = sum(len(name) + len(text) for name, text in labels.items())
     if size > _EXEMPLAR_LIMIT:
         raise ExemplarError(repr(child), labels, f"an exemplar of at most {_EXEMPLAR_LIMIT} characters, not {size},")
-    return Exemplar({name: clean_text(text) for name, text in labels.items()}, value, time.time())
+    return Exemplar({name: clean_text(text) for name, text in labels.items()}, value, time.time()) if labels else None
 
 
 class MemoryCounter(Child, CounterLike):
@@ -89,7 +92,7 @@ class MemoryCounter(Child, CounterLike):
 
     def inc(self, amount: float = _ONE, exemplar: Mapping[str, str] | None = None) -> None:
         """Go up by ``amount``, which is finite and not negative."""
-        if amount is _ONE and not exemplar:  # nothing given, nothing to check: benchmarks/hot_path.py
+        if amount is _ONE and exemplar is None:  # nothing given, nothing to check: benchmarks/hot_path.py
             self.value += _ONE
             return
         if type(amount) is not float:
@@ -99,12 +102,12 @@ class MemoryCounter(Child, CounterLike):
                 amount = real(self, amount)
         if not 0.0 <= amount <= _LARGEST:
             raise AmountError(repr(self), amount, "a finite amount that is not negative")
-        if not exemplar:
+        if exemplar is None:
             self.value += amount
         else:
             found = make_exemplar(self, exemplar, amount)
             self.value += amount
-            self.exemplar = found
+            self.exemplar = found or self.exemplar
 
     def reset(self) -> None:
         """Go back to zero, from now on."""
@@ -229,8 +232,8 @@ class MemoryHistogram(Child, HistogramLike):
         if not index and amount != amount:  # noqa: PLR0124  # NaN, by its definition
             self.family.report("dropped_observations")
             return
-        if exemplar:
-            self._exemplars = {**(self._exemplars or {}), index: make_exemplar(self, exemplar, amount)}
+        if exemplar is not None and (found := make_exemplar(self, exemplar, amount)):
+            self._exemplars = {**(self._exemplars or {}), index: found}
         self._counts[index] += 1.0
         self._sum += amount
 
