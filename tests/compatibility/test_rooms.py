@@ -15,7 +15,7 @@ import prometheus_client.openmetrics.exposition
 import prometheus_client.openmetrics.parser
 import prometheus_client.parser
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import asyncmetrics
@@ -65,12 +65,14 @@ def test_what_is_no_exposition_is_a_value_error(parse):
         list(parse("a{b} 1\n# EOF\n"))
 
 
+@settings(deadline=None)  # which the load of other tests may exceed
 @given(name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8), scheme=st.sampled_from(SCHEMES))
 def test_names_are_escaped_the_same(name, scheme):
     theirs = prometheus_client.openmetrics.exposition
     assert openmetrics.escape_metric_name(name, scheme) == theirs.escape_metric_name(name, scheme)
 
 
+@settings(deadline=None)  # which the load of other tests may exceed
 @given(name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8), scheme=st.sampled_from(SCHEMES))
 def test_label_names_are_escaped_the_same(name, scheme):
     """But that they put a name that begins with ``__`` in quotes, which are not needed."""
