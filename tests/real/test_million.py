@@ -28,8 +28,8 @@ serve(asyncmetrics.instrument(Starlette(routes=[Route("/", index)]), registry=re
 def scraped(serving_alone, start_prometheus):
     """The server once it has scraped the application, whose other requests were answered meanwhile."""
     with serving_alone(PROGRAM) as base:
-        prometheus = start_prometheus({"million": base}, "10s")
-        prometheus.wait_for('scrape_samples_scraped{job="million"} >= 1000000', bool, seconds=90)
+        prometheus = start_prometheus({"million": base}, "20s")
+        prometheus.wait_for('scrape_samples_scraped{job="million"} >= 1000000', bool, seconds=150)
         yield prometheus
 
 
