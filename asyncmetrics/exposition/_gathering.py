@@ -11,7 +11,7 @@ threads of the old one at work and waits for them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import suppress
 from contextvars import copy_context
 from functools import lru_cache
@@ -207,4 +207,6 @@ class _Call:
 
     def _end(self) -> None:
         self._calls.pop(self._collector, None)
+        if self.late and isinstance(self.result, Coroutine):
+            self.result.close()  # nobody will await it
         self.ended.set()

@@ -215,6 +215,22 @@ def test_a_collector_that_comes_back_is_asked_again(registry, scrape, run, hang,
     run(main)
 
 
+def test_a_coroutine_that_comes_back_too_late_is_let_go_of(registry, scrape, run, hang, caplog):
+    """It would otherwise warn, some time later, that it was never awaited: an error in these tests."""
+    registry.register(collector(lambda: _raise_later(ValueError()) if hang() else None))
+
+    async def main():
+        app = make_asgi_app(registry)
+        await scrape(app, headers=SHORT)
+        hang.back.set()
+        while threading.active_count() > threads:
+            await anyio.sleep(0.01)
+        return await scrape(app)
+
+    threads = threading.active_count()
+    assert "good 1.0" in run(main).lines
+
+
 def test_a_gauge_function_that_hangs_is_left_out(registry, scrape, run, hang, caplog):
     Gauge("late", "Late.", registry=registry).set_function(hang)
 
