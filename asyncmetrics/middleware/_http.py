@@ -35,7 +35,7 @@ _TRAILERS = "http.response.trailers"
 # The other messages that may carry the last of a response, and the key that says whether more is to come.
 _ENDINGS = {_TRAILERS: "more_trailers", "http.response.zerocopysend": "more_body", "http.response.pathsend": ""}
 # What frameworks raise when they find that the client has gone.
-_DISCONNECTS = frozenset({"ClientDisconnect", "ClientDisconnected"})
+_DISCONNECTS = frozenset({"ClientDisconnect", "ClientDisconnected", "ClientDisconnectedError"})
 
 
 @final
@@ -164,7 +164,7 @@ class Exchange:
         # What a framework has told of before is this, or what this came of: Litestar raises one of its own instead.
         if not self._count_unless_no_fault(self._scope.pop(EXCEPTION_KEY, error)):
             self._disconnected = True
-        elif self._status is None:
+        elif self._status is None and not self._disconnected:
             self._status = 500
         self.returned()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -190,7 +191,8 @@ async def test_an_exception_is_counted_though_the_client_has_gone(registry, coun
     events = [{"type": "http.request"}, {"type": "http.disconnect"}]
     scope = {"type": "http", "method": "GET", "path": "/late", "raw_path": b"/late", "headers": [], "scheme": "http"}
     scope |= {"query_string": b"", "root_path": "", "http_version": "1.1"}
-    await asyncmetrics.instrument(app, registry=registry)(scope, receive, send)
+    with suppress(Exception):  # Quart raises from 0.23 on
+        await asyncmetrics.instrument(app, registry=registry)(scope, receive, send)
     assert counted() == {("GET", "/late", "499"): 1}
     assert samples("http_server_exceptions_total", "route", "type") == {("/late", "RuntimeError"): 1}
 
