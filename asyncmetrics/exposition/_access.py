@@ -30,31 +30,29 @@ class Access:
     def __init__(self, auth: Auth | None) -> None:
         self.predicate: Callable[[Any], bool | Awaitable[bool]] | None = None
         self.challenge = b""
-        self._digest = b""
-        self._credentials: Callable[[str], bytes] = _token
         if callable(auth):
             self.predicate = auth
         elif isinstance(auth, str):
-            self._expect(b'Bearer realm="metrics"', _token_bytes(auth))
+            self._expect("Bearer", b'realm="metrics"', _token_bytes(auth), _token)
         elif auth is not None:
-            self._expect(b'Basic realm="metrics", charset="UTF-8"', _pair_bytes(auth))
-            self._credentials = _user_and_password
+            self._expect("Basic", b'realm="metrics", charset="UTF-8"', _pair_bytes(auth), _user_and_password)
 
-    def _expect(self, challenge: bytes, credentials: bytes) -> None:
-        self.challenge = challenge
+    def _expect(self, scheme: str, parameters: bytes, credentials: bytes, given: Callable[[str], bytes]) -> None:
+        self.challenge = scheme.encode() + b" " + parameters
+        self._scheme = scheme.lower()
         self._digest = _digest(credentials)
+        self._given = given
 
     def admits(self, authorization: str | None) -> bool:
         """Tell whether the value of an Authorization header is what is expected, if anything is."""
         if not self.challenge:
             return True
         scheme, _, rest = (authorization or "").strip().partition(" ")
-        expected = self.challenge.partition(b" ")[0].decode()
         try:
-            given = self._credentials(rest.strip())
+            given = self._given(rest.strip())
         except ValueError:  # not base64
             return False
-        return compare_digest(_digest(given), self._digest) and scheme.lower() == expected.lower()
+        return compare_digest(_digest(given), self._digest) and scheme.lower() == self._scheme
 
 
 def _digest(credentials: bytes) -> bytes:

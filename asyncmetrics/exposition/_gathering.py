@@ -22,7 +22,7 @@ from typing import NamedTuple, TypeAlias, final
 from anyio import Event, create_task_group, current_effective_deadline, from_thread, move_on_after
 from anyio.lowlevel import EventLoopToken, RunVar, checkpoint, current_token
 
-from asyncmetrics.exposition._pacing import in_turns, turn
+from asyncmetrics.exposition._pacing import in_turns, of_loop, turn
 from asyncmetrics.model.family import Metric
 from asyncmetrics.registry import Collectable, Collection, Collector, CollectorResult, awaited, finite
 
@@ -59,14 +59,6 @@ class _OfLoop:
 _OF_LOOP: RunVar[_OfLoop] = RunVar("asyncmetrics_gatherings")
 
 
-def _of_loop() -> _OfLoop:
-    try:
-        return _OF_LOOP.get()
-    except LookupError:
-        _OF_LOOP.set(new := _OfLoop())
-        return new
-
-
 async def gathered(
     registry: Collectable, names: frozenset[str], source: Collectable, on_error: str, seconds: float
 ) -> list[Metric]:
@@ -75,7 +67,7 @@ async def gathered(
     Raises `CollectorError` for a collector that failed or was late, where ``on_error`` is ``"fail"``.
     """
     key = _Key(registry, names, on_error)
-    gatherings = _of_loop().gatherings
+    gatherings = of_loop(_OF_LOOP, _OfLoop).gatherings
     while key in gatherings:
         under_way = gatherings[key]
         await under_way.ended.wait()
@@ -96,7 +88,7 @@ async def gathered(
 
 
 async def _gather(collection: Collection, seconds: float) -> list[Metric]:
-    calls = _of_loop().calls
+    calls = of_loop(_OF_LOOP, _OfLoop).calls
     slow: list[Collector] = []
     await in_turns(_chosen(collection.collectors, slow))
     outcomes: dict[Collector, _Outcome] = {}

@@ -13,11 +13,14 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from time import perf_counter
+from typing import TypeVar
 
 from anyio import Lock
 from anyio.lowlevel import RunVar, checkpoint
 
-__all__ = ("BUDGET_SECONDS", "in_turns", "preload", "turn")
+__all__ = ("BUDGET_SECONDS", "in_turns", "of_loop", "preload", "turn")
+
+T = TypeVar("T")
 
 BUDGET_SECONDS = 0.001
 _GOES = 8
@@ -34,7 +37,7 @@ def preload() -> None:
 @asynccontextmanager
 async def turn() -> AsyncIterator[Callable[[], bool]]:
     """Wait for a turn on the loop that is running; what is given tells when it is over."""
-    async with _lock():
+    async with of_loop(_LOCK, Lock):
         end = perf_counter() + BUDGET_SECONDS
         yield lambda: perf_counter() >= end
         for _ in range(_GOES):
@@ -52,9 +55,10 @@ async def in_turns(steps: Iterator[object]) -> None:
                 return
 
 
-def _lock() -> Lock:
+def of_loop(kept: RunVar[T], make: Callable[[], T]) -> T:
+    """Return what is kept for the loop that is running, made at its first use."""
     try:
-        return _LOCK.get()
+        return kept.get()
     except LookupError:
-        _LOCK.set(lock := Lock())
-        return lock
+        kept.set(made := make())
+        return made

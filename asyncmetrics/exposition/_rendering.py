@@ -17,7 +17,7 @@ from asyncmetrics.errors import CollectorError, DefinitionError
 from asyncmetrics.formats import prometheus_text
 from asyncmetrics.formats.negotiation import Format
 from asyncmetrics.model.family import Metric
-from asyncmetrics.model.names import ESCAPING_SCHEMES
+from asyncmetrics.model.names import check_escaping
 from asyncmetrics.registry import Collectable, CollectorRegistry
 
 __all__ = ("Chunk", "OnError", "Rendering", "check_on_error", "record_failure", "text_pieces")
@@ -111,8 +111,7 @@ def _compressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 def text_pieces(registry: Collectable, escaping: str) -> Iterator[bytes]:
     """Collect ``registry`` and yield it in the text format 0.0.4, for those who need no negotiation."""
-    if escaping not in ESCAPING_SCHEMES:
-        raise DefinitionError("escaping", f"expected one of {ESCAPING_SCHEMES}, got {escaping!r}")
+    check_escaping(escaping)
     return prometheus_text.encode(registry.collect(), escaping=escaping)
 
 

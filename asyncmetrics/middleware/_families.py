@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias, final
+from typing import Any, TypeAlias, final
 
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.metrics import Counter, Histogram
@@ -41,33 +41,21 @@ class Families:
         for name, bounds in chosen.items():  # before any of them is registered
             Histogram(name, name, registry=None, buckets=bounds)
         self._buckets = {**_DEFAULTS, **chosen}
+        self._options: dict[str, Any] = {
+            "registry": labelling.registry,
+            "context_labels": labelling.context,
+            "max_children": _MAX_CHILDREN,
+            "exist_ok": True,
+        }
 
     def histogram(self, name: str, documentation: str, *labels: str) -> Histogram:
         """Return the histogram of this name, with those labels that every family has as well."""
-        labelling = self._labelling
-        return Histogram(
-            name,
-            documentation,
-            labelling.names(*labels),
-            registry=labelling.registry,
-            context_labels=labelling.context,
-            buckets=self._buckets[name],
-            max_children=_MAX_CHILDREN,
-            exist_ok=True,
-        )
+        names = self._labelling.names(*labels)
+        return Histogram(name, documentation, names, buckets=self._buckets[name], **self._options)
 
     def counter(self, name: str, documentation: str, *labels: str) -> Counter:
         """Return the counter of this name, with those labels that every family has as well."""
-        labelling = self._labelling
-        return Counter(
-            name,
-            documentation,
-            labelling.names(*labels),
-            registry=labelling.registry,
-            context_labels=labelling.context,
-            max_children=_MAX_CHILDREN,
-            exist_ok=True,
-        )
+        return Counter(name, documentation, self._labelling.names(*labels), **self._options)
 
 
 def _chosen(buckets: Buckets) -> dict[str, Bounds]:

@@ -164,8 +164,6 @@ class Exchange:
         # What a framework has told of before is this, or what this came of: Litestar raises one of its own instead.
         if not self._count_unless_no_fault(self._scope.pop(EXCEPTION_KEY, error)):
             self._disconnected = True
-        elif self._status is None and not self._disconnected:
-            self._status = 500
         self.returned()
 
     def labels_so_far(self) -> tuple[str, ...]:

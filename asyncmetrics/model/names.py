@@ -19,6 +19,7 @@ __all__ = (
     "ESCAPING_SCHEMES",
     "UNDERSCORES",
     "VALUES",
+    "check_escaping",
     "check_label_names",
     "check_metric_name",
     "clean_text",
@@ -122,6 +123,12 @@ _ESCAPES: dict[str, Callable[[str, bool], str]] = {
     VALUES: _values,
 }
 ESCAPING_SCHEMES = (UNDERSCORES, DOTS, VALUES, ALLOW_UTF_8)
+
+
+def check_escaping(scheme: str) -> None:
+    """Raise `DefinitionError` unless ``scheme`` is one of `ESCAPING_SCHEMES`."""
+    if scheme not in ESCAPING_SCHEMES:
+        raise DefinitionError("escaping", f"expected one of {ESCAPING_SCHEMES}, got {scheme!r}")
 
 
 def escape_name(name: str, scheme: str, *, label: bool = False) -> str:

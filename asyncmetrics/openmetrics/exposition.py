@@ -6,7 +6,7 @@ from asyncmetrics.errors import DefinitionError
 from asyncmetrics.formats._lines import written_label_name, written_name
 from asyncmetrics.formats.negotiation import CONTENT_TYPE_OPENMETRICS
 from asyncmetrics.formats.openmetrics_text import encode
-from asyncmetrics.model.names import ALLOW_UTF_8, DOTS, ESCAPING_SCHEMES, UNDERSCORES, VALUES
+from asyncmetrics.model.names import ALLOW_UTF_8, DOTS, UNDERSCORES, VALUES, check_escaping
 from asyncmetrics.registry import Collectable
 
 __all__ = (
@@ -32,7 +32,7 @@ def generate_latest(registry: Collectable, escaping: str = UNDERSCORES, version:
     ``escaping`` is how names with other characters go. Raises `DefinitionError` for an escaping that there is not, and
     for any ``version`` but 1.0.0, the only one that is a standard.
     """
-    _check(escaping)
+    check_escaping(escaping)
     if version != "1.0.0":
         raise DefinitionError("version", f"expected '1.0.0', got {version!r}")
     return b"".join(encode(registry.collect(), escaping=escaping))
@@ -40,16 +40,11 @@ def generate_latest(registry: Collectable, escaping: str = UNDERSCORES, version:
 
 def escape_metric_name(s: str, escaping: str = UNDERSCORES) -> str:
     """Return a metric's name as it is written: escaped, and in quotes if it still needs them."""
-    _check(escaping)
+    check_escaping(escaping)
     return written_name(s, escaping) if s else s
 
 
 def escape_label_name(s: str, escaping: str = UNDERSCORES) -> str:
     """Return a label's name as it is written: escaped, and in quotes if it still needs them."""
-    _check(escaping)
+    check_escaping(escaping)
     return written_label_name(s, escaping) if s else s
-
-
-def _check(escaping: str) -> None:
-    if escaping not in ESCAPING_SCHEMES:
-        raise DefinitionError("escaping", f"expected one of {ESCAPING_SCHEMES}, got {escaping!r}")
