@@ -181,7 +181,7 @@ class Exchange:
             self._metrics.labelling.failed("exception")
             faults = True
         if faults:
-            self._count(error)
+            self._metrics.labelling.count_exception(self._metrics.exceptions, self._scope, error)
         return faults
 
     def _is_no_fault(self, error: BaseException) -> bool:
@@ -206,15 +206,6 @@ class Exchange:
             metrics.duration.labels(*(key + extra if extra else key)).observe(now - self.started)
             if self._probe is not None and metrics.bodies is not None:
                 metrics.bodies.record(self._probe, scope, self.started, (self.method, route, *extra))
-        except Exception:  # noqa: BLE001  # no fault of a metric reaches the application
-            labelling.failed("record")
-
-    def _count(self, error: BaseException) -> None:
-        labelling = self._metrics.labelling
-        try:
-            route = labelling.final_route(self._scope)
-            extra = labelling.extra_values(self._scope)
-            self._metrics.exceptions.labels(route, type(error).__name__, *extra).inc()
         except Exception:  # noqa: BLE001  # no fault of a metric reaches the application
             labelling.failed("record")
 

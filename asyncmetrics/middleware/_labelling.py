@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, final
 
 from asyncmetrics.context import get_labels
 from asyncmetrics.errors import DefinitionError
+from asyncmetrics.metrics import Counter
 from asyncmetrics.middleware._names import scheme_label
 from asyncmetrics.middleware._routes import PENDING, UNMATCHED, RouteResolver
 from asyncmetrics.model.names import check_label_names
@@ -117,6 +118,14 @@ class Labelling:
             return self._resolver.resolve_copied(scope) if route is PENDING else route
         except Exception:  # noqa: BLE001  # as above
             return self.failed("route")
+
+    def count_exception(self, exceptions: Counter, scope: Scope, error: BaseException) -> None:
+        """Count what has left the application in a connection, by its route and type."""
+        try:
+            route = self.final_route(scope)
+            exceptions.labels(route, type(error).__name__, *self.extra_values(scope)).inc()
+        except Exception:  # noqa: BLE001  # no fault of a metric reaches the application
+            self.failed("record")
 
     def failed(self, where: str) -> str:
         """Count the exception that is being handled as one of the middleware's own; return `UNMATCHED`."""

@@ -139,7 +139,7 @@ class Connection:
         """Note that the application is done; a server then drops what it has left open, without a close code."""
         answered = self._scope.get(EXCEPTION_KEY)
         if answered is not None:
-            self._count(answered)
+            self._metrics.labelling.count_exception(self._metrics.exceptions, self._scope, answered)
         if self._accepted:
             self._end(_ACCEPTED, _VANISHED)
         elif self._disconnected:
@@ -156,7 +156,7 @@ class Connection:
             self._metrics.labelling.failed("exception")
             faults = [error]
         if faults:
-            self._count(error)
+            self._metrics.labelling.count_exception(self._metrics.exceptions, self._scope, error)
         self.returned()
 
     def _is_no_fault(self, error: BaseException) -> bool:
@@ -229,15 +229,6 @@ class Connection:
             metrics.duration.labels(route, outcome, close_code, *extra).observe(seconds)
         except Exception:  # noqa: BLE001  # no fault of a metric reaches the application
             metrics.labelling.failed("record")
-
-    def _count(self, error: BaseException) -> None:
-        labelling = self._metrics.labelling
-        try:
-            route = labelling.final_route(self._scope)
-            extra = labelling.extra_values(self._scope)
-            self._metrics.exceptions.labels(route, type(error).__name__, *extra).inc()
-        except Exception:  # noqa: BLE001  # no fault of a metric reaches the application
-            labelling.failed("record")
 
 
 def _is_disconnect(error: BaseException) -> bool:
