@@ -15,6 +15,8 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any, TypeAlias
 
+from benchmarks._registries import ours, theirs
+
 __all__ = ("CONTENDERS", "OPENMETRICS", "probe")
 
 App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
@@ -23,46 +25,24 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 TICK = 0.001
 REQUEST_EVERY = 0.002
 STEPS = 4  # of a small request: goes of the loop that it needs
-LABELS = ["handler", "kind"]
-
-
-def _fill(metric: Any, children: int) -> None:
-    use = "inc" if hasattr(metric, "inc") else "observe"
-    for index in range(children):
-        getattr(metric.labels(f"/items/{index}", "GET"), use)(index / 8)
 
 
 def _asyncmetrics(kind: str, children: int) -> App:
     import asyncmetrics
 
-    registry = asyncmetrics.CollectorRegistry()
-    metric = getattr(asyncmetrics, kind)("requests", "Requests.", LABELS, registry=registry, max_children=None)
-    _fill(metric, children)
-    return asyncmetrics.make_asgi_app(registry)
-
-
-def _their_registry(kind: str, children: int) -> Any:
-    import prometheus_client
-
-    from asyncmetrics import Histogram
-
-    prometheus_client.disable_created_metrics()
-    shape: dict[str, Any] = {"buckets": Histogram.DEFAULT_BUCKETS} if kind == "Histogram" else {}
-    registry = prometheus_client.CollectorRegistry()
-    _fill(getattr(prometheus_client, kind)("requests", "Requests.", LABELS, registry=registry, **shape), children)
-    return registry
+    return asyncmetrics.make_asgi_app(ours(kind, children))
 
 
 def _prometheus_client(kind: str, children: int) -> App:
     import prometheus_client
 
-    return prometheus_client.make_asgi_app(_their_registry(kind, children))
+    return prometheus_client.make_asgi_app(theirs(kind, children))
 
 
 def _prometheus_client_in_a_thread(kind: str, children: int) -> App:
     import prometheus_client
 
-    registry = _their_registry(kind, children)
+    registry = theirs(kind, children)
     return _whole(lambda: asyncio.to_thread(prometheus_client.generate_latest, registry))
 
 
@@ -70,7 +50,7 @@ def _prometheus_async(kind: str, children: int) -> App:
     from prometheus_async.aio import web
     from prometheus_client import REGISTRY
 
-    REGISTRY.register(_their_registry(kind, children))
+    REGISTRY.register(theirs(kind, children))
 
     async def stats() -> bytes:
         return (await web.server_stats(_Request())).body  # type: ignore[no-any-return]

@@ -1,8 +1,6 @@
 """What a scrape costs: processor time per line of 10,000 and 100,000 counters and of 1,000 histograms.
 
-Both libraries hold the same data, and what they write is compared line by line before anything is measured. The
-first rendering of a child writes its labels, later ones find them written; a scrape of a running application is
-nearly always a later one.
+Both libraries hold the same data, and what they write is compared line by line before anything is measured.
 """
 
 from __future__ import annotations
@@ -10,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from time import process_time
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from benchmarks._measure import Effort, Run, measure, problem
+from benchmarks._registries import ours, theirs
 from benchmarks._rows import OURS, THEIRS, Row, Target, peer_to_us, rows
 
 __all__ = ("RATIO", "run")
@@ -29,18 +28,10 @@ Render: TypeAlias = Callable[[], bytes]
 Library: TypeAlias = Callable[[str, int, str], Render]
 
 
-def _fill(metric: Any, count: int) -> None:
-    use = "inc" if hasattr(metric, "inc") else "observe"
-    for index in range(count):
-        getattr(metric.labels(f"/items/{index}", "GET"), use)(index / 8)
-
-
 def _asyncmetrics(kind: str, count: int, format: str) -> Render:
-    import asyncmetrics
     from asyncmetrics.formats import openmetrics_text, prometheus_text
 
-    registry = asyncmetrics.CollectorRegistry()
-    _fill(getattr(asyncmetrics, kind)("requests", "Requests.", ["handler", "kind"], registry=registry), count)
+    registry = ours(kind, count)
     encode = openmetrics_text.encode if format == OPENMETRICS else prometheus_text.encode
     return lambda: b"".join(encode(registry.collect()))
 
@@ -49,13 +40,7 @@ def _prometheus_client(kind: str, count: int, format: str) -> Render:
     import prometheus_client
     from prometheus_client.openmetrics import exposition
 
-    from asyncmetrics import Histogram
-
-    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # ours are off by default
-    shape: dict[str, Any] = {"buckets": Histogram.DEFAULT_BUCKETS} if kind == "Histogram" else {}
-    registry = prometheus_client.CollectorRegistry()
-    metric = getattr(prometheus_client, kind)("requests", "Requests.", ["handler", "kind"], registry=registry, **shape)
-    _fill(metric, count)
+    registry = theirs(kind, count)
     generate = exposition.generate_latest if format == OPENMETRICS else prometheus_client.generate_latest
     return lambda: generate(registry)
 

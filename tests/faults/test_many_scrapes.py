@@ -61,19 +61,24 @@ async def _together(scrape, app, count, results):
             tasks.start_soon(one)
 
 
-def test_scrapes_that_come_while_collectors_are_asked_share_the_answers(registry, scrape, run):
+async def _during_one_gathering(scrape, app, count, collector):
+    """Scrape ``count`` times while ``collector``, which is registered, keeps its answer back."""
     results = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_together, scrape, app, count, results)
+        await collector.asked.wait()
+        await anyio.wait_all_tasks_blocked()
+        collector.go.set()
+    return results
 
+
+def test_scrapes_that_come_while_collectors_are_asked_share_the_answers(registry, scrape, run):
     async def main():
         collector = Counting()
         registry.register(collector)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_together, scrape, make_asgi_app(registry), 5, results)
-            await collector.asked.wait()
-            await anyio.wait_all_tasks_blocked()
-            collector.go.set()
+        return await _during_one_gathering(scrape, make_asgi_app(registry), 5, collector)
 
-    run(main)
+    results = run(main)
     assert [scraped.lines for scraped in results] == [["calls 1.0"]] * 5
 
 
@@ -94,19 +99,14 @@ def test_a_failure_is_shared_as_well(registry, scrape, run, caplog):
             await Counting.collect(self)
             raise ValueError("no")
 
-    results = []
-
     async def main():
         collector = Failing()
         registry.register(collector)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_together, scrape, make_asgi_app(registry, on_error="fail"), 3, results)
-            await collector.asked.wait()
-            await anyio.wait_all_tasks_blocked()
-            collector.go.set()
-        return collector.calls
+        app = make_asgi_app(registry, on_error="fail")
+        return await _during_one_gathering(scrape, app, 3, collector), collector.calls
 
-    assert run(main) == 1
+    results, calls = run(main)
+    assert calls == 1
     assert [scraped.status for scraped in results] == [500] * 3
 
 
@@ -193,18 +193,12 @@ def test_the_loop_gets_its_goes_between_two_steps_however_many_scrapes_there_are
 
 
 def test_scrapes_beyond_the_limit_are_told_to_come_back(registry, scrape, run):
-    results = []
-
     async def main():
         collector = Counting()
         registry.register(collector)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_together, scrape, make_asgi_app(registry, max_concurrent=3), 10, results)
-            await collector.asked.wait()
-            await anyio.wait_all_tasks_blocked()
-            collector.go.set()
+        return await _during_one_gathering(scrape, make_asgi_app(registry, max_concurrent=3), 10, collector)
 
-    run(main)
+    results = run(main)
     assert sorted(scraped.status for scraped in results) == [200] * 3 + [503] * 7
     assert {scraped.headers.get("retry-after") for scraped in results if scraped.status == 503} == {"1"}
 
