@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import importlib
 import subprocess
 import sys
-from contextlib import ExitStack
-from types import ModuleType
 
 import pytest
 
@@ -16,85 +16,7 @@ from asyncmetrics.errors import DefinitionError, MissingExtraError
 pytestmark = pytest.mark.edge("position")
 
 
-def starlette(stack):
-    from starlette.applications import Starlette
-    from starlette.responses import PlainTextResponse
-    from starlette.routing import Route
-
-    async def item(request):
-        return PlainTextResponse("item")
-
-    async def raising(request):
-        raise RuntimeError
-
-    routes = [Route("/items/{item}", item), Route("/metrics/of/{item}", item), Route("/raising", raising)]
-    return Starlette(routes=routes)
-
-
-def fastapi(stack):
-    from fastapi import FastAPI
-
-    app = FastAPI()
-
-    @app.get("/items/{item}")
-    @app.get("/metrics/of/{item}")
-    async def route(item: str) -> str:
-        return item
-
-    @app.get("/raising")
-    async def raising():
-        raise RuntimeError
-
-    return app
-
-
-def litestar(stack):
-    from litestar import Litestar, Request, get
-
-    @get(["/items/{item:str}", "/metrics/of/{item:str}"])
-    async def route(request: Request) -> str:
-        return "item"
-
-    @get("/raising")
-    async def raising() -> str:
-        raise RuntimeError
-
-    return Litestar([route, raising], logging_config=None)
-
-
-def quart(stack):
-    from quart import Quart
-
-    async def raising():
-        raise RuntimeError
-
-    app = Quart("shop")
-    app.add_url_rule("/items/<item>", "item", lambda item: item)
-    app.add_url_rule("/metrics/of/<item>", "item")
-    app.add_url_rule("/raising", view_func=raising)
-    return app
-
-
-def django(stack):
-    from django.core.asgi import get_asgi_application
-    from django.http import HttpResponse
-    from django.test import override_settings
-    from django.urls import path
-
-    async def item(request, item):
-        return HttpResponse(item)
-
-    async def raising(request):
-        raise RuntimeError
-
-    urls = ModuleType("urls")
-    urls.urlpatterns = [path("items/<item>", item), path("metrics/of/<item>", item), path("raising", raising)]
-    middleware = ["asyncmetrics.integrations.django.RouteMiddleware"]
-    stack.enter_context(override_settings(ROOT_URLCONF=urls, MIDDLEWARE=middleware))
-    return get_asgi_application()
-
-
-# How each framework spells the template of /items/1, who builds an application of it, and what it imports.
+# How each framework spells the template of /items/1.
 ITEMS = {
     "starlette": "/items/{item}",
     "fastapi": "/items/{item}",
@@ -102,25 +24,7 @@ ITEMS = {
     "quart": "/items/<item>",
     "django": "/items/<item>",
 }
-BUILDERS = {builder.__name__: builder for builder in (starlette, fastapi, litestar, quart, django)}
-
-
-@pytest.fixture(params=BUILDERS)
-def framework(request) -> str:
-    pytest.importorskip(request.param)
-    return request.param
-
-
-@pytest.fixture
-def bare(framework):
-    """An application of the framework, not instrumented yet."""
-    with ExitStack() as stack:
-        yield BUILDERS[framework](stack)
-
-
-@pytest.fixture
-def app(bare, registry):
-    return asyncmetrics.instrument(bare, registry=registry)
+NAMES = list(ITEMS)
 
 
 def test_the_application_itself_is_returned(bare, registry):
@@ -188,6 +92,99 @@ async def test_options_may_be_iterators(bare, registry, ask, counted):
     for path in ("/items/1", "/items/2", "/items/2"):
         await ask(app, path)
     assert sum(counted().values()) == 1
+
+
+async def test_an_exception_in_a_thread_is_counted_once(app, ask, seen, samples):
+    assert await seen(app, "/threaded") == ("/threaded", "500")
+    assert samples("http_server_exceptions_total", "route", "type") == {("/threaded", "LookupError"): 1}
+
+
+@pytest.fixture
+def leaving_files_open():
+    """Let go of what Django leaves open, the file of the request's body, while its warning is ignored."""
+    yield
+    gc.collect()
+
+
+ignoring_files = pytest.mark.filterwarnings("ignore:.*SpooledTemporaryFile")
+
+
+@ignoring_files
+@pytest.mark.usefixtures("leaving_files_open")
+async def test_a_stream_that_breaks_keeps_its_status_and_is_an_exception(app, seen, samples):
+    """Some frameworks raise the group that their task group made of it."""
+    assert await seen(app, "/breaking") == ("/breaking", "200")
+    ((route, kind), count), *more = samples("http_server_exceptions_total", "route", "type").items()
+    assert (route, count, more) == ("/breaking", 1, []) and kind in {"ValueError", "ExceptionGroup"}
+
+
+@ignoring_files
+@pytest.mark.usefixtures("leaving_files_open")
+async def test_a_request_that_is_cancelled_is_a_499_and_no_exception(app, ask, counted, samples):
+    asking = asyncio.ensure_future(ask(app, "/waiting"))
+    while not asking.done() and samples("http_server_active_requests", "route") != {("/waiting",): 1}:
+        await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert counted() == {("GET", "/waiting", "499"): 1}
+    assert samples("http_server_exceptions_total", "type") == {}
+    assert samples("http_server_active_requests", "route") == {("/waiting",): 0}
+
+
+async def test_many_requests_at_once_keep_their_own_routes(framework, app, ask, counted):
+    paths = ["/items/1", "/threaded", "/nowhere", "/raising"] * 10
+    await asyncio.gather(*(ask(app, path) for path in paths))
+    assert counted() == {
+        ("GET", ITEMS[framework], "200"): 10,
+        ("GET", "/threaded", "500"): 10,
+        ("GET", "<unmatched>", "404"): 10,
+        ("GET", "/raising", "500"): 10,
+    }
+
+
+async def test_a_method_that_nobody_has_heard_of_is_no_label(app, ask, counted):
+    for number in range(5):
+        await ask(app, "/items/1", f"EVIL{number}")
+    assert {method for method, _, _ in counted()} == {"_OTHER"}
+    assert list(counted().values()) == [5]
+
+
+# Django has no websockets of its own.
+TALKS = {
+    "starlette": ("/talk/{x}", "1006"),
+    "fastapi": ("/talk/{x}", "1006"),
+    "litestar": ("/talk/{x}", "4xxx"),
+    "quart": ("/talk/<x>", "1000"),
+}
+
+
+async def test_a_websocket_that_fails_is_counted_by_its_route_and_so_is_the_exception(framework, app, samples):
+    if framework not in TALKS:
+        pytest.skip("Django has no websockets")
+    route, code = TALKS[framework]
+    await talk(app, "/talk/1")
+    name = "websocket_server_connection_duration_seconds_count"
+    assert samples(name, "route", "outcome", "close_code") == {(route, "accepted", code): 1}
+    assert samples("websocket_server_exceptions_total", "route", "type") == {(route, "RuntimeError"): 1}
+
+
+async def talk(app, path):
+    """Open a websocket, and wait for its end; a server tells of the close that the application has sent."""
+    events = asyncio.Queue()
+    events.put_nowait({"type": "websocket.connect"})
+
+    async def send(message):
+        if message["type"] == "websocket.close":
+            events.put_nowait({"type": "websocket.disconnect", "code": 1006})
+
+    scope = {"type": "websocket", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "ws", "path": path}
+    scope |= {"raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": [(b"host", b"shop.example")]}
+    scope |= {"server": ("shop.example", 80), "client": ("127.0.0.1", 1), "subprotocols": [], "extensions": {}}
+    try:
+        await asyncio.wait_for(app(scope, events.get, send), 10)
+    except RuntimeError:  # some frameworks leave it to the server
+        pass
 
 
 async def test_instrumenting_twice_counts_once(app, registry, ask, counted):
@@ -268,10 +265,9 @@ async def test_a_route_callable_that_raises_is_counted_and_harms_no_response(bar
     assert samples("asyncmetrics_internal_errors_total", "where")["middleware.route",] >= 1
 
 
-async def test_two_applications_of_one_registry_share_their_metrics(framework, registry, ask, counted):
-    with ExitStack() as stack:
-        for _ in range(2):
-            await ask(asyncmetrics.instrument(BUILDERS[framework](stack), registry=registry), "/items/1")
+async def test_two_applications_of_one_registry_share_their_metrics(framework, build, registry, ask, counted):
+    for _ in range(2):
+        await ask(asyncmetrics.instrument(build(), registry=registry), "/items/1")
     assert counted() == {("GET", ITEMS[framework], "200"): 2}
 
 
@@ -281,7 +277,7 @@ def test_an_application_of_no_known_framework_is_refused_with_what_to_do(strange
         asyncmetrics.instrument(stranger)
 
 
-@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_without_its_framework_an_integration_names_the_extra(name):
     code = f"""
 import sys
