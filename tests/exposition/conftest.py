@@ -105,14 +105,6 @@ class Pages:
         self.broken_at = broken_at
         self.rendered: list[int] = []
 
-    def settled(self) -> int:
-        """Wait until nothing more is rendered, and return how many have been."""
-        before = -1
-        while before != len(self.rendered):
-            before = len(self.rendered)
-            time.sleep(0.4)
-        return before
-
     def collect(self):
         return [_Page(number, self) for number in range(self.count)]
 
@@ -130,6 +122,24 @@ class _Page(Metric):
         self.pages.rendered.append(self.number)
         labels = ({"position": f"{self.number:06}", "index": f"{index:06}"} for index in range(SAMPLES_PER_PAGE))
         return [Sample(self.name, own, index) for index, own in enumerate(labels)]
+
+
+@pytest.fixture(scope="session")
+def wait_for_outcome() -> Callable[[CollectorRegistry, str], None]:
+    """Wait until a scrape is told to have come out so: ``wait_for_outcome(registry, "abandoned")``."""
+
+    def wait_for_outcome(registry: CollectorRegistry, outcome: str) -> None:
+        deadline = time.monotonic() + 30
+        while not any(
+            sample.labels.get("outcome") == outcome
+            for family in registry.collect()
+            if family.name == "asyncmetrics_scrapes"
+            for sample in family.samples
+        ):
+            assert time.monotonic() < deadline, f"no scrape was {outcome}"
+            time.sleep(0.05)
+
+    return wait_for_outcome
 
 
 @pytest.fixture

@@ -177,11 +177,12 @@ def test_a_client_that_drips_its_request_is_let_go(start, connect):
     assert time.monotonic() - begin < 2
 
 
-def test_a_client_that_reads_nothing_is_let_go_and_the_rendering_stops(start, connect, paged):
+def test_a_client_that_reads_nothing_is_let_go_and_the_rendering_stops(start, connect, paged, wait_for_outcome):
     registry, pages = paged(400)
     client = connect(start(registry, timeout_seconds=0.3))
     client.sendall(GET)
-    assert 0 < pages.settled() < 300
+    wait_for_outcome(registry, "abandoned")
+    assert 0 < len(pages.rendered) < 300
     assert _is_closed(client)
 
 
@@ -216,13 +217,14 @@ def test_a_slow_client_does_not_hold_up_the_others(start, connect, paged):
     assert httpx.get(f"http://127.0.0.1:{port}/?name[]=page_1", timeout=5).status_code == 200
 
 
-def test_a_client_that_is_gone_stops_the_rendering(start, connect, paged):
+def test_a_client_that_is_gone_stops_the_rendering(start, connect, paged, wait_for_outcome):
     registry, pages = paged(400)
     client = connect(start(registry))
     client.sendall(GET)
     client.recv(1000)
     client.close()
-    assert 0 < pages.settled() < 300
+    wait_for_outcome(registry, "abandoned")
+    assert 0 < len(pages.rendered) < 300
 
 
 def test_connections_above_the_limit_are_closed_at_once(start, connect):
