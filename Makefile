@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit matrix bench lint types format tables wheel clean
+.PHONY: help demo test unit matrix bench lint types format tables charts docs wheel clean
 .SECONDARY:
 
 help:
@@ -18,6 +18,8 @@ help:
 	@echo "make bench   the benchmarks, our peers measured in the same run"
 	@echo "make lint    ruff and mypy --strict;  make types adds pyright;  make format rewrites the layout"
 	@echo "make tables  the tables of docs/migrating.md, from prometheus_client as it is installed"
+	@echo "make charts  the charts and tables of docs/performance.md, from the results in docs/benchmarks"
+	@echo "make docs    the documentation, in build/site"
 	@echo "make wheel   dist/*.whl;  make clean removes all that was made"
 
 # Started directly, with no shell between, so that Ctrl-C reaches the demo and its exit status reaches you.
@@ -50,6 +52,14 @@ format: $(VENV)/.group-lint
 
 tables: $(VENV)/.group-test
 	$(RUN) -m scripts.compatibility
+
+charts: $(VENV)/.made
+	$(RUN) -m scripts.charts
+
+# The pages load nothing from other hosts.
+docs: $(VENV)/.group-docs
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
+	@! grep -rnoE '<(script|link|img|iframe)[^>]+(src|href)="?(https?:)?//[^>]*' build/site --include='*.html'
 
 wheel: $(VENV)/.made
 	rm -rf dist

@@ -27,6 +27,8 @@ class Markdown(griffe.Extension):
 
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
         """Take what griffe has found."""
+        if obj.name == "__init__" and isinstance(obj, griffe.Function) and "shape" in obj.parameters:
+            del obj.parameters["shape"]  # what metrics tell their base class, and users do not
         if obj.docstring is not None:
             text = obj.docstring.value
             for pattern, replacement in _TRANSLATIONS:

@@ -1,0 +1,170 @@
+"""The pages tell the truth: their programs run, their rules and configurations are valid, what they name exists."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import asyncmetrics
+from asyncmetrics import core
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("*.md"))}
+RULES = sorted((DOCS / "rules").glob("*.yml"))
+# It serves until it is ended, and has tests of its own.
+QUICKSTART = (ROOT / "examples/quickstart.py").read_text(encoding="utf-8")
+PACKAGE = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "asyncmetrics").rglob("*.py")))
+
+
+def _blocks(wanted: str) -> list[object]:
+    found = (
+        (name, number, code)
+        for name, text in PAGES.items()
+        for number, (language, code) in enumerate(re.findall(r"^```(\w+)\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+        if language == wanted
+    )
+    return [pytest.param(code, id=f"{name}-{number}") for name, number, code in found]
+
+
+def _prose(text: str) -> str:
+    return re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+@pytest.mark.parametrize("code", [block for block in _blocks("python") if block.values != (QUICKSTART,)])
+def test_a_program_runs(code):
+    _run(sys.executable, "-W", "error", "-c", code)
+
+
+def test_the_first_program_is_the_quick_start():
+    first = re.search(r"^```python\n(.*?)^```", PAGES["index.md"], re.DOTALL | re.MULTILINE)
+    assert first
+    assert first[1] == QUICKSTART
+
+
+def test_every_language_is_one_that_is_checked_or_needs_no_check():
+    languages = {
+        language for text in PAGES.values() for language in re.findall(r"^```(\w*)\n.*?^```", text, re.S | re.M)
+    }
+    assert languages <= {"python", "promql", "yaml", "sh", "text"}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("code", _blocks("promql"))
+def test_a_query_is_one_that_prometheus_takes(code, binary, tmp_path):
+    rules = tmp_path / "rules.yml"
+    expression = "\n          ".join(code.splitlines())
+    rules.write_text(
+        f"groups:\n  - name: page\n    rules:\n      - record: page:query\n        expr: |\n          {expression}\n"
+    )
+    _run(binary("promtool"), "check", "rules", str(rules))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("code", [block for block in _blocks("yaml") if not block.values[0].startswith("--8<--")])
+def test_a_configuration_is_one_that_prometheus_takes(code, binary, tmp_path):
+    assert code.startswith("scrape_configs:")
+    for name in re.findall(r"_file: (\S+)", code):
+        (tmp_path / name).write_text("secret")
+    (tmp_path / "prometheus.yml").write_text(code)
+    _run(binary("promtool"), "check", "config", str(tmp_path / "prometheus.yml"))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("path", RULES, ids=lambda path: path.name)
+def test_the_rules_are_valid(path, binary):
+    _run(binary("promtool"), "check", "rules", str(path))
+
+
+@pytest.mark.real
+def test_the_alerts_are_raised_by_what_they_are_for_and_by_nothing_else(binary):
+    _run(binary("promtool"), "test", "rules", str(ROOT / "tests/docs/alerts.yml"))
+
+
+def test_every_alert_is_raised_by_a_test():
+    alerts = re.findall(r"- alert: (\w+)", (DOCS / "rules/alerts.yml").read_text(encoding="utf-8"))
+    tests = (ROOT / "tests/docs/alerts.yml").read_text(encoding="utf-8")
+    raised = set(re.findall(r"alertname: (\w+)\n +eval_time: \S+\n +exp_alerts:\n", tests))
+    assert alerts
+    assert set(alerts) == raised
+
+
+def _metrics(texts: list[str]) -> set[str]:
+    return {name for text in texts for name in re.findall(r"\b(?:http_server|websocket_server|asyncmetrics)_\w+", text)}
+
+
+def test_every_metric_that_is_named_is_one_of_ours():
+    named = _metrics([*PAGES.values(), *(path.read_text(encoding="utf-8") for path in RULES)])
+    families = {re.sub(r"_(total|count|sum|bucket)$", "", name) for name in named}
+    recorded = {"http_server_requests", "http_server_failures"}  # by docs/rules/recording.yml
+    ours = {name.removesuffix("_total") for name in _metrics([PACKAGE])}
+    assert families - recorded - ours == set()
+
+
+def test_every_metric_of_the_middleware_is_on_its_page():
+    there = re.findall(r'"((?:http|websocket)_server_\w+)"', PACKAGE)
+    assert there
+    assert [name for name in there if f"`{name}`" not in PAGES["middleware.md"]] == []
+
+
+@pytest.mark.parametrize("option", ["path", "auth", *asyncmetrics.MetricsMiddleware.__init__.__kwdefaults__])
+def test_every_option_of_the_middleware_is_on_its_page(option):
+    assert f"\n| `{option}` |" in PAGES["middleware.md"]
+
+
+def _slug(heading: str) -> str:
+    return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower())
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_what_a_page_links_is_there(name):
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", _prose(PAGES[name])) if "://" not in link]
+    for link in links:
+        target, _, anchor = link.partition("#")
+        assert (DOCS / (target or name)).is_file(), link
+        if anchor:
+            assert anchor in {_slug(found) for found in re.findall(r"^#+ (.*)$", PAGES[target or name], re.M)}, link
+
+
+def test_every_page_is_reached_from_the_navigation():
+    navigation = set(re.findall(r": (\w+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.M))
+    assert navigation == set(PAGES)
+
+
+def _exists(name: str) -> bool:
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:length]))
+        except ImportError:
+            continue
+        for part in parts[length:]:
+            found = getattr(found, part, None)
+        return found is not None
+    return False
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_name_of_the_package_exists(name):
+    prose = _prose(PAGES[name])
+    named = set(re.findall(r"`(asyncmetrics(?:\.\w+)+)", prose)) | set(re.findall(r"^::: (\S+)$", prose, re.M))
+    in_scopes = {"asyncmetrics.route"}  # keys, and no modules
+    assert [dotted for dotted in sorted(named - in_scopes) if not _exists(dotted)] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "besides"), [(asyncmetrics, {"Registry", "Metric"}), (core, set(asyncmetrics.__all__))]
+)
+def test_the_reference_has_every_public_name(module, besides):
+    referred = {name.rpartition(".")[2] for name in re.findall(r"^::: (\S+)$", PAGES["api.md"], re.M)}
+    assert set(module.__all__) - referred - besides == set()
