@@ -12,6 +12,7 @@ import pytest
 
 import asyncmetrics
 from asyncmetrics import core
+from asyncmetrics.errors import MissingExtraError
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -146,6 +147,8 @@ def _exists(name: str) -> bool:
     for length in range(len(parts), 0, -1):
         try:
             found = importlib.import_module(".".join(parts[:length]))
+        except MissingExtraError:
+            return True  # the module is there, and its framework is not
         except ImportError:
             continue
         for part in parts[length:]:
