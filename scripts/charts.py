@@ -199,13 +199,13 @@ def main(arguments: list[str]) -> int:
     made = {DOCS / "images" / name: svg for name, svg in charts().items()}
     made[PAGE] = page(PAGE.read_text(encoding="utf-8"))
     stale = [path for path, text in made.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    if "--check" in arguments:
-        print(*(f"{path.name} is stale: run python -m scripts.charts" for path in stale), sep="\n")
-        return 1 if stale else 0
     for path in stale:
-        path.write_text(made[path], encoding="utf-8")
-    print(*(f"{path.name} made" for path in stale), sep="\n")
-    return 0
+        if "--check" in arguments:
+            print(f"{path.name} is stale: run make charts")
+        else:
+            path.write_text(made[path], encoding="utf-8")
+            print(f"{path.name} made")
+    return int("--check" in arguments and bool(stale))
 
 
 if __name__ == "__main__":
