@@ -14,6 +14,7 @@
     ├── ParseError (ValueError)              an exposition that its format does not allow
     ├── TextfileError (OSError)              a textfile that could not be written
     ├── PushError (OSError)                  a gateway that could not be reached, or that refused
+    ├── StorageError (OSError)               a directory for the metrics of several workers that cannot be used
     └── MissingExtraError (ImportError)      an optional part whose packages are not installed
 """
 
@@ -34,6 +35,7 @@ __all__ = (
     "MissingExtraError",
     "ParseError",
     "PushError",
+    "StorageError",
     "TextfileError",
     "UnknownCollectorError",
     "is_cancellation",
@@ -170,6 +172,15 @@ class PushError(MetricsError, OSError):
         self.url = url
         self.problem = problem
         super().__init__(f"{method} {url}: {problem}")
+
+
+class StorageError(MetricsError, OSError):
+    """Tell that workers cannot share their metrics in the directory ``path``."""
+
+    def __init__(self, path: str, problem: str, code: int) -> None:
+        self.path = path
+        self.problem = problem
+        super().__init__(code, f"workers cannot share metrics there: {problem}", path)
 
 
 class MissingExtraError(MetricsError, ImportError):

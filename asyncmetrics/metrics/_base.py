@@ -142,7 +142,7 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
         if unknown:
             raise LabelError(self.descriptor.name, f"has no labels {unknown}, only {list(names)}")
         wanted = [(names.index(name), label_text(value)) for name, value in labels.items()]
-        for key in list(self._children.table) if wanted else ():
+        for key in self._children.keys() if wanted else ():
             if all(key[index] == value for index, value in wanted):
                 self._children.discard(key)
 
@@ -159,7 +159,7 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
 
     def label_values(self) -> list[tuple[str, ...]]:
         """Return the label values of every child there is, those of the context last."""
-        return list(self._children.table)
+        return self._children.keys()
 
     @property
     def blocking(self) -> bool:

@@ -87,9 +87,15 @@ class Metric:
 class Point(Protocol):
     """One child as formats see it: its labels, and its numbers in the order of the descriptor's rows."""
 
-    labelvalues: tuple[str, ...]
-    text: str | None
-    """The label block, ``method="GET",route="/"`` without braces, where the names are written in one way only."""
+    @property
+    def labelvalues(self) -> tuple[str, ...]:
+        """The label values, in the order of the descriptor's names."""
+        ...
+
+    @property
+    def text(self) -> str | None:
+        """The label block, ``method="GET",route="/"`` without braces, where the names are written in one way only."""
+        ...
 
     @property
     def created(self) -> float:

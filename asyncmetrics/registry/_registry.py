@@ -95,7 +95,8 @@ class _SelfMetrics:
 
     def collect(self) -> list[Metric]:
         now = time.time()
-        return [LiveFamily(table.descriptor, table.read, now=now) for table in list(self._tables.values())]
+        own = [LiveFamily(table.descriptor, table.read, now=now) for table in list(self._tables.values())]
+        return [*own, *self._storage.collect()]
 
 
 class CollectorRegistry:

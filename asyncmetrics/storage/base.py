@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, final
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from asyncmetrics.errors import LabelError
 from asyncmetrics.model.blocks import block_writer
 from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.model.family import Metric
 from asyncmetrics.model.names import label_text
 from asyncmetrics.model.samples import Exemplar
 from asyncmetrics.storage.operations import GaugeFunction, GaugeLike, Labelled
@@ -74,7 +75,6 @@ class Child(Labelled):
 C = TypeVar("C", bound=Child)
 
 
-@final
 class Children(Generic[C]):
     """The children of one metric: ``table`` finds one by its label values, `find` makes what it lacks.
 
@@ -126,10 +126,17 @@ class Children(Generic[C]):
         child = self.table.get(key)
         if child is not None:
             return child
-        if self._max_children is not None and len(self.table) >= self._max_children and key:
+        if key and self._is_full(key):
             self.report("overflowed_label_sets")
             key = (OVERFLOW,) * len(key)
         return self._create(key)
+
+    def _is_full(self, key: tuple[str, ...]) -> bool:  # noqa: ARG002  # a storage may know some keys already
+        return self._max_children is not None and len(self.table) >= self._max_children
+
+    def keys(self) -> list[tuple[str, ...]]:
+        """Return the label values of every child."""
+        return list(self.table)
 
     def key(self, values: tuple[object, ...]) -> tuple[str, ...]:
         """Return label values as they stand in ``table``. Raises `LabelError` for too few or too many."""
@@ -226,8 +233,8 @@ class Children(Generic[C]):
         for key in list(self.table):
             self.discard(key)
 
-    def read(self) -> Iterator[list[C]]:
-        """Yield the children in slices, in the order in which they were created."""
+    def read(self) -> Iterator[Sequence[Any]]:
+        """Yield the children, or points that stand for them, in slices, in the order in which they were created."""
         if self._staleness:
             for child in self._staleness.awakened():
                 self._add(child)
@@ -262,4 +269,12 @@ class Storage(Protocol):
         self, descriptor: Descriptor, report: Report, *, max_children: int | None = None, ttl: float | None = None
     ) -> Children[Any]:
         """Return a new table for the children of a metric."""
+        ...
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the families that there are besides those of the tables: other processes', and the storage's own."""
+        ...
+
+    def processes(self) -> Mapping[str, int]:
+        """Return the ids of the processes whose numbers these are, by what tells them apart; none if it is this one."""
         ...

@@ -23,7 +23,7 @@ from asyncmetrics.storage.lockfree import (
 )
 from asyncmetrics.storage.operations import HistogramLike
 
-__all__ = ("LockedCounter", "LockedEnum", "LockedGauge", "LockedHistogram", "LockedInfo", "LockedSummary")
+__all__ = ("LockedCounter", "LockedEnum", "LockedGauge", "LockedHistogram", "LockedInfo", "LockedSummary", "locking")
 
 
 _forks = 0
@@ -59,7 +59,9 @@ def _locked(method: Callable[..., Any]) -> Callable[..., Any]:
     return locked
 
 
-def _locking(plain: type[Child], *names: str) -> type[Child]:
+def locking(plain: type[Child], *names: str) -> type[Child]:
+    """Return ``plain`` with a lock of each child's own around the methods called ``names``."""
+
     def __init__(self: Any, family: Children[Any], labelvalues: tuple[str, ...]) -> None:  # noqa: N807
         self._lock = RLock()
         self._forks = _forks
@@ -70,10 +72,10 @@ def _locking(plain: type[Child], *names: str) -> type[Child]:
     return type(plain.__name__.replace("Memory", "Locked"), (plain,), own | methods)
 
 
-LockedCounter = _locking(MemoryCounter, "inc", "reset")
-LockedGauge = _locking(MemoryGauge, "inc", "dec", "set")
-LockedSummary = _locking(MemorySummary, "observe", "numbers")
-LockedHistogram = _locking(MemoryHistogram, "observe", "snapshot")
+LockedCounter = locking(MemoryCounter, "inc", "reset")
+LockedGauge = locking(MemoryGauge, "inc", "dec", "set")
+LockedSummary = locking(MemorySummary, "observe", "numbers")
+LockedHistogram = locking(MemoryHistogram, "observe", "snapshot")
 LockedHistogram.recorder = HistogramLike.recorder  # type: ignore[attr-defined]  # through observe, which locks
-LockedInfo = _locking(MemoryInfo, "info")
-LockedEnum = _locking(MemoryEnum, "state")
+LockedInfo = locking(MemoryInfo, "info")
+LockedEnum = locking(MemoryEnum, "state")

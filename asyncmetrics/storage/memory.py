@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Mapping
 from typing import Any, final
 
 from asyncmetrics.model.descriptor import Descriptor, Kind
+from asyncmetrics.model.family import Metric
 from asyncmetrics.storage import locked, lockfree
 from asyncmetrics.storage.base import Child, Children, Report
 
@@ -45,3 +47,11 @@ class MemoryStorage:
     ) -> Children[Any]:
         """Return a new table for the children of a metric."""
         return Children(descriptor, self._kinds[descriptor.kind], report, max_children=max_children, ttl=ttl)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return nothing: all there is, is in the tables."""
+        return ()
+
+    def processes(self) -> Mapping[str, int]:
+        """Return nothing: this process it is."""
+        return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar, final
@@ -36,10 +37,10 @@ class Staleness(Generic[S]):
     they change or its labels are asked for again.
     """
 
-    __slots__ = ("_asleep", "_seen", "_ttl")
+    __slots__ = ("_asleep", "_seen", "ttl")
 
     def __init__(self, ttl: float) -> None:
-        self._ttl = ttl
+        self.ttl = ttl
         self._seen: dict[S, tuple[Hashable, float]] = {}
         self._asleep: dict[tuple[str, ...], tuple[weakref.ref[S], Hashable]] = {}
 
@@ -50,7 +51,21 @@ class Staleness(Generic[S]):
         if seen != found:
             self._seen[child] = (found, now)
             return False
-        return now - since >= self._ttl
+        return now - since >= self.ttl
+
+    def changed(self, child: S) -> float:
+        """Return the monotonic time at which a change of ``child`` was seen last."""
+        return self._seen[child][1] if child in self._seen else time.monotonic()
+
+    def is_asleep(self, key: tuple[str, ...]) -> bool:
+        """Tell whether a stale child with these label values is held by somebody."""
+        reference, _ = self._asleep.get(key, (None, None))
+        return reference is not None and reference() is not None
+
+    def sleeping(self) -> list[S]:
+        """Return the stale children that somebody holds."""
+        children = [reference() for reference, _ in list(self._asleep.values())]
+        return [child for child in children if child is not None]
 
     def put_to_sleep(self, child: S) -> None:
         """Hold a stale child weakly from now on."""

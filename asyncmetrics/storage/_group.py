@@ -1,0 +1,232 @@
+"""The workers that share a directory, as one of them sees them: its own arena, and what it reads of the others.
+
+*Rules.* No lock is ever waited for where numbers change: not in a signal handler, nor in a finaliser. Only scrapes wait
+for each other. Nothing that another process does, or leaves behind, raises here.
+
+*Theory of operation.* Whatever changes the arena's structure is put into a queue, and whoever finds nobody at work does
+all that is in it: a signal handler that comes in between leaves its work to those whom it interrupted. Each piece of
+work may be begun twice, as an exception of a handler may end it; it leaves the queue when it is done. In a forked
+process everything begins anew: the slot is the parent's, and so is what is mapped.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import struct
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from threading import Lock, RLock
+from typing import Any, TypeVar, final
+from weakref import WeakSet
+
+from asyncmetrics.errors import StorageError
+from asyncmetrics.model.family import Point
+from asyncmetrics.storage._arena import Arena, Family
+from asyncmetrics.storage._directory import Directory
+from asyncmetrics.storage._keeper import Keeper
+from asyncmetrics.storage._layout import CHANGES, ERRORS
+from asyncmetrics.storage._placing import SharedChild
+from asyncmetrics.storage._reading import SlotReader, SlotReaders
+from asyncmetrics.storage._slots import cells_name, start_of
+from asyncmetrics.storage._writethrough import SharedInfo
+
+__all__ = ("Group",)
+
+T = TypeVar("T")
+_log = logging.getLogger("asyncmetrics")
+_WORD = struct.Struct("=Q")
+
+
+@final
+class Group:
+    """The workers of one directory."""
+
+    def __init__(self, directory: Directory) -> None:
+        self.directory = directory
+        self.problem = ""
+        self.keeper = Keeper()
+        self._begin()
+        _GROUPS.add(self)
+
+    def _begin(self) -> None:
+        self.arena: Arena | None = None
+        self.readers = SlotReaders(self.directory, self._failed)
+        self._reading = RLock()
+        self._queue: deque[Callable[[], None]] = deque()
+        self._at_work = Lock()
+        self._told: dict[int, float] = {}
+        self._tables: WeakSet[Any] = WeakSet()
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked process: this one's numbers are its own."""
+        arena, readers, tables = self.arena, self.readers, list(self._tables)
+        self.problem = ""
+        self.keeper.after_fork()
+        self._begin()
+        for table in tables:
+            self._tables.add(table)
+            table.restart()
+        readers.close()
+        if arena is not None:
+            arena.close()
+
+    def join(self) -> None:
+        """Take a slot. Raises `StorageError` where that cannot be."""
+        self.do(self.take_part)
+        if self.problem:
+            raise StorageError(self.directory.path, self.problem, 0)
+
+    def take_part(self) -> None:
+        """Take a slot if this process has none; to be done through `do`."""
+        if self.arena is None and not self.problem:
+            try:
+                self.arena = Arena(self.directory)
+            except OSError as error:
+                self.problem = f"no slot can be had: {error}"
+                _log.warning("the metrics of this worker are not shared: %s: %s", self.directory.path, self.problem)
+            else:
+                self.arena.add(ERRORS, self.arena.passed_over)
+                self.keeper.begin()
+
+    def add_table(self, table: Any) -> None:
+        """Take note of the children that a fork concerns."""
+        self._tables.add(table)
+
+    def tables(self) -> list[Any]:
+        """Return all children that there are in this process, by their metrics."""
+        return list(self._tables)
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Do something with the arena, or leave it to whoever is at work."""
+        self._queue.append(work)
+        while self._queue and self._at_work.acquire(blocking=False):
+            try:
+                while self._queue:
+                    self._do(self._queue[0])
+                    self._queue.popleft()
+            finally:
+                self._at_work.release()
+
+    def _do(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except OSError as error:  # no room: the work itself has counted what is lost
+            _log.debug("%s: %s", self.directory.path, error)
+
+    def settle(self, table: Any, child: SharedChild) -> None:
+        """Give a child its place; to be done through `do`."""
+        self.take_part()
+        if self.arena is None or table.table.get(child.labelvalues) is not child:
+            return
+        try:
+            family = self.family(table)
+            number, place = self.arena.reserve(family, child.labelvalues)
+            if type(child.cells) is not memoryview:
+                child.settle(place.cells, place.at)
+            if family.definition.ages:
+                place.cells[place.at + family.definition.presence + 1] = time.monotonic()
+            self.arena.publish(family, child.labelvalues, number)
+            if isinstance(child, SharedInfo):
+                self.arena.tell_facts(family, child.labelvalues, child.facts())
+        except OSError:
+            child.leave()
+            self.arena.count_dropped()
+
+    def family(self, table: Any) -> Family:
+        """Return a metric's part of the arena; to be done through `do`. Raises OSError."""
+        assert self.arena is not None
+        return self.arena.open_family(table.space, table.copy, table.ages, table.descriptor)
+
+    def remove(self, table: Any, keys: Iterable[tuple[str, ...]]) -> None:
+        """Take series out of the arena; to be done through `do`."""
+        if self.arena is None:
+            return
+        family = self.family(table)
+        for key in keys:
+            self.arena.remove(family, key)
+            child = table.table.get(key)
+            if child is not None:  # made again meanwhile
+                child.leave()
+                self.settle(table, child)
+
+    def remove_from_dead(self, name: tuple[str, str], keys: set[tuple[str, ...]] | None) -> None:
+        """Take series (None: all) of a family out of the slots whose owners are dead."""
+        with self._reading:
+            for reader in self.readers.all():
+                if self.arena is None or reader.number != self.arena.number:
+                    self._remove_from(reader, name, keys)
+
+    def _remove_from(self, reader: SlotReader, name: tuple[str, str], keys: set[tuple[str, ...]] | None) -> None:
+        descriptor = -1
+        try:
+            descriptor = self.directory.open(cells_name(reader.number), os.O_RDWR)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as its owner would: nobody else writes there
+            for _ in reader.sync():
+                pass
+            for family in reader.families.values():
+                if family.definition.name == name:
+                    stride = family.definition.stride
+                    for key, number in family.index():
+                        if keys is None or key in keys:
+                            os.pwrite(descriptor, bytes(8 * stride), 8 * family.cell(number))
+            changes = reader.header.changes + 1 if reader.header else 0
+            os.pwrite(descriptor, _WORD.pack(changes), 8 * CHANGES)
+        except OSError:  # its owner lives, or it cannot be used
+            pass
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def stepping(self, steps: Iterator[T]) -> Iterator[T]:
+        """Take the steps of a reading one by one, nobody else's in between."""
+        while True:
+            with self._reading:
+                try:
+                    step = next(steps)
+                except StopIteration:
+                    return
+            yield step
+
+    def read(self, view: Any, own: Any) -> Iterator[Sequence[Point]]:
+        """Read a family over all slots."""
+        return self.stepping(view.readings(self.readers, own))
+
+    def synced(self) -> list[SlotReader]:
+        """Return all slots, their logs followed to the end."""
+        with self._reading:
+            for _ in self.readers.sync():
+                pass
+            return self.readers.all()
+
+    def living(self) -> dict[str, int]:
+        """Return the processes of the live slots, by the slots' numbers."""
+        found = {}
+        for reader in self.synced():
+            header = reader.header
+            if header and reader.is_live and start_of(header.pid) == header.start:
+                found[str(reader.number)] = header.pid
+        return found
+
+    def _failed(self, slot: int, problem: str) -> None:
+        """Count that a slot could not be read, once a second at most."""
+        now = time.monotonic()
+        if now - self._told.get(slot, -1.0) >= 1.0:
+            if slot not in self._told:
+                _log.warning("slot %d in %s cannot be read: %s", slot, self.directory.path, problem)
+            self._told[slot] = now
+            if self.arena is not None:
+                self.arena.add(ERRORS)
+
+
+_GROUPS: WeakSet[Group] = WeakSet()
+
+
+def _after_fork() -> None:
+    for group in list(_GROUPS):
+        group.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

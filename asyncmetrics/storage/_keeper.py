@@ -1,0 +1,98 @@
+"""What each worker does once a second, so that whoever is scraped can tell: gauge functions, and looking for change.
+
+*Rules.* The thread starts only where there is something to do, is a daemon, and holds on to nothing: it ends when those
+that it works for are gone. A forked process has none until it has numbers of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Protocol, final
+from weakref import WeakSet, ref
+
+__all__ = ("Keeper", "Kept", "await_all")
+
+_log = logging.getLogger("asyncmetrics")
+_LONGEST_PAUSE = 1.0
+_PATIENCE = 10.0  # seconds for an async gauge function
+
+
+class Kept(Protocol):
+    """What wants attention every so many seconds."""
+
+    @property
+    def pause(self) -> float:
+        """How long it may be left alone, in seconds."""
+        ...
+
+    def attend(self) -> None:
+        """Do what is to be done."""
+        ...
+
+
+@final
+class Keeper:
+    """The thread of one process; `begin` starts it, if there is need of it and none yet."""
+
+    def __init__(self) -> None:
+        self.allowed = True
+        self._kept: WeakSet[Kept] = WeakSet()
+        self._thread: threading.Thread | None = None
+
+    def add(self, kept: Kept) -> None:
+        """Give attention to ``kept`` from now on."""
+        self._kept.add(kept)
+        self.begin()
+
+    def begin(self) -> None:
+        """Start the thread, unless this process is none that serves."""
+        if self._thread is None and self._kept and self.allowed:
+            self._thread = threading.Thread(target=_work, args=(ref(self),), name="asyncmetrics-keeper", daemon=True)
+            self._thread.start()
+
+    def after_fork(self) -> None:
+        """Forget the thread, which is the parent's."""
+        self._thread = None
+        self.allowed = True
+
+    def round(self) -> float:
+        """Attend to everything once and return how long to wait."""
+        kept = list(self._kept)
+        for one in kept:
+            try:
+                one.attend()
+            except Exception:  # noqa: BLE001  # the next round may be a better one
+                _log.exception("the numbers of this worker could not be refreshed")
+        return min((one.pause for one in kept), default=_LONGEST_PAUSE)
+
+
+def _work(keeper: ref[Keeper]) -> None:
+    pause = 0.0
+    while True:
+        time.sleep(min(pause, _LONGEST_PAUSE))
+        found = keeper()
+        if found is None:
+            return
+        pause = found.round()
+        del found
+
+
+def await_all(pending: Iterable[tuple[object, Awaitable[float], Callable[[], AbstractContextManager[None]]]]) -> None:
+    """Await what async gauge functions came back with, in an event loop of this thread's own, and set the gauges."""
+
+    async def work() -> None:
+        for child, awaitable, taking in pending:
+            with taking():
+                setter: Callable[[float], None] = child.set  # type: ignore[attr-defined]  # a gauge
+                setter(await asyncio.wait_for(_awaited(awaitable), _PATIENCE))
+
+    asyncio.run(work())
+
+
+async def _awaited(awaitable: Awaitable[float]) -> float:
+    return await awaitable

@@ -1,0 +1,285 @@
+"""How an arena is laid out in its files: the header's words, the cells of a series, the records of the log of keys.
+
+*Rules.* All numbers are in the machine's own order and on multiples of eight bytes, so that each is stored and read
+whole. What a reader may look at is told by one word, stored last: a process that is killed between any two steps leaves
+nothing half told. The log is only appended to; a log that is written anew is another file with another generation.
+
+*Theory of operation.* ``s<k>.cells`` begins with a page of words, `Header`; doubles follow. ``s<k>.keys.<g>`` is a log
+of records: a *family* with its definition, an *extent* of cells for so many series of a family, a *series* with its
+number in the family and its label values, the *facts* of an info, a family that is *retired*. Series number ``n`` of a
+family has the ``n``-th group of cells in the family's extents, strung together in the order of the log. The last cells
+of a group tell how it is with the series:
+
+========== ============================================================================
+counter    value, created
+gauge      value, set
+summary    count, sum, created
+histogram  a count for each bucket (not cumulative), sum, created
+info       0, set
+stateset   index of the state, set
+========== ============================================================================
+
+*created* and *set* are Unix times; 0 means that the series is not there (any more), and 1 in *set* that it never was
+set. Families whose series go stale have one cell more: when the numbers last changed, on the system's monotonic clock.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol, final
+from zlib import crc32
+
+from asyncmetrics.model.descriptor import Descriptor
+
+__all__ = (
+    "CELLS",
+    "CHANGES",
+    "DROPPED",
+    "EPOCH",
+    "ERRORS",
+    "EXTENT",
+    "FACTS",
+    "FAMILY",
+    "FIRST_CELL",
+    "HEADER_BYTES",
+    "KEYS",
+    "MAGIC",
+    "NEVER_SET",
+    "PID",
+    "RETIRED",
+    "SERIES",
+    "START",
+    "Cells",
+    "CorruptError",
+    "Definition",
+    "Doubles",
+    "Header",
+    "Record",
+    "generation_of",
+    "key_position",
+    "length_of",
+    "pack_key",
+    "pack_record",
+    "records",
+    "unpack_key",
+)
+
+HEADER_BYTES = 4096
+FIRST_CELL = HEADER_BYTES // 8
+MAGIC = int.from_bytes(b"amarena1", sys.byteorder)
+CANARY = 0x0123_4567_89AB_CDEF
+NEVER_SET = 1.0
+
+# The words of the header, by their index.
+PID, START, EPOCH, CELLS, KEYS, DROPPED, CHANGES, ERRORS = 1, 2, 3, 4, 5, 8, 9, 10
+_WORDS = struct.Struct("=11Q")
+_GENERATION_SHIFT = 40
+
+# The kinds of records.
+FAMILY, EXTENT, SERIES, FACTS, RETIRED = 1, 2, 3, 4, 5
+_HEAD = struct.Struct("=IIIIQ")  # payload's length, CRC of all that follows it, kind, family, number
+_CHECKED = 8
+_LONGEST = 1 << 24  # bytes of a payload; a longer one is no record
+_BETWEEN = b"\xff"  # a byte that no UTF-8 has
+
+_GROUP = {"counter": 2, "gauge": 2, "summary": 3, "info": 2, "stateset": 2}
+
+
+class Cells(Protocol):
+    """What a child writes its numbers to."""
+
+    def __setitem__(self, index: int, value: float, /) -> None:
+        """Store a number."""
+        ...
+
+
+class Doubles(Cells, Protocol):
+    """A view of mapped cells."""
+
+    def __getitem__(self, index: int, /) -> float:
+        """Return a number."""
+        ...
+
+
+class CorruptError(ValueError):
+    """Tell that a file does not hold what its place says."""
+
+
+@final
+class Header(NamedTuple):
+    """The first words of an arena.
+
+    ``epoch`` goes up by two at each adoption and is odd meanwhile; nothing of an adoption harms a reader. ``keys`` is
+    the generation of the log and how many of its bytes may be read, in one word. ``changes`` counts what made a series
+    appear or vanish without a record.
+    """
+
+    magic: int
+    pid: int
+    start: int
+    epoch: int
+    cells: int
+    keys: int
+    canary: int
+    created: int
+    dropped: int
+    changes: int
+    errors: int
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Header | None:
+        """Read the header; None for an arena that is not made yet. Raises `CorruptError` for anything else."""
+        if len(data) >= 8 and data[:8] != bytes(8) and len(data) < _WORDS.size:
+            raise CorruptError("the header is cut off")
+        if len(data) < 8 or data[:8] == bytes(8):
+            return None
+        header = cls(*_WORDS.unpack_from(data))
+        if header.magic != MAGIC or header.canary != CANARY:
+            raise CorruptError("this is no arena of this version")
+        return header
+
+    def pack(self) -> bytes:
+        """Write the header as it stands in the file."""
+        return _WORDS.pack(*self)
+
+    @property
+    def generation(self) -> int:
+        """Which log of keys is the one that counts."""
+        return generation_of(self.keys)
+
+    @property
+    def key_bytes(self) -> int:
+        """How much of that log may be read."""
+        return length_of(self.keys)
+
+
+def generation_of(keys: int) -> int:
+    """Return the generation that the word ``keys`` names."""
+    return keys >> _GENERATION_SHIFT
+
+
+def length_of(keys: int) -> int:
+    """Return how many bytes of the log the word ``keys`` publishes."""
+    return keys & ((1 << _GENERATION_SHIFT) - 1)
+
+
+def key_position(generation: int, key_bytes: int) -> int:
+    """Write a generation of the log and its length as one word."""
+    return generation << _GENERATION_SHIFT | key_bytes
+
+
+@final
+class Definition(NamedTuple):
+    """What the log says of a family.
+
+    ``space`` tells registries apart that have one storage, ``copy`` metrics of one name that one process made one after
+    the other, ``ages`` whether its series go stale, ``declared`` when the record was written.
+    """
+
+    space: str
+    copy: int
+    ages: bool
+    descriptor: Descriptor
+    declared: float = 0.0
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """What families of several workers are put together by."""
+        return self.space, self.descriptor.name
+
+    @property
+    def place(self) -> tuple[str, str, int]:
+        """What a worker finds its part by when it adopts a slot."""
+        return self.space, self.descriptor.name, self.copy
+
+    @property
+    def presence(self) -> int:
+        """The index of the cell that tells whether a series is there."""
+        return self._group - 1
+
+    @property
+    def stride(self) -> int:
+        """How many cells a series has."""
+        return self._group + self.ages
+
+    @property
+    def _group(self) -> int:
+        descriptor = self.descriptor
+        return len(descriptor.buckets) + 2 if descriptor.kind == "histogram" else _GROUP[descriptor.kind]
+
+    def pack(self) -> bytes:
+        """Write the definition as JSON."""
+        d = self.descriptor
+        shape = [d.labelnames, d.contextnames, d.unit, d.buckets[:-1], d.states, d.mode, self.declared]
+        return json.dumps([self.space, self.copy, self.ages, d.kind, d.name, d.documentation, *shape]).encode()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Definition:
+        """Read a definition. Raises `CorruptError` for one of another make."""
+        try:
+            space, copy, ages, kind, name, text, names, context, unit, buckets, states, mode, at = json.loads(payload)
+            bounds = (*map(float, buckets), float("inf")) if kind == "histogram" else ()
+            descriptor = Descriptor(kind, name, text, tuple(names), tuple(context), unit, bounds, tuple(states), mode)
+            return cls._checked(cls(space, int(copy), bool(ages), descriptor, float(at)))
+        except (ValueError, TypeError, KeyError) as error:
+            raise CorruptError(f"no definition of a family: {error}") from None
+
+    @classmethod
+    def _checked(cls, found: Definition) -> Definition:
+        if found.stride > 0 and found.descriptor.rows() is not None:
+            return found
+        raise CorruptError("no definition of a family")
+
+
+class Record(NamedTuple):
+    """One record of the log, and where the next one begins."""
+
+    kind: int
+    family: int
+    number: int
+    payload: bytes
+    end: int
+
+
+def pack_record(kind: int, family: int, number: int, payload: bytes = b"") -> bytes:
+    """Write a record, a multiple of eight bytes long."""
+    rest = _HEAD.pack(len(payload), 0, kind, family, number)[_CHECKED:] + payload
+    head = _HEAD.pack(len(payload), crc32(rest), kind, family, number)
+    return head + payload + bytes(-len(payload) % 8)
+
+
+def records(data: bytes, position: int = 0) -> Iterator[Record]:
+    """Yield the whole records of a piece of the log. Raises `CorruptError` at one that is not as it was written."""
+    size = len(data)
+    head, start, checked = _HEAD.unpack_from, _HEAD.size, _CHECKED
+    while position + start <= size:
+        length, crc, kind, family, number = head(data, position)
+        if length > _LONGEST:
+            raise CorruptError(f"a record of {length} bytes")
+        stop = position + start + length
+        end = stop + (-length % 8)
+        if end > size:
+            return
+        if crc32(data[position + checked : stop]) != crc:
+            raise CorruptError("a record is not as it was written")
+        yield Record(kind, family, number, data[position + start : stop], end)
+        position = end
+
+
+def pack_key(labelvalues: tuple[str, ...]) -> bytes:
+    """Write label values: UTF-8, with a byte between them that it never has."""
+    return _BETWEEN.join([text.encode() for text in labelvalues])
+
+
+def unpack_key(payload: bytes, count: int) -> tuple[str, ...]:
+    """Read so many label values. Raises `CorruptError` if there are others."""
+    try:
+        key = tuple([part.decode() for part in payload.split(_BETWEEN)]) if count else ()
+    except UnicodeDecodeError:
+        raise CorruptError("label values that are no UTF-8") from None
+    if len(key) != count:
+        raise CorruptError(f"{len(key)} label values where the family has {count}")
+    return key

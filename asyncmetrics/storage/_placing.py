@@ -1,0 +1,76 @@
+"""Where the numbers of shared storage's children are written to: their cells, nowhere, or what gives them a place.
+
+*Theory of operation.* A child is made without cells and told its place a moment later; until then, and when there is no
+room or it was removed, its writes go `NOWHERE`. In a forked process it starts from zero and writes to a `FirstTouch`,
+which has it settled in that process's own arena once it is used.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from asyncmetrics.storage._layout import Cells, Doubles
+from asyncmetrics.storage.base import Child, Children
+
+__all__ = ("NOWHERE", "FirstTouch", "Placed", "SharedChild")
+
+
+class _Nowhere:
+    __slots__ = ()
+
+    def __setitem__(self, index: int, value: float) -> None:
+        """Forget it: there is no place, or none yet."""
+
+
+NOWHERE = _Nowhere()
+
+
+class FirstTouch:
+    """What a child that came through a fork writes to: the first write settles it in this process's arena."""
+
+    __slots__ = ("_child",)
+
+    def __init__(self, child: SharedChild) -> None:
+        self._child = child
+
+    def __setitem__(self, index: int, value: float) -> None:
+        """Have the child settled; what it holds is written then."""
+        self._child.cells = NOWHERE
+        self._child.family.settle_soon(self._child)
+
+
+class SharedChild(Protocol):
+    """What all children of shared storage have besides their operations."""
+
+    family: Any
+    labelvalues: tuple[str, ...]
+    cells: Cells
+    index: int
+
+    def settle(self, cells: Doubles, index: int) -> None:
+        """Write to this place from now on, going on with what it holds."""
+        ...
+
+    def restart(self) -> None:
+        """Begin anew, in a forked process."""
+        ...
+
+    def leave(self) -> None:
+        """Write nowhere from now on."""
+        ...
+
+
+class Placed(Child):
+    """What is the same for all of them; their slots are their own, as two bases cannot both have some."""
+
+    __slots__ = ()
+    cells: Cells
+    index: int
+
+    def __init__(self, family: Children[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(family, labelvalues)
+        self.leave()
+
+    def leave(self) -> None:
+        """Write nowhere from now on."""
+        self.cells, self.index = NOWHERE, 0  # type: ignore[misc]  # slots of the subclasses

@@ -1,0 +1,272 @@
+"""Reading the arenas of all workers: their logs once, their cells at each reading, by ``pread`` alone.
+
+*Rules.* Nobody's file is mapped to be read: a file that somebody cuts off would end the process that maps it. What
+cannot be read is counted, and the last good reading of it stands in.
+
+*Theory of operation.* A log is followed from where it was left, a slice at a time. The header is read before and after
+the cells of a family: if the log was written anew in between, cells may have come to mean something else, and all is
+read again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from array import array
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from itertools import count
+from typing import final
+
+from asyncmetrics.storage._directory import Directory
+from asyncmetrics.storage._layout import (
+    EXTENT,
+    FACTS,
+    FAMILY,
+    HEADER_BYTES,
+    RETIRED,
+    SERIES,
+    CorruptError,
+    Definition,
+    Header,
+    Record,
+    records,
+    unpack_key,
+)
+from asyncmetrics.storage._slots import MAX_SLOTS, cells_name, is_owned, keys_name
+
+__all__ = ("SlotFamily", "SlotReader", "SlotReaders")
+
+_PIECE = 1 << 16  # bytes of a log that are read at once: about a millisecond's worth of parsing
+
+
+@final
+class SlotFamily:
+    """What one slot's log tells of a family: its series in order, their numbers, and where the cells are."""
+
+    def __init__(self, number: int, definition: Definition) -> None:
+        self.number = number
+        self.definition = definition
+        self.extents: list[tuple[int, int]] = []
+        self.keys: list[tuple[str, ...]] = []
+        self.numbers: list[int] = []
+        self.facts: dict[tuple[str, ...], bytes] = {}
+        self.cells = array("d")
+        self._seen: set[int] | None = None  # once series no longer come in the order of their numbers
+        self._labels = len(definition.descriptor.all_labelnames)
+
+    def index(self) -> Iterator[tuple[tuple[str, ...], int]]:
+        """Yield the series and their numbers."""
+        return zip(self.keys, self.numbers, strict=True)
+
+    def cell(self, number: int) -> int:
+        """Return the first cell of a series."""
+        for first, room in self.extents:
+            if number < room:
+                return first + number * self.definition.stride
+            number -= room
+        raise CorruptError("a series without cells")
+
+    def facts_of(self, key: tuple[str, ...]) -> Mapping[str, str]:
+        """Return the facts of an info; none if they are not what was written."""
+        with suppress(ValueError):
+            facts = json.loads(self.facts.get(key, b"{}"))
+            if isinstance(facts, dict):
+                return facts
+        return {}
+
+    def take(self, record: Record) -> None:
+        """Follow a record of this family. Raises `CorruptError`."""
+        if record.kind == SERIES:
+            self._take_series(record)
+        elif record.kind == EXTENT:
+            self.extents.append((record.number, int.from_bytes(record.payload, "little")))
+        elif record.kind == FACTS:
+            key = next((key for key, number in self.index() if number == record.number), None)
+            if key is not None:
+                self.facts[key] = record.payload
+
+    def _take_series(self, record: Record) -> None:
+        if self._seen is None and record.number != len(self.numbers):
+            self._seen = set(self.numbers)
+        if self._seen is not None:
+            if record.number in self._seen:  # told of twice: its owner was interrupted
+                return
+            self._seen.add(record.number)
+        self.keys.append(unpack_key(record.payload, self._labels))
+        self.numbers.append(record.number)
+
+    def fill_up(self) -> None:
+        """Have cells for all series, zeros for those that could not be read."""
+        size = (max(self.numbers, default=-1) + 1) * self.definition.stride
+        self.cells = self.cells + array("d", bytes(8 * max(0, size - len(self.cells))))
+
+    def fetch(self, read: Callable[[int, int], bytes]) -> array[float]:
+        """Return the cells of all series, strung together; ``read`` takes an offset and a length in bytes.
+
+        Raises `CorruptError` if the file is too short.
+        """
+        cells = array("d")
+        series = max(self.numbers, default=-1) + 1
+        for first, room in self.extents:
+            size = min(series, room) * self.definition.stride * 8
+            found = read(first * 8, size)
+            if len(found) != size:
+                raise CorruptError("the file of cells is cut off")
+            cells.frombytes(found)
+            series -= min(series, room)
+        if series:
+            raise CorruptError("series without cells")
+        return cells
+
+
+@final
+class SlotReader:
+    """One slot as it is read; ``problem`` says what is wrong with it, and is empty where nothing is."""
+
+    def __init__(self, directory: Directory, number: int) -> None:
+        self.number = number
+        self.problem = ""
+        self.header: Header | None = None
+        self.generation = -1
+        self.parsed = 0
+        self.families: dict[int, SlotFamily] = {}
+        self.steady = True  # whether no series appeared or vanished while cells were read
+        self._directory = directory
+        self._cells_file = directory.open(cells_name(number), os.O_RDONLY)
+        self._keys_file = -1
+
+    def sync(self) -> Iterator[None]:
+        """Follow the log to its end, a slice at each step; what goes wrong is left in ``problem``."""
+        try:
+            self.problem = ""
+            self.header = self._read_header()
+            if self.header is None:
+                return
+            if (self.header.generation, True) != (self.generation, self.parsed <= self.header.key_bytes):
+                self._begin_again(self.header.generation)
+            yield from self._follow(self.header.key_bytes)
+        except (OSError, CorruptError) as error:
+            self.problem = str(error)
+
+    def _read_header(self) -> Header | None:
+        return Header.unpack(os.pread(self._cells_file, HEADER_BYTES, 0))
+
+    def _begin_again(self, generation: int) -> None:
+        descriptor = self._directory.open(keys_name(self.number, generation), os.O_RDONLY)
+        if self._keys_file >= 0:
+            os.close(self._keys_file)
+        self._keys_file = descriptor
+        self.generation = generation
+        self.parsed = 0
+        self.families = {}
+
+    def _follow(self, end: int) -> Iterator[None]:
+        while self.parsed < end:
+            want = _PIECE
+            before = self.parsed
+            while self.parsed == before:  # a record may be longer than a piece
+                data = os.pread(self._keys_file, min(want, end - before), before)
+                for record in records(data):
+                    self._take(record)
+                    self.parsed = before + record.end
+                if self.parsed == before and len(data) < want:
+                    raise CorruptError("the log of keys is cut off")
+                want *= 4
+            yield
+
+    def _take(self, record: Record) -> None:
+        if record.kind == FAMILY:
+            self.families[record.family] = SlotFamily(record.family, Definition.unpack(record.payload))
+        elif record.kind == RETIRED:
+            self.families.pop(record.family, None)
+        elif record.family in self.families:
+            self.families[record.family].take(record)
+
+    def read(self, family: SlotFamily) -> bool:
+        """Read the cells of a family into ``family.cells``; False if the log has to be followed again first.
+
+        Where they cannot be read those of the last time stay, and what was not there then is zero.
+        """
+        try:
+            cells = family.fetch(self._pread)
+            after = self._read_header()
+        except (OSError, CorruptError) as error:
+            self.problem = str(error)
+            family.fill_up()
+            return True
+        if after is None or self.header is None or after.generation != self.header.generation:
+            return False
+        self.steady = after.changes == self.header.changes
+        family.cells = cells
+        return True
+
+    def _pread(self, offset: int, length: int) -> bytes:
+        found = os.pread(self._cells_file, length, offset)
+        while 0 < len(found) < length:
+            more = os.pread(self._cells_file, length - len(found), offset + len(found))
+            if not more:
+                break
+            found += more
+        return found
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the slot's owner lives."""
+        return is_owned(self._cells_file)
+
+    def close(self) -> None:
+        """Close its files."""
+        for descriptor in (self._cells_file, self._keys_file):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._cells_file = self._keys_file = -1
+
+
+@final
+class SlotReaders:
+    """All slots of a directory, those that come later as well."""
+
+    def __init__(self, directory: Directory, failed: Callable[[int, str], None]) -> None:
+        self._directory = directory
+        self._failed = failed
+        self._readers: dict[int, SlotReader] = {}
+        self._refused: set[int] = set()
+
+    def all(self) -> list[SlotReader]:
+        """Return the slots that there are, in order."""
+        for number in count():
+            if number >= MAX_SLOTS:
+                break
+            if number not in self._readers and not self._open(number):
+                break
+        return [self._readers[number] for number in sorted(self._readers)]
+
+    def _open(self, number: int) -> bool:
+        try:
+            self._readers[number] = SlotReader(self._directory, number)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            self._failed(number, str(error))
+        return True
+
+    def sync(self) -> Iterator[None]:
+        """Follow all logs to their ends, a slice at each step."""
+        for reader in self.all():
+            yield from reader.sync()
+            if reader.problem:
+                self._failed(reader.number, reader.problem)
+
+    def read(self, reader: SlotReader, family: SlotFamily) -> bool:
+        """Read the cells of a family; False if the log has to be followed again first."""
+        good = reader.read(family)
+        if reader.problem:
+            self._failed(reader.number, reader.problem)
+        return good
+
+    def close(self) -> None:
+        """Close all files."""
+        for reader in self._readers.values():
+            reader.close()
+        self._readers.clear()

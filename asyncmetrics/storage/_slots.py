@@ -1,0 +1,106 @@
+"""Slots: who owns which arena, by a lock that the kernel drops with its owner.
+
+*Rules.* The lock of ``s<k>.cells`` is held for as long as its owner lives. After a fork the child closes its copy of
+the descriptor and never unlocks it: that would be the parent's lock. A slot that cannot be used is left as it is.
+
+*Theory of operation.* A worker takes the lowest slot that is free. Whoever asks whether an owner lives takes a shared
+lock for a moment, which a worker that begins just then must not take for an owner: it looks twice where the owner that
+the header names is dead.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from asyncmetrics.storage._directory import Directory
+from asyncmetrics.storage._layout import HEADER_BYTES, CorruptError, Header
+
+__all__ = ("MAX_SLOTS", "cells_name", "is_owned", "keys_name", "start_of", "take_slot")
+
+MAX_SLOTS = 4096
+_LOOKS = 20
+_PAUSE = 0.002
+
+
+def cells_name(number: int) -> str:
+    """Return what the file with a slot's cells is called."""
+    return f"s{number}.cells"
+
+
+def keys_name(number: int, generation: int) -> str:
+    """Return what a slot's log of keys is called."""
+    return f"s{number}.keys.{generation}"
+
+
+def start_of(pid: int) -> int:
+    """Return when a process began, in clock ticks since the boot; 0 if it is gone or cannot be seen."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return int(fields[19])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def take_slot(directory: Directory) -> tuple[int, int, int]:
+    """Lock the lowest free slot; return its number, its open file, and how many were passed over as unusable.
+
+    Raises OSError where there is none, or no room for one.
+    """
+    unusable = 0
+    for number in range(MAX_SLOTS):
+        try:
+            descriptor = directory.open(cells_name(number), os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            if not _is_refused(error):
+                raise
+            unusable += 1  # a symbolic link, a directory, somebody else's file
+            continue
+        try:
+            if _locked(directory, number, descriptor):
+                Header.unpack(os.pread(descriptor, HEADER_BYTES, 0))
+                return number, descriptor, unusable
+        except CorruptError:
+            unusable += 1
+        os.close(descriptor)
+    raise OSError(f"all {MAX_SLOTS} slots are taken")
+
+
+def _is_refused(error: OSError) -> bool:
+    import errno
+
+    return error.errno in {errno.ELOOP, errno.EPERM, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EMLINK}
+
+
+def _locked(directory: Directory, number: int, descriptor: int) -> bool:
+    for _ in range(_LOOKS):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not _owner_is_dead(descriptor):
+                return False
+            time.sleep(_PAUSE)  # a scraper is asking; it lets go at once
+        else:
+            return directory.is_at(cells_name(number), descriptor)
+    return False
+
+
+def _owner_is_dead(descriptor: int) -> bool:
+    with suppress(CorruptError):
+        header = Header.unpack(os.pread(descriptor, HEADER_BYTES, 0))
+        if header is not None and header.start:
+            return start_of(header.pid) != header.start
+    return False
+
+
+def is_owned(descriptor: int) -> bool:
+    """Tell whether the owner of a slot lives; ``descriptor`` is one that no lock is held through."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return False

@@ -1,0 +1,305 @@
+"""The storage that several workers share: whichever of them is scraped answers for all.
+
+Every worker has an *arena* of its own in a directory, and reads everybody's. There is no server, no hook, and no file
+for each process that ever was.
+
+*Rules.* One host, and a local file system that is memory or as fast (``/dev/shm``). A worker owns a *slot* for as long
+as it lives, by a lock that the kernel drops with it. The next worker adopts the slot with its counts, so that counters
+never go back, and there are as many files as there were workers at once. The increment that a killed process was at may
+be lost, and nothing else.
+
+*Theory of operation.* ``_layout`` says what is in the files, ``_directory`` which may be trusted, ``_slots`` whose they
+are; ``_arena`` is the writer, ``_reading`` the reader; ``_writethrough`` has the children, ``_merge`` and ``_points``
+make one family of many; ``_group`` is where they meet. What is particular to one process:
+
+* the limit of children is each worker's, and counts what its slot has taken over;
+* `reset` sets this worker's part to zero; `remove` and `clear` take out this worker's part and those of dead workers:
+  where another live worker has the series it stays, with that worker's numbers;
+* exemplars come from the worker that answers; a gauge's function is called by its own worker, once a second and when it
+  answers;
+* what a custom collector yields comes from the worker that answers;
+* after a fork a counter starts from zero, and a gauge or state set is told of by the child once it uses it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, TypeVar, final
+from weakref import WeakValueDictionary
+
+from asyncmetrics.model.blocks import block_writer
+from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.model.families import CounterMetricFamily, GaugeMetricFamily
+from asyncmetrics.model.family import LiveFamily, Metric, Point
+from asyncmetrics.storage._directory import Directory
+from asyncmetrics.storage._group import Group
+from asyncmetrics.storage._keeper import await_all
+from asyncmetrics.storage._layout import Definition
+from asyncmetrics.storage._merge import View
+from asyncmetrics.storage._points import OwnPart
+from asyncmetrics.storage._writethrough import child_class
+from asyncmetrics.storage.base import Child, Children, Report
+
+__all__ = ("SharedChildren", "SharedStorage")
+
+C = TypeVar("C", bound=Child)
+
+
+@final
+class SharedChildren(Children[C]):
+    """The children of one metric in this process; readings are of all workers."""
+
+    __slots__ = ("__weakref__", "_group", "_view", "ages", "copy", "exemplary", "space")
+
+    def __init__(
+        self,
+        group: Group,
+        space: str,
+        copy: int,
+        descriptor: Descriptor,
+        make: Callable[[Children[C], tuple[str, ...]], C],
+        report: Report,
+        *,
+        max_children: int | None = None,
+        ttl: float | None = None,
+    ) -> None:
+        super().__init__(descriptor, make, report, max_children=max_children, ttl=ttl)
+        self.space = space
+        self.copy = copy
+        self.ages = ttl is not None
+        self.exemplary = False
+        self._group = group
+        self._view: View | None = None
+        group.add_table(self)
+        if ttl is not None:
+            self.keep()
+
+    @property
+    def view(self) -> View:
+        """What reads the family over all workers."""
+        if self._view is None:
+            self._view = View(self.descriptor, self.space, self._write)
+        return self._view
+
+    def settle_soon(self, child: Any) -> None:
+        """Give a child its place in this process's arena."""
+        self._group.do(partial(self._group.settle, self, child))
+
+    def restart(self) -> None:
+        """Begin anew, in a forked process."""
+        self._view = None
+        self.exemplary = False
+        children: list[Any] = [*self.table.values(), *(self._staleness.sleeping() if self._staleness else ())]
+        for child in children:
+            child.restart()
+
+    def keys(self) -> list[tuple[str, ...]]:
+        """Return the label values of every child that any worker has."""
+        return list(dict.fromkeys([*self.table, *(point.labelvalues for batch in self.read() for point in batch)]))
+
+    def discard(self, key: tuple[str, ...]) -> None:
+        """Remove this worker's child with these label values, and what dead workers had."""
+        self._discard_all({key})
+
+    def discard_all(self) -> None:
+        """Remove every child of this worker, and of dead ones."""
+        self._discard_all(None)
+
+    def _discard_all(self, keys: set[tuple[str, ...]] | None) -> None:
+        for key in list(self.table) if keys is None else keys:
+            child: Any = self.table.get(key)
+            super().discard(key)
+            if child is not None:
+                child.leave()
+        self._group.do(partial(self._remove, keys))
+        self._group.remove_from_dead((self.space, self.descriptor.name), keys)
+
+    def _remove(self, keys: set[tuple[str, ...]] | None) -> None:
+        arena = self._group.arena
+        if arena is not None:
+            gone = keys if keys is not None else set(self._group.family(self).index).difference(self.table)
+            self._group.remove(self, gone)
+
+    @contextmanager
+    def taking(self, child: C) -> Iterator[None]:
+        """Leave ``child`` out of all readings, and count it, if its function or the number from it fails."""
+        gauge: Any = child
+        with super().taking(child):
+            yield
+        gauge.mark(0.0 if child in self.failed else time.time())
+
+    def keep(self) -> None:
+        """See to it that gauge functions are called, and changes told, whoever is scraped."""
+        self._group.keeper.add(self)
+
+    @property
+    def pause(self) -> float:
+        """How long this may be left alone, in seconds."""
+        return 1.0 if self._staleness is None else self._staleness.ttl / 8
+
+    def attend(self) -> None:
+        """Do what is to be done every now and then."""
+        if self.functions:
+            pending = [(child, awaitable, partial(self.taking, child)) for child, awaitable in self.refresh()]
+            if pending:
+                await_all(pending)
+        self.tick()
+
+    def read(self) -> Iterator[Sequence[Any]]:
+        """Yield the points of all workers in slices; empty ones while there is much to learn about other workers."""
+        self._group.do(_nothing)
+        if self._group.arena is None and self._group.problem:
+            yield from super().read()  # this process alone
+            return
+        if self._staleness:
+            self.tick()
+        slot = self._group.arena.number if self._group.arena else None
+        ttl = self._staleness.ttl if self._staleness else None
+        yield from self._group.read(self.view, OwnPart(slot, self.table, self.exemplary, ttl))
+
+    def tick(self) -> None:
+        """Tell the other workers which children have changed, and forget those that have not for long."""
+        if self._staleness is None:
+            return
+        before = set(self.table)
+        for batch in super().read():
+            for child in batch:
+                at: Any = child
+                if type(at.cells) is memoryview:
+                    at.cells[at.index + self._changed_at] = self._staleness.changed(child)
+        gone = [key for key in before.difference(self.table) if not self._staleness.is_asleep(key)]
+        if gone:
+            self._group.do(partial(self._group.remove, self, gone))
+
+    @property
+    def _changed_at(self) -> int:
+        return Definition(self.space, self.copy, self.ages, self.descriptor).presence + 1
+
+    def _add(self, made: C) -> C:
+        child = super()._add(made)
+        if child is made:
+            self.settle_soon(child)
+        return child
+
+    def _is_full(self, key: tuple[str, ...]) -> bool:
+        self._group.do(self._group.take_part)  # a forked process has no slot before this
+        arena = self._group.arena
+        family = arena.families.get((self.space, self.descriptor.name, self.copy)) if arena else None
+        if family is None or self._max_children is None:
+            return super()._is_full(key)
+        return key not in family.index and max(len(family.index), len(self.table)) >= self._max_children
+
+
+def _nothing() -> None:
+    pass
+
+
+@final
+class SharedStorage:
+    """Keep the numbers of a registry where other workers find them: in the directory ``path``, which is made.
+
+    Registries of one process that share a storage are told apart by ``named``. Raises `StorageError` (an OSError) for a
+    directory that cannot be used or trusted, which says what to do about it.
+    """
+
+    def __init__(self, path: str, *, locking: bool | None = None) -> None:
+        self._begin(Group(Directory(path)), "", locking=locking)
+
+    def _begin(self, group: Group, space: str, *, locking: bool | None) -> None:
+        gil = bool(getattr(sys, "_is_gil_enabled", lambda: True)())
+        self._group = group
+        self._space = space
+        self._locked = not gil if locking is None else locking
+        self._opened: dict[str, WeakValueDictionary[int, SharedChildren[Any]]] = {}
+        self._views: dict[str, View] = {}
+
+    def named(self, name: str) -> SharedStorage:
+        """Return a storage for another registry, in the same directory and the same slot."""
+        other = SharedStorage.__new__(SharedStorage)
+        other._begin(self._group, name, locking=self._locked)
+        return other
+
+    def join(self) -> None:
+        """Take a slot now. Raises `StorageError` where none can be had."""
+        self._group.join()
+
+    def open(
+        self, descriptor: Descriptor, report: Report, *, max_children: int | None = None, ttl: float | None = None
+    ) -> Children[Any]:
+        """Return a new table for the children of a metric. Raises `StorageError` where no slot can be had."""
+        self.join()
+        copies = self._opened.setdefault(descriptor.name, WeakValueDictionary())
+        copy = next(number for number in range(len(copies) + 1) if number not in copies)
+        make = child_class(descriptor, locked=self._locked)
+        table = SharedChildren(
+            self._group, self._space, copy, descriptor, make, report, max_children=max_children, ttl=ttl
+        )
+        copies[copy] = table
+        return table
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield what other workers have and this one does not, and how the workers are."""
+        readers = self._group.synced()
+        now = time.time()
+        for definition in self._strange():
+            view = self._views.get(definition.descriptor.name)
+            if view is None or view.descriptor != definition.descriptor:
+                write = block_writer(definition.descriptor.all_labelnames)
+                view = self._views[definition.descriptor.name] = View(definition.descriptor, self._space, write)
+            yield LiveFamily(view.descriptor, partial(self._read_strange, view), now=now)
+        headers = [reader.header for reader in readers if reader.header]
+        live = sum(reader.is_live for reader in readers)
+        conflicts = sum(table.view.conflicts for table in self._group.tables())
+        yield from _about(
+            live,
+            len(headers) - live,
+            sum(header.errors for header in headers),
+            sum(header.dropped for header in headers),
+            conflicts,
+            shared=self._group.arena is not None,
+        )
+
+    def _strange(self) -> list[Definition]:
+        """Return the newest definitions of the families that no metric of this process has."""
+        found: dict[str, tuple[bool, float, Definition]] = {}
+        for reader in self._group.synced():
+            live = reader.is_live
+            for family in list(reader.families.values()):
+                definition = family.definition
+                name = definition.descriptor.name
+                if definition.space == self._space and name not in self._opened:
+                    ranked = (live, definition.declared, definition)
+                    found[name] = max(found.get(name, ranked), ranked, key=lambda entry: entry[:2])
+        return [definition for _, _, definition in found.values()]
+
+    def _read_strange(self, view: View) -> Iterator[Sequence[Point]]:
+        return self._group.read(view, OwnPart(None, {}))
+
+    def processes(self) -> Mapping[str, int]:
+        """Return the processes that share this storage, by what tells them apart."""
+        return self._group.living()
+
+
+def _about(live: int, dead: int, errors: int, dropped: int, conflicts: int, *, shared: bool) -> Iterator[Metric]:
+    workers = GaugeMetricFamily(
+        "asyncmetrics_workers", "Processes that share these metrics, and slots of dead ones.", labels=["state"]
+    )
+    workers.add_metric(["live"], live)
+    workers.add_metric(["dead"], dead)
+    yield workers
+    yield GaugeMetricFamily(
+        "asyncmetrics_workers_shared", "Whether the answering worker shares its metrics.", float(shared)
+    )
+    yield CounterMetricFamily("asyncmetrics_worker_slot_errors", "Times that a slot could not be read or used.", errors)
+    yield CounterMetricFamily(
+        "asyncmetrics_worker_dropped_series", "Series that there was no room for, or that could not be kept.", dropped
+    )
+    yield GaugeMetricFamily(
+        "asyncmetrics_worker_conflicting_families",
+        "Families of other workers that are left out, as they are defined otherwise here.",
+        conflicts,
+    )
