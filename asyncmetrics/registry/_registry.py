@@ -18,6 +18,7 @@ from asyncmetrics.model.families import InfoMetricFamily
 from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.model.names import UNDERSCORES, escape_name
 from asyncmetrics.registry._collection import Collection, Collector, Families, ask_now, claimed_names
+from asyncmetrics.storage.automatic import AutomaticStorage
 from asyncmetrics.storage.base import Children, Storage
 from asyncmetrics.storage.memory import MemoryStorage
 
@@ -293,5 +294,5 @@ class RestrictedRegistry:
         return [c for c, names in every if names & wanted or (keep_nameless and not names)]
 
 
-REGISTRY = CollectorRegistry(auto_describe=True)
+REGISTRY = CollectorRegistry(auto_describe=True, storage=AutomaticStorage())
 """The registry that metrics register in unless told otherwise."""

@@ -34,6 +34,7 @@ from asyncmetrics.storage._layout import (
     FAMILY,
     FIRST_CELL,
     HEADER_BYTES,
+    IDLE,
     KEYS,
     MAGIC,
     PID,
@@ -50,7 +51,8 @@ from asyncmetrics.storage._layout import (
     pack_record,
 )
 from asyncmetrics.storage._reading import SlotReader
-from asyncmetrics.storage._slots import cells_name, keys_name, start_of, take_slot
+from asyncmetrics.storage._slots import cells_name, keys_name, take_slot
+from asyncmetrics.storage._supervisors import start_of
 
 __all__ = ("Arena", "Family", "Place")
 
@@ -117,16 +119,17 @@ class Arena:
     """This process's arena in a directory. Raises OSError where no slot can be had, or no room for one.
 
     The lock is held through a descriptor of its own: a mapping duplicates the one that it is made from, and whoever
-    inherits the mapping over a fork would hold the lock as well.
+    inherits the mapping over a fork would hold the lock as well. ``idle`` says that this process serves nothing.
     """
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, *, idle: bool = False) -> None:
         self._directory = directory
         self.families: dict[tuple[str, str, int], Family] = {}
         self._regions: list[tuple[int, int, Doubles]] = []
         self._spare: list[tuple[int, int]] = []
         self._next_family = 0
         self._waste = 0
+        self._idle = int(idle)
         self.number, self._lock, self.passed_over = take_slot(directory)
         self._cells_file = self._keys_file = -1
         try:
@@ -153,7 +156,7 @@ class Arena:
     def _make(self) -> None:
         self._directory.unlink(keys_name(self.number, 0))
         created = int(time.time())
-        header = Header(MAGIC, 0, 0, 0, FIRST_CELL, 0, CANARY, created, 0, 0, 0)
+        header = Header(MAGIC, 0, 0, 0, FIRST_CELL, 0, CANARY, created, 0, 0, 0, 0)
         for index, word in enumerate(header):
             if index:
                 self._header[index] = word
@@ -162,6 +165,7 @@ class Arena:
     def _own(self) -> None:
         self._header[EPOCH] = (self._header[EPOCH] | 1) + (self._header[EPOCH] & 1) * 2
         self._header[START] = 0
+        self._header[IDLE] = self._idle
         self._header[PID] = os.getpid()
         self._header[START] = start_of(os.getpid())
         generation = generation_of(self._header[KEYS])

@@ -11,6 +11,7 @@ process everything begins anew: the slot is the parent's, and so is what is mapp
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -30,7 +31,8 @@ from asyncmetrics.storage._keeper import Keeper
 from asyncmetrics.storage._layout import CHANGES, ERRORS
 from asyncmetrics.storage._placing import SharedChild
 from asyncmetrics.storage._reading import SlotReader, SlotReaders
-from asyncmetrics.storage._slots import cells_name, start_of
+from asyncmetrics.storage._slots import cells_name
+from asyncmetrics.storage._supervisors import start_of
 from asyncmetrics.storage._writethrough import SharedInfo
 
 __all__ = ("Group",)
@@ -42,10 +44,15 @@ _WORD = struct.Struct("=Q")
 
 @final
 class Group:
-    """The workers of one directory."""
+    """The workers of one directory.
 
-    def __init__(self, directory: Directory) -> None:
-        self.directory = directory
+    ``find`` returns the directory, None for as long as it cannot be told, and raises `StorageError` where there is none
+    to be had; until it is found, and where there is none, this process keeps its numbers for itself.
+    """
+
+    def __init__(self, find: Callable[[], Directory | None]) -> None:
+        self._find = find
+        self.directory: Directory | None = None
         self.problem = ""
         self.keeper = Keeper()
         self._begin()
@@ -74,22 +81,36 @@ class Group:
             arena.close()
 
     def join(self) -> None:
-        """Take a slot. Raises `StorageError` where that cannot be."""
+        """Take a slot, if there is a directory by now. Raises `StorageError` where that cannot be."""
         self.do(self.take_part)
         if self.problem:
-            raise StorageError(self.directory.path, self.problem, 0)
+            raise StorageError(self.path, self.problem, errno.EIO)
+
+    @property
+    def path(self) -> str:
+        """Where the directory is, for messages."""
+        return self.directory.path if self.directory else ""
 
     def take_part(self) -> None:
         """Take a slot if this process has none; to be done through `do`."""
-        if self.arena is None and not self.problem:
-            try:
-                self.arena = Arena(self.directory)
-            except OSError as error:
-                self.problem = f"no slot can be had: {error}"
-                _log.warning("the metrics of this worker are not shared: %s: %s", self.directory.path, self.problem)
-            else:
-                self.arena.add(ERRORS, self.arena.passed_over)
-                self.keeper.begin()
+        if self.arena is not None or self.problem:
+            return
+        found_late: list[Any] = []
+        try:
+            if self.directory is None:
+                self.directory = self._find()
+                found_late = self.tables()  # what was made before there was a directory
+            if self.directory is None:
+                return
+            self.readers = SlotReaders(self.directory, self._failed)
+            self.arena = Arena(self.directory, idle=not self.keeper.allowed)
+        except OSError as error:
+            self.problem = getattr(error, "problem", f"no slot can be had: {error}")
+            return
+        self.arena.add(ERRORS, self.arena.passed_over)
+        self.keeper.begin()
+        for table in found_late:
+            table.settle_all()
 
     def add_table(self, table: Any) -> None:
         """Take note of the children that a fork concerns."""
@@ -114,7 +135,7 @@ class Group:
         try:
             work()
         except OSError as error:  # no room: the work itself has counted what is lost
-            _log.debug("%s: %s", self.directory.path, error)
+            _log.debug("%s: %s", self.path, error)
 
     def settle(self, table: Any, child: SharedChild) -> None:
         """Give a child its place; to be done through `do`."""
@@ -162,7 +183,7 @@ class Group:
     def _remove_from(self, reader: SlotReader, name: tuple[str, str], keys: set[tuple[str, ...]] | None) -> None:
         descriptor = -1
         try:
-            descriptor = self.directory.open(cells_name(reader.number), os.O_RDWR)
+            descriptor = reader.directory.open(cells_name(reader.number), os.O_RDWR)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as its owner would: nobody else writes there
             for _ in reader.sync():
                 pass
@@ -215,7 +236,7 @@ class Group:
         now = time.monotonic()
         if now - self._told.get(slot, -1.0) >= 1.0:
             if slot not in self._told:
-                _log.warning("slot %d in %s cannot be read: %s", slot, self.directory.path, problem)
+                _log.warning("slot %d in %s cannot be read: %s", slot, self.path, problem)
             self._told[slot] = now
             if self.arena is not None:
                 self.arena.add(ERRORS)

@@ -44,6 +44,7 @@ __all__ = (
     "FACTS",
     "FAMILY",
     "FIRST_CELL",
+    "IDLE",
     "HEADER_BYTES",
     "KEYS",
     "MAGIC",
@@ -74,8 +75,8 @@ CANARY = 0x0123_4567_89AB_CDEF
 NEVER_SET = 1.0
 
 # The words of the header, by their index.
-PID, START, EPOCH, CELLS, KEYS, DROPPED, CHANGES, ERRORS = 1, 2, 3, 4, 5, 8, 9, 10
-_WORDS = struct.Struct("=11Q")
+PID, START, EPOCH, CELLS, KEYS, DROPPED, CHANGES, ERRORS, IDLE = 1, 2, 3, 4, 5, 8, 9, 10, 11
+_WORDS = struct.Struct("=12Q")
 _GENERATION_SHIFT = 40
 
 # The kinds of records.
@@ -114,7 +115,7 @@ class Header(NamedTuple):
 
     ``epoch`` goes up by two at each adoption and is odd meanwhile; nothing of an adoption harms a reader. ``keys`` is
     the generation of the log and how many of its bytes may be read, in one word. ``changes`` counts what made a series
-    appear or vanish without a record.
+    appear or vanish without a record, ``idle`` is 1 for the arena of a supervisor, which serves nothing itself.
     """
 
     magic: int
@@ -128,6 +129,7 @@ class Header(NamedTuple):
     dropped: int
     changes: int
     errors: int
+    idle: int
 
     @classmethod
     def unpack(cls, data: bytes) -> Header | None:

@@ -15,7 +15,6 @@ import os
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from itertools import count
 from typing import final
 
 from asyncmetrics.storage._directory import Directory
@@ -132,7 +131,7 @@ class SlotReader:
         self.parsed = 0
         self.families: dict[int, SlotFamily] = {}
         self.steady = True  # whether no series appeared or vanished while cells were read
-        self._directory = directory
+        self.directory = directory
         self._cells_file = directory.open(cells_name(number), os.O_RDONLY)
         self._keys_file = -1
 
@@ -153,7 +152,7 @@ class SlotReader:
         return Header.unpack(os.pread(self._cells_file, HEADER_BYTES, 0))
 
     def _begin_again(self, generation: int) -> None:
-        descriptor = self._directory.open(keys_name(self.number, generation), os.O_RDONLY)
+        descriptor = self.directory.open(keys_name(self.number, generation), os.O_RDONLY)
         if self._keys_file >= 0:
             os.close(self._keys_file)
         self._keys_file = descriptor
@@ -227,22 +226,20 @@ class SlotReader:
 class SlotReaders:
     """All slots of a directory, those that come later as well."""
 
-    def __init__(self, directory: Directory, failed: Callable[[int, str], None]) -> None:
+    def __init__(self, directory: Directory | None, failed: Callable[[int, str], None]) -> None:
         self._directory = directory
         self._failed = failed
         self._readers: dict[int, SlotReader] = {}
-        self._refused: set[int] = set()
 
     def all(self) -> list[SlotReader]:
         """Return the slots that there are, in order."""
-        for number in count():
-            if number >= MAX_SLOTS:
-                break
+        for number in range(MAX_SLOTS if self._directory else 0):
             if number not in self._readers and not self._open(number):
                 break
         return [self._readers[number] for number in sorted(self._readers)]
 
     def _open(self, number: int) -> bool:
+        assert self._directory is not None
         try:
             self._readers[number] = SlotReader(self._directory, number)
         except FileNotFoundError:

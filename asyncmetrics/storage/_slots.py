@@ -10,16 +10,17 @@ the header names is dead.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
 from contextlib import suppress
-from pathlib import Path
 
 from asyncmetrics.storage._directory import Directory
 from asyncmetrics.storage._layout import HEADER_BYTES, CorruptError, Header
+from asyncmetrics.storage._supervisors import start_of
 
-__all__ = ("MAX_SLOTS", "cells_name", "is_owned", "keys_name", "start_of", "take_slot")
+__all__ = ("MAX_SLOTS", "cells_name", "is_owned", "keys_name", "take_slot")
 
 MAX_SLOTS = 4096
 _LOOKS = 20
@@ -34,15 +35,6 @@ def cells_name(number: int) -> str:
 def keys_name(number: int, generation: int) -> str:
     """Return what a slot's log of keys is called."""
     return f"s{number}.keys.{generation}"
-
-
-def start_of(pid: int) -> int:
-    """Return when a process began, in clock ticks since the boot; 0 if it is gone or cannot be seen."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return int(fields[19])
-    except (OSError, ValueError, IndexError):
-        return 0
 
 
 def take_slot(directory: Directory) -> tuple[int, int, int]:
@@ -70,8 +62,6 @@ def take_slot(directory: Directory) -> tuple[int, int, int]:
 
 
 def _is_refused(error: OSError) -> bool:
-    import errno
-
     return error.errno in {errno.ELOOP, errno.EPERM, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EMLINK}
 
 

@@ -89,6 +89,11 @@ class SharedChildren(Children[C]):
         """Give a child its place in this process's arena."""
         self._group.do(partial(self._group.settle, self, child))
 
+    def settle_all(self) -> None:
+        """Give every child its place."""
+        for child in list(self.table.values()):
+            self.settle_soon(child)
+
     def restart(self) -> None:
         """Begin anew, in a forked process."""
         self._view = None
@@ -152,7 +157,7 @@ class SharedChildren(Children[C]):
     def read(self) -> Iterator[Sequence[Any]]:
         """Yield the points of all workers in slices; empty ones while there is much to learn about other workers."""
         self._group.do(_nothing)
-        if self._group.arena is None and self._group.problem:
+        if self._group.arena is None and (self._group.problem or self._group.directory is None):
             yield from super().read()  # this process alone
             return
         if self._staleness:
@@ -202,14 +207,24 @@ def _nothing() -> None:
 class SharedStorage:
     """Keep the numbers of a registry where other workers find them: in the directory ``path``, which is made.
 
-    Registries of one process that share a storage are told apart by ``named``. Raises `StorageError` (an OSError) for a
-    directory that cannot be used or trusted, which says what to do about it.
+    Registries of one process that share a storage are told apart by `named`. ``serves`` is False in a supervisor that
+    makes metrics before it forks its workers: it starts no thread. Raises `StorageError` (an OSError) for a directory
+    that cannot be used or trusted, which says what to do about it.
     """
 
-    def __init__(self, path: str, *, locking: bool | None = None) -> None:
-        self._begin(Group(Directory(path)), "", locking=locking)
+    def __init__(self, path: str, *, serves: bool = True, locking: bool | None = None) -> None:
+        directory = Directory(path)
+        self._begin(Group(lambda: directory), "", serves=serves, locking=locking)
 
-    def _begin(self, group: Group, space: str, *, locking: bool | None) -> None:
+    @classmethod
+    def later(cls, find: Callable[[], Directory | None]) -> SharedStorage:
+        """Return a storage whose directory cannot be told yet: ``find`` returns None until it can."""
+        storage = cls.__new__(cls)
+        storage._begin(Group(find), "")
+        return storage
+
+    def _begin(self, group: Group, space: str, *, serves: bool = True, locking: bool | None = None) -> None:
+        group.keeper.allowed = group.keeper.allowed and serves
         gil = bool(getattr(sys, "_is_gil_enabled", lambda: True)())
         self._group = group
         self._space = space
@@ -243,6 +258,9 @@ class SharedStorage:
 
     def collect(self) -> Iterable[Metric]:
         """Yield what other workers have and this one does not, and how the workers are."""
+        self._group.do(self._group.take_part)
+        if self._group.directory is None:
+            return
         readers = self._group.synced()
         now = time.time()
         for definition in self._strange():
@@ -252,11 +270,11 @@ class SharedStorage:
                 view = self._views[definition.descriptor.name] = View(definition.descriptor, self._space, write)
             yield LiveFamily(view.descriptor, partial(self._read_strange, view), now=now)
         headers = [reader.header for reader in readers if reader.header]
-        live = sum(reader.is_live for reader in readers)
+        lives = [reader.is_live for reader in readers if reader.header and not reader.header.idle]
         conflicts = sum(table.view.conflicts for table in self._group.tables())
         yield from _about(
-            live,
-            len(headers) - live,
+            sum(lives),
+            len(lives) - sum(lives),
             sum(header.errors for header in headers),
             sum(header.dropped for header in headers),
             conflicts,

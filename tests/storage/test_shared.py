@@ -113,12 +113,29 @@ def test_an_enum_tells_the_state_of_each_worker(worker):
 
 def test_a_gauge_function_is_told_by_its_worker_and_left_out_while_it_fails(worker):
     one, two = worker(), worker()
-    answers = iter([5.0])
-    Gauge("g", "G.", registry=one).set_function(lambda: next(answers))
+    answers = [5.0]
+    Gauge("g", "G.", registry=one).set_function(lambda: answers[0])
     Gauge("g", "G.", registry=two).set(1)
     assert lines(one, "g{") == ['g{worker="0"} 5.0', 'g{worker="1"} 1.0']
+    answers.clear()
     assert lines(one, "g{") == ['g{worker="1"} 1.0']
     assert lines(two, "g{") == ['g{worker="1"} 1.0']
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_gauge_function_is_called_for_the_scrapes_of_other_workers(worker, kind):
+    one, two = worker(), worker()
+    number = 1.0
+
+    async def later() -> float:
+        return number
+
+    Gauge("g", "G.", multiprocess_mode="sum", registry=one).set_function(later if kind == "async" else lambda: number)
+    for number in (2.0, 3.0):
+        deadline = time.monotonic() + 10
+        while two.get_sample_value("g") != number:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_exemplars_come_from_the_worker_that_answers(worker):

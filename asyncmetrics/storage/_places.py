@@ -1,0 +1,95 @@
+"""Where the workers of a supervisor share their metrics when nobody has said where.
+
+*Theory of operation.* The directory's name tells whose it is: the user, the boot, the namespace of process ids, and the
+supervisor by its id and its start, so that an id that is used again is another one's. Whoever makes one removes those
+of supervisors that are gone, unless a worker still holds a slot there.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from asyncmetrics.errors import StorageError
+from asyncmetrics.storage._directory import Directory
+from asyncmetrics.storage._slots import is_owned
+from asyncmetrics.storage._supervisors import Supervisor, is_being_prepared, start_of, supervisor
+
+__all__ = ("find_later", "place_for")
+
+_PREFIX = "asyncmetrics"
+
+
+def place_for(supervisor: Supervisor) -> str:
+    """Return the path of the directory of a supervisor's workers, having tidied up beside it."""
+    base = _base()
+    path = base / f"{_PREFIX}-{os.geteuid()}-{_machine()}-{supervisor.pid}-{supervisor.start}"
+    if not path.exists():
+        for old in list(_leftovers(base)):
+            with suppress(OSError):
+                _remove(old)
+    return str(path)
+
+
+def find_later() -> Directory | None:
+    """Return the directory of this process's supervisor, None while it is not known what the process is for.
+
+    Raises `StorageError` for one that turns out to be nobody's worker.
+    """
+    if is_being_prepared():
+        return None
+    found = supervisor()
+    if found is None:
+        raise StorageError("", "this process is no worker of a server", errno.ENOENT)
+    return Directory(place_for(found))
+
+
+def _base() -> Path:
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    for candidate in (runtime, "/dev/shm"):  # noqa: S108  # memory; what is made there is ours alone
+        if candidate and os.access(candidate, os.W_OK | os.X_OK) and Path(candidate).is_dir():
+            return Path(candidate)
+    return Path(tempfile.gettempdir())
+
+
+def _machine() -> str:
+    """Return what tells this boot and this namespace of process ids from others."""
+    parts = []
+    with suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
+    with suppress(OSError):
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]
+
+
+def _leftovers(base: Path) -> Iterator[Path]:
+    for path in base.glob(f"{_PREFIX}-{os.geteuid()}-{_machine()}-*-*"):
+        pid, _, start = path.name.rpartition("-")
+        pid = pid.rpartition("-")[2]
+        if pid.isdecimal() and start.isdecimal() and start_of(int(pid)) != int(start):
+            yield path
+
+
+def _remove(path: Path) -> None:
+    directory = Directory(str(path), create=False)
+    try:
+        names = directory.names()
+        if not any(_is_held(directory, name) for name in names if name.endswith(".cells")):
+            for name in names:
+                directory.unlink(name)
+            path.rmdir()
+    finally:
+        directory.close()
+
+
+def _is_held(directory: Directory, name: str) -> bool:
+    descriptor = directory.open(name, os.O_RDONLY)
+    try:
+        return is_owned(descriptor)
+    finally:
+        os.close(descriptor)
