@@ -21,6 +21,7 @@ LAYERS: dict[str, set[str]] = {
     "exposition": {"formats", "registry", "model", "errors", "typing"},
     "bridges": {"formats", "registry", "model", "errors", "typing"},
     "middleware": {"metrics", "registry", "model", "context", "typing", "errors"},
+    "testing": {"metrics", "registry", "storage", "model", "errors"},
     "integrations": {"middleware", "exposition", "metrics", "registry", "context", "timing", "typing", "errors"},
 }
 # The public modules under prometheus_client's names: what lower layers have, re-exported.

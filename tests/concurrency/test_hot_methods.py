@@ -6,6 +6,7 @@ import dis
 
 import pytest
 
+from asyncmetrics.storage._writethrough import SharedCounter, SharedGauge, SharedHistogram, SharedSummary
 from asyncmetrics.storage.lockfree import MemoryCounter, MemoryGauge, MemoryHistogram, MemorySummary
 
 UPDATES = {
@@ -14,6 +15,11 @@ UPDATES = {
     "gauge.dec": (MemoryGauge.dec, {"value"}),
     "summary.observe": (MemorySummary.observe, {"_count", "_sum"}),
     "histogram.observe": (MemoryHistogram.observe, {"_counts", "_sum"}),
+    "shared counter.inc": (SharedCounter.inc, {"value"}),
+    "shared gauge.inc": (SharedGauge.inc, {"value"}),
+    "shared gauge.dec": (SharedGauge.dec, {"value"}),
+    "shared summary.observe": (SharedSummary.observe, {"_count", "_sum"}),
+    "shared histogram.observe": (SharedHistogram.observe, {"_counts", "_sum"}),
 }
 
 
@@ -56,6 +62,23 @@ def test_an_observation_changes_count_and_sum_without_a_call_between():
         ]  # fmt: skip
         assert len(stores) == 2
         assert not any(_may_switch(x) for x in instructions[stores[0] : stores[1]])
+
+
+@pytest.mark.parametrize("function", [SharedSummary.observe, SharedHistogram.observe])
+def test_a_shared_observation_is_stored_here_and_in_the_cells_without_a_call_between(function):
+    instructions = _instructions(function)
+    stores = [
+        i for i, x in enumerate(instructions)
+        if x.opname == "STORE_SUBSCR" or (x.opname == "STORE_ATTR" and x.argval in {"_count", "_sum"})
+    ]  # fmt: skip
+    assert len(stores) == 4
+    assert not any(_may_switch(x) for x in instructions[stores[0] : stores[-1]])
+
+
+@pytest.mark.parametrize("child", [SharedCounter, SharedGauge, SharedSummary])
+def test_a_child_is_given_its_place_without_a_call_between(child):
+    """So that nobody counts where it was while its numbers are taken over to where it will be."""
+    assert not any(_may_switch(x) for x in _instructions(child.settle))
 
 
 def test_a_snapshot_reads_counts_and_sum_without_a_call_between():

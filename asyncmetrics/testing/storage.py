@@ -1,0 +1,335 @@
+"""What every storage has to do, as tests: inherit, say how yours is made, and let pytest find them.
+
+::
+
+    class TestMine(StorageContract):
+        def make_storage(self) -> Storage:
+            return MyStorage()
+
+A test declares metrics, does some steps with them, and reads. `StorageContract.run` does that in one process; a storage
+that is shared overrides it to take the steps in several, so that the same tests show that it makes no difference.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+from asyncmetrics.errors import AmountError, LabelError
+from asyncmetrics.metrics import Counter, Enum, Gauge, Histogram, Info, Summary
+from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.model.samples import Sample
+from asyncmetrics.registry import CollectorRegistry
+from asyncmetrics.storage.base import OVERFLOW, Children, Storage
+
+__all__ = ("Declare", "Reader", "Step", "StorageContract")
+
+Declare: TypeAlias = Callable[[CollectorRegistry], Any]
+"""Make a metric, or several, in a registry."""
+Step: TypeAlias = Callable[[Any], object]
+"""Do something with what was declared."""
+
+_ODD = 'quote " backslash \\ line \n NUL \0 ÿ \ud800 # EOF'
+_THREADS, _TURNS = 4, 5000
+
+
+class Reader:
+    """The samples of one reading."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.samples: list[Sample] = [sample for family in registry.collect() for sample in family.samples]
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """Return the value of a sample, None if there is none. Raises ValueError if there are several."""
+        found = [sample.value for sample in self.samples if (sample.name, sample.labels) == (name, labels)]
+        if len(found) > 1:
+            raise ValueError(f"{name}{labels} is there {len(found)} times")
+        return found[0] if found else None
+
+    def labels(self, name: str) -> list[dict[str, str]]:
+        """Return the labels of all samples of one name, in an order of their own."""
+        found = [sample.labels for sample in self.samples if sample.name == name]
+        return sorted(found, key=lambda labels: sorted(labels.items()))
+
+
+class StorageContract:
+    """The tests. Gauges are of the mode ``sum``, which means the same in one process and in several."""
+
+    @abstractmethod
+    def make_storage(self) -> Storage:
+        """Return a new storage, with nothing in it."""
+
+    def run(self, declare: Declare, steps: Sequence[Step]) -> Reader:
+        """Declare, take the steps in order, and read."""
+        registry = CollectorRegistry(storage=self.make_storage())
+        declared = declare(registry)
+        for step in steps:
+            step(declared)
+        return Reader(registry)
+
+    def open(self, kind: str = "counter", labelnames: Iterable[str] = ("n",), **options: Any) -> Children[Any]:
+        """Return a table of a new storage."""
+        descriptor = Descriptor(kind, "m", "M.", tuple(labelnames))  # type: ignore[arg-type]  # one of them
+        return self.make_storage().open(descriptor, lambda *_: None, **options)
+
+    def test_a_counter_counts(self) -> None:
+        """Increments of any amount add up, in each series by itself."""
+        read = self.run(
+            lambda registry: Counter("c", "C.", ["n"], registry=registry),
+            [
+                lambda c: c.labels("x").inc(),
+                lambda c: c.labels("x").inc(2),
+                lambda c: c.labels("y").inc(0.5),
+                lambda c: c.labels("x").inc(True),
+            ],
+        )
+        assert [read.value("c_total", n="x"), read.value("c_total", n="y")] == [4, 0.5]
+
+    def test_a_series_is_there_once_its_labels_were_chosen(self) -> None:
+        """With zero, and not before."""
+        read = self.run(
+            lambda registry: (Counter("c", "C.", ["n"], registry=registry), Counter("d", "D.", registry=registry)),
+            [lambda metrics: metrics[0].labels("x")],
+        )
+        assert read.labels("c_total") == [{"n": "x"}]
+        assert [read.value("c_total", n="x"), read.value("d_total")] == [0, 0]
+
+    def test_a_gauge_goes_up_and_down(self) -> None:
+        """And may be set to anything that a double can be."""
+        read = self.run(
+            lambda registry: Gauge("g", "G.", ["n"], registry=registry, multiprocess_mode="sum"),
+            [
+                lambda g: g.labels("x").inc(5),
+                lambda g: g.labels("x").dec(),
+                lambda g: g.labels("inf").set(float("-inf")),
+                lambda g: g.labels("x").dec(0.5),
+            ],
+        )
+        assert [read.value("g", n="x"), read.value("g", n="inf")] == [3.5, float("-inf")]
+
+    def test_a_summary_counts_and_adds(self) -> None:
+        """NaN is left out."""
+        read = self.run(
+            lambda registry: Summary("s", "S.", registry=registry),
+            [lambda s: s.observe(2), lambda s: s.observe(-0.5), lambda s: s.observe(float("nan"))],
+        )
+        assert [read.value("s_count"), read.value("s_sum")] == [2, 1.5]
+        assert read.value("asyncmetrics_dropped_observations_total", metric="s") == 1
+
+    def test_a_histogram_counts_by_size(self) -> None:
+        """Bounds belong to their buckets, and infinities to the last and the first."""
+        read = self.run(
+            lambda registry: Histogram("h", "H.", buckets=[1, 2], registry=registry),
+            [
+                lambda h: h.observe(1),
+                lambda h: h.observe(1.5),
+                lambda h: h.observe(float("inf")),
+                lambda h: h.observe(0),
+            ],
+        )
+        assert [read.value("h_bucket", le=le) for le in ("1.0", "2.0", "+Inf")] == [2, 3, 4]
+        assert [read.value("h_count"), read.value("h_sum")] == [4, float("inf")]
+
+    def test_a_histogram_of_negative_bounds_has_no_sum(self) -> None:
+        """OpenMetrics 1.0, "Histogram"."""
+        read = self.run(
+            lambda registry: Histogram("h", "H.", buckets=[-1, 1], registry=registry),
+            [lambda h: h.observe(-2), lambda h: h.observe(0)],
+        )
+        assert [read.value("h_bucket", le=le) for le in ("-1.0", "1.0", "+Inf")] == [1, 2, 2]
+        assert read.value("h_sum") is None
+
+    def test_an_info_tells_its_facts(self) -> None:
+        """Each set of facts once."""
+        read = self.run(
+            lambda registry: Info("i", "I.", registry=registry),
+            [lambda i: i.info({"version": "2"})] * 3,
+        )
+        assert read.labels("i_info") == [{"version": "2"}]
+
+    def test_an_enum_is_in_one_state(self) -> None:
+        """Whatever else tells its series apart."""
+        read = self.run(
+            lambda registry: Enum("e", "E.", states=["a", "b"], registry=registry), [lambda e: e.state("b")]
+        )
+        on = [sample.labels["e"] for sample in read.samples if sample.name == "e" and sample.value == 1]
+        assert "b" in on
+        assert sum(sample.value for sample in read.samples if sample.name == "e") == len(on)
+
+    def test_what_is_refused_changes_nothing(self) -> None:
+        """An amount that a counter cannot take."""
+
+        def refused(counter: Any) -> None:
+            for amount in (-1, float("nan"), float("inf"), "1", None, 10**400):
+                with suppress(AmountError, TypeError):
+                    counter.inc(amount)
+                    raise RuntimeError(f"{amount!r} was taken")
+
+        read = self.run(lambda registry: Counter("c", "C.", registry=registry), [lambda c: c.inc(3), refused])
+        assert read.value("c_total") == 3
+
+    def test_label_values_come_back_as_they_were(self) -> None:
+        """But for what no UTF-8 can carry."""
+        read = self.run(
+            lambda registry: Counter("c", "C.", ["n", "m"], registry=registry),
+            [lambda c: c.labels(_ODD, "").inc(), lambda c: c.labels("", _ODD).inc(2)],
+        )
+        clean = _ODD.replace("\ud800", "\ufffd")
+        assert [read.value("c_total", n=clean, m=""), read.value("c_total", n="", m=clean)] == [1, 2]
+
+    def test_a_limit_sends_new_label_sets_to_one_series(self) -> None:
+        """And counts that."""
+        read = self.run(
+            lambda registry: Counter("c", "C.", ["n"], max_children=2, registry=registry),
+            [lambda c: [c.labels(str(number)).inc() for number in range(5)]],
+        )
+        assert read.value("c_total", n=OVERFLOW) == 3
+        assert read.value("asyncmetrics_overflowed_label_sets_total", metric="c") == 3
+
+    def test_a_removed_series_is_gone_and_comes_back_from_zero(self) -> None:
+        """In the process that removes it."""
+
+        def remove(counter: Any) -> None:
+            counter.labels("x").inc(5)
+            counter.labels("y").inc(5)
+            counter.remove("x")
+            counter.remove("y")
+            counter.remove("never there")
+            counter.labels("y").inc()
+
+        read = self.run(lambda registry: Counter("c", "C.", ["n"], registry=registry), [remove])
+        assert read.labels("c_total") == [{"n": "y"}]
+        assert read.value("c_total", n="y") == 1
+
+    def test_clearing_takes_all_series_out(self) -> None:
+        """Those that are made later stay."""
+
+        def clear(counter: Any) -> None:
+            for number in range(600):
+                counter.labels(str(number)).inc()
+            counter.clear()
+            counter.labels("new").inc()
+
+        read = self.run(lambda registry: Counter("c", "C.", ["n"], registry=registry), [clear])
+        assert read.labels("c_total") == [{"n": "new"}]
+
+    def test_a_reset_goes_back_to_zero(self) -> None:
+        """In the process that resets."""
+
+        def reset(counter: Any) -> None:
+            counter.inc(5)
+            counter.reset()
+            counter.inc()
+
+        assert self.run(lambda registry: Counter("c", "C.", registry=registry), [reset]).value("c_total") == 1
+
+    def test_threads_lose_nothing(self) -> None:
+        """Increments, observations and new series at once."""
+
+        def work(metrics: Any) -> None:
+            counter, histogram = metrics
+
+            def turns() -> None:
+                for number in range(_TURNS):
+                    counter.labels(str(number % 100)).inc()
+                    histogram.observe(number % 3)
+
+            threads = [threading.Thread(target=turns) for _ in range(_THREADS)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+        read = self.run(
+            lambda registry: (
+                Counter("c", "C.", ["n"], registry=registry),
+                Histogram("h", "H.", buckets=[0, 1], registry=registry),
+            ),
+            [work],
+        )
+        each = _THREADS * _TURNS / 100
+        assert [read.value("c_total", n=str(number)) for number in range(100)] == [each] * 100
+        assert read.value("h_count") == _THREADS * _TURNS
+
+    def test_thousands_of_series_are_each_there_once(self) -> None:
+        """However they are laid out."""
+        read = self.run(
+            lambda registry: Counter("c", "C.", ["n"], registry=registry),
+            [lambda c: [c.labels(str(number)).inc(number) for number in range(5000)]] * 3,
+        )
+        found = {sample.labels["n"]: sample.value for sample in read.samples if sample.name == "c_total"}
+        assert found == {str(number): 3.0 * number for number in range(5000)}
+        assert len(read.labels("c_total")) == 5000
+
+    def test_a_gauge_function_is_asked_at_a_reading(self) -> None:
+        """And left out, and counted, while it fails."""
+
+        def failing() -> float:
+            raise LookupError
+
+        read = self.run(
+            lambda registry: Gauge("g", "G.", ["n"], registry=registry, multiprocess_mode="max"),
+            [lambda g: g.labels("works").set_function(lambda: 7), lambda g: g.labels("fails").set_function(failing)],
+        )
+        deadline = time.monotonic() + 10
+        while read.value("g", n="works") is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert read.labels("g") == [{"n": "works"}]
+
+    def test_a_table_finds_each_child_once(self) -> None:
+        """By values of any type, and refuses too few or too many."""
+        table = self.open(labelnames=["n", "m"])
+        child = table.find(("1", 2))
+        assert table.find((1, "2")) is child
+        assert table.table["1", "2"] is child
+        assert child.labelvalues == ("1", "2")
+        for wrong in ((), ("1",), ("1", "2", "3")):
+            with suppress(LabelError):
+                table.find(wrong)
+                raise RuntimeError(f"{wrong} was taken")
+
+    def test_a_reading_goes_on_while_children_come_and_go(self) -> None:
+        """No child that stays is missed, and none is there twice."""
+        table = self.open()
+        for number in range(3000):
+            table.find((f"stays {number}",))
+        seen: list[tuple[str, ...]] = []
+        for turn, batch in enumerate(table.read()):
+            seen += [point.labelvalues for point in batch]
+            table.find((f"comes {turn}",))
+            table.discard((f"comes {turn - 1}",))
+        assert len(set(seen)) == len(seen)
+        assert {key for key in seen if key[0].startswith("stays")} == {(f"stays {number}",) for number in range(3000)}
+
+    def test_a_point_is_of_one_moment(self) -> None:
+        """Count and sum of an observation come together."""
+        registry = CollectorRegistry(storage=self.make_storage())
+        histogram = Histogram("h", "H.", buckets=[1, 2], registry=registry)
+        stop = threading.Event()
+
+        def work() -> None:
+            while not stop.is_set():
+                histogram.observe(2.0)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            for _ in range(300):
+                read = Reader(registry)
+                assert read.value("h_sum") == 2 * (read.value("h_count") or 0)
+                assert read.value("h_bucket", le="+Inf") == read.value("h_count")
+        finally:
+            stop.set()
+            thread.join()
+
+    def test_created_is_never_in_the_future(self) -> None:
+        """Nor unknown."""
+        table = self.open()
+        before = time.time()
+        table.find(("x",)).inc()
+        (point,) = [point for batch in table.read() for point in batch]
+        assert before - 1 <= point.created <= time.time()
