@@ -22,7 +22,7 @@ from contextlib import suppress
 from typing import NamedTuple, cast, final
 
 from asyncmetrics.model.descriptor import Descriptor
-from asyncmetrics.storage._directory import Directory, allocate
+from asyncmetrics.storage._directory import Directory, allocate, close_file
 from asyncmetrics.storage._layout import (
     CANARY,
     CELLS,
@@ -124,6 +124,7 @@ class Arena:
 
     def __init__(self, directory: Directory, *, idle: bool = False) -> None:
         self._directory = directory
+        self._cells_file = self._keys_file = self._lock = -1
         self.families: dict[tuple[str, str, int], Family] = {}
         self._regions: list[tuple[int, int, Doubles]] = []
         self._spare: list[tuple[int, int]] = []
@@ -131,7 +132,6 @@ class Arena:
         self._waste = 0
         self._idle = int(idle)
         self.number, self._lock, self.passed_over = take_slot(directory)
-        self._cells_file = self._keys_file = -1
         try:
             self._cells_file = directory.open(cells_name(self.number), os.O_RDWR)
             self._begin()
@@ -390,7 +390,9 @@ class Arena:
 
     def close(self) -> None:
         """Let go of the slot: the next worker may adopt it. What is mapped stays mapped."""
-        for descriptor in (self._cells_file, self._keys_file, self._lock):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._cells_file = self._keys_file = self._lock = -1
+        self._cells_file = close_file(self._cells_file)
+        self._keys_file = close_file(self._keys_file)
+        self._lock = close_file(self._lock)
+
+    def __del__(self) -> None:
+        self.close()

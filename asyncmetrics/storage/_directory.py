@@ -15,7 +15,7 @@ from typing import final
 
 from asyncmetrics.errors import StorageError
 
-__all__ = ("Directory", "allocate")
+__all__ = ("Directory", "allocate", "close_file")
 
 _FILE_MODE = 0o600
 _DIRECTORY_MODE = 0o700
@@ -30,6 +30,7 @@ class Directory:
 
     def __init__(self, path: str, *, create: bool = True) -> None:
         self.path = str(path)
+        self.fd = -1
         if not hasattr(os, "O_DIRECTORY") or not hasattr(os, "register_at_fork"):
             raise StorageError(self.path, "workers can share metrics on Unix only", errno.ENOTSUP)
         try:
@@ -77,9 +78,17 @@ class Directory:
 
     def close(self) -> None:
         """Close it; what was opened through it stays open."""
-        if self.fd >= 0:
-            os.close(self.fd)
-        self.fd = -1
+        self.fd = close_file(self.fd)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def close_file(descriptor: int) -> int:
+    """Close a file that is open and return what stands for one that is not."""
+    if descriptor >= 0:
+        os.close(descriptor)
+    return -1
 
 
 def _distrusted(found: os.stat_result) -> str:

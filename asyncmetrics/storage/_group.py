@@ -112,6 +112,15 @@ class Group:
         for table in found_late:
             table.settle_all()
 
+    def close(self) -> None:
+        """Let go of the slot; this process keeps its numbers for itself from now on."""
+        self.problem = "it was closed"
+        arena, self.arena = self.arena, None
+        with self._reading:
+            self.readers.close()
+        if arena is not None:
+            arena.close()
+
     def add_table(self, table: Any) -> None:
         """Take note of the children that a fork concerns."""
         self._tables.add(table)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import final
 
-from asyncmetrics.storage._directory import Directory
+from asyncmetrics.storage._directory import Directory, close_file
 from asyncmetrics.storage._layout import (
     EXTENT,
     FACTS,
@@ -32,7 +32,7 @@ from asyncmetrics.storage._layout import (
     records,
     unpack_key,
 )
-from asyncmetrics.storage._slots import MAX_SLOTS, cells_name, is_owned, keys_name
+from asyncmetrics.storage._slots import MAX_SLOTS, cells_name, is_owned, is_refused, keys_name
 
 __all__ = ("SlotFamily", "SlotReader", "SlotReaders")
 
@@ -132,8 +132,8 @@ class SlotReader:
         self.families: dict[int, SlotFamily] = {}
         self.steady = True  # whether no series appeared or vanished while cells were read
         self.directory = directory
+        self._cells_file = self._keys_file = -1
         self._cells_file = directory.open(cells_name(number), os.O_RDONLY)
-        self._keys_file = -1
 
     def sync(self) -> Iterator[None]:
         """Follow the log to its end, a slice at each step; what goes wrong is left in ``problem``."""
@@ -153,8 +153,7 @@ class SlotReader:
 
     def _begin_again(self, generation: int) -> None:
         descriptor = self.directory.open(keys_name(self.number, generation), os.O_RDONLY)
-        if self._keys_file >= 0:
-            os.close(self._keys_file)
+        close_file(self._keys_file)
         self._keys_file = descriptor
         self.generation = generation
         self.parsed = 0
@@ -216,10 +215,11 @@ class SlotReader:
 
     def close(self) -> None:
         """Close its files."""
-        for descriptor in (self._cells_file, self._keys_file):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._cells_file = self._keys_file = -1
+        self._cells_file = close_file(self._cells_file)
+        self._keys_file = close_file(self._keys_file)
+
+    def __del__(self) -> None:
+        self.close()
 
 
 @final
@@ -246,6 +246,7 @@ class SlotReaders:
             return False
         except OSError as error:
             self._failed(number, str(error))
+            return is_refused(error)  # with this one there is something wrong; otherwise, with this process
         return True
 
     def sync(self) -> Iterator[None]:

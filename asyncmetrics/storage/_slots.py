@@ -20,7 +20,7 @@ from asyncmetrics.storage._directory import Directory
 from asyncmetrics.storage._layout import HEADER_BYTES, CorruptError, Header
 from asyncmetrics.storage._supervisors import start_of
 
-__all__ = ("MAX_SLOTS", "cells_name", "is_owned", "keys_name", "take_slot")
+__all__ = ("MAX_SLOTS", "cells_name", "is_owned", "is_refused", "keys_name", "take_slot")
 
 MAX_SLOTS = 4096
 _LOOKS = 20
@@ -47,7 +47,7 @@ def take_slot(directory: Directory) -> tuple[int, int, int]:
         try:
             descriptor = directory.open(cells_name(number), os.O_RDWR | os.O_CREAT)
         except OSError as error:
-            if not _is_refused(error):
+            if not is_refused(error):
                 raise
             unusable += 1  # a symbolic link, a directory, somebody else's file
             continue
@@ -61,7 +61,8 @@ def take_slot(directory: Directory) -> tuple[int, int, int]:
     raise OSError(f"all {MAX_SLOTS} slots are taken")
 
 
-def _is_refused(error: OSError) -> bool:
+def is_refused(error: OSError) -> bool:
+    """Tell whether a file could not be opened for what it is, or whose."""
     return error.errno in {errno.ELOOP, errno.EPERM, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EMLINK}
 
 

@@ -242,6 +242,10 @@ class SharedStorage:
         """Take a slot now. Raises `StorageError` where none can be had."""
         self._group.join()
 
+    def close(self) -> None:
+        """Leave the others: what was counted stays, and the next worker takes it over."""
+        self._group.close()
+
     def open(
         self, descriptor: Descriptor, report: Report, *, max_children: int | None = None, ttl: float | None = None
     ) -> Children[Any]:

@@ -1,0 +1,203 @@
+"""An arena against a model, its owner killed between any two steps: what was counted stays, whoever adopts it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.storage import _arena
+from asyncmetrics.storage.shared import SharedStorage
+
+INF = float("inf")
+COUNTER = Descriptor("counter", "c", "C.", ("n",))
+HISTOGRAM = Descriptor("histogram", "h", "H.", ("n",), buckets=(1.0, INF))
+GAUGE = Descriptor("gauge", "g", "G.", ("n",), mode="livesum")
+KEYS = st.integers(0, 6).map(lambda number: (str(number),))
+STEPS = st.integers(0, 12)
+
+
+class Killed(BaseException):
+    """What ends a worker: nothing of the library may catch it."""
+
+
+class Clock:
+    """Count the steps that a kill could come between, and kill at the one that is set."""
+
+    left = -1
+
+    @classmethod
+    def step(cls):
+        if cls.left == 0:
+            cls.left = -1
+            raise Killed
+        cls.left -= cls.left > 0
+
+
+class Words:
+    """A header whose every store is a step."""
+
+    def __init__(self, words):
+        self.words = words
+
+    def __getitem__(self, index):
+        return self.words[index]
+
+    def __setitem__(self, index, value):
+        Clock.step()
+        self.words[index] = value
+        Clock.step()
+
+
+def stepping(function):
+    def step(*args, **kwargs):
+        Clock.step()
+        found = function(*args, **kwargs)
+        Clock.step()
+        return found
+
+    return step
+
+
+class SteppingOs:
+    """The module `os`, with steps around what changes a file."""
+
+    pwrite = staticmethod(stepping(_arena.os.pwrite))
+
+    def __getattr__(self, name):
+        return getattr(OS, name)
+
+
+OS, ALLOCATE, MAP, FEW = _arena.os, _arena.allocate, _arena.Arena._map, _arena._FEW
+
+
+def mapped(arena, start, length):
+    found = MAP(arena, start, length)
+    if not start:
+        arena._header = Words(arena._header)
+    return found
+
+
+class Arena(RuleBasedStateMachine):
+    """One slot, of one worker after the other, and a reader that outlives them all."""
+
+    def __init__(self):
+        super().__init__()
+        _arena.os, _arena.allocate, _arena.Arena._map, _arena._FEW = SteppingOs(), stepping(ALLOCATE), mapped, 3
+        self.path = tempfile.mkdtemp()
+        self.reader = SharedStorage(self.path)
+        self.tables = [self.reader.open(descriptor, lambda *_: None) for descriptor in (COUNTER, HISTOGRAM, GAUGE)]
+        self.counts: dict[tuple[str, ...], float] = {}
+        self.observed: dict[tuple[str, ...], tuple[int, float]] = {}
+        self.gauges: dict[tuple[str, ...], float] = {}
+        self.worker = None
+        self.begin(-1)
+
+    def teardown(self):
+        Clock.left = -1
+        _arena.os, _arena.allocate, _arena.Arena._map, _arena._FEW = OS, ALLOCATE, MAP, FEW
+        self.die()
+        self.reader.close()
+        shutil.rmtree(self.path)
+
+    def read(self):
+        return [
+            {point.labelvalues: take(point.numbers()) for batch in table.read() for point in batch}
+            for table, take in zip(self.tables, (lambda n: n[0], lambda n: (n[2], n[3]), lambda n: n[0]), strict=True)
+        ]
+
+    def die(self):
+        """The kernel closes what a dead process had open."""
+        if self.worker is not None:
+            self.worker.close()
+        self.worker = None
+        self.gauges = {}
+
+    def killable(self, work):
+        """Do something that a kill may end; tell whether it did."""
+        try:
+            work()
+        except Killed:
+            self.die()
+            return True
+        finally:
+            Clock.left = -1
+        return False
+
+    def open(self):
+        storage = SharedStorage(self.path)
+        try:
+            self.own = [storage.open(descriptor, lambda *_: None) for descriptor in (COUNTER, HISTOGRAM, GAUGE)]
+            self.worker = storage
+        finally:
+            if self.worker is None:
+                storage.close()
+
+    @precondition(lambda self: self.worker is None)
+    @rule(steps=STEPS)
+    def begin(self, steps):
+        Clock.left = steps if steps < 10 else -1
+        self.killable(self.open)
+
+    @precondition(lambda self: self.worker is not None)
+    @rule(key=KEYS, amount=st.integers(0, 5), kill=STEPS)
+    def count(self, key, amount, kill):
+        Clock.left = kill if kill < 8 else -1
+        if self.killable(lambda: self.own[0].find(key)):
+            self.settle_with(0, self.counts, key, {self.counts.get(key), self.counts.get(key, 0.0)})
+            return
+        self.own[0].find(key).inc(amount)
+        self.counts[key] = self.counts.get(key, 0.0) + amount
+
+    @precondition(lambda self: self.worker is not None)
+    @rule(key=KEYS, amount=st.integers(0, 3), kill=STEPS)
+    def observe(self, key, amount, kill):
+        Clock.left = kill if kill < 8 else -1
+        count, total = self.observed.get(key, (0, 0.0))
+        if self.killable(lambda: self.own[1].find(key)):
+            self.settle_with(1, self.observed, key, {self.observed.get(key), (count, total)})
+            return
+        self.own[1].find(key).observe(amount)
+        self.observed[key] = (count + 1, total + amount)
+
+    @precondition(lambda self: self.worker is not None)
+    @rule(key=KEYS, amount=st.integers(0, 3))
+    def set(self, key, amount):
+        self.own[2].find(key).set(amount)
+        self.gauges[key] = amount
+
+    @precondition(lambda self: self.worker is not None)
+    @rule(key=KEYS, kill=STEPS)
+    def remove(self, key, kill):
+        Clock.left = kill if kill < 8 else -1
+        if self.killable(lambda: self.own[0].discard(key)):
+            self.settle_with(0, self.counts, key, {self.counts.get(key), None})
+            return
+        self.counts.pop(key, None)
+
+    def settle_with(self, table, model, key, allowed):
+        """Take what is there of a series after a kill, if it is one of the two things that it may be."""
+        found = self.read()[table].get(key)
+        assert found in allowed
+        model.pop(key, None)
+        if found is not None:
+            model[key] = found
+
+    @precondition(lambda self: self.worker is not None)
+    @rule()
+    def end(self):
+        self.die()
+
+    @invariant()
+    def every_reading_is_the_model(self):
+        assert self.read() == [self.counts, self.observed, self.gauges]
+
+
+Arena.TestCase.settings = settings(
+    max_examples=120, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestArena = Arena.TestCase
