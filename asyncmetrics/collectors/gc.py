@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 from typing import final
 
@@ -21,22 +22,32 @@ _FAMILIES = {
 
 @final
 class GCCollector:
-    """Collect `gc.get_stats`; an interpreter without it (not CPython) yields nothing."""
+    """Collect `gc.get_stats`; an interpreter without it (not CPython) yields nothing.
+
+    Where several processes share their metrics, the one that answers tells its own under its label ``worker``.
+    """
 
     blocking = False
 
     def __init__(self, registry: CollectorRegistry | None = REGISTRY) -> None:
+        self._registry = registry
         if registry is not None:
             registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the three families."""
         stats = gc.get_stats() if hasattr(gc, "get_stats") else []
+        own = self._own_labels()
         for key, (name, documentation) in _FAMILIES.items() if stats else ():
-            family = CounterMetricFamily(name, documentation, labels=["generation"])
+            family = CounterMetricFamily(name, documentation, labels=["generation", *own])
             for generation, stat in enumerate(stats):
-                family.add_metric([str(generation)], stat[key])
+                family.add_metric([str(generation), *own.values()], stat[key])
             yield family
+
+    def _own_labels(self) -> dict[str, str]:
+        sharing = self._registry.storage.processes() if self._registry is not None else {}
+        own = [worker for worker, pid in sharing.items() if pid == os.getpid()]
+        return {"worker": own[0]} if own else {}
 
 
 GC_COLLECTOR = GCCollector()

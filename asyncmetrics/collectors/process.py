@@ -1,7 +1,8 @@
 """What this process uses: CPU, memory, file descriptors, threads, and since when.
 
 Everything comes from Linux's ``/proc`` (proc(5)) where there is one. Elsewhere CPU time, threads and, on Unix, the
-limit of descriptors come from the interpreter; what is not to be had is left out.
+limit of descriptors come from the interpreter; what is not to be had is left out. Where several processes share their
+metrics, all of them are told of, each under its label ``worker``.
 """
 
 from __future__ import annotations
@@ -38,22 +39,23 @@ class _Reading(NamedTuple):
 
 @final
 class ProcessCollector:
-    """Collect the standard ``process_*`` families of one process.
+    """Collect the standard ``process_*`` families of one process, or of all that share the registry's metrics.
 
-    ``pid`` returns which one (this process by default), ``proc`` is where procfs is mounted, ``namespace`` goes in
-    front of the names.
+    ``pid`` returns which one (by default this process, and those that it shares with), ``proc`` is where procfs is
+    mounted, ``namespace`` goes in front of the names.
     """
 
     def __init__(
         self,
         namespace: str = "",
-        pid: Callable[[], int | str] = lambda: "self",
+        pid: Callable[[], int | str] | None = None,
         proc: str = "/proc",
         registry: CollectorRegistry | None = REGISTRY,
     ) -> None:
         self._prefix = f"{namespace}_process_" if namespace else "process_"
         self._pid = pid
         self._proc = Path(proc)
+        self._registry = registry
         if registry is not None:
             registry.register(self)
 
@@ -64,15 +66,25 @@ class ProcessCollector:
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families that have a value here."""
-        for name, value in self._readings():
-            family = CounterMetricFamily if name == "cpu_seconds" else GaugeMetricFamily
-            yield family(self._prefix + name, _DOCUMENTATION[name], value)
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        for labels, pid in self._processes():
+            for name, value in self._readings(pid):
+                kind = CounterMetricFamily if name == "cpu_seconds" else GaugeMetricFamily
+                made = kind(self._prefix + name, _DOCUMENTATION[name], labels=list(labels))
+                families.setdefault(name, made).add_metric(list(labels.values()), value)
+        yield from families.values()
 
-    def _readings(self) -> Iterator[_Reading]:
+    def _processes(self) -> list[tuple[dict[str, str], int | str]]:
+        if self._pid is not None:
+            return [({}, self._pid())]
+        sharing = self._registry.storage.processes() if self._registry is not None else {}
+        return [({"worker": worker}, pid) for worker, pid in sharing.items()] or [({}, "self")]
+
+    def _readings(self, pid: int | str) -> Iterator[_Reading]:
         if not (self._proc / "stat").exists():
             yield from _of_the_interpreter()
             return
-        process = self._proc / str(self._pid()).strip()
+        process = self._proc / str(pid).strip()
         for read in (self._from_stat, _descriptors, _descriptor_limit):
             with suppress(OSError, ValueError, IndexError):  # gone meanwhile, not ours to read, or written otherwise
                 yield from list(read(process))

@@ -155,6 +155,7 @@ class Arena:
 
     def _make(self) -> None:
         self._directory.unlink(keys_name(self.number, 0))
+        close_file(self._directory.open(keys_name(self.number, 0), os.O_RDWR | os.O_CREAT | os.O_EXCL))
         created = int(time.time())
         header = Header(MAGIC, 0, 0, 0, FIRST_CELL, 0, CANARY, created, 0, 0, 0, 0)
         for index, word in enumerate(header):
@@ -169,7 +170,7 @@ class Arena:
         self._header[PID] = os.getpid()
         self._header[START] = start_of(os.getpid())
         generation = generation_of(self._header[KEYS])
-        self._keys_file = self._directory.open(keys_name(self.number, generation), os.O_RDWR | os.O_CREAT)
+        self._keys_file = self._directory.open(keys_name(self.number, generation), os.O_RDWR)
         for other in (generation - 1, generation + 1):  # of an owner that was killed while it wrote the log anew
             self._directory.unlink(keys_name(self.number, other))
 

@@ -36,6 +36,7 @@ from asyncmetrics.storage._slots import MAX_SLOTS, cells_name, is_owned, is_refu
 
 __all__ = ("SlotFamily", "SlotReader", "SlotReaders")
 
+_TRIES = 5
 _PIECE = 1 << 16  # bytes of a log that are read at once: about a millisecond's worth of parsing
 
 
@@ -139,17 +140,29 @@ class SlotReader:
         """Follow the log to its end, a slice at each step; what goes wrong is left in ``problem``."""
         try:
             self.problem = ""
-            self.header = self._read_header()
-            if self.header is None:
-                return
-            if (self.header.generation, True) != (self.generation, self.parsed <= self.header.key_bytes):
-                self._begin_again(self.header.generation)
-            yield from self._follow(self.header.key_bytes)
+            self.header = self._opened()
+            if self.header is not None:
+                yield from self._follow(self.header.key_bytes)
         except (OSError, CorruptError) as error:
             self.problem = str(error)
 
     def _read_header(self) -> Header | None:
         return Header.unpack(os.pread(self._cells_file, HEADER_BYTES, 0))
+
+    def _opened(self) -> Header | None:
+        """Return the header, the log that it names being open."""
+        for attempt in range(_TRIES):
+            header = self._read_header()
+            if header is None or (header.generation == self.generation and self.parsed <= header.key_bytes):
+                return header
+            try:
+                self._begin_again(header.generation)
+            except FileNotFoundError:  # written anew this moment
+                if attempt == _TRIES - 1:
+                    raise
+            else:
+                return header
+        return None
 
     def _begin_again(self, generation: int) -> None:
         descriptor = self.directory.open(keys_name(self.number, generation), os.O_RDONLY)

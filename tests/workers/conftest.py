@@ -1,0 +1,278 @@
+"""Servers with several workers, clients that count what was answered, and somebody who ends workers at random."""
+
+from __future__ import annotations
+
+import http.client
+import importlib.util
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from asyncmetrics.formats.parser import parse_prometheus
+
+HERE = Path(__file__).parent
+REQUIRE_SERVERS = os.environ.get("ASYNCMETRICS_REQUIRE_SERVERS") == "1"
+GUNICORN = (
+    "gunicorn worker_app:app -w {workers} -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{port} --log-level critical"
+)
+
+# The packages that each server needs, the command that starts it, and what may end its workers: hypercorn's supervisor
+# gives up when a worker is killed.
+SERVERS: dict[str, tuple[list[str], str, tuple[int, ...]]] = {
+    "uvicorn": (
+        ["uvicorn"],
+        "uvicorn worker_app:app --workers {workers} --port {port} --log-level critical --no-access-log",
+        (signal.SIGKILL, signal.SIGTERM),
+    ),
+    "gunicorn": (["gunicorn", "uvicorn_worker"], GUNICORN, (signal.SIGKILL, signal.SIGTERM)),
+    "gunicorn-preload": (
+        ["gunicorn", "uvicorn_worker"],
+        f"{GUNICORN} --preload",
+        (signal.SIGKILL, signal.SIGTERM),
+    ),
+    "hypercorn": (
+        ["hypercorn"],
+        "hypercorn worker_app:app -w {workers} --bind 127.0.0.1:{port} --log-level CRITICAL --graceful-timeout 1",
+        (signal.SIGTERM,),
+    ),
+    "granian": (
+        ["granian"],
+        "granian worker_app:app --interface asgi --workers {workers} --no-log --port {port} --respawn-failed-workers",
+        (signal.SIGKILL,),
+    ),
+}
+RECYCLING = {
+    "uvicorn": "--limit-max-requests 40",
+    "gunicorn": "--max-requests 40",
+    "gunicorn-preload": "--max-requests 40",
+    "hypercorn": "--max-requests 40",
+}
+
+
+@dataclass
+class Tally:
+    """What clients saw, and what was found wrong."""
+
+    answered: int = 0
+    failed: int = 0
+    scrapes: int = 0
+    kills: int = 0
+    pids: set[str] = field(default_factory=set)
+    wrong: list[str] = field(default_factory=list)
+    scrape_seconds: list[float] = field(default_factory=list)
+
+
+class Workers:
+    """One running server."""
+
+    def __init__(self, name: str, port: int, process: subprocess.Popen[bytes], place: Path) -> None:
+        self.name = name
+        self.port = port
+        self.process = process
+        self.place = place
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Ask once, on a connection of its own, which any worker may accept."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        """Scrape once and return all samples by their names and labels."""
+        status, text = self.get("/metrics")
+        assert status == 200
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in parse_prometheus(text)
+            for sample in family.samples
+        }
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return the sum of all samples that have these labels."""
+        wanted = set(labels.items())
+        return sum(value for (found, have), value in self.samples().items() if found == name and wanted <= have)
+
+    def await_value(self, expected: float, name: str, **labels: str) -> None:
+        """Fail unless a value comes to be as expected."""
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with suppress(OSError, http.client.HTTPException):
+                if self.value(name, **labels) == expected:
+                    return
+            time.sleep(0.05)
+        assert self.value(name, **labels) == expected
+
+    def pids(self) -> list[int]:
+        """Return the processes below the supervisor that serve."""
+        found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(pid) for pid in found if "resource_tracker" not in _command(pid)]
+
+    def files(self) -> list[str]:
+        """Return the files that the workers share."""
+        return sorted(path.name for folder in self.place.glob("asyncmetrics-*") for path in folder.iterdir())
+
+
+def _command(pid: str) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    return "resource_tracker"  # gone
+
+
+@contextmanager
+def _started(name: str, options: str, workers: int, place: Path, environment: dict[str, str]) -> Iterator[Workers]:
+    packages, command, _ = SERVERS[name]
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    if missing:
+        (pytest.fail if REQUIRE_SERVERS else pytest.skip)(f"not installed: {', '.join(missing)}")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    words = [sys.executable, "-m", *command.format(port=port, workers=workers).split(), *options.split()]
+    paths = os.pathsep.join([str(HERE), str(HERE.parents[1])])
+    settings = {**os.environ, "PYTHONPATH": paths, "XDG_RUNTIME_DIR": str(place), **environment}
+    process = subprocess.Popen(words, env=settings, start_new_session=True, cwd=HERE)
+    try:
+        server = Workers(name, port, process, place)
+        deadline = time.monotonic() + 30
+        while True:
+            assert process.poll() is None and time.monotonic() < deadline, f"{words} did not come up"
+            with suppress(OSError, http.client.HTTPException):
+                if server.get("/items/0")[0] == 200:
+                    break
+            time.sleep(0.05)
+        yield server
+    finally:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # the session that was started for it
+        process.wait()
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory in memory where workers may make theirs."""
+    base = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path("/tmp")
+    path = base / f"test-{os.getpid()}-{random.randrange(1 << 32)}"
+    path.mkdir()
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def start(place) -> Iterator[Callable[..., Workers]]:
+    """Start a server: ``start("uvicorn", "--limit-max-requests 100", workers=3)``."""
+    with ExitStack() as stack:
+        yield lambda name, options="", workers=3, **environment: stack.enter_context(
+            _started(name, options, workers, place, environment)
+        )
+
+
+class Load:
+    """Clients that ask, one that scrapes, and maybe one that ends workers, until the time is over."""
+
+    def __init__(self, server: Workers, signals: tuple[int, ...], pause: float) -> None:
+        self.server = server
+        self.tally = Tally()
+        self._signals = signals
+        self._pause = pause
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+
+    def run(self, seconds: float) -> Tally:
+        """Go on for so long; return what was seen."""
+        tasks = [self._ask, self._ask, self._ask, self._scrape, *([self._kill] if self._signals else [])]
+        threads = [threading.Thread(target=task) for task in tasks]
+        for thread in threads:
+            thread.start()
+        self._stop.wait(seconds)
+        self._stop.set()
+        for thread in threads:
+            thread.join()
+        return self.tally
+
+    def _ask(self) -> None:
+        number = 0
+        while not self._stop.is_set():
+            number += 1
+            try:
+                status, pid = self.server.get(f"/items/{number}")
+            except (OSError, http.client.HTTPException):
+                with self._lock:
+                    self.tally.failed += 1
+                continue
+            with self._lock:
+                self.tally.answered += status == 200
+                self.tally.failed += status != 200
+                self.tally.pids.add(pid)
+
+    def _scrape(self) -> None:
+        before: dict = {}
+        while not self._stop.is_set():
+            began = time.monotonic()
+            try:
+                found = self.server.samples()
+            except (OSError, http.client.HTTPException):
+                continue
+            self.tally.scrape_seconds.append(time.monotonic() - began)
+            self.tally.scrapes += 1
+            for key, value in before.items():
+                if _counts(key) and found.get(key, 0) < value:
+                    self.tally.wrong.append(f"{key}: {value} and then {found.get(key)}")
+            before = found
+            time.sleep(0.005)
+
+    def _kill(self) -> None:
+        chance = random.Random(7)
+        while not self._stop.wait(self._pause * chance.uniform(0.2, 1.8)):
+            pids = self.server.pids()
+            if len(pids) > 1:
+                with suppress(ProcessLookupError):
+                    # granian gives up on a worker that ends soon after the one before: always end the oldest
+                    pid = pids[0] if self.server.name == "granian" else chance.choice(pids)
+                    os.kill(pid, chance.choice(self._signals))
+                    self.tally.kills += 1
+
+
+def _counts(key: tuple[str, frozenset[tuple[str, str]]]) -> bool:
+    """Tell whether a sample never goes back: a counter over all workers."""
+    name, labels = key
+    return name.endswith(("_total", "_count", "_bucket", "_sum")) and not any(label == "worker" for label, _ in labels)
+
+
+@pytest.fixture
+def load() -> Callable[..., Tally]:
+    """Put a server under load: ``tally = load(server, 5, ending=True)``."""
+    return lambda server, seconds, ending=False, pause=0.25: Load(
+        server, SERVERS[server.name][2] if ending else (), pause
+    ).run(seconds)
+
+
+@pytest.fixture(params=SERVERS)
+def name(request) -> str:
+    """Every server in turn."""
+    return request.param
+
+
+@pytest.fixture
+def recycling(name) -> str:
+    """The option that replaces a worker after so many requests; granian goes by time, in whole minutes."""
+    if name not in RECYCLING:
+        pytest.skip(f"{name} does not replace workers after a number of requests")
+    return RECYCLING[name]

@@ -1,0 +1,61 @@
+"""Workers that are ended at random while they serve: nothing that was answered is lost, and no counter goes back."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+SECONDS = 6
+
+
+def settled(server) -> None:
+    """Wait until the supervisor has replaced those that ended."""
+    server.await_value(3, "asyncmetrics_workers", state="live")
+
+
+def check(server, tally) -> None:
+    counted = server.value("answered_total") - 1  # the request that told that the server was up
+    print(
+        f"kills={tally.kills} pids={len(tally.pids)} scrapes={tally.scrapes} answered={tally.answered} "
+        f"failed={tally.failed} counted={counted:.0f} back={len(tally.wrong)} files={len(server.files())} "
+        f"scrape={min(tally.scrape_seconds) * 1e3:.1f} ms"
+    )
+    assert tally.wrong == []
+    assert tally.answered <= counted <= tally.answered + tally.failed
+    assert server.value("asyncmetrics_worker_slot_errors_total") == 0
+    assert server.value("asyncmetrics_worker_dropped_series_total") == 0
+
+
+def test_all_workers_answer_for_all(start, load, name):
+    server = start(name)
+    tally = load(server, 1)
+    assert len(tally.pids) > 1
+    assert tally.wrong == []
+    assert {server.value("answered_total") for _ in range(20)} == {tally.answered + 1}
+    assert server.value("sizes_count") == tally.answered + 1
+    assert server.value("serving") == len(tally.pids)
+    labels = [dict(key[1]) for key in server.samples() if key[0] == "functional"]
+    assert len({label["worker"] for label in labels}) >= 3
+    assert server.value("process_threads") >= 3
+
+
+def test_nothing_is_lost_when_workers_are_ended_at_random(start, load, name):
+    server = start(name)
+    files = len(server.files())
+    tally = load(server, SECONDS, ending=True)
+    settled(server)
+    assert tally.kills > 5
+    check(server, tally)
+    assert len(server.files()) <= files + 8  # a new one may begin before an old one has ended
+
+
+def test_nothing_is_lost_when_workers_are_recycled(start, load, name, recycling):
+    server = start(name, recycling)
+    tally = load(server, SECONDS)
+    settled(server)
+    assert len(tally.pids) > 5
+    check(server, tally)
+    assert len(server.files()) <= 16
