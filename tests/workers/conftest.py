@@ -28,8 +28,8 @@ GUNICORN = (
     "gunicorn worker_app:app -w {workers} -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{port} --log-level critical"
 )
 
-# The packages that each server needs, the command that starts it, and what may end its workers: hypercorn's supervisor
-# gives up when a worker is killed.
+# The packages that each server needs, the command that starts it, and what may end its workers. hypercorn's supervisor
+# gives up when a worker is killed: it is told itself to replace them all.
 SERVERS: dict[str, tuple[list[str], str, tuple[int, ...]]] = {
     "uvicorn": (
         ["uvicorn"],
@@ -45,7 +45,7 @@ SERVERS: dict[str, tuple[list[str], str, tuple[int, ...]]] = {
     "hypercorn": (
         ["hypercorn"],
         "hypercorn worker_app:app -w {workers} --bind 127.0.0.1:{port} --log-level CRITICAL --graceful-timeout 1",
-        (signal.SIGTERM,),
+        (signal.SIGHUP,),
     ),
     "granian": (
         ["granian"],
@@ -191,7 +191,7 @@ class Load:
         self.server = server
         self.tally = Tally()
         self._signals = signals
-        self._pause = pause
+        self._pause = pause * (3 if server.name == "hypercorn" else 1)
         self._stop = threading.Event()
         self._lock = threading.Lock()
 
@@ -245,7 +245,8 @@ class Load:
             if len(pids) > 1:
                 with suppress(ProcessLookupError):
                     # granian gives up on a worker that ends soon after the one before: always end the oldest
-                    pid = pids[0] if self.server.name == "granian" else chance.choice(pids)
+                    choices = {"granian": pids[:1], "hypercorn": [self.server.process.pid]}
+                    pid = chance.choice(choices.get(self.server.name, pids))
                     os.kill(pid, chance.choice(self._signals))
                     self.tally.kills += 1
 

@@ -47,7 +47,7 @@ def test_nothing_is_lost_when_workers_are_ended_at_random(start, load, name):
     files = len(server.files())
     tally = load(server, SECONDS, ending=True)
     settled(server)
-    assert tally.kills > 5
+    assert tally.kills >= 3
     check(server, tally)
     assert len(server.files()) <= files + 8  # a new one may begin before an old one has ended
 
