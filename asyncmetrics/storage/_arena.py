@@ -84,6 +84,7 @@ class Family:
     def __init__(self, number: int, definition: Definition) -> None:
         self.number = number
         self.definition = definition
+        self.stride = definition.stride
         self.extents: list[_Extent] = []
         self.index: dict[tuple[str, ...], int] = {}
         self.removed: dict[tuple[str, ...], int] = {}
@@ -98,9 +99,11 @@ class Family:
 
     def place(self, number: int) -> Place:
         """Return where series ``number`` is."""
-        extent = self.extents[bisect_right(self.extents, number, key=lambda extent: extent.number) - 1]
+        extent = self.extents[-1]
+        if number < extent.number:
+            extent = self.extents[bisect_right(self.extents, number, key=lambda extent: extent.number) - 1]
         cells, index = extent.place
-        return Place(cells, index + (number - extent.number) * self.definition.stride)
+        return Place(cells, index + (number - extent.number) * self.stride)
 
     def log(self) -> Iterator[bytes]:
         """Yield the records that tell of everything that is there."""
@@ -213,7 +216,7 @@ class Arena:
             if not cells[at + definition.presence]:
                 family.removed[key] = family.index.pop(key)
         if family.removed:
-            self._header[CHANGES] += 1
+            self._header[CHANGES] = (self._header[CHANGES] | 1) + 1
 
     def _find_spare_cells(self) -> None:
         taken = sorted(
@@ -227,9 +230,11 @@ class Arena:
                 self._spare.append((position, first - position))
             position = max(position, end)
 
-    def word(self, index: int) -> int:
-        """Return a word of the header."""
-        return int(self._header[index])
+    def peek(self, offset: int, length: int) -> bytes:
+        """Return bytes of the file of cells as they are mapped: of one moment for all threads."""
+        start, _, view = self._region_of(offset // 8)
+        first = offset // 8 - start
+        return cast("memoryview", view)[first : first + length // 8].tobytes()
 
     def add(self, index: int, amount: int = 1) -> None:
         """Add to a word of the header that counts."""
@@ -241,12 +246,13 @@ class Arena:
 
     def open_family(self, space: str, copy: int, ages: bool, descriptor: Descriptor) -> Family:
         """Return the part of a family, beginning one; a part of another definition is retired. Raises OSError."""
-        definition = Definition(space, copy, ages, descriptor, time.time())
-        before = self.families.get(definition.place)
+        before = self.families.get((space, descriptor.name, copy))
         if before is not None:
-            if (before.definition.descriptor, before.definition.ages) == (descriptor, ages):
+            known = before.definition
+            if known.ages == ages and (known.descriptor is descriptor or known.descriptor == descriptor):
                 return before
             self._retire(before)
+        definition = Definition(space, copy, ages, descriptor, time.time())
         family = Family(self._next_family, definition)
         self._append(pack_record(FAMILY, family.number, 0, definition.pack()))
         self._next_family += 1
@@ -261,15 +267,15 @@ class Arena:
     def reserve(self, family: Family, key: tuple[str, ...]) -> tuple[int, Place]:
         """Return the number and the cells of a series: as they are if it is there, zeros if not. Raises OSError."""
         number = family.index.get(key, -1)
-        if number < 0:
-            number = family.removed.get(key, -1)
         if number >= 0:
             return number, family.place(number)
-        if not family.free and family.used >= family.room:
-            self._extend(family)
-        number = family.free[-1] if family.free else family.used
+        number = family.removed.get(key, -1)
+        if number < 0:
+            if not family.free and family.used >= family.room:
+                self._extend(family)
+            number = family.free[-1] if family.free else family.used
         cells, index = family.place(number)
-        for cell in range(index, index + family.definition.stride):
+        for cell in range(index, index + family.stride):
             cells[cell] = 0.0
         return number, Place(cells, index)
 
@@ -279,7 +285,7 @@ class Arena:
             return
         if key in family.removed:
             family.index[key] = family.removed.pop(key)
-            self._header[CHANGES] += 1
+            self._header[CHANGES] += 2
             return
         self._append(pack_record(SERIES, family.number, number, pack_key(key)))
         if family.free:
@@ -302,11 +308,12 @@ class Arena:
         number = family.index.get(key)
         if number is None:
             return
+        self._header[CHANGES] |= 1
         cells, index = family.place(number)
         cells[index + family.definition.presence] = 0.0
-        self._header[CHANGES] += 1
-        for cell in range(index, index + family.definition.stride):
+        for cell in range(index, index + family.stride):
             cells[cell] = 0.0
+        self._header[CHANGES] += 1
         family.removed[key] = number
         del family.index[key]
         self._tidy()

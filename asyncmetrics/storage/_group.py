@@ -102,11 +102,12 @@ class Group:
                 found_late = self.tables()  # what was made before there was a directory
             if self.directory is None:
                 return
-            self.readers = SlotReaders(self.directory, self._failed)
             self.arena = Arena(self.directory, idle=not self.keeper.allowed)
         except OSError as error:
             self.problem = getattr(error, "problem", f"no slot can be had: {error}")
             return
+        self.readers = SlotReaders(self.directory, self._failed)
+        self.readers.read_own(self.arena.number, self.arena.peek)
         self.arena.add(ERRORS, self.arena.passed_over)
         self.keeper.begin()
         for table in found_late:
@@ -196,14 +197,14 @@ class Group:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as its owner would: nobody else writes there
             for _ in reader.sync():
                 pass
+            changes = (reader.header.changes if reader.header else 0) | 1
+            os.pwrite(descriptor, _WORD.pack(changes), 8 * CHANGES)
             for family in reader.families.values():
                 if family.definition.name == name:
-                    stride = family.definition.stride
                     for key, number in family.index():
                         if keys is None or key in keys:
-                            os.pwrite(descriptor, bytes(8 * stride), 8 * family.cell(number))
-            changes = reader.header.changes + 1 if reader.header else 0
-            os.pwrite(descriptor, _WORD.pack(changes), 8 * CHANGES)
+                            os.pwrite(descriptor, bytes(8 * family.definition.stride), 8 * family.cell(number))
+            os.pwrite(descriptor, _WORD.pack(changes + 1), 8 * CHANGES)
         except OSError:  # its owner lives, or it cannot be used
             pass
         finally:

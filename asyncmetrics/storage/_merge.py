@@ -33,6 +33,7 @@ class _Layer:
         self.taken = 0
         self.changes = -1
         self.has_gaps = False
+        self.in_order = True  # whether each of its series has the number that it has in the view
 
 
 @final
@@ -105,6 +106,7 @@ class View:
                 ordinal = self._ordinals[key] = len(self.keys)
                 self.texts.append(None if self._write is None else self._write(key))
                 self.keys.append(key)
+            layer.in_order = layer.in_order and ordinal == number == len(layer.places)
             if ordinal == len(layer.places):
                 layer.places.append(number)
             else:
@@ -125,8 +127,8 @@ class View:
         places = layer.places[: len(self.keys)]
         places.extend(repeat(MISSING, len(self.keys) - len(places)))
         live = self.descriptor.kind in BY_WORKER and reader.is_live
-        part = Part(reader.number, live, family, family.cells, places, layer.has_gaps)
+        part = Part(reader.number, live, family, family.cells, places, layer.has_gaps, layer.in_order)
         changes = reader.header.changes if reader.header else 0
         if layer.changes != changes or not reader.steady:
-            layer.changes, layer.has_gaps = changes, part.presence[:-1].count(0.0) > 0
+            layer.changes, layer.has_gaps = -1 if changes & 1 else changes, family.has_gaps()
         return part._replace(has_gaps=layer.has_gaps)

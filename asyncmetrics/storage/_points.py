@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from functools import reduce
+from functools import partial, reduce
 from itertools import accumulate, compress, repeat
 from operator import add, itemgetter
 from typing import Any, NamedTuple, TypeAlias, final
@@ -66,11 +66,18 @@ class Part(NamedTuple):
     cells: Column
     places: list[int]
     has_gaps: bool
+    in_order: bool
+
+    def picked(self, column: Column, piece: slice) -> Iterable[float]:
+        """Return what a column has for a slice of the view's series."""
+        if self.in_order:
+            return column[piece]
+        return map(column.__getitem__, self.places[piece])
 
     def column(self, index: int) -> Column:
         """Return the same cell of all series, and a zero at the end."""
         found = self.cells[index :: self.family.definition.stride]
-        found.append(0.0)
+        found.frombytes(bytes(8 * max(1, len(self.places) - len(found))))
         return found
 
     @property
@@ -143,7 +150,7 @@ class Reading:
         ttl = self.own.ttl
         if ttl is None and not any(part.has_gaps for part in self.parts):
             return lambda _: None
-        columns = [(part.places, part.fresh(ttl)) for part in self.parts]
+        columns = [(part, part.fresh(ttl)) for part in self.parts]
 
         def some(piece: slice) -> Sequence[object]:
             return list(map(any, zip(*_picked(columns, piece), strict=True)))
@@ -234,27 +241,32 @@ def _rows(descriptor: Descriptor, cells: Sequence[float]) -> Sequence[float]:
     return cumulative if descriptor.buckets[0] < 0 else [*cumulative, cumulative[-1], cells[-1]]
 
 
-def _picked(columns: Sequence[tuple[list[int], Column]], piece: slice) -> list[Iterator[float]]:
-    return [map(column.__getitem__, places[piece]) for places, column in columns]
+def _picked(columns: Sequence[tuple[Part, Column]], piece: slice) -> list[Iterable[float]]:
+    return [part.picked(column, piece) for part, column in columns]
 
 
 def _added(reading: Reading) -> Iterator[Sequence[Point]]:
     """Yield the points of a counter: benchmarks/workers.py."""
-    columns = [(part.places, part.column(0)) for part in reading.parts]
+    columns = [(part, part.column(0)) for part in reading.parts]
     there = reading.there()
     for piece in reading.slices() if columns else ():
         keys = reading.keys[piece]
-        values: Iterator[float] = reduce(_sums, _picked(columns, piece))
+        values = reduce(_sums, _picked(columns, piece))
         exemplars: Iterator[Exemplar | None] = repeat(None)
         if reading.own.exemplary:
             exemplars = iter([reading.exemplars_of(key).get(0) for key in keys])
         ordinals = range(piece.start, piece.stop)
-        points = map(_ValuePoint, keys, reading.texts[piece], values, exemplars, ordinals, repeat(reading))
+        fields = zip(keys, reading.texts[piece], values, exemplars, ordinals, repeat(reading))
+        points: Iterator[_ValuePoint] = map(_MAKE, fields)
         shown = there(piece)
         yield list(points if shown is None else compress(points, shown))
 
 
-def _sums(one: Iterator[float], other: Iterator[float]) -> Iterator[float]:
+# What the class itself does, without a function of Python's in between.
+_MAKE: Callable[[Iterable[Any]], _ValuePoint] = partial(tuple.__new__, _ValuePoint)
+
+
+def _sums(one: Iterable[float], other: Iterable[float]) -> Iterable[float]:
     return map(add, one, other)
 
 

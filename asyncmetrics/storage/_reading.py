@@ -28,7 +28,6 @@ from asyncmetrics.storage._layout import (
     CorruptError,
     Definition,
     Header,
-    Record,
     records,
     unpack_key,
 )
@@ -52,12 +51,18 @@ class SlotFamily:
         self.numbers: list[int] = []
         self.facts: dict[tuple[str, ...], bytes] = {}
         self.cells = array("d")
+        self.room = 0  # one more than the largest number
         self._seen: set[int] | None = None  # once series no longer come in the order of their numbers
         self._labels = len(definition.descriptor.all_labelnames)
 
     def index(self) -> Iterator[tuple[tuple[str, ...], int]]:
         """Yield the series and their numbers."""
         return zip(self.keys, self.numbers, strict=True)
+
+    def has_gaps(self) -> bool:
+        """Tell whether any series is not there, by its cells as they were read."""
+        presence = self.cells[self.definition.presence :: self.definition.stride]
+        return presence.count(0.0) > 0
 
     def cell(self, number: int) -> int:
         """Return the first cell of a series."""
@@ -75,30 +80,32 @@ class SlotFamily:
                 return facts
         return {}
 
-    def take(self, record: Record) -> None:
+    def take(self, kind: int, number: int, payload: bytes) -> None:
         """Follow a record of this family. Raises `CorruptError`."""
-        if record.kind == SERIES:
-            self._take_series(record)
-        elif record.kind == EXTENT:
-            self.extents.append((record.number, int.from_bytes(record.payload, "little")))
-        elif record.kind == FACTS:
-            key = next((key for key, number in self.index() if number == record.number), None)
+        if kind == SERIES:
+            self._take_series(number, unpack_key(payload, self._labels))
+        elif kind == EXTENT:
+            self.extents.append((number, int.from_bytes(payload, "little")))
+        elif kind == FACTS:
+            key = next((key for key, own in self.index() if own == number), None)
             if key is not None:
-                self.facts[key] = record.payload
+                self.facts[key] = payload
 
-    def _take_series(self, record: Record) -> None:
-        if self._seen is None and record.number != len(self.numbers):
+    def _take_series(self, number: int, key: tuple[str, ...]) -> None:
+        if number != self.room and self._seen is None:
             self._seen = set(self.numbers)
         if self._seen is not None:
-            if record.number in self._seen:  # told of twice: its owner was interrupted
+            if number in self._seen:  # told of twice: its owner was interrupted
                 return
-            self._seen.add(record.number)
-        self.keys.append(unpack_key(record.payload, self._labels))
-        self.numbers.append(record.number)
+            self._seen.add(number)
+        self.keys.append(key)
+        self.numbers.append(number)
+        if number >= self.room:
+            self.room = number + 1
 
     def fill_up(self) -> None:
         """Have cells for all series, zeros for those that could not be read."""
-        size = (max(self.numbers, default=-1) + 1) * self.definition.stride
+        size = self.room * self.definition.stride
         self.cells = self.cells + array("d", bytes(8 * max(0, size - len(self.cells))))
 
     def fetch(self, read: Callable[[int, int], bytes]) -> array[float]:
@@ -107,7 +114,7 @@ class SlotFamily:
         Raises `CorruptError` if the file is too short.
         """
         cells = array("d")
-        series = max(self.numbers, default=-1) + 1
+        series = self.room
         for first, room in self.extents:
             size = min(series, room) * self.definition.stride * 8
             found = read(first * 8, size)
@@ -131,6 +138,7 @@ class SlotReader:
         self.generation = -1
         self.parsed = 0
         self.families: dict[int, SlotFamily] = {}
+        self.peek: Callable[[int, int], bytes] | None = None
         self.steady = True  # whether no series appeared or vanished while cells were read
         self.directory = directory
         self._cells_file = self._keys_file = -1
@@ -178,21 +186,21 @@ class SlotReader:
             before = self.parsed
             while self.parsed == before:  # a record may be longer than a piece
                 data = os.pread(self._keys_file, min(want, end - before), before)
-                for record in records(data):
-                    self._take(record)
-                    self.parsed = before + record.end
+                for kind, family, number, payload, end_of_record in records(data):
+                    self._take(kind, family, number, payload)
+                    self.parsed = before + end_of_record
                 if self.parsed == before and len(data) < want:
                     raise CorruptError("the log of keys is cut off")
                 want *= 4
             yield
 
-    def _take(self, record: Record) -> None:
-        if record.kind == FAMILY:
-            self.families[record.family] = SlotFamily(record.family, Definition.unpack(record.payload))
-        elif record.kind == RETIRED:
-            self.families.pop(record.family, None)
-        elif record.family in self.families:
-            self.families[record.family].take(record)
+    def _take(self, kind: int, family: int, number: int, payload: bytes) -> None:
+        if kind == FAMILY:
+            self.families[family] = SlotFamily(family, Definition.unpack(payload))
+        elif kind == RETIRED:
+            self.families.pop(family, None)
+        elif (known := self.families.get(family)) is not None:
+            known.take(kind, number, payload)
 
     def read(self, family: SlotFamily) -> bool:
         """Read the cells of a family into ``family.cells``; False if the log has to be followed again first.
@@ -200,7 +208,7 @@ class SlotReader:
         Where they cannot be read those of the last time stay, and what was not there then is zero.
         """
         try:
-            cells = family.fetch(self._pread)
+            cells = family.fetch(self.peek or self._pread)
             after = self._read_header()
         except (OSError, CorruptError) as error:
             self.problem = str(error)
@@ -242,7 +250,12 @@ class SlotReaders:
     def __init__(self, directory: Directory | None, failed: Callable[[int, str], None]) -> None:
         self._directory = directory
         self._failed = failed
+        self._own: tuple[int, Callable[[int, int], bytes]] | None = None
         self._readers: dict[int, SlotReader] = {}
+
+    def read_own(self, number: int, peek: Callable[[int, int], bytes]) -> None:
+        """Read this process's slot by ``peek``, which lets no other thread count meanwhile, as ``pread`` does."""
+        self._own = (number, peek)
 
     def all(self) -> list[SlotReader]:
         """Return the slots that there are, in order."""
@@ -254,7 +267,9 @@ class SlotReaders:
     def _open(self, number: int) -> bool:
         assert self._directory is not None
         try:
-            self._readers[number] = SlotReader(self._directory, number)
+            self._readers[number] = reader = SlotReader(self._directory, number)
+            if self._own is not None and self._own[0] == number:
+                reader.peek = self._own[1]
         except FileNotFoundError:
             return False
         except OSError as error:

@@ -191,7 +191,8 @@ class SharedChildren(Children[C]):
         return child
 
     def _is_full(self, key: tuple[str, ...]) -> bool:
-        self._group.do(self._group.take_part)  # a forked process has no slot before this
+        if self._group.arena is None:
+            self._group.do(self._group.take_part)  # a forked process has no slot before this
         arena = self._group.arena
         family = arena.families.get((self.space, self.descriptor.name, self.copy)) if arena else None
         if family is None or self._max_children is None:
