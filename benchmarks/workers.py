@@ -172,7 +172,7 @@ def _recycled(count: int, times: int, rounds: int) -> tuple[dict[str, Figures | 
                 for _ in range(times):
                     scene.recycle()
                 found[who] = _figures(_told("scrape", who, scene.folder, rounds + 1)[0][1:])
-                files[who] = len(os.listdir(scene.folder))
+                files[who] = len(list(Path(scene.folder).iterdir()))
             finally:
                 scene.close()
         except Exception as error:  # noqa: BLE001  # a peer's failure is a result

@@ -49,7 +49,7 @@ class SharedCounter(Placed, MemoryCounter):
 
     def inc(self, amount: float = _ONE, exemplar: Mapping[str, str] | None = None) -> None:
         """Go up by ``amount``, which is finite and not negative."""
-        if amount is _ONE and not exemplar:  # nothing given, nothing to check: benchmarks/workers.py
+        if amount is _ONE and exemplar is None:  # nothing given, nothing to check: benchmarks/workers.py
             self.value = self.cells[self.index] = self.value + _ONE
             return
         if type(amount) is not float:
@@ -59,12 +59,12 @@ class SharedCounter(Placed, MemoryCounter):
                 amount = real(self, amount)
         if not 0.0 <= amount <= _LARGEST:
             raise AmountError(repr(self), amount, "a finite amount that is not negative")
-        if not exemplar:
+        if exemplar is None:
             self.value = self.cells[self.index] = self.value + amount
         else:
             found = make_exemplar(self, exemplar, amount)
             self.value = self.cells[self.index] = self.value + amount
-            self.exemplar = found
+            self.exemplar = found or self.exemplar
             _exemplary(self)
 
     def reset(self) -> None:
@@ -217,8 +217,8 @@ class SharedHistogram(Placed, MemoryHistogram):
         if not bucket and amount != amount:  # noqa: PLR0124  # NaN, by its definition
             self.family.report("dropped_observations")
             return
-        if exemplar:
-            self._exemplars = {**(self._exemplars or {}), bucket: make_exemplar(self, exemplar, amount)}
+        if exemplar is not None and (found := make_exemplar(self, exemplar, amount)):
+            self._exemplars = {**(self._exemplars or {}), bucket: found}
             _exemplary(self)
         self._sum = self._sum + amount
         self._counts[bucket] = self._counts[bucket] + 1.0
