@@ -1,31 +1,31 @@
 """The arena that this process owns: places for series, and the log that tells the other workers of them.
 
-*Rules.* One caller at a time (`asyncmetrics.storage._member` sees to that). Only the owner maps the file or writes to
-it. What is mapped was allocated before, so that storing a number cannot fail. A series' cells are written before the
-record that tells of them, and the record before the word of the header that publishes it.
+*Rules.* One caller at a time (`asyncmetrics.storage._group` sees to that). Only the owner maps the file or writes to
+it. A series' cells are written before the record that tells of them, and the record before the word of the header that
+publishes it. An exception of a signal's handler may end anything here, which is then done once more: what belongs
+together is stored with no call in between.
 
-*Theory of operation.* The file of cells grows by regions, each mapped by itself: places that were given out stay where
-they are. Whoever adopts a slot goes on with its log and its numbers; only what tells the state of the dead owner, its
-gauges, infos and state sets, is unset. What was removed keeps its record and its cells until there is more of that than
-of the rest: then the log is written anew, without it, as the next generation, and one word changes which one counts.
+*Theory of operation.* Whoever adopts a slot goes on with its log and its numbers; only what tells the state of the dead
+owner, its gauges, infos and state sets, is unset. What was removed keeps its record and its cells until there is more
+of that than of the rest: then the log is written anew, without it, as the next generation, and one word changes which
+one counts. A slot whose files do not agree is left as it is, for its readers and for whoever looks into it.
 """
 
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 import time
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import NamedTuple, cast, final
+from typing import NamedTuple, final
 
 from asyncmetrics.model.descriptor import Descriptor
-from asyncmetrics.storage._directory import Directory, allocate, close_file
+from asyncmetrics.storage._cells import CellsFile, Place
+from asyncmetrics.storage._directory import Directory, close_file
 from asyncmetrics.storage._layout import (
     CANARY,
-    CELLS,
     CHANGES,
     DROPPED,
     EPOCH,
@@ -36,38 +36,31 @@ from asyncmetrics.storage._layout import (
     HEADER_BYTES,
     IDLE,
     KEYS,
+    LONGEST,
     MAGIC,
     PID,
     RETIRED,
     SERIES,
     START,
+    CorruptError,
     Definition,
-    Doubles,
     Header,
     generation_of,
     key_position,
     length_of,
+    pack_extent,
     pack_key,
     pack_record,
 )
-from asyncmetrics.storage._reading import SlotReader
+from asyncmetrics.storage._reading import SlotFamily, SlotReader
 from asyncmetrics.storage._slots import cells_name, keys_name, take_slot
 from asyncmetrics.storage._supervisors import start_of
 
-__all__ = ("Arena", "Family", "Place")
+__all__ = ("Arena", "Family")
 
-_FIRST_BYTES = 1 << 16
-_MOST_BYTES = 1 << 23  # of one growth
 _MOST_SERIES = 4096  # of one extent
 _STATES = frozenset({"gauge", "info", "stateset"})
 _FEW = 64  # removed series that are not worth a new log
-
-
-class Place(NamedTuple):
-    """Where a series' cells are: ``cells[at]`` is the first."""
-
-    cells: Doubles
-    at: int
 
 
 class _Extent(NamedTuple):
@@ -91,6 +84,7 @@ class Family:
         self.facts: dict[tuple[str, ...], bytes] = {}
         self.free: list[int] = []
         self.used = 0
+        self.generation = -1  # of the log that has the records of what was removed
 
     @property
     def room(self) -> int:
@@ -105,11 +99,17 @@ class Family:
         cells, index = extent.place
         return Place(cells, index + (number - extent.number) * self.stride)
 
+    def follow(self, generation: int) -> None:
+        """Free what was removed before the log was written anew."""
+        if self.generation != generation:
+            free = [*self.free, *self.removed.values()]
+            self.free, self.removed, self.generation = free, {}, generation
+
     def log(self) -> Iterator[bytes]:
         """Yield the records that tell of everything that is there."""
         yield pack_record(FAMILY, self.number, 0, self.definition.pack())
         for extent in self.extents:
-            yield pack_record(EXTENT, self.number, extent.first, extent.room.to_bytes(8, "little"))
+            yield pack_record(EXTENT, self.number, extent.first, pack_extent(extent.room, extent.number))
         for key, number in self.index.items():
             yield pack_record(SERIES, self.number, number, pack_key(key))
         for key, facts in self.facts.items():
@@ -128,33 +128,30 @@ class Arena:
     def __init__(self, directory: Directory, *, idle: bool = False) -> None:
         self._directory = directory
         self._cells_file = self._keys_file = self._lock = -1
-        self.families: dict[tuple[str, str, int], Family] = {}
-        self._regions: list[tuple[int, int, Doubles]] = []
-        self._spare: list[tuple[int, int]] = []
-        self._next_family = 0
-        self._waste = 0
         self._idle = int(idle)
-        self.number, self._lock, self.passed_over = take_slot(directory)
         try:
-            self._cells_file = directory.open(cells_name(self.number), os.O_RDWR)
-            self._begin()
+            self.number, self._lock, self.passed_over = take_slot(directory, self._begin)
         except BaseException:
             self.close()
             raise
 
-    def _begin(self) -> None:
-        size = os.fstat(self._cells_file).st_size
+    def _begin(self, number: int) -> None:
+        """Take a slot over that is locked. Raises `CorruptError`, and then nothing of it has changed."""
+        self.close()
+        self.families: dict[tuple[str, str, int], Family] = {}
+        self._next_family = self._waste = 0
+        self._cells_file = self._directory.open(cells_name(number), os.O_RDWR)
         found = Header.unpack(os.pread(self._cells_file, HEADER_BYTES, 0))
-        if found is None or size < _FIRST_BYTES:
-            allocate(self._cells_file, 0, _FIRST_BYTES)
-            size = _FIRST_BYTES
-        self._map(0, size - size % mmap.ALLOCATIONGRANULARITY)
+        self._cells = CellsFile(self._cells_file, found.cells if found else 0)
+        self._header = self._cells.header
+        self.number = number
         if found is None:
             self._make()
-        self._own()
-        if found is not None:
-            self._adopt()
-        self._header[EPOCH] += 1
+        reader = SlotReader(self._directory, number)
+        try:
+            self._adopt(reader)
+        finally:
+            reader.close()
 
     def _make(self) -> None:
         self._directory.unlink(keys_name(self.number, 0))
@@ -166,6 +163,26 @@ class Arena:
                 self._header[index] = word
         self._header[0] = MAGIC  # last: now there is an arena
 
+    def _adopt(self, reader: SlotReader) -> None:
+        for _ in reader.sync():
+            pass
+        if reader.header is None or reader.generation != reader.header.generation:
+            raise CorruptError(reader.problem)
+        for family in reader.families.values():
+            family.check(reader.header.cells)
+        self._keys_file = self._directory.open(keys_name(self.number, reader.generation), os.O_RDWR)
+        self._own()
+        for family in reader.families.values():
+            self._take_over(family)
+        extents = [(extent, family) for family in self.families.values() for extent in family.extents]
+        self._cells.reuse((extent.first, extent.first + extent.room * family.stride) for extent, family in extents)
+        self._header[KEYS] = key_position(reader.generation, reader.parsed)
+        if reader.problem:  # what cannot be read of the log is cut off, and with it what it told of
+            self.count_dropped()
+            with suppress(OSError):
+                self.rewrite_log()
+        self._header[EPOCH] += 1
+
     def _own(self) -> None:
         self._header[EPOCH] = (self._header[EPOCH] | 1) + (self._header[EPOCH] & 1) * 2
         self._header[START] = 0
@@ -173,43 +190,23 @@ class Arena:
         self._header[PID] = os.getpid()
         self._header[START] = start_of(os.getpid())
         generation = generation_of(self._header[KEYS])
-        self._keys_file = self._directory.open(keys_name(self.number, generation), os.O_RDWR)
         for other in (generation - 1, generation + 1):  # of an owner that was killed while it wrote the log anew
             self._directory.unlink(keys_name(self.number, other))
 
-    def _adopt(self) -> None:
-        reader = SlotReader(self._directory, self.number)
-        try:
-            for _ in reader.sync():
-                pass
-            if reader.problem:  # what cannot be read of the log is cut off, and with it what it told of
-                self.count_dropped()
-            self._header[KEYS] = key_position(reader.generation, reader.parsed)
-            for family in reader.families.values():
-                self._take_over(family.number, family.definition, family.extents, dict(family.index()), family.facts)
-        finally:
-            reader.close()
-        self._find_spare_cells()
-
-    def _take_over(
-        self,
-        number: int,
-        definition: Definition,
-        extents: list[tuple[int, int]],
-        index: dict[tuple[str, ...], int],
-        facts: dict[tuple[str, ...], bytes],
-    ) -> None:
-        family = Family(number, definition)
-        for first, count in extents:
-            family.extents.append(_Extent(family.room, count, first, self._locate(first)))
-        family.index = index
-        family.facts = dict(facts)
-        family.used = max(index.values(), default=-1) + 1
-        family.free = sorted(set(range(family.used)) - set(index.values()))
-        self._next_family = max(self._next_family, number + 1)
+    def _take_over(self, found: SlotFamily) -> None:
+        definition = found.definition
+        family = Family(found.number, definition)
+        for first, count in found.extents:
+            family.extents.append(_Extent(family.room, count, first, self._cells.place(first)))
+        family.index = dict(found.index())
+        family.facts = {key: found.facts[number] for key, number in found.index() if number in found.facts}
+        family.used = found.room
+        family.free = sorted(set(range(family.used)) - set(family.index.values()))
+        family.generation = generation_of(self._header[KEYS])
+        self._next_family = max(self._next_family, found.number + 1)
         self.families[definition.place] = family
         unset = definition.descriptor.kind in _STATES
-        for key, series in list(index.items()):
+        for key, series in list(family.index.items()):
             cells, at = family.place(series)
             if unset:
                 cells[at + definition.presence] = 0.0
@@ -218,23 +215,9 @@ class Arena:
         if family.removed:
             self._header[CHANGES] = (self._header[CHANGES] | 1) + 1
 
-    def _find_spare_cells(self) -> None:
-        taken = sorted(
-            (extent.first, extent.first + extent.room * family.definition.stride)
-            for family in self.families.values()
-            for extent in family.extents
-        )
-        position = FIRST_CELL
-        for first, end in [*taken, (self._header[CELLS], 0)]:
-            if first > position:
-                self._spare.append((position, first - position))
-            position = max(position, end)
-
     def peek(self, offset: int, length: int) -> bytes:
         """Return bytes of the file of cells as they are mapped: of one moment for all threads."""
-        start, _, view = self._region_of(offset // 8)
-        first = offset // 8 - start
-        return cast("memoryview", view)[first : first + length // 8].tobytes()
+        return self._cells.peek(offset, length)
 
     def add(self, index: int, amount: int = 1) -> None:
         """Add to a word of the header that counts."""
@@ -254,6 +237,7 @@ class Arena:
             self._retire(before)
         definition = Definition(space, copy, ages, descriptor, time.time())
         family = Family(self._next_family, definition)
+        family.generation = generation_of(self._header[KEYS])
         self._append(pack_record(FAMILY, family.number, 0, definition.pack()))
         self._next_family += 1
         self.families[definition.place] = family
@@ -269,6 +253,7 @@ class Arena:
         number = family.index.get(key, -1)
         if number >= 0:
             return number, family.place(number)
+        family.follow(generation_of(self._header[KEYS]))
         number = family.removed.get(key, -1)
         if number < 0:
             if not family.free and family.used >= family.room:
@@ -288,11 +273,11 @@ class Arena:
             self._header[CHANGES] += 2
             return
         self._append(pack_record(SERIES, family.number, number, pack_key(key)))
+        family.index[key] = number
         if family.free:
             family.free.pop()
         else:
             family.used += 1
-        family.index[key] = number
 
     def tell_facts(self, family: Family, key: tuple[str, ...], facts: bytes) -> None:
         """Tell the facts of an info that is published. Raises OSError."""
@@ -314,6 +299,7 @@ class Arena:
         for cell in range(index, index + family.stride):
             cells[cell] = 0.0
         self._header[CHANGES] += 1
+        family.follow(generation_of(self._header[KEYS]))
         family.removed[key] = number
         del family.index[key]
         self._tidy()
@@ -322,46 +308,15 @@ class Arena:
         wanted = min(max(1, family.room), _MOST_SERIES)
         if family.definition.descriptor.all_labelnames and not family.extents:
             wanted = 4
-        first = self._allocate(wanted * family.definition.stride)
-        self._append(pack_record(EXTENT, family.number, first, wanted.to_bytes(8, "little")))
-        family.extents.append(_Extent(family.room, wanted, first, self._locate(first)))
-
-    def _allocate(self, cells: int) -> int:
-        for index, (first, count) in enumerate(self._spare):
-            if count >= cells and self._region_of(first) is self._region_of(first + cells - 1):
-                self._spare[index] = (first + cells, count - cells)
-                return first
-        start, end, _ = self._regions[-1]
-        first = max(self._header[CELLS], start)
-        if first + cells > end:
-            start, end = self._grow(cells * 8)
-            first = start
-        self._header[CELLS] = first + cells
-        return first
-
-    def _grow(self, least: int) -> tuple[int, int]:
-        size = self._regions[-1][1] * 8
-        length = max(min(size, _MOST_BYTES), least + -least % _FIRST_BYTES)
-        allocate(self._cells_file, size, length)
-        return self._map(size, length)
-
-    def _map(self, start: int, length: int) -> tuple[int, int]:
-        mapped = memoryview(mmap.mmap(self._cells_file, length, offset=start))
-        if not start:
-            self._header = mapped[:HEADER_BYTES].cast("Q")
-        view = cast("Doubles", mapped.cast("d"))
-        self._regions.append((start // 8, (start + length) // 8, view))
-        return start // 8, (start + length) // 8
-
-    def _region_of(self, cell: int) -> tuple[int, int, Doubles]:
-        return next(region for region in self._regions if cell < region[1])
-
-    def _locate(self, first: int) -> Place:
-        start, _, view = self._region_of(first)
-        return Place(view, first - start)
+        first = self._cells.allocate(wanted * family.stride)
+        extent = _Extent(family.room, wanted, first, self._cells.place(first))
+        self._append(pack_record(EXTENT, family.number, first, pack_extent(wanted, extent.number)))
+        family.extents.append(extent)
 
     def _append(self, record: bytes) -> None:
         keys = self._header[KEYS]
+        if len(record) > LONGEST:
+            raise OSError(errno.EMSGSIZE, f"label values or facts of {len(record)} bytes")
         if os.pwrite(self._keys_file, record, length_of(keys)) != len(record):
             raise OSError(errno.ENOSPC, "no room for the log of keys")
         self._header[KEYS] = keys + len(record)
@@ -386,15 +341,13 @@ class Arena:
             os.close(descriptor)
             self._directory.unlink(name)
             raise
-        self._header[KEYS] = key_position(generation, len(log))
+        position, before = key_position(generation, len(log)), self._keys_file
+        self._keys_file, self._waste, self._header[KEYS] = descriptor, 0, position  # with nothing in between
         self._directory.unlink(keys_name(self.number, generation - 1))
-        os.close(self._keys_file)
-        self._keys_file = descriptor
-        self._waste = 0
+        os.close(before)
         for family in self.families.values():
-            family.free += family.removed.values()
+            family.follow(generation)
             family.facts = {key: facts for key, facts in family.facts.items() if key in family.index}
-            family.removed.clear()
 
     def close(self) -> None:
         """Let go of the slot: the next worker may adopt it. What is mapped stays mapped."""

@@ -29,7 +29,7 @@ class Directory:
     """An open directory. Raises `StorageError` for one that cannot be made, opened or trusted."""
 
     def __init__(self, path: str, *, create: bool = True) -> None:
-        self.path = str(path)
+        self.path = str(Path(path).absolute())
         self.fd = -1
         if not hasattr(os, "O_DIRECTORY") or not hasattr(os, "register_at_fork"):
             raise StorageError(self.path, "workers can share metrics on Unix only", errno.ENOTSUP)
@@ -39,10 +39,23 @@ class Directory:
             self.fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
             raise StorageError(self.path, _explained(error), error.errno or errno.EIO) from error
-        problem = _distrusted(os.fstat(self.fd))
+        found = os.fstat(self.fd)
+        self._identity = found.st_dev, found.st_ino
+        problem = _distrusted(found)
         if problem:
             self.close()
             raise StorageError(self.path, problem, errno.EPERM)
+
+    def is_sound(self) -> bool:
+        """Tell whether this still is open, and of this user: a daemon closes all files, a worker changes its user."""
+        try:
+            found = os.fstat(self.fd)
+        except OSError:
+            found = None
+        if found is None or (found.st_dev, found.st_ino) != self._identity:
+            self.fd = -1  # the number may be another file's by now
+            return False
+        return not _distrusted(found)
 
     def _make(self) -> None:
         path = Path(self.path)
@@ -66,6 +79,13 @@ class Directory:
         except OSError:
             return False
         return os.path.samestat(named, os.fstat(descriptor))
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is anything of this name."""
+        with suppress(OSError):
+            os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+            return True
+        return False
 
     def unlink(self, name: str) -> None:
         """Remove a file; one that is not there is no error."""

@@ -1,38 +1,43 @@
 """The workers that share a directory, as one of them sees them: its own arena, and what it reads of the others.
 
 *Rules.* No lock is ever waited for where numbers change: not in a signal handler, nor in a finaliser. Only scrapes wait
-for each other. Nothing that another process does, or leaves behind, raises here.
+for each other, and one that comes in between another of the same thread reads with readers of its own. Nothing that
+another process does, or leaves behind, raises here.
 
 *Theory of operation.* Whatever changes the arena's structure is put into a queue, and whoever finds nobody at work does
 all that is in it: a signal handler that comes in between leaves its work to those whom it interrupted. Each piece of
-work may be begun twice, as an exception of a handler may end it; it leaves the queue when it is done. In a forked
-process everything begins anew: the slot is the parent's, and so is what is mapped.
+work may be begun twice, as an exception of a handler may end it; it leaves the queue when it is done, or when it fails
+a second time. In a forked process everything begins anew: the slot is the parent's, and so is what is mapped.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
 import os
 import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from threading import Lock, RLock
 from typing import Any, TypeVar, final
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 from asyncmetrics.errors import StorageError
 from asyncmetrics.model.family import Point
 from asyncmetrics.storage._arena import Arena, Family
 from asyncmetrics.storage._directory import Directory
 from asyncmetrics.storage._keeper import Keeper
-from asyncmetrics.storage._layout import CHANGES, ERRORS
+from asyncmetrics.storage._layout import CHANGES, ERRORS, CorruptError
+from asyncmetrics.storage._merge import View
+from asyncmetrics.storage._places import NoWorkerError
 from asyncmetrics.storage._placing import SharedChild
+from asyncmetrics.storage._points import OwnPart
 from asyncmetrics.storage._reading import SlotReader, SlotReaders
-from asyncmetrics.storage._slots import cells_name
+from asyncmetrics.storage._slots import cells_name, lock
 from asyncmetrics.storage._supervisors import start_of
+from asyncmetrics.storage._weak import WeakList
 from asyncmetrics.storage._writethrough import SharedInfo
 
 __all__ = ("Group",)
@@ -47,14 +52,18 @@ class Group:
     """The workers of one directory.
 
     ``find`` returns the directory, None for as long as it cannot be told, and raises `StorageError` where there is none
-    to be had; until it is found, and where there is none, this process keeps its numbers for itself.
+    to be had, `NoWorkerError` where there need not be one; until it is found, and where there is none, this process
+    keeps its numbers for itself. ``problem`` says why.
     """
 
     def __init__(self, find: Callable[[], Directory | None]) -> None:
         self._find = find
         self.directory: Directory | None = None
         self.problem = ""
+        self.is_worker = True
+        self.opened: dict[tuple[str, str], WeakValueDictionary[int, Any]] = {}
         self.keeper = Keeper()
+        self._tables: WeakList[Any] = WeakList()
         self._begin()
         _GROUPS.add(self)
 
@@ -62,19 +71,19 @@ class Group:
         self.arena: Arena | None = None
         self.readers = SlotReaders(self.directory, self._failed)
         self._reading = RLock()
+        self._is_read = False
         self._queue: deque[Callable[[], None]] = deque()
+        self._failing: Callable[[], None] | None = None
         self._at_work = Lock()
         self._told: dict[int, float] = {}
-        self._tables: WeakSet[Any] = WeakSet()
 
     def after_fork(self) -> None:
         """Begin anew in a forked process: this one's numbers are its own."""
-        arena, readers, tables = self.arena, self.readers, list(self._tables)
+        arena, readers = self.arena, self.readers
         self.problem = ""
         self.keeper.after_fork()
         self._begin()
-        for table in tables:
-            self._tables.add(table)
+        for table in self.tables():
             table.restart()
         readers.close()
         if arena is not None:
@@ -95,27 +104,37 @@ class Group:
         """Take a slot if this process has none; to be done through `do`."""
         if self.arena is not None or self.problem:
             return
-        found_late: list[Any] = []
+        is_new = self.directory is None
         try:
-            if self.directory is None:
+            if self.directory is None or not self.directory.is_sound():
                 self.directory = self._find()
-                found_late = self.tables()  # what was made before there was a directory
             if self.directory is None:
                 return
             self.arena = Arena(self.directory, idle=not self.keeper.allowed)
         except OSError as error:
-            self.problem = getattr(error, "problem", f"no slot can be had: {error}")
+            self._give_up(error)
             return
         self.readers = SlotReaders(self.directory, self._failed)
         self.readers.read_own(self.arena.number, self.arena.peek)
         self.arena.add(ERRORS, self.arena.passed_over)
         self.keeper.begin()
-        for table in found_late:
+        for table in self.tables() if is_new else ():  # what was made before there was a directory
             table.settle_all()
+
+    def _give_up(self, error: OSError) -> None:
+        self.problem = getattr(error, "problem", f"no slot can be had: {error}")
+        self.is_worker = not isinstance(error, NoWorkerError)
+        if self.is_worker:
+            _log.warning("%s: this process keeps its metrics for itself: %s", self.path, self.problem)
 
     def close(self) -> None:
         """Let go of the slot; this process keeps its numbers for itself from now on."""
+        self.do(self._leave)
+
+    def _leave(self) -> None:
         self.problem = "it was closed"
+        for table in self.tables():
+            table.leave_all()  # whoever takes the slot over writes there now
         arena, self.arena = self.arena, None
         with self._reading:
             self.readers.close()
@@ -128,7 +147,7 @@ class Group:
 
     def tables(self) -> list[Any]:
         """Return all children that there are in this process, by their metrics."""
-        return list(self._tables)
+        return self._tables.all()
 
     def do(self, work: Callable[[], None]) -> None:
         """Do something with the arena, or leave it to whoever is at work."""
@@ -146,6 +165,14 @@ class Group:
             work()
         except OSError as error:  # no room: the work itself has counted what is lost
             _log.debug("%s: %s", self.path, error)
+        except Exception:
+            if self._failing is not work:  # an exception of a signal's handler, maybe: it goes to whom it interrupts
+                self._failing = work
+                raise
+            self._failing = None
+            _log.exception("%s: some numbers of this process are not shared", self.path)
+            if self.arena is not None:
+                self.arena.count_dropped()
 
     def settle(self, table: Any, child: SharedChild) -> None:
         """Give a child its place; to be done through `do`."""
@@ -185,8 +212,8 @@ class Group:
 
     def remove_from_dead(self, name: tuple[str, str], keys: set[tuple[str, ...]] | None) -> None:
         """Take series (None: all) of a family out of the slots whose owners are dead."""
-        with self._reading:
-            for reader in self.readers.all():
+        with self._reading_alone() as readers:
+            for reader in readers.all():
                 if self.arena is None or reader.number != self.arena.number:
                     self._remove_from(reader, name, keys)
 
@@ -194,7 +221,7 @@ class Group:
         descriptor = -1
         try:
             descriptor = reader.directory.open(cells_name(reader.number), os.O_RDWR)
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as its owner would: nobody else writes there
+            lock(descriptor)  # as its owner would: nobody else writes there
             for _ in reader.sync():
                 pass
             changes = (reader.header.changes if reader.header else 0) | 1
@@ -205,32 +232,41 @@ class Group:
                         if keys is None or key in keys:
                             os.pwrite(descriptor, bytes(8 * family.definition.stride), 8 * family.cell(number))
             os.pwrite(descriptor, _WORD.pack(changes + 1), 8 * CHANGES)
-        except OSError:  # its owner lives, or it cannot be used
+        except (OSError, CorruptError):  # its owner lives, or it cannot be used
             pass
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
 
-    def stepping(self, steps: Iterator[T]) -> Iterator[T]:
-        """Take the steps of a reading one by one, nobody else's in between."""
-        while True:
-            with self._reading:
-                try:
-                    step = next(steps)
-                except StopIteration:
-                    return
-            yield step
+    @contextmanager
+    def _reading_alone(self) -> Iterator[SlotReaders]:
+        """Give the readers to one at a time; new ones to whoever interrupts this thread's own reading."""
+        with self._reading:
+            if self._is_read:
+                yield self.readers.anew()
+                return
+            self._is_read = True
+            try:
+                yield self.readers
+            finally:
+                self._is_read = False
 
-    def read(self, view: Any, own: Any) -> Iterator[Sequence[Point]]:
-        """Read a family over all slots."""
-        return self.stepping(view.readings(self.readers, own))
+    def read(self, view: View, own: OwnPart) -> Iterator[Sequence[Point]]:
+        """Read a family over all slots, nobody else's step between the beginning and the end of one."""
+        with self._reading_alone() as readers:
+            steps = (view if readers is self.readers else view.anew()).readings(readers, own)
+        step: Sequence[Point] | None = ()
+        while step is not None:
+            yield step
+            with self._reading_alone():
+                step = next(steps, None)
 
     def synced(self) -> list[SlotReader]:
         """Return all slots, their logs followed to the end."""
-        with self._reading:
-            for _ in self.readers.sync():
+        with self._reading_alone() as readers:
+            for _ in readers.sync():
                 pass
-            return self.readers.all()
+            return readers.all()
 
     def living(self) -> dict[str, int]:
         """Return the processes of the live slots, by the slots' numbers."""
@@ -252,12 +288,13 @@ class Group:
                 self.arena.add(ERRORS)
 
 
-_GROUPS: WeakSet[Group] = WeakSet()
+_GROUPS: WeakList[Group] = WeakList()
 
 
 def _after_fork() -> None:
-    for group in list(_GROUPS):
+    for group in _GROUPS.all():
         group.after_fork()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)

@@ -13,12 +13,14 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Protocol, final
-from weakref import WeakSet, ref
+from weakref import ref
+
+from asyncmetrics.storage._weak import WeakList
 
 __all__ = ("Keeper", "Kept", "await_all")
 
 _log = logging.getLogger("asyncmetrics")
-_LONGEST_PAUSE = 1.0
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0
 _PATIENCE = 10.0  # seconds for an async gauge function
 
 
@@ -41,7 +43,8 @@ class Keeper:
 
     def __init__(self) -> None:
         self.allowed = True
-        self._kept: WeakSet[Kept] = WeakSet()
+        self._kept: WeakList[Kept] = WeakList()
+        self._due: dict[int, float] = {}
         self._thread: threading.Thread | None = None
 
     def add(self, kept: Kept) -> None:
@@ -51,7 +54,7 @@ class Keeper:
 
     def begin(self) -> None:
         """Start the thread, unless this process is none that serves."""
-        if self._thread is None and self._kept and self.allowed:
+        if self._thread is None and self._kept.all() and self.allowed:
             self._thread = threading.Thread(target=_work, args=(ref(self),), name="asyncmetrics-keeper", daemon=True)
             self._thread.start()
 
@@ -61,20 +64,29 @@ class Keeper:
         self.allowed = True
 
     def round(self) -> float:
-        """Attend to everything once and return how long to wait."""
-        kept = list(self._kept)
+        """Attend to everything that is due and return how long to wait."""
+        kept = self._kept.all()
+        due: dict[int, float] = {}
         for one in kept:
-            try:
-                one.attend()
-            except Exception:  # noqa: BLE001  # the next round may be a better one
-                _log.exception("the numbers of this worker could not be refreshed")
-        return min((one.pause for one in kept), default=_LONGEST_PAUSE)
+            now = time.monotonic()
+            due[id(one)] = self._due.get(id(one), now)
+            if now >= due[id(one)]:
+                self._attend(one)
+                due[id(one)] = now + one.pause
+        self._due = due
+        return max(0.0, min(due.values(), default=0.0) - time.monotonic())
+
+    def _attend(self, kept: Kept) -> None:
+        try:
+            kept.attend()
+        except Exception:  # noqa: BLE001  # the next round may be a better one
+            _log.exception("the numbers of this worker could not be refreshed")
 
 
 def _work(keeper: ref[Keeper]) -> None:
     pause = 0.0
     while True:
-        time.sleep(min(pause, _LONGEST_PAUSE))
+        time.sleep(min(max(pause, _SHORTEST_PAUSE), _LONGEST_PAUSE))
         found = keeper()
         if found is None:
             return

@@ -5,10 +5,11 @@ whole. What a reader may look at is told by one word, stored last: a process tha
 nothing half told. The log is only appended to; a log that is written anew is another file with another generation.
 
 *Theory of operation.* ``s<k>.cells`` begins with a page of words, `Header`; doubles follow. ``s<k>.keys.<g>`` is a log
-of records: a *family* with its definition, an *extent* of cells for so many series of a family, a *series* with its
-number in the family and its label values, the *facts* of an info, a family that is *retired*. Series number ``n`` of a
-family has the ``n``-th group of cells in the family's extents, strung together in the order of the log. The last cells
-of a group tell how it is with the series:
+of records: a *family* with its definition, an *extent* of cells for so many series of a family from some number on, a
+*series* with its number in the family and its label values, the *facts* of an info, a family that is *retired*. Each
+may be there twice, as its writer may be interrupted by an exception and begin again. Series number ``n`` of a family
+has the ``n``-th group of cells in the family's extents, strung together. The last cells of a group tell how it is with
+the series:
 
 ========== ============================================================================
 counter    value, created
@@ -47,12 +48,14 @@ __all__ = (
     "HEADER_BYTES",
     "IDLE",
     "KEYS",
+    "LONGEST",
     "MAGIC",
     "NEVER_SET",
     "PID",
     "RETIRED",
     "SERIES",
     "START",
+    "WORDS_BYTES",
     "Cells",
     "CorruptError",
     "Definition",
@@ -62,9 +65,11 @@ __all__ = (
     "generation_of",
     "key_position",
     "length_of",
+    "pack_extent",
     "pack_key",
     "pack_record",
     "records",
+    "unpack_extent",
     "unpack_key",
 )
 
@@ -77,13 +82,15 @@ NEVER_SET = 1.0
 # The words of the header, by their index.
 PID, START, EPOCH, CELLS, KEYS, DROPPED, CHANGES, ERRORS, IDLE = 1, 2, 3, 4, 5, 8, 9, 10, 11
 _WORDS = struct.Struct("=12Q")
+WORDS_BYTES = _WORDS.size
 _GENERATION_SHIFT = 40
 
 # The kinds of records.
 FAMILY, EXTENT, SERIES, FACTS, RETIRED = 1, 2, 3, 4, 5
 _HEAD = struct.Struct("=IIIIQ")  # payload's length, CRC of all that follows it, kind, family, number
 _CHECKED = 8
-_LONGEST = 1 << 24  # bytes of a payload; a longer one is no record
+LONGEST = 1 << 24  # bytes of a payload; a longer one is no record
+_EXTENT = struct.Struct("=QQ")  # for how many series, and the number of the first
 _BETWEEN = b"\xff"  # a byte that no UTF-8 has
 _DECODED = "\udcff"
 
@@ -116,7 +123,8 @@ class Header(NamedTuple):
 
     ``epoch`` goes up by two at each adoption and is odd meanwhile; nothing of an adoption harms a reader. ``keys`` is
     the generation of the log and how many of its bytes may be read, in one word. ``changes`` goes
-    up by two when a series appears or vanishes without a record, and is odd while one vanishes; ``idle`` is 1 for the arena of a supervisor, which serves nothing itself.
+    up by two when a series appears or vanishes without a record, and is odd while one vanishes; ``idle`` is 1 for the
+    arena of a supervisor, which serves nothing itself.
     """
 
     magic: int
@@ -254,7 +262,7 @@ def records(data: bytes, position: int = 0) -> Iterator[Record]:
     head, start, checked = _HEAD.unpack_from, _HEAD.size, _CHECKED
     while position + start <= size:
         length, crc, kind, family, number = head(data, position)
-        if length > _LONGEST:
+        if length > LONGEST:
             raise CorruptError(f"a record of {length} bytes")
         stop = position + start + length
         end = stop + (-length % 8)
@@ -264,6 +272,19 @@ def records(data: bytes, position: int = 0) -> Iterator[Record]:
             raise CorruptError("a record is not as it was written")
         yield kind, family, number, data[position + start : stop], end
         position = end
+
+
+def pack_extent(room: int, number: int) -> bytes:
+    """Write for how many series an extent is, and the number of the first of them."""
+    return _EXTENT.pack(room, number)
+
+
+def unpack_extent(payload: bytes) -> tuple[int, int]:
+    """Read what `pack_extent` has written. Raises `CorruptError` if it was not that."""
+    if len(payload) != _EXTENT.size:
+        raise CorruptError("no extent")
+    room, number = _EXTENT.unpack(payload)
+    return room, number
 
 
 def pack_key(labelvalues: tuple[str, ...]) -> bytes:

@@ -1,6 +1,8 @@
 """One family over all workers: its series, wherever they come from.
 
-*Rules.* A reading is of one moment for each slot, and belongs to one scrape: others may begin meanwhile.
+*Rules.* A reading is of one moment for each slot, and belongs to one scrape: others may begin meanwhile. Where workers
+define a family in several ways, the definition that was declared last counts, that of a live worker before that of a
+dead one; what is defined otherwise is left out and counted.
 
 *Theory of operation.* A `View` numbers the series as it meets them and remembers for each slot which of the slot's
 series that is; what becomes of their numbers is said in `asyncmetrics.storage._points`.
@@ -8,16 +10,17 @@ series that is; what becomes of their numbers is said in `asyncmetrics.storage._
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import final
 
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import Point
+from asyncmetrics.storage._layout import Definition
 from asyncmetrics.storage._points import BY_WORKER, MERGING, MISSING, Key, OwnPart, Part, Reading
 from asyncmetrics.storage._reading import SlotFamily, SlotReader, SlotReaders
 
-__all__ = ("View",)
+__all__ = ("View", "newest")
 
 _ABSORBED = 1024  # series that are numbered at once: about a millisecond's work
 _TRIES = 5
@@ -48,40 +51,38 @@ class View:
         self.keys: list[Key] = []
         self.texts: list[str | None] = []
         self.conflicts = 0
-        self._name = (space, descriptor.name)
+        self._space = space
         self._write = write
         self._ordinals: dict[Key, int] = {}
         self._layers: dict[tuple[int, int], _Layer] = {}
 
     def readings(self, readers: SlotReaders, own: OwnPart) -> Iterator[Sequence[Point]]:
         """Read the family: empty slices while the logs are followed, then the points."""
-        for _ in range(_TRIES):
+        for attempt in range(1, _TRIES + 1):
             for _ in readers.sync():
                 yield ()
             yield from self._absorbing(readers)
             parts = self._parts(readers)
-            if parts is not None:
-                yield from MERGING[self.descriptor.kind](Reading(self.descriptor, self.keys, self.texts, parts, own))
+            if None not in parts or attempt == _TRIES:
+                good = [part for part in parts if part is not None]
+                yield from MERGING[self.descriptor.kind](Reading(self.descriptor, self.keys, self.texts, good, own))
                 return
 
-    def follow(self, readers: SlotReaders) -> list[Key]:
-        """Follow the logs and return all label values that any slot has, some of which may be gone."""
-        for _ in readers.sync():
-            pass
-        for _ in self._absorbing(readers):
-            pass
-        return self.keys
+    def anew(self) -> View:
+        """Return a view of the same family that has met no series yet."""
+        return View(self.descriptor, self._space, self._write)
 
     def _families(self, readers: SlotReaders) -> list[tuple[SlotReader, SlotFamily]]:
-        named = [
-            (reader, family)
-            for reader in readers.all()
-            for family in list(reader.families.values())
-            if family.definition.name == self._name
-        ]
-        found = [pair for pair in named if pair[1].definition.descriptor == self.descriptor]
+        name, descriptor = (self._space, self.descriptor.name), self.descriptor
+        named = [(reader, family) for reader in readers.all() for family in reader.named.get(name, ())]
+        if all(family.definition.descriptor == descriptor for _, family in named):
+            self.conflicts = 0
+            return named
+        alike = [pair for pair in named if pair[1].definition.descriptor.kind == descriptor.kind]
+        last = newest(alike).descriptor if alike else descriptor
+        found = [pair for pair in alike if pair[1].definition.descriptor == last]
         self.conflicts = len(named) - len(found)
-        return found
+        return found if last == descriptor else []
 
     def _absorbing(self, readers: SlotReaders) -> Iterator[Sequence[Point]]:
         families = self._families(readers)
@@ -114,11 +115,9 @@ class View:
                 layer.places[ordinal] = number
         layer.taken = stop
 
-    def _parts(self, readers: SlotReaders) -> list[Part] | None:
-        """Return the numbers of all slots, or None where a log was written anew this moment."""
-        families = self._families(readers)
-        parts = [self._part(readers, reader, family) for reader, family in families]
-        return None if None in parts else [part for part in parts if part is not None]
+    def _parts(self, readers: SlotReaders) -> list[Part | None]:
+        """Return the numbers of all slots, None for one whose log was written anew this moment."""
+        return [self._part(readers, reader, family) for reader, family in self._families(readers)]
 
     def _part(self, readers: SlotReaders, reader: SlotReader, family: SlotFamily) -> Part | None:
         layer = self._layers.get((reader.number, family.number))
@@ -132,3 +131,9 @@ class View:
         if layer.changes != changes or not reader.steady:
             layer.changes, layer.has_gaps = -1 if changes & 1 else changes, family.has_gaps()
         return part._replace(has_gaps=layer.has_gaps)
+
+
+def newest(families: Iterable[tuple[SlotReader, SlotFamily]]) -> Definition:
+    """Return the definition that counts."""
+    _, family = max(families, key=lambda pair: (pair[0].is_live, pair[1].definition.declared))
+    return family.definition

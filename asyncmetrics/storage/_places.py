@@ -8,7 +8,6 @@ of supervisors that are gone, unless a worker still holds a slot there.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -20,15 +19,19 @@ from asyncmetrics.storage._directory import Directory
 from asyncmetrics.storage._slots import is_owned
 from asyncmetrics.storage._supervisors import Supervisor, is_being_prepared, start_of, supervisor
 
-__all__ = ("find_later", "place_for")
+__all__ = ("NoWorkerError", "directory_of", "find_later", "place_for")
 
 _PREFIX = "asyncmetrics"
+
+
+class NoWorkerError(StorageError):
+    """Tell that this process is nobody's worker, and shares its metrics with nobody."""
 
 
 def place_for(supervisor: Supervisor) -> str:
     """Return the path of the directory of a supervisor's workers, having tidied up beside it."""
     base = _base()
-    path = base / f"{_PREFIX}-{os.geteuid()}-{_machine()}-{supervisor.pid}-{supervisor.start}"
+    path = base / f"{_PREFIX}-{os.geteuid()}-{_boot()}-{_namespace()}-{supervisor.pid}-{supervisor.start}"
     if not path.exists():
         for old in list(_leftovers(base)):
             with suppress(OSError):
@@ -39,14 +42,19 @@ def place_for(supervisor: Supervisor) -> str:
 def find_later() -> Directory | None:
     """Return the directory of this process's supervisor, None while it is not known what the process is for.
 
-    Raises `StorageError` for one that turns out to be nobody's worker.
+    Raises `NoWorkerError` for one that turns out to be nobody's.
     """
     if is_being_prepared():
         return None
     found = supervisor()
     if found is None:
-        raise StorageError("", "this process is no worker of a server", errno.ENOENT)
-    return Directory(place_for(found))
+        raise NoWorkerError("", "this process is no worker of a server", errno.ENOENT)
+    return directory_of(found)
+
+
+def directory_of(supervisor: Supervisor) -> Directory:
+    """Return the directory of a supervisor's workers. Raises `StorageError` if it cannot be used."""
+    return Directory(place_for(supervisor))
 
 
 def _base() -> Path:
@@ -57,22 +65,28 @@ def _base() -> Path:
     return Path(tempfile.gettempdir())
 
 
-def _machine() -> str:
-    """Return what tells this boot and this namespace of process ids from others."""
-    parts = []
+def _boot() -> str:
+    """Return what tells this boot of the machine from others."""
     with suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip().replace("-", "")
+    return "0"
+
+
+def _namespace() -> str:
+    """Return what tells this namespace of process ids from others."""
     with suppress(OSError):
-        parts.append(str(Path("/proc/self/ns/pid").readlink()))
-    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]
+        return "".join(filter(str.isdecimal, str(Path("/proc/self/ns/pid").readlink())))
+    return "0"
 
 
 def _leftovers(base: Path) -> Iterator[Path]:
-    for path in base.glob(f"{_PREFIX}-{os.geteuid()}-{_machine()}-*-*"):
-        pid, _, start = path.name.rpartition("-")
-        pid = pid.rpartition("-")[2]
-        if pid.isdecimal() and start.isdecimal() and start_of(int(pid)) != int(start):
-            yield path
+    """Yield the directories of supervisors that are gone; those in other namespaces cannot be told."""
+    for path in base.glob(f"{_PREFIX}-{os.geteuid()}-*-*-*-*"):
+        boot, namespace, pid, start = path.name.split("-")[2:]
+        if pid.isdecimal() and start.isdecimal():
+            is_ours = (boot, namespace) == (_boot(), _namespace())
+            if (is_ours and start_of(int(pid)) != int(start)) or boot != _boot():
+                yield path
 
 
 def _remove(path: Path) -> None:

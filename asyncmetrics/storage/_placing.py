@@ -15,14 +15,8 @@ from asyncmetrics.storage.base import Child, Children
 __all__ = ("NOWHERE", "FirstTouch", "Placed", "SharedChild")
 
 
-class _Nowhere:
-    __slots__ = ()
-
-    def __setitem__(self, index: int, value: float) -> None:
-        """Forget it: there is no place, or none yet."""
-
-
-NOWHERE = _Nowhere()
+# A dict: nobody reads it, and its few items cost a write no more than cells do.
+NOWHERE: dict[int, float] = {}
 
 
 class FirstTouch:

@@ -344,8 +344,9 @@ def _infos(reading: Reading) -> Iterator[Sequence[Point]]:
     for key in keys:
         told = [own[key]] if key in own else []
         for part, presence in others:
-            if key in ordinals and presence[part.places[ordinals[key]]]:
-                told.append(part.family.facts_of(key))
+            place = part.places[ordinals[key]] if key in ordinals else MISSING
+            if presence[place]:
+                told.append(part.family.facts_of(place))
         texts = {tuple(sorted(facts.items())): facts for facts in told}
         if len(texts) > 1:
             texts.pop((), None)  # a worker that has not said anything yet

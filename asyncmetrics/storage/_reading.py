@@ -22,13 +22,15 @@ from asyncmetrics.storage._layout import (
     EXTENT,
     FACTS,
     FAMILY,
-    HEADER_BYTES,
+    FIRST_CELL,
     RETIRED,
     SERIES,
+    WORDS_BYTES,
     CorruptError,
     Definition,
     Header,
     records,
+    unpack_extent,
     unpack_key,
 )
 from asyncmetrics.storage._slots import MAX_SLOTS, cells_name, is_owned, is_refused, keys_name
@@ -49,9 +51,10 @@ class SlotFamily:
         self.extents: list[tuple[int, int]] = []
         self.keys: list[tuple[str, ...]] = []
         self.numbers: list[int] = []
-        self.facts: dict[tuple[str, ...], bytes] = {}
+        self.facts: dict[int, bytes] = {}
         self.cells = array("d")
         self.room = 0  # one more than the largest number
+        self._held = 0  # series that the extents have cells for
         self._seen: set[int] | None = None  # once series no longer come in the order of their numbers
         self._labels = len(definition.descriptor.all_labelnames)
 
@@ -72,10 +75,10 @@ class SlotFamily:
             number -= room
         raise CorruptError("a series without cells")
 
-    def facts_of(self, key: tuple[str, ...]) -> Mapping[str, str]:
+    def facts_of(self, number: int) -> Mapping[str, str]:
         """Return the facts of an info; none if they are not what was written."""
         with suppress(ValueError):
-            facts = json.loads(self.facts.get(key, b"{}"))
+            facts = json.loads(self.facts.get(number, b"{}"))
             if isinstance(facts, dict):
                 return facts
         return {}
@@ -85,11 +88,24 @@ class SlotFamily:
         if kind == SERIES:
             self._take_series(number, unpack_key(payload, self._labels))
         elif kind == EXTENT:
-            self.extents.append((number, int.from_bytes(payload, "little")))
+            self._take_extent(number, *unpack_extent(payload))
         elif kind == FACTS:
-            key = next((key for key, own in self.index() if own == number), None)
-            if key is not None:
-                self.facts[key] = payload
+            self.facts[number] = payload
+
+    def _take_extent(self, first: int, room: int, number: int) -> None:
+        while self.extents and self._held > number:  # told of twice: its owner was interrupted
+            self._held -= self.extents.pop()[1]
+        if self._held != number:
+            raise CorruptError("an extent that does not follow the others")
+        self.extents.append((first, room))
+        self._held += room
+
+    def check(self, end: int) -> None:
+        """Raise `CorruptError` unless all series have cells, and all cells are before ``end``."""
+        stride = self.definition.stride
+        outside = any(first < FIRST_CELL or first + room * stride > end for first, room in self.extents)
+        if outside or self.room > self._held:
+            raise CorruptError("series without cells")
 
     def _take_series(self, number: int, key: tuple[str, ...]) -> None:
         if number != self.room and self._seen is None:
@@ -138,6 +154,7 @@ class SlotReader:
         self.generation = -1
         self.parsed = 0
         self.families: dict[int, SlotFamily] = {}
+        self.named: dict[tuple[str, str], list[SlotFamily]] = {}
         self.peek: Callable[[int, int], bytes] | None = None
         self.steady = True  # whether no series appeared or vanished while cells were read
         self.directory = directory
@@ -155,7 +172,7 @@ class SlotReader:
             self.problem = str(error)
 
     def _read_header(self) -> Header | None:
-        return Header.unpack(os.pread(self._cells_file, HEADER_BYTES, 0))
+        return Header.unpack(os.pread(self._cells_file, WORDS_BYTES, 0))
 
     def _opened(self) -> Header | None:
         """Return the header, the log that it names being open."""
@@ -178,7 +195,7 @@ class SlotReader:
         self._keys_file = descriptor
         self.generation = generation
         self.parsed = 0
-        self.families = {}
+        self.families, self.named = {}, {}
 
     def _follow(self, end: int) -> Iterator[None]:
         while self.parsed < end:
@@ -195,10 +212,13 @@ class SlotReader:
             yield
 
     def _take(self, kind: int, family: int, number: int, payload: bytes) -> None:
+        if kind in {FAMILY, RETIRED}:
+            before = self.families.pop(family, None)
+            if before is not None:
+                self.named[before.definition.name].remove(before)
         if kind == FAMILY:
-            self.families[family] = SlotFamily(family, Definition.unpack(payload))
-        elif kind == RETIRED:
-            self.families.pop(family, None)
+            self.families[family] = found = SlotFamily(family, Definition.unpack(payload))
+            self.named.setdefault(found.definition.name, []).append(found)
         elif (known := self.families.get(family)) is not None:
             known.take(kind, number, payload)
 
@@ -263,6 +283,12 @@ class SlotReaders:
             if number not in self._readers and not self._open(number):
                 break
         return [self._readers[number] for number in sorted(self._readers)]
+
+    def anew(self) -> SlotReaders:
+        """Return readers that know nothing yet."""
+        readers = SlotReaders(self._directory, self._failed)
+        readers._own = self._own
+        return readers
 
     def _open(self, number: int) -> bool:
         assert self._directory is not None

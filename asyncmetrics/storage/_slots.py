@@ -11,16 +11,19 @@ the header names is dead.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from asyncmetrics.storage._directory import Directory
 from asyncmetrics.storage._layout import HEADER_BYTES, CorruptError, Header
 from asyncmetrics.storage._supervisors import start_of
 
-__all__ = ("MAX_SLOTS", "cells_name", "is_owned", "is_refused", "keys_name", "take_slot")
+with suppress(ImportError):
+    import fcntl  # not on Windows, where there is no `Directory` either
+
+__all__ = ("MAX_SLOTS", "cells_name", "is_owned", "is_refused", "keys_name", "lock", "take_slot")
 
 MAX_SLOTS = 4096
 _LOOKS = 20
@@ -37,26 +40,30 @@ def keys_name(number: int, generation: int) -> str:
     return f"s{number}.keys.{generation}"
 
 
-def take_slot(directory: Directory) -> tuple[int, int, int]:
-    """Lock the lowest free slot; return its number, its open file, and how many were passed over as unusable.
+def take_slot(directory: Directory, adopt: Callable[[int], None]) -> tuple[int, int, int]:
+    """Lock the lowest free slot; return its number, the file it is locked by, and how many were passed over.
 
-    Raises OSError where there is none, or no room for one.
+    ``adopt`` takes a slot over once it is locked, and raises `CorruptError` for one that is of no use. Raises OSError
+    where there is none, or no room for one.
     """
-    unusable = 0
+    passed_over = 0
     for number in range(MAX_SLOTS):
         try:
             descriptor = directory.open(cells_name(number), os.O_RDWR | os.O_CREAT)
         except OSError as error:
-            if not is_refused(error):
+            if not is_refused(error) or not directory.has(cells_name(number)):
                 raise
-            unusable += 1  # a symbolic link, a directory, somebody else's file
+            passed_over += 1  # a symbolic link, a directory, somebody else's file
             continue
         try:
             if _locked(directory, number, descriptor):
-                Header.unpack(os.pread(descriptor, HEADER_BYTES, 0))
-                return number, descriptor, unusable
+                adopt(number)
+                return number, descriptor, passed_over
         except CorruptError:
-            unusable += 1
+            passed_over += 1
+        except BaseException:
+            os.close(descriptor)
+            raise
         os.close(descriptor)
     raise OSError(f"all {MAX_SLOTS} slots are taken")
 
@@ -66,10 +73,15 @@ def is_refused(error: OSError) -> bool:
     return error.errno in {errno.ELOOP, errno.EPERM, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EMLINK}
 
 
+def lock(descriptor: int) -> None:
+    """Become a slot's owner for as long as the file is open. Raises BlockingIOError if it has one."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def _locked(directory: Directory, number: int, descriptor: int) -> bool:
     for _ in range(_LOOKS):
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(descriptor)
         except BlockingIOError:
             if not _owner_is_dead(descriptor):
                 return False

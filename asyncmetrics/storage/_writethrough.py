@@ -89,9 +89,13 @@ class SharedCounter(Placed, MemoryCounter):
 
 
 class SharedGauge(Placed, MemoryGauge):
-    """A gauge's child; when it was set is not kept, but that it was."""
+    """A gauge's child; ``marked`` says when it was set, where that matters, or that there is no number (0)."""
 
-    __slots__ = ("cells", "index")
+    __slots__ = ("cells", "index", "marked")
+
+    def __init__(self, family: Children[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(family, labelvalues)
+        self.marked = NEVER_SET
 
     def inc(self, amount: float = 1.0) -> None:
         """Go up by ``amount``."""
@@ -124,11 +128,12 @@ class SharedGauge(Placed, MemoryGauge):
         """Write to this place from now on: nobody else's number goes on in a gauge."""
         self.cells, self.index = cells, index
         cells[index] = self.value
-        cells[index + 1] = NEVER_SET
+        cells[index + 1] = self.marked
 
     def restart(self) -> None:
         """Begin anew, in a forked process."""
-        self.value, self.cells, self.index = 0.0, FirstTouch(self), 0
+        self.value, self.marked = 0.0, NEVER_SET
+        self.cells, self.index = FirstTouch(self), 0
 
     def set_function(self, f: GaugeFunction) -> None:
         """Take the result of ``f`` at every collection, and once a second for those of other workers."""
@@ -139,7 +144,7 @@ class SharedGauge(Placed, MemoryGauge):
 
     def mark(self, at: float) -> None:
         """Say when the number was set; 0 says that there is none."""
-        self.cells[self.index + 1] = at
+        self.marked = self.cells[self.index + 1] = at
 
 
 class RecentGauge(SharedGauge):

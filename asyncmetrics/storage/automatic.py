@@ -12,10 +12,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
 from asyncmetrics.model.descriptor import Descriptor
-from asyncmetrics.model.families import GaugeMetricFamily
 from asyncmetrics.model.family import Metric
 from asyncmetrics.storage.base import Children, Report, Storage
 from asyncmetrics.storage.memory import MemoryStorage
@@ -67,8 +67,9 @@ class _Unshared:
 
     def collect(self) -> Iterable[Metric]:
         """Tell of it."""
-        text = "Whether the answering worker shares its metrics."
-        return [GaugeMetricFamily("asyncmetrics_workers_shared", text, 0.0)]
+        from asyncmetrics.storage._about import about_sharing
+
+        return [about_sharing(shared=False)]
 
     def processes(self) -> Mapping[str, int]:
         """Return this process, under a name that no other has."""
@@ -101,17 +102,18 @@ def _made(path: str | None) -> SharedStorage | None:
     """Return the storage of this process, or None if it is no worker."""
     from asyncmetrics.storage._supervisors import is_being_prepared, supervisor
 
-    found = None if path else supervisor()
+    found = supervisor()
     if not path and found is None and not is_being_prepared():
         return None
-    from asyncmetrics.storage._places import find_later, place_for
+    from asyncmetrics.storage._places import directory_of, find_later
     from asyncmetrics.storage.shared import SharedStorage
 
+    serves = found is None or not found.here
     if path:
-        storage = SharedStorage(path)
+        storage = SharedStorage(path, serves=serves)
     elif found is None:
         return SharedStorage.later(find_later)
     else:
-        storage = SharedStorage(place_for(found), serves=not found.here)
+        storage = SharedStorage.later(partial(directory_of, found), serves=serves)
     storage.join()
     return storage

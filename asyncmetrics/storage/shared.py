@@ -33,14 +33,15 @@ from weakref import WeakValueDictionary
 
 from asyncmetrics.model.blocks import block_writer
 from asyncmetrics.model.descriptor import Descriptor
-from asyncmetrics.model.families import CounterMetricFamily, GaugeMetricFamily
 from asyncmetrics.model.family import LiveFamily, Metric, Point
+from asyncmetrics.storage._about import about_conflicts, about_sharing, about_slots
 from asyncmetrics.storage._directory import Directory
 from asyncmetrics.storage._group import Group
 from asyncmetrics.storage._keeper import await_all
 from asyncmetrics.storage._layout import Definition
-from asyncmetrics.storage._merge import View
+from asyncmetrics.storage._merge import View, newest
 from asyncmetrics.storage._points import OwnPart
+from asyncmetrics.storage._reading import SlotFamily, SlotReader
 from asyncmetrics.storage._writethrough import child_class
 from asyncmetrics.storage.base import Child, Children, Report
 
@@ -98,9 +99,16 @@ class SharedChildren(Children[C]):
         """Begin anew, in a forked process."""
         self._view = None
         self.exemplary = False
-        children: list[Any] = [*self.table.values(), *(self._staleness.sleeping() if self._staleness else ())]
-        for child in children:
+        for child in self._all():
             child.restart()
+
+    def leave_all(self) -> None:
+        """Have no child write to the arena any more."""
+        for child in self._all():
+            child.leave()
+
+    def _all(self) -> list[Any]:
+        return [*self.table.values(), *(self._staleness.sleeping() if self._staleness else ())]
 
     def keys(self) -> list[tuple[str, ...]]:
         """Return the label values of every child that any worker has."""
@@ -215,13 +223,14 @@ class SharedStorage:
 
     def __init__(self, path: str, *, serves: bool = True, locking: bool | None = None) -> None:
         directory = Directory(path)
-        self._begin(Group(lambda: directory), "", serves=serves, locking=locking)
+        self._begin(Group(partial(Directory, directory.path)), "", serves=serves, locking=locking)
+        self._group.directory = directory
 
     @classmethod
-    def later(cls, find: Callable[[], Directory | None]) -> SharedStorage:
+    def later(cls, find: Callable[[], Directory | None], *, serves: bool = True) -> SharedStorage:
         """Return a storage whose directory cannot be told yet: ``find`` returns None until it can."""
         storage = cls.__new__(cls)
-        storage._begin(Group(find), "")
+        storage._begin(Group(find), "", serves=serves)
         return storage
 
     def _begin(self, group: Group, space: str, *, serves: bool = True, locking: bool | None = None) -> None:
@@ -230,7 +239,6 @@ class SharedStorage:
         self._group = group
         self._space = space
         self._locked = not gil if locking is None else locking
-        self._opened: dict[str, WeakValueDictionary[int, SharedChildren[Any]]] = {}
         self._views: dict[str, View] = {}
 
     def named(self, name: str) -> SharedStorage:
@@ -252,7 +260,7 @@ class SharedStorage:
     ) -> Children[Any]:
         """Return a new table for the children of a metric. Raises `StorageError` where no slot can be had."""
         self.join()
-        copies = self._opened.setdefault(descriptor.name, WeakValueDictionary())
+        copies = self._group.opened.setdefault((self._space, descriptor.name), WeakValueDictionary())
         copy = next(number for number in range(len(copies) + 1) if number not in copies)
         make = child_class(descriptor, locked=self._locked)
         table = SharedChildren(
@@ -264,40 +272,43 @@ class SharedStorage:
     def collect(self) -> Iterable[Metric]:
         """Yield what other workers have and this one does not, and how the workers are."""
         self._group.do(self._group.take_part)
-        if self._group.directory is None:
-            return
-        readers = self._group.synced()
-        now = time.time()
-        for definition in self._strange():
-            view = self._views.get(definition.descriptor.name)
-            if view is None or view.descriptor != definition.descriptor:
-                write = block_writer(definition.descriptor.all_labelnames)
-                view = self._views[definition.descriptor.name] = View(definition.descriptor, self._space, write)
-            yield LiveFamily(view.descriptor, partial(self._read_strange, view), now=now)
-        headers = [reader.header for reader in readers if reader.header]
-        lives = [reader.is_live for reader in readers if reader.header and not reader.header.idle]
-        conflicts = sum(table.view.conflicts for table in self._group.tables())
-        yield from _about(
-            sum(lives),
-            len(lives) - sum(lives),
-            sum(header.errors for header in headers),
-            sum(header.dropped for header in headers),
-            conflicts,
-            shared=self._group.arena is not None,
-        )
+        if self._group.directory is not None and not self._group.problem:
+            readers = self._group.synced()
+            now = time.time()
+            for definition in self._strange(readers):
+                view = self._view_of(definition.descriptor)
+                yield LiveFamily(view.descriptor, partial(self._read_strange, view), now=now)
+            yield from about_slots(readers)
+            yield about_conflicts(sum(table.view.conflicts for table in self._group.tables()))
+        if (self._group.problem and self._group.is_worker) or self._group.arena is not None:
+            yield about_sharing(shared=self._group.arena is not None)
 
-    def _strange(self) -> list[Definition]:
-        """Return the newest definitions of the families that no metric of this process has."""
-        found: dict[str, tuple[bool, float, Definition]] = {}
-        for reader in self._group.synced():
-            live = reader.is_live
+    def _view_of(self, descriptor: Descriptor) -> View:
+        view = self._views.get(descriptor.name)
+        if view is None or view.descriptor != descriptor:
+            write = block_writer(descriptor.all_labelnames)
+            view = self._views[descriptor.name] = View(descriptor, self._space, write)
+        return view
+
+    def _strange(self, readers: Iterable[SlotReader]) -> Iterator[Definition]:
+        """Yield the definitions that count of the families that no metric of this process has as they are."""
+        named: dict[str, list[tuple[SlotReader, SlotFamily]]] = {}
+        for reader in readers:
             for family in list(reader.families.values()):
-                definition = family.definition
-                name = definition.descriptor.name
-                if definition.space == self._space and name not in self._opened:
-                    ranked = (live, definition.declared, definition)
-                    found[name] = max(found.get(name, ranked), ranked, key=lambda entry: entry[:2])
-        return [definition for _, _, definition in found.values()]
+                space, name = family.definition.name
+                own = self._descriptors(name)
+                kinds = None if own is None else {descriptor.kind for descriptor in own}
+                if space == self._space and (kinds is None or family.definition.descriptor.kind in kinds):
+                    named.setdefault(name, []).append((reader, family))
+        for name, families in named.items():
+            definition = newest(families)
+            if definition.descriptor not in (self._descriptors(name) or ()):
+                yield definition
+
+    def _descriptors(self, name: str) -> list[Descriptor] | None:
+        """Return how the metrics of a name are defined here, None if there never was one."""
+        copies = self._group.opened.get((self._space, name))
+        return None if copies is None else [table.descriptor for table in copies.values()]
 
     def _read_strange(self, view: View) -> Iterator[Sequence[Point]]:
         return self._group.read(view, OwnPart(None, {}))
@@ -305,24 +316,3 @@ class SharedStorage:
     def processes(self) -> Mapping[str, int]:
         """Return the processes that share this storage, by what tells them apart."""
         return self._group.living()
-
-
-def _about(live: int, dead: int, errors: int, dropped: int, conflicts: int, *, shared: bool) -> Iterator[Metric]:
-    workers = GaugeMetricFamily(
-        "asyncmetrics_workers", "Processes that share these metrics, and slots of dead ones.", labels=["state"]
-    )
-    workers.add_metric(["live"], live)
-    workers.add_metric(["dead"], dead)
-    yield workers
-    yield GaugeMetricFamily(
-        "asyncmetrics_workers_shared", "Whether the answering worker shares its metrics.", float(shared)
-    )
-    yield CounterMetricFamily("asyncmetrics_worker_slot_errors", "Times that a slot could not be read or used.", errors)
-    yield CounterMetricFamily(
-        "asyncmetrics_worker_dropped_series", "Series that there was no room for, or that could not be kept.", dropped
-    )
-    yield GaugeMetricFamily(
-        "asyncmetrics_worker_conflicting_families",
-        "Families of other workers that are left out, as they are defined otherwise here.",
-        conflicts,
-    )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from asyncmetrics.model.descriptor import Descriptor
-from asyncmetrics.storage import _arena
+from asyncmetrics.storage import _arena, _cells
 from asyncmetrics.storage.shared import SharedStorage
 
 INF = float("inf")
@@ -72,13 +72,13 @@ class SteppingOs:
         return getattr(OS, name)
 
 
-OS, ALLOCATE, MAP, FEW = _arena.os, _arena.allocate, _arena.Arena._map, _arena._FEW
+OS, ALLOCATE, MAP, FEW = _arena.os, _cells.allocate, _cells.CellsFile._map, _arena._FEW
 
 
-def mapped(arena, start, length):
-    found = MAP(arena, start, length)
+def mapped(file, start, length):
+    found = MAP(file, start, length)
     if not start:
-        arena._header = Words(arena._header)
+        file.header = Words(file.header)
     return found
 
 
@@ -87,7 +87,7 @@ class Arena(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        _arena.os, _arena.allocate, _arena.Arena._map, _arena._FEW = SteppingOs(), stepping(ALLOCATE), mapped, 3
+        _arena.os, _cells.allocate, _cells.CellsFile._map, _arena._FEW = SteppingOs(), stepping(ALLOCATE), mapped, 3
         self.path = tempfile.mkdtemp()
         self.reader = SharedStorage(self.path)
         self.tables = [self.reader.open(descriptor, lambda *_: None) for descriptor in (COUNTER, HISTOGRAM, GAUGE)]
@@ -99,7 +99,7 @@ class Arena(RuleBasedStateMachine):
 
     def teardown(self):
         Clock.left = -1
-        _arena.os, _arena.allocate, _arena.Arena._map, _arena._FEW = OS, ALLOCATE, MAP, FEW
+        _arena.os, _cells.allocate, _cells.CellsFile._map, _arena._FEW = OS, ALLOCATE, MAP, FEW
         self.die()
         self.reader.close()
         shutil.rmtree(self.path)
@@ -113,7 +113,8 @@ class Arena(RuleBasedStateMachine):
     def die(self):
         """The kernel closes what a dead process had open."""
         if self.worker is not None:
-            self.worker.close()
+            self.worker._group.arena.close()
+            self.worker._group.readers.close()
         self.worker = None
         self.gauges = {}
 
