@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Iterator
 from typing import final
 
@@ -37,17 +36,12 @@ class GCCollector:
     def collect(self) -> Iterator[Metric]:
         """Yield the three families."""
         stats = gc.get_stats() if hasattr(gc, "get_stats") else []
-        own = self._own_labels()
+        own = self._registry.worker_labels(["generation"]) if self._registry is not None else {}
         for key, (name, documentation) in _FAMILIES.items() if stats else ():
             family = CounterMetricFamily(name, documentation, labels=["generation", *own])
             for generation, stat in enumerate(stats):
                 family.add_metric([str(generation), *own.values()], stat[key])
             yield family
-
-    def _own_labels(self) -> dict[str, str]:
-        sharing = self._registry.storage.processes() if self._registry is not None else {}
-        own = [worker for worker, pid in sharing.items() if pid == os.getpid()]
-        return {"worker": own[0]} if own else {}
 
 
 GC_COLLECTOR = GCCollector()

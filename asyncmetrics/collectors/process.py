@@ -82,7 +82,7 @@ class ProcessCollector:
 
     def _readings(self, pid: int | str) -> Iterator[_Reading]:
         if not (self._proc / "stat").exists():
-            yield from _of_the_interpreter()
+            yield from _of_the_interpreter() if pid in {"self", os.getpid()} else ()
             return
         process = self._proc / str(pid).strip()
         for read in (self._from_stat, _descriptors, _descriptor_limit):

@@ -7,9 +7,10 @@ came first to ``dict.setdefault``.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, final
 
 from asyncmetrics.errors import CollectorError, DefinitionError, DuplicateMetricError, UnknownCollectorError
@@ -19,7 +20,7 @@ from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.model.names import UNDERSCORES, escape_name
 from asyncmetrics.registry._collection import Collection, Collector, Families, ask_now, claimed_names
 from asyncmetrics.storage.automatic import AutomaticStorage
-from asyncmetrics.storage.base import Children, Storage
+from asyncmetrics.storage.base import Children, Storage, worker_label
 from asyncmetrics.storage.memory import MemoryStorage
 
 __all__ = ("REGISTRY", "CollectorRegistry", "Registry", "RestrictedRegistry")
@@ -183,6 +184,14 @@ class CollectorRegistry:
     def get_target_info(self) -> Mapping[str, str] | None:
         """Return the labels given to `set_target_info`."""
         return self._target_info
+
+    def worker_labels(self, labelnames: Sequence[str] = ()) -> dict[str, str]:
+        """Return the label that tells this process from those that it shares its metrics with; none if it does not.
+
+        Collectors put it on what they know of this process alone. ``labelnames`` are those that they have besides.
+        """
+        own = [worker for worker, pid in self.storage.processes().items() if pid == os.getpid()]
+        return {worker_label(labelnames): own[0]} if own else {}
 
     def get_sample_value(self, name: str, labels: Mapping[str, str] | None = None) -> float | None:
         """Return the value of one sample, or None if there is none: meant for tests."""

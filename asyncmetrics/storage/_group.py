@@ -210,6 +210,17 @@ class Group:
                 child.leave()
                 self.settle(table, child)
 
+    def expire(self, table: Any, ttl: float) -> None:
+        """Take out what nobody here has and nobody changed for so many seconds; to be done through `do`."""
+        if self.arena is None:
+            return
+        family, now = self.family(table), time.monotonic()
+        changed_at = family.definition.presence + 1
+        for key, number in list(family.index.items()):
+            cells, at = family.place(number)
+            if not table.has(key) and not 0 <= now - cells[at + changed_at] < ttl:
+                self.arena.remove(family, key)
+
     def remove_from_dead(self, name: tuple[str, str], keys: set[tuple[str, ...]] | None) -> None:
         """Take series (None: all) of a family out of the slots whose owners are dead."""
         with self._reading_alone() as readers:

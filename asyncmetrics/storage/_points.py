@@ -26,8 +26,9 @@ from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import Point
 from asyncmetrics.model.samples import Exemplar
 from asyncmetrics.storage._reading import SlotFamily
+from asyncmetrics.storage.base import worker_label
 
-__all__ = ("BY_WORKER", "MERGING", "MISSING", "Key", "OwnPart", "Part", "Reading", "worker_label")
+__all__ = ("BY_WORKER", "MERGING", "MISSING", "Key", "OwnPart", "Part", "Reading")
 
 _SLICE = 512
 MISSING = -1
@@ -36,11 +37,6 @@ _NO_EXEMPLARS: Mapping[int, Exemplar] = {}
 
 Key: TypeAlias = tuple[str, ...]
 Column: TypeAlias = "array[float]"
-
-
-def worker_label(names: Sequence[str]) -> str:
-    """Return what the label is called that tells workers apart: a metric may have one of that name itself."""
-    return "worker" if "worker" not in names else "worker_slot"
 
 
 class OwnPart(NamedTuple):

@@ -5,13 +5,14 @@ that runs its application in one process, a reloader among them, has no workers.
 
 *Theory of operation.* uvicorn, hypercorn and granian start their workers by ``multiprocessing``, which keeps in each of
 them the function that it was started for: its module tells the server, its arguments how many there are. gunicorn
-forks: its arbiter is on the stack of whatever is imported, in its workers as well as, with ``--preload``, before them.
+forks: its arbiter is on the main thread's stack in its workers as well as, with ``--preload``, before there are any.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -85,7 +86,7 @@ _COUNTS: dict[str, Callable[[tuple[Any, ...], dict[str, Any]], bool]] = {
 def _of_gunicorn() -> Supervisor | None:
     if "gunicorn.arbiter" not in sys.modules:
         return None
-    frame: FrameType | None = sys._getframe()
+    frame: FrameType | None = sys._current_frames().get(threading.main_thread().ident or 0)
     while frame is not None:
         if frame.f_globals.get("__name__") == "gunicorn.arbiter" and "self" in frame.f_locals:
             pid = getattr(frame.f_locals["self"], "pid", None) or os.getpid()

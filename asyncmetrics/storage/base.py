@@ -27,7 +27,7 @@ from asyncmetrics.model.samples import Exemplar
 from asyncmetrics.storage.operations import GaugeFunction, GaugeLike, Labelled
 from asyncmetrics.storage.staleness import Staleness
 
-__all__ = ("OVERFLOW", "Child", "Children", "Report", "Storage")
+__all__ = ("OVERFLOW", "Child", "Children", "Report", "Storage", "worker_label")
 
 OVERFLOW = "__overflow__"
 _SEGMENT = 256
@@ -257,6 +257,11 @@ class Children(Generic[C]):
             staleness.put_to_sleep(child)
             self._leave(child)
         return [child for child in batch if child not in stale]
+
+
+def worker_label(names: Sequence[str]) -> str:
+    """Return what the label is called that tells workers apart: a metric may have one of that name itself."""
+    return "worker" if "worker" not in names else "worker_slot"
 
 
 class Storage(Protocol):

@@ -107,6 +107,10 @@ class SharedChildren(Children[C]):
         for child in self._all():
             child.leave()
 
+    def has(self, key: tuple[str, ...]) -> bool:
+        """Tell whether this process has a child with these label values, be it stale."""
+        return key in self.table or bool(self._staleness and self._staleness.is_asleep(key))
+
     def _all(self) -> list[Any]:
         return [*self.table.values(), *(self._staleness.sleeping() if self._staleness else ())]
 
@@ -161,6 +165,8 @@ class SharedChildren(Children[C]):
             if pending:
                 await_all(pending)
         self.tick()
+        if self._staleness:
+            self._group.do(partial(self._group.expire, self, self._staleness.ttl))
 
     def read(self) -> Iterator[Sequence[Any]]:
         """Yield the points of all workers in slices; empty ones while there is much to learn about other workers."""
