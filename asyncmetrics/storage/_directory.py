@@ -121,7 +121,7 @@ def _distrusted(found: os.stat_result) -> str:
 
 
 def _explained(error: OSError) -> str:
-    if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+    if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.EEXIST}:
         return "expected a directory, and no symbolic link to one"
     return f"it cannot be used: {error.strerror}"
 

@@ -296,20 +296,19 @@ class SharedStorage:
             view = self._views[descriptor.name] = View(descriptor, self._space, write)
         return view
 
-    def _strange(self, readers: Iterable[SlotReader]) -> Iterator[Definition]:
+    def _strange(self, readers: Sequence[SlotReader]) -> Iterator[Definition]:
         """Yield the definitions that count of the families that no metric of this process has as they are."""
-        named: dict[str, list[tuple[SlotReader, SlotFamily]]] = {}
-        for reader in readers:
-            for family in list(reader.families.values()):
-                space, name = family.definition.name
-                own = self._descriptors(name)
-                kinds = None if own is None else {descriptor.kind for descriptor in own}
-                if space == self._space and (kinds is None or family.definition.descriptor.kind in kinds):
-                    named.setdefault(name, []).append((reader, family))
-        for name, families in named.items():
-            definition = newest(families)
-            if definition.descriptor not in (self._descriptors(name) or ()):
-                yield definition
+        names = dict.fromkeys(name for reader in readers for space, name in reader.named if space == self._space)
+        for name in names:
+            own = self._descriptors(name)
+            found = [(reader, family) for reader in readers for family in reader.named.get((self._space, name), ())]
+            if own is not None:
+                kinds = {descriptor.kind for descriptor in own}
+                found = [pair for pair in found if pair[1].definition.descriptor.kind in kinds]
+            if any(family.definition.descriptor not in (own or ()) for _, family in found):
+                definition = newest(found)
+                if definition.descriptor not in (own or ()):
+                    yield definition
 
     def _descriptors(self, name: str) -> list[Descriptor] | None:
         """Return how the metrics of a name are defined here, None if there never was one."""

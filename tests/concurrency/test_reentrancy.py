@@ -31,6 +31,18 @@ gauge = library.Gauge("g", "G.", ["n"], registry=registry)
 histogram = library.Histogram("h", "H.", buckets=[1, 2], registry=registry)
 same = counter.labels("same")
 """
+# Where workers share. Each metric that the collector's callback declares is work for the collector: that never ends.
+SHARED = """
+import tempfile
+from asyncmetrics.storage.shared import SharedStorage
+folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+registry = library.CollectorRegistry(storage=SharedStorage(folder.name + "/metrics"))
+counter = library.Counter("c", "C.", ["n"], registry=registry)
+gauge = library.Gauge("g", "G.", ["n"], registry=registry)
+histogram = library.Histogram("h", "H.", buckets=[1, 2], registry=registry)
+same = counter.labels("same")
+"""
+ENDING = [name for name in PROGRAMS if name != "a callback of the garbage collector declares metrics"]
 SHORT = [name for name in PROGRAMS if "200,000" not in name]
 
 
@@ -38,6 +50,12 @@ SHORT = [name for name in PROGRAMS if "200,000" not in name]
 @pytest.mark.parametrize("name", SHORT)
 def test_all_is_well_with_children_that_lock_when(name):
     assert outcome(LOCKING + dedent(PROGRAMS[name]), "asyncmetrics") == FINE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENDING)
+def test_all_is_well_where_workers_share_when(name):
+    assert outcome(SHARED + dedent(PROGRAMS[name]), "asyncmetrics") == FINE
 
 
 @pytest.mark.parametrize(
