@@ -41,7 +41,7 @@ from asyncmetrics.storage._keeper import await_all
 from asyncmetrics.storage._layout import Definition
 from asyncmetrics.storage._merge import View, newest
 from asyncmetrics.storage._points import OwnPart
-from asyncmetrics.storage._reading import SlotFamily, SlotReader
+from asyncmetrics.storage._reading import SlotReader
 from asyncmetrics.storage._writethrough import child_class
 from asyncmetrics.storage.base import Child, Children, Report
 
