@@ -32,7 +32,7 @@ from asyncmetrics.storage._keeper import Keeper
 from asyncmetrics.storage._layout import CHANGES, ERRORS, CorruptError
 from asyncmetrics.storage._merge import View
 from asyncmetrics.storage._places import NoWorkerError
-from asyncmetrics.storage._placing import SharedChild
+from asyncmetrics.storage._placing import SharedChild, is_settled
 from asyncmetrics.storage._points import OwnPart
 from asyncmetrics.storage._reading import SlotReader, SlotReaders
 from asyncmetrics.storage._slots import cells_name, lock
@@ -182,7 +182,7 @@ class Group:
         try:
             family = self.family(table)
             number, place = self.arena.reserve(family, child.labelvalues)
-            if type(child.cells) is not memoryview:
+            if not is_settled(child):
                 child.settle(place.cells, place.at)
             if family.definition.ages:
                 place.cells[place.at + family.definition.presence + 1] = time.monotonic()

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from asyncmetrics.storage._layout import Cells, Doubles
 from asyncmetrics.storage.base import Child, Children
 
-__all__ = ("NOWHERE", "FirstTouch", "Placed", "SharedChild")
+__all__ = ("NOWHERE", "FirstTouch", "Placed", "SharedChild", "is_settled")
 
 
 # A dict: nobody reads it, and its few items cost a write no more than cells do.
@@ -24,13 +24,14 @@ class FirstTouch:
 
     __slots__ = ("_child",)
 
-    def __init__(self, child: SharedChild) -> None:
+    def __init__(self, child: Placed) -> None:
         self._child = child
 
     def __setitem__(self, index: int, value: float) -> None:
         """Have the child settled; what it holds is written then."""
-        self._child.cells = NOWHERE
-        self._child.family.settle_soon(self._child)
+        self._child.leave()
+        family: Any = self._child.family
+        family.settle_soon(self._child)
 
 
 class SharedChild(Protocol):
@@ -38,8 +39,12 @@ class SharedChild(Protocol):
 
     family: Any
     labelvalues: tuple[str, ...]
-    cells: Cells
     index: int
+
+    @property
+    def cells(self) -> Cells:
+        """Where it writes to."""
+        ...
 
     def settle(self, cells: Doubles, index: int) -> None:
         """Write to this place from now on, going on with what it holds."""
@@ -52,6 +57,11 @@ class SharedChild(Protocol):
     def leave(self) -> None:
         """Write nowhere from now on."""
         ...
+
+
+def is_settled(child: SharedChild) -> bool:
+    """Tell whether a child writes to cells."""
+    return type(child.cells) is memoryview
 
 
 class Placed(Child):

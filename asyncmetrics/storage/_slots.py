@@ -20,9 +20,6 @@ from asyncmetrics.storage._directory import Directory
 from asyncmetrics.storage._layout import HEADER_BYTES, CorruptError, Header
 from asyncmetrics.storage._supervisors import start_of
 
-with suppress(ImportError):
-    import fcntl  # not on Windows, where there is no `Directory` either
-
 __all__ = ("MAX_SLOTS", "cells_name", "is_owned", "is_refused", "keys_name", "lock", "take_slot")
 
 MAX_SLOTS = 4096
@@ -75,6 +72,8 @@ def is_refused(error: OSError) -> bool:
 
 def lock(descriptor: int) -> None:
     """Become a slot's owner for as long as the file is open. Raises BlockingIOError if it has one."""
+    import fcntl  # not on Windows, where there is no `Directory` either
+
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -101,6 +100,8 @@ def _owner_is_dead(descriptor: int) -> bool:
 
 def is_owned(descriptor: int) -> bool:
     """Tell whether the owner of a slot lives; ``descriptor`` is one that no lock is held through."""
+    import fcntl  # as above
+
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -40,6 +40,7 @@ from asyncmetrics.storage._group import Group
 from asyncmetrics.storage._keeper import await_all
 from asyncmetrics.storage._layout import Definition
 from asyncmetrics.storage._merge import View, newest
+from asyncmetrics.storage._placing import is_settled
 from asyncmetrics.storage._points import OwnPart
 from asyncmetrics.storage._reading import SlotReader
 from asyncmetrics.storage._writethrough import child_class
@@ -188,7 +189,7 @@ class SharedChildren(Children[C]):
         for batch in super().read():
             for child in batch:
                 at: Any = child
-                if type(at.cells) is memoryview:
+                if is_settled(at):
                     at.cells[at.index + self._changed_at] = self._staleness.changed(child)
         gone = [key for key in before.difference(self.table) if not self._staleness.is_asleep(key)]
         if gone:
