@@ -61,7 +61,7 @@ class SharedChild(Protocol):
 
 def is_settled(child: SharedChild) -> bool:
     """Tell whether a child writes to cells."""
-    return type(child.cells) is memoryview
+    return isinstance(child.cells, memoryview)
 
 
 class Placed(Child):

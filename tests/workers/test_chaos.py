@@ -54,6 +54,6 @@ def test_nothing_is_lost_when_workers_are_recycled(start, load, name, recycling)
     server = start(name, recycling)
     tally = load(server, SECONDS)
     settled(server)
-    assert len(tally.pids) > 5
+    assert len(tally.pids) > 3  # some were replaced
     check(server, tally)
     assert len(server.files()) <= 16
