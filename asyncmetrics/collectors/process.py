@@ -37,6 +37,10 @@ class _Reading(NamedTuple):
     value: float
 
 
+def _this_process() -> str:
+    return "self"
+
+
 @final
 class ProcessCollector:
     """Collect the standard ``process_*`` families of one process, or of all that share the registry's metrics.
@@ -48,7 +52,7 @@ class ProcessCollector:
     def __init__(
         self,
         namespace: str = "",
-        pid: Callable[[], int | str] | None = None,
+        pid: Callable[[], int | str] = _this_process,
         proc: str = "/proc",
         registry: CollectorRegistry | None = REGISTRY,
     ) -> None:
@@ -75,10 +79,10 @@ class ProcessCollector:
         yield from families.values()
 
     def _processes(self) -> list[tuple[dict[str, str], int | str]]:
-        if self._pid is not None:
+        if self._pid is not _this_process:
             return [({}, self._pid())]
         sharing = self._registry.storage.processes() if self._registry is not None else {}
-        return [({"worker": worker}, pid) for worker, pid in sharing.items()] or [({}, "self")]
+        return [({"worker": worker}, pid) for worker, pid in sharing.items()] or [({}, self._pid())]
 
     def _readings(self, pid: int | str) -> Iterator[_Reading]:
         if not (self._proc / "stat").exists():

@@ -158,8 +158,8 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
         return names
 
     def label_values(self) -> list[tuple[str, ...]]:
-        """Return the label values of every child there is, those of the context last."""
-        return self._children.keys()
+        """Return the label values of every child that this process has, those of the context last."""
+        return list(self._children.table)
 
     @property
     def blocking(self) -> bool:

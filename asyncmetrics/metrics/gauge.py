@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, final
 
-from asyncmetrics.errors import DefinitionError
+from asyncmetrics.errors import DefinitionError, LabelError
 from asyncmetrics.metrics._base import ContextView, MetricBase
 from asyncmetrics.model.descriptor import GAUGE_MODES, GaugeMode, Kind
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
@@ -88,6 +88,32 @@ class Gauge(MetricBase[GaugeLike], _Resolving):
             "ttl": ttl,
             "exist_ok": exist_ok,
         }
+        self._may_wait = False
         super().__init__(
             name, documentation, labelnames, namespace, subsystem, unit, registry, mode=multiprocess_mode, **options
         )
+
+    def collect_from(self, f: Callable[[], Mapping[tuple[object, ...], float]], *, blocking: bool = True) -> None:
+        """Take all children from ``f`` at every collection: their numbers by their label values, in order.
+
+        A child that ``f`` does not tell of is taken out; if ``f`` raises, all are, and the error is counted. Where
+        workers share their metrics every worker's ``f`` is called once a second, and ``multiprocess_mode`` says what
+        becomes of the numbers. ``blocking=False`` promises that ``f`` does not wait for anything, which saves a thread.
+        Raises `LabelError` for a gauge without labels: that has `set_function`.
+
+            >>> from asyncmetrics import CollectorRegistry, Gauge
+            >>> registry = CollectorRegistry()
+            >>> waiting = Gauge("queue_size", "Jobs waiting.", ["queue"], registry=registry)
+            >>> waiting.collect_from(lambda: {("mail",): 3, ("print",): 0})
+            >>> registry.get_sample_value("queue_size", {"queue": "mail"})
+            3.0
+        """
+        if not self.descriptor.all_labelnames:
+            raise LabelError(self.descriptor.name, "has no labels to tell children apart by: use set_function")
+        self._may_wait = blocking
+        self._children.collect_from(f)
+
+    @property
+    def blocking(self) -> bool:
+        """Whether collecting may wait for something: for the application's functions."""
+        return self._may_wait or super().blocking

@@ -24,7 +24,7 @@ from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import Metric
 from asyncmetrics.model.names import label_text
 from asyncmetrics.model.samples import Exemplar
-from asyncmetrics.storage.operations import GaugeFunction, GaugeLike, Labelled
+from asyncmetrics.storage.operations import GaugeFunction, GaugeLike, Labelled, Sampler
 from asyncmetrics.storage.staleness import Staleness
 
 __all__ = ("OVERFLOW", "Child", "Children", "Report", "Storage", "worker_label")
@@ -86,6 +86,7 @@ class Children(Generic[C]):
         "_make",
         "_max_children",
         "_report",
+        "_sampler",
         "_segments",
         "_staleness",
         "_tail",
@@ -111,6 +112,7 @@ class Children(Generic[C]):
         self.failed: frozenset[C] = frozenset()
         self._make = make
         self._report = report
+        self._sampler: Sampler | None = None
         self._max_children = max_children
         self._write = block_writer(descriptor.all_labelnames)
         self._staleness: Staleness[C] | None = None if ttl is None else Staleness(ttl)
@@ -150,9 +152,20 @@ class Children(Generic[C]):
         """Count ``event`` of this metric in the registry's self-metrics."""
         self._report(event, self.descriptor.name)
 
+    def collect_from(self, sampler: Sampler) -> None:
+        """Take all children from ``sampler`` at every `refresh`."""
+        self._sampler = sampler
+
+    @property
+    def is_refreshed(self) -> bool:
+        """Whether there is anything for `refresh` to call."""
+        return bool(self.functions) or self._sampler is not None
+
     def refresh(self) -> list[tuple[C, Awaitable[float]]]:
         """Call the gauge functions and keep their results; return the awaitables that async ones came back with."""
         self.failed = frozenset()
+        if self._sampler is not None:
+            self._sample(self._sampler)
         pending: list[tuple[C, Awaitable[float]]] = []
         for child, function in list(self.functions.items()):
             with self.taking(child):
@@ -162,6 +175,19 @@ class Children(Generic[C]):
                 else:
                     cast("GaugeLike", child).set(result)
         return pending
+
+    def _sample(self, sampler: Sampler) -> None:
+        before = list(self.table)  # what comes meanwhile is of a sample taken later, in another thread
+        told: set[tuple[str, ...]] = set()
+        try:
+            for values, number in sampler().items():
+                child = self.find(values)
+                cast("GaugeLike", child).set(number)
+                told.add(child.labelvalues)
+        except Exception:  # noqa: BLE001  # as in `taking`
+            self.report("collector_errors")
+            told.clear()
+        self.take_out([key for key in before if key not in told])
 
     @contextmanager
     def taking(self, child: C) -> Iterator[None]:
@@ -214,12 +240,17 @@ class Children(Generic[C]):
 
     def discard(self, key: tuple[str, ...]) -> None:
         """Remove the child with these label values; one that is not there is no error."""
-        child = self.table.get(key)
-        if child is not None:
-            self._leave(child)
-            self.functions.pop(child, None)
-        if self._staleness:
-            self._staleness.forget(key, child)
+        self.take_out((key,))
+
+    def take_out(self, keys: Iterable[tuple[str, ...]]) -> None:
+        """Remove the children of this process with these label values."""
+        for key in keys:
+            child = self.table.get(key)
+            if child is not None:
+                self._leave(child)
+                self.functions.pop(child, None)
+            if self._staleness:
+                self._staleness.forget(key, child)
 
     def _leave(self, child: C) -> None:
         withdrawn = self._withdraw(child)
@@ -230,8 +261,7 @@ class Children(Generic[C]):
 
     def discard_all(self) -> None:
         """Remove every child."""
-        for key in list(self.table):
-            self.discard(key)
+        self.take_out(list(self.table))
 
     def read(self) -> Iterator[Sequence[Any]]:
         """Yield the children, or points that stand for them, in slices, in the order in which they were created."""

@@ -22,11 +22,13 @@ __all__ = (
     "HistogramLike",
     "InfoLike",
     "Labelled",
+    "Sampler",
     "SummaryLike",
 )
 
 T = TypeVar("T")
 GaugeFunction = Callable[[], "float | Awaitable[float]"]
+Sampler = Callable[[], Mapping[tuple[object, ...], float]]
 
 
 class Labelled:

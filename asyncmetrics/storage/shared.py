@@ -45,6 +45,7 @@ from asyncmetrics.storage._points import OwnPart
 from asyncmetrics.storage._reading import SlotReader
 from asyncmetrics.storage._writethrough import child_class
 from asyncmetrics.storage.base import Child, Children, Report
+from asyncmetrics.storage.operations import Sampler
 
 __all__ = ("SharedChildren", "SharedStorage")
 
@@ -128,19 +129,24 @@ class SharedChildren(Children[C]):
         self._discard_all(None)
 
     def _discard_all(self, keys: set[tuple[str, ...]] | None) -> None:
-        for key in list(self.table) if keys is None else keys:
-            child: Any = self.table.get(key)
-            super().discard(key)
-            if child is not None:
-                child.leave()
-        self._group.do(partial(self._remove, keys))
+        self.take_out(list(self.table) if keys is None else keys)
+        if keys is None:
+            self._group.do(self._remove_adopted)
         self._group.remove_from_dead((self.space, self.descriptor.name), keys)
 
-    def _remove(self, keys: set[tuple[str, ...]] | None) -> None:
-        arena = self._group.arena
-        if arena is not None:
-            gone = keys if keys is not None else set(self._group.family(self).index).difference(self.table)
-            self._group.remove(self, gone)
+    def take_out(self, keys: Iterable[tuple[str, ...]]) -> None:
+        """Remove the children of this worker with these label values, and what it took over of them."""
+        keys = list(keys)
+        children: list[Any] = [child for key in keys if (child := self.table.get(key)) is not None]
+        super().take_out(keys)
+        for child in children:
+            child.leave()
+        if keys:
+            self._group.do(partial(self._group.remove, self, keys))
+
+    def _remove_adopted(self) -> None:
+        if self._group.arena is not None:
+            self._group.remove(self, set(self._group.family(self).index).difference(self.table))
 
     @contextmanager
     def taking(self, child: C) -> Iterator[None]:
@@ -149,6 +155,11 @@ class SharedChildren(Children[C]):
         with super().taking(child):
             yield
         gauge.mark(0.0 if child in self.failed else time.time())
+
+    def collect_from(self, sampler: Sampler) -> None:
+        """Take all children from ``sampler`` at every `refresh`, and once a second."""
+        super().collect_from(sampler)
+        self.keep()
 
     def keep(self) -> None:
         """See to it that gauge functions are called, and changes told, whoever is scraped."""
@@ -161,7 +172,7 @@ class SharedChildren(Children[C]):
 
     def attend(self) -> None:
         """Do what is to be done every now and then."""
-        if self.functions:
+        if self.is_refreshed:
             pending = [(child, awaitable, partial(self.taking, child)) for child, awaitable in self.refresh()]
             if pending:
                 await_all(pending)

@@ -7,10 +7,21 @@ import signal
 import time
 from collections.abc import Callable
 
+import anyio
 import pytest
 
-from asyncmetrics import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info, Summary, generate_latest
+from asyncmetrics import (
+    CollectorRegistry,
+    Counter,
+    Enum,
+    Gauge,
+    Histogram,
+    Info,
+    Summary,
+    generate_latest,
+)
 from asyncmetrics.errors import StorageError
+from asyncmetrics.middleware import MetricsMiddleware
 from asyncmetrics.storage.shared import SharedStorage
 
 
@@ -136,6 +147,43 @@ def test_a_gauge_function_is_called_for_the_scrapes_of_other_workers(worker, kin
         while two.get_sample_value("g") != number:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+
+
+def test_what_gauges_collect_is_merged_by_their_mode_and_goes_with_its_worker(worker):
+    one, two = worker(), worker()
+    told = {("a",): 1, ("b",): 5}
+    for registry in (one, two):
+        Gauge("g", "G.", ["n"], multiprocess_mode="livesum", registry=registry).collect_from(lambda: told)
+    for expected in ({"a": 2, "b": 10}, {"a": 2}):
+        deadline = time.monotonic() + 10
+        while {s.labels["n"]: s.value for f in two.collect() for s in f.samples if s.name == "g"} != expected:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        told.pop(("b",), None)
+    one.storage.close()
+    assert lines(two, "g{") == ['g{n="a"} 1.0']
+
+
+@pytest.mark.blocking
+async def test_requests_under_way_are_added_up_over_workers(worker):
+    one, two = worker(), worker()
+    release = anyio.Event()
+
+    async def app(scope, receive, send):
+        await release.wait()
+
+    async def reached(*values):
+        with anyio.fail_after(10):
+            while [line.rpartition(" ")[2] for line in lines(one, "http_server_active_requests{")] != list(values):
+                await anyio.sleep(0.05)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [], "scheme": "http"}
+    async with anyio.create_task_group() as group:
+        for registry in (one, two):
+            group.start_soon(MetricsMiddleware(app, registry=registry), dict(scope), app, app)
+        await reached("2.0")
+        release.set()
+        await reached("0.0")
 
 
 def test_exemplars_come_from_the_worker_that_answers(worker):

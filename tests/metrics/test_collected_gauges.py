@@ -1,0 +1,82 @@
+"""A gauge that takes all its children from one function."""
+
+from __future__ import annotations
+
+import pytest
+
+from asyncmetrics import CollectorRegistry, Gauge
+from asyncmetrics.errors import LabelError
+
+
+@pytest.fixture
+def registry():
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def waiting(registry):
+    return Gauge("waiting", "Jobs waiting.", ["queue"], registry=registry)
+
+
+def values(registry):
+    samples = [sample for family in registry.collect() for sample in family.samples]
+    return {sample.labels["queue"]: sample.value for sample in samples if sample.name == "waiting"}
+
+
+def test_its_children_are_those_that_the_function_tells(registry, waiting):
+    waiting.collect_from(lambda: {("mail",): 3, ("print",): 0.5})
+    assert values(registry) == {"mail": 3, "print": 0.5}
+
+
+def test_a_child_that_is_no_longer_told_of_is_gone(registry, waiting):
+    told = {("mail",): 3, ("print",): 1}
+    waiting.collect_from(lambda: told)
+    values(registry)
+    del told["print",]
+    assert values(registry) == {"mail": 3}
+
+
+def test_label_values_are_written_as_elsewhere(registry, waiting):
+    waiting.collect_from(lambda: {(7,): 1})
+    assert values(registry) == {"7": 1}
+
+
+@pytest.mark.parametrize("told", [None, {("a", "b"): 1}, {("a",): "many"}, 5])
+def test_nonsense_leaves_all_out_and_is_counted(registry, waiting, told):
+    waiting.labels("old").set(1)
+    waiting.collect_from(lambda: told)
+    assert registry.get_sample_value("asyncmetrics_collector_errors_total", {"collector": "waiting"}) == 1
+    assert values(registry) == {}
+
+
+def test_past_the_limit_they_share_the_child_for_all_others(registry):
+    gauge = Gauge("waiting", "Jobs waiting.", ["queue"], max_children=2, registry=registry)
+    gauge.collect_from(lambda: {(str(number),): number for number in range(5)})
+    assert set(values(registry)) == {"0", "1", "__overflow__"}
+
+
+def test_without_labels_it_is_refused_with_what_to_use(registry):
+    with pytest.raises(LabelError, match="set_function"):
+        Gauge("one", "One.", registry=registry).collect_from(dict)
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_the_promise_not_to_wait_is_told_to_those_who_collect(waiting, blocking):
+    waiting.collect_from(dict, blocking=blocking)
+    assert waiting.blocking is blocking
+
+
+def test_a_function_that_tells_of_a_child_in_a_thread_does_not_take_out_what_another_has_told_since(registry, waiting):
+    """Two collections at once: the one whose function was asked first ends last."""
+    told = [{("mail",): 1}, {("mail",): 1, ("print",): 2}]
+
+    def tell():
+        found = told.pop(0)
+        if told:
+            list(registry.collect())
+        return found
+
+    waiting.collect_from(tell)
+    waiting.labels("mail")
+    (family,) = waiting.collect()
+    assert {sample.labels["queue"] for sample in family.samples} == {"mail", "print"}
