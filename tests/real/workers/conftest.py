@@ -1,4 +1,7 @@
-"""Servers with several workers, clients that count what was answered, and somebody who ends workers at random."""
+"""Servers with several workers, clients that count what was answered, and somebody who ends workers at random.
+
+``ASYNCMETRICS_CHAOS_SECONDS`` says how long each test goes on; what it saw is told with ``pytest -s``.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -65,13 +69,24 @@ RECYCLING = {
 class Tally:
     """What clients saw, and what was found wrong."""
 
-    answered: int = 0
+    answered_at: list[float] = field(default_factory=list)
     failed: int = 0
     scrapes: int = 0
     kills: int = 0
     pids: set[str] = field(default_factory=set)
     wrong: list[str] = field(default_factory=list)
     scrape_seconds: list[float] = field(default_factory=list)
+
+    @property
+    def answered(self) -> int:
+        return len(self.answered_at)
+
+    def __str__(self) -> str:
+        first, last = (median(part) * 1e3 for part in (self.scrape_seconds[:20], self.scrape_seconds[-20:]))
+        return (
+            f"{self.kills} ended, {len(self.pids)} workers, {self.scrapes} scrapes, {len(self.wrong)} backward steps, "
+            f"{self.answered} answered, {self.failed} failed, a scrape took {first:.0f} ms and {last:.0f} ms in the end"
+        )
 
 
 class Workers:
@@ -143,7 +158,7 @@ def _started(name: str, options: str, workers: int, place: Path, environment: di
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     words = [sys.executable, "-m", *command.format(port=port, workers=workers).split(), *options.split()]
-    paths = os.pathsep.join([str(HERE), str(HERE.parents[1])])
+    paths = os.pathsep.join([str(HERE), str(HERE.parents[2])])
     settings = {**os.environ, "PYTHONPATH": paths, "XDG_RUNTIME_DIR": str(place), **environment}
     process = subprocess.Popen(words, env=settings, start_new_session=True, cwd=HERE)
     try:
@@ -218,7 +233,8 @@ class Load:
                     self.tally.failed += 1
                 continue
             with self._lock:
-                self.tally.answered += status == 200
+                if status == 200:
+                    self.tally.answered_at.append(time.time())
                 self.tally.failed += status != 200
                 self.tally.pids.add(pid)
 
@@ -263,6 +279,12 @@ def load() -> Callable[..., Tally]:
     return lambda server, seconds, ending=False, pause=0.25: Load(
         server, SERVERS[server.name][2] if ending else (), pause
     ).run(seconds)
+
+
+@pytest.fixture(scope="session")
+def seconds() -> float:
+    """How long a test goes on."""
+    return float(os.environ.get("ASYNCMETRICS_CHAOS_SECONDS", "6"))
 
 
 @pytest.fixture(params=SERVERS)

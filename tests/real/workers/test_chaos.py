@@ -6,8 +6,6 @@ import pytest
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
-SECONDS = 6
-
 
 def settled(server) -> None:
     """Wait until the supervisor has replaced those that ended."""
@@ -16,11 +14,7 @@ def settled(server) -> None:
 
 def check(server, tally) -> None:
     counted = server.value("answered_total") - 1  # the request that told that the server was up
-    print(
-        f"kills={tally.kills} pids={len(tally.pids)} scrapes={tally.scrapes} answered={tally.answered} "
-        f"failed={tally.failed} counted={counted:.0f} back={len(tally.wrong)} files={len(server.files())} "
-        f"scrape={min(tally.scrape_seconds) * 1e3:.1f} ms"
-    )
+    print(f"{server.name}: {tally}; {counted:.0f} counted, {len(server.files())} files")
     assert tally.wrong == []
     assert tally.answered <= counted <= tally.answered + tally.failed
     assert server.value("asyncmetrics_worker_slot_errors_total") == 0
@@ -40,19 +34,19 @@ def test_all_workers_answer_for_all(start, load, name):
     assert server.value("process_threads") >= 3
 
 
-def test_nothing_is_lost_when_workers_are_ended_at_random(start, load, name):
+def test_nothing_is_lost_when_workers_are_ended_at_random(start, load, name, seconds):
     server = start(name)
     files = len(server.files())
-    tally = load(server, SECONDS, ending=True)
+    tally = load(server, seconds, ending=True)
     settled(server)
     assert tally.kills >= 3
     check(server, tally)
     assert len(server.files()) <= files + 8  # a new one may begin before an old one has ended
 
 
-def test_nothing_is_lost_when_workers_are_recycled(start, load, name, recycling):
+def test_nothing_is_lost_when_workers_are_recycled(start, load, name, recycling, seconds):
     server = start(name, recycling)
-    tally = load(server, SECONDS)
+    tally = load(server, seconds)
     settled(server)
     assert len(tally.pids) > 3  # some were replaced
     check(server, tally)
