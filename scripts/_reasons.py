@@ -36,7 +36,7 @@ WHOLE_MODULES = {
     "decorator": "A copy of another library. Decorated functions keep their kind and signature here without it.",
     "django": "`instrument(application)` in `asgi.py` measures and serves; under WSGI mount `make_wsgi_app()`.",
     "django.exposition": "As above.",
-    "mmap_dict": "The files of the multi-process mode, which will work another way here.",
+    "mmap_dict": "The files of the multi-process mode, which works another way here.",
     "twisted": "`WSGIResource(reactor, reactor.getThreadPool(), make_wsgi_app())`.",
     "values": "Where numbers live: a storage here (`Registry(storage=…)`).",
 }
@@ -48,8 +48,8 @@ NOT_PLANNED = {
     "core.Sample.native_histogram": _NATIVE,
     "exposition.CompressionType": "A name for type checkers.",
     "exposition.ThreadingWSGIServer": "The server is asynchronous, in a thread of its own.",
-    "multiprocess.MultiProcessCollector": "Not yet. Workers will share a storage, with nothing to collect.",
-    "multiprocess.mark_process_dead": "Not yet. Nothing will have to be marked.",
+    "multiprocess.MultiProcessCollector": "Remove it: any registry tells the numbers of all workers (`docs/workers.md`).",
+    "multiprocess.mark_process_dead": "Remove it: a worker that has ended holds its lock no longer.",
     "openmetrics.exposition.CONTENT_TYPE_LATEST_2_0": "OpenMetrics 2.0 is a draft.",
     "openmetrics.parser.ESCAPE_SEQUENCES": _PARSING,
     "openmetrics.parser.ESCAPING_RE": _PARSING,
@@ -69,7 +69,7 @@ NOT_PLANNED = {
     "validation.enable_legacy_validation": _NAMES,
     "validation.get_legacy_validation": _NAMES,
     "$PROMETHEUS_LEGACY_NAME_VALIDATION": _NAMES,
-    "$PROMETHEUS_MULTIPROC_DIR": "Not yet. No directory will have to be emptied.",
+    "$PROMETHEUS_MULTIPROC_DIR": "Remove it: workers find each other, or `ASYNCMETRICS_DIR` says where.",
 }
 
 _MADE = "Made by `time()`, `count_exceptions()` or `track_inprogress()`, not by hand."
