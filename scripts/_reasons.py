@@ -48,7 +48,7 @@ NOT_PLANNED = {
     "core.Sample.native_histogram": _NATIVE,
     "exposition.CompressionType": "A name for type checkers.",
     "exposition.ThreadingWSGIServer": "The server is asynchronous, in a thread of its own.",
-    "multiprocess.MultiProcessCollector": "Remove it: any registry tells the numbers of all workers (`docs/workers.md`).",
+    "multiprocess.MultiProcessCollector": "Remove it: any registry tells of all workers (`docs/workers.md`).",
     "multiprocess.mark_process_dead": "Remove it: a worker that has ended holds its lock no longer.",
     "openmetrics.exposition.CONTENT_TYPE_LATEST_2_0": "OpenMetrics 2.0 is a draft.",
     "openmetrics.parser.ESCAPE_SEQUENCES": _PARSING,
