@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
+PARALLEL ?= -n auto --dist loadfile
 PIP := $(RUN) -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -13,7 +14,7 @@ PIP := $(RUN) -m pip --quiet --disable-pip-version-check
 help:
 	@echo "make demo    a small shop with live figures; DEMO_SECONDS=20 ends it by itself, Ctrl-C at any time"
 	@echo "make test    every test, with coverage; a test whose real server is missing is skipped"
-	@echo "make unit    the tests that need no real server, without coverage (ARGS='tests/formats -x')"
+	@echo "make unit    the tests that need no real server and are not slow, without coverage (ARGS='tests/formats -x')"
 	@echo "make matrix  the tests of middleware and integrations on old and new frameworks, and a table of them (ARGS='-s oldest')"
 	@echo "make bench   the benchmarks, our peers measured in the same run"
 	@echo "make lint    ruff and mypy --strict;  make types adds pyright;  make format rewrites the layout"
@@ -27,10 +28,10 @@ demo: $(VENV)/.group-demo
 	@$(RUN) -m examples.demo
 
 test: $(VENV)/.group-test
-	$(RUN) -m pytest --cov --cov-report=term --cov-fail-under=95 $(ARGS)
+	$(RUN) -m pytest $(PARALLEL) --cov --cov-report=term --cov-fail-under=95 $(ARGS)
 
 unit: $(VENV)/.group-test
-	$(RUN) -m pytest -m "not real" $(ARGS)
+	$(RUN) -m pytest $(PARALLEL) -m "not real and not slow" $(ARGS)
 
 matrix: $(VENV)/.group-matrix
 	$(RUN) -m nox $(ARGS)

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from types import FunctionType
+from typing import Any
 
 import pytest
 import uvicorn
@@ -46,6 +48,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 ("edge", f"{sentence}: {case}" if case else sentence),
                 ("framework", f"{name} {version(name)}" if find_spec(name) else name),
             ]
+
+
+_TALLY: Counter[str] = Counter()
+
+
+@pytest.fixture(scope="session")
+def tally() -> Counter[str]:
+    """Counts what was judged, to be told at the end of the run."""
+    return _TALLY
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that started this one, if pytest-xdist did, what was counted here."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["tally"] = dict(_TALLY)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add what a process of pytest-xdist has counted."""
+    _TALLY.update(getattr(node, "workeroutput", {}).get("tally", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what was judged, if anything was."""
+    if _TALLY:
+        terminalreporter.section("conformance")
+        for what, count in sorted(_TALLY.items()):
+            terminalreporter.line(f"{count:7,d}  {what}")
 
 
 @pytest.fixture

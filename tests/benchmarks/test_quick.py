@@ -36,6 +36,7 @@ def results(tmp_path_factory) -> tuple[str, dict]:
     return _results(tmp_path_factory.mktemp("benchmarks"), IN_PROCESS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IN_PROCESS)
 def test_every_benchmark_gives_figures_for_us_in_every_discipline(results, name):
     _check_figures_for_us(*results, name)
@@ -64,6 +65,7 @@ def _check_figures_for_us(printed: str, written: dict, name: str) -> None:
     assert f"== {name} " in printed
 
 
+@pytest.mark.slow
 def test_the_interpreter_and_the_versions_are_noted(results):
     printed, written = results
     assert written["python"].split()[1] == sys.version.split()[0]
@@ -71,6 +73,7 @@ def test_the_interpreter_and_the_versions_are_noted(results):
     assert set(written["versions"]) >= {"asyncmetrics-prometheus", "prometheus_client", "pytheus"}
 
 
+@pytest.mark.slow
 def test_a_quick_run_judges_no_target(results):
     assert {row["met"] for row in results[1]["rows"]} == {None}
 

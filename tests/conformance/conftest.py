@@ -6,7 +6,6 @@ The reader splits lines by the grammars of the two formats and judges nothing: t
 from __future__ import annotations
 
 import re
-from collections import Counter
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -303,21 +302,3 @@ def rendered():
         return b"".join(forms[name].encode(registry.collect())).decode()
 
     return render
-
-
-# ----------------------------------------------------------------------------------------------------------- the tally
-
-_TALLY: Counter[str] = Counter()
-
-
-@pytest.fixture(scope="session")
-def tally() -> Counter[str]:
-    """Counts what was judged, to be told at the end of the run."""
-    return _TALLY
-
-
-def pytest_terminal_summary(terminalreporter) -> None:
-    if _TALLY:
-        terminalreporter.section("conformance")
-        for what, count in sorted(_TALLY.items()):
-            terminalreporter.line(f"{count:7,d}  {what}")

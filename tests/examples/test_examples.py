@@ -61,7 +61,9 @@ def test_every_example_is_in_the_table():
     assert {path.name for path in EXAMPLES.glob("*.py")} == SHOWS.keys() | {"quickstart.py"}
 
 
-@pytest.mark.parametrize("name", sorted(SHOWS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "multi_worker.py")) for name in sorted(SHOWS)]
+)
 def test_an_example_runs_and_shows_its_point(name, tmp_path):
     done = _run(name, *([str(tmp_path)] if name == "batch_job.py" else []))
     assert (done.returncode, done.stderr) == (0, "")

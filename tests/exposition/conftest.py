@@ -88,7 +88,7 @@ def ask() -> Callable[..., Answer]:
             async def send(message: dict) -> None:
                 answer.messages.append(message)
 
-            with anyio.fail_after(30):
+            with anyio.fail_after(120):
                 await app(_scope(**request), receive, send)
 
         anyio.run(exchange, backend=backend)
@@ -191,11 +191,11 @@ def start(registry):
 
 @pytest.fixture
 def connect():
-    """Open connections that are closed at the end, and wait for 5 s at most: ``client = connect(port)``."""
+    """Open connections that are closed at the end, and wait for 30 s at most: ``client = connect(port)``."""
     opened = []
 
     def connect(port: int, **options) -> socket.socket:
-        opened.append(socket.create_connection(("127.0.0.1", port), timeout=5, **options))
+        opened.append(socket.create_connection(("127.0.0.1", port), timeout=30, **options))
         return opened[-1]
 
     yield connect

@@ -162,5 +162,5 @@ client.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
 print(client.recv(100)[:15].decode())
 client.close()
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (0, "HTTP/1.1 200 OK\n", "")

@@ -105,7 +105,7 @@ def test_a_client_that_speaks_plain_http_is_let_go(registry, files, trusting):
 
 def test_a_client_that_never_shakes_hands_is_let_go(registry, files):
     with start_http_server(0, registry=registry, certfile=files["both"], timeout_seconds=0.3) as server:
-        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
             try:
                 assert client.recv(100) == b""
             except ConnectionResetError:
@@ -117,7 +117,7 @@ def test_a_handshake_counts_as_a_connection(registry, files):
     with start_http_server(0, registry=registry, certfile=files["both"], max_connections=1) as server:
         with socket.create_connection(("127.0.0.1", server.port)):
             time.sleep(0.1)
-            with socket.create_connection(("127.0.0.1", server.port), timeout=5) as second:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=30) as second:
                 assert second.recv(100) == b""
 
 

@@ -68,7 +68,7 @@ def run(backend):
 
     def run(main):
         async def limited():
-            with anyio.fail_after(30):
+            with anyio.fail_after(120):
                 return await main()
 
         return anyio.run(limited, backend=backend)

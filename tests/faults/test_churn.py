@@ -43,6 +43,7 @@ def _act(metric, action: str, number: int) -> None:
             metric.remove(f"{LONG}{each}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encode", [prometheus_text.encode, openmetrics_text.encode], ids=["text", "openmetrics"])
 @pytest.mark.parametrize("kind", [Counter, Gauge, Histogram])
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -344,5 +344,5 @@ scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "hea
 anyio.run(make_asgi_app(registry), scope, receive, send)
 print("ended")
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout == "ended\n"

@@ -169,7 +169,7 @@ def test_a_thread_that_is_at_work_for_a_client_that_went_away_is_waited_for(regi
 @pytest.mark.parametrize("scrapes", [1, 20])
 def test_the_loop_gets_its_goes_between_two_steps_however_many_scrapes_there_are(registry, scrape, run, scrapes):
     """A budget per scrape would let every one of them take a step before the loop comes round."""
-    steps = Steps(10)
+    steps = Steps(5)
     registry.register(steps)
     longest = 0
 
@@ -188,7 +188,7 @@ def test_the_loop_gets_its_goes_between_two_steps_however_many_scrapes_there_are
             tasks.cancel_scope.cancel()
 
     run(main)
-    assert len(steps.done) == 10 * scrapes
+    assert len(steps.done) == 5 * scrapes
     assert longest <= 2
 
 
