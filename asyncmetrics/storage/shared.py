@@ -243,10 +243,14 @@ class SharedStorage:
         directory = Directory(path)
         self._begin(Group(partial(Directory, directory.path)), "", serves=serves, locking=locking)
         self._group.directory = directory
+        self._asked_for = True
 
     @classmethod
     def later(cls, find: Callable[[], Directory | None], *, serves: bool = True) -> SharedStorage:
-        """Return a storage whose directory cannot be told yet: ``find`` returns None until it can."""
+        """Return a storage whose directory cannot be told yet: ``find`` returns None until it can.
+
+        Where ``find`` raises `StorageError` that is logged, and this process keeps its numbers for itself.
+        """
         storage = cls.__new__(cls)
         storage._begin(Group(find), "", serves=serves)
         return storage
@@ -256,6 +260,7 @@ class SharedStorage:
         gil = bool(getattr(sys, "_is_gil_enabled", lambda: True)())
         self._group = group
         self._space = space
+        self._asked_for = False
         self._locked = not gil if locking is None else locking
         self._views: dict[str, View] = {}
 
@@ -263,6 +268,7 @@ class SharedStorage:
         """Return a storage for another registry, in the same directory and the same slot."""
         other = SharedStorage.__new__(SharedStorage)
         other._begin(self._group, name, locking=self._locked)
+        other._asked_for = self._asked_for
         return other
 
     def join(self) -> None:
@@ -276,8 +282,14 @@ class SharedStorage:
     def open(
         self, descriptor: Descriptor, report: Report, *, max_children: int | None = None, ttl: float | None = None
     ) -> Children[Any]:
-        """Return a new table for the children of a metric. Raises `StorageError` where no slot can be had."""
-        self.join()
+        """Return a new table for the children of a metric.
+
+        Raises `StorageError` where no slot can be had in a directory that was asked for.
+        """
+        if self._asked_for:
+            self.join()
+        else:
+            self._group.do(self._group.take_part)
         copies = self._group.opened.setdefault((self._space, descriptor.name), WeakValueDictionary())
         copy = next(number for number in range(len(copies) + 1) if number not in copies)
         make = child_class(descriptor, locked=self._locked)

@@ -15,6 +15,7 @@ import pytest
 
 from asyncmetrics import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info, generate_latest
 from asyncmetrics.errors import StorageError
+from asyncmetrics.storage._directory import Directory
 from asyncmetrics.storage.automatic import AutomaticStorage
 from asyncmetrics.storage.shared import SharedStorage
 
@@ -441,6 +442,59 @@ def test_a_storage_that_is_alone_is_told_by_nothing():
     registry = CollectorRegistry(storage=AutomaticStorage())
     Counter("c", "C.", registry=registry).inc()
     assert counted(registry, "asyncmetrics_workers_shared") is None
+
+
+SPAWNING = """
+import multiprocessing, sys
+import asyncmetrics
+counter = asyncmetrics.Counter("c", "C.", exist_ok=True)
+counter.inc()
+
+def work():
+    counter.inc()
+    print(asyncmetrics.REGISTRY.get_sample_value("c_total"))
+    print(asyncmetrics.REGISTRY.get_sample_value("asyncmetrics_workers_shared"))
+
+if __name__ == "__main__":
+    process = multiprocessing.get_context("spawn").Process(target=work)
+    process.start()
+    process.join()
+    sys.exit(process.exitcode)
+"""
+
+
+def test_a_process_that_is_spawned_by_no_server_counts_for_itself(tmp_path):
+    """Its main module is imported before it can tell what it is for."""
+    program = tmp_path / "program.py"
+    program.write_text(SPAWNING)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    ended = subprocess.run([sys.executable, str(program)], env=environment, capture_output=True, text=True, check=False)
+    assert (ended.stderr, ended.stdout.split()) == ("", ["2.0", "None"])
+
+
+def test_a_directory_that_is_found_to_be_unusable_later_is_logged_and_told(tmp_path, caplog):
+    (tmp_path / "file").touch()
+    registry = CollectorRegistry(storage=SharedStorage.later(lambda: Directory(str(tmp_path / "file"))))
+    counter = Counter("c", "C.", registry=registry)
+    counter.inc(2)
+    assert counted(registry) == 2
+    assert counted(registry, "asyncmetrics_workers_shared") == 0
+    assert "expected a directory" in caplog.text
+
+
+def test_what_was_counted_before_the_directory_was_known_is_shared_once_it_is(worker, path):
+    known = []
+    registry = CollectorRegistry(storage=SharedStorage.later(lambda: known[0] if known else None))
+    counter = Counter("c", "C.", ["n"], registry=registry)
+    gauge = Gauge("g", "G.", multiprocess_mode="mostrecent", registry=registry)
+    counter.labels("x").inc(2)
+    gauge.set(5)
+    assert counted(registry, n="x") == 2
+    other = worker()
+    Gauge("g", "G.", multiprocess_mode="mostrecent", registry=other)
+    known.append(Directory(str(path)))
+    counter.labels("y").inc()
+    assert [counted(other, n="x"), counted(other, n="y"), counted(other, "g")] == [2, 1, 5]
 
 
 def test_enums_and_infos_of_the_dead_are_not_told(worker):
