@@ -19,7 +19,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock, RLock
 from typing import Any, TypeVar, final
 from weakref import WeakValueDictionary
@@ -35,7 +35,7 @@ from asyncmetrics.storage._places import NoWorkerError
 from asyncmetrics.storage._placing import SharedChild, is_settled
 from asyncmetrics.storage._points import OwnPart
 from asyncmetrics.storage._reading import SlotReader, SlotReaders
-from asyncmetrics.storage._slots import cells_name, lock
+from asyncmetrics.storage._slots import owning
 from asyncmetrics.storage._supervisors import start_of
 from asyncmetrics.storage._weak import WeakList
 from asyncmetrics.storage._writethrough import SharedInfo
@@ -225,29 +225,19 @@ class Group:
         """Take series (None: all) of a family out of the slots whose owners are dead."""
         with self._reading_alone() as readers:
             for reader in readers.all():
-                if self.arena is None or reader.number != self.arena.number:
+                if not reader.is_live:
                     self._remove_from(reader, name, keys)
 
     def _remove_from(self, reader: SlotReader, name: tuple[str, str], keys: set[tuple[str, ...]] | None) -> None:
-        descriptor = -1
-        try:
-            descriptor = reader.directory.open(cells_name(reader.number), os.O_RDWR)
-            lock(descriptor)  # as its owner would: nobody else writes there
+        with suppress(OSError, CorruptError), owning(reader.directory, reader.number) as descriptor:
             for _ in reader.sync():
                 pass
             changes = (reader.header.changes if reader.header else 0) | 1
             os.pwrite(descriptor, _WORD.pack(changes), 8 * CHANGES)
-            for family in reader.families.values():
-                if family.definition.name == name:
-                    for key, number in family.index():
-                        if keys is None or key in keys:
-                            os.pwrite(descriptor, bytes(8 * family.definition.stride), 8 * family.cell(number))
+            for family in reader.named.get(name, ()):
+                for number in family.numbers_of(keys):
+                    os.pwrite(descriptor, bytes(8 * family.definition.stride), 8 * family.cell(number))
             os.pwrite(descriptor, _WORD.pack(changes + 1), 8 * CHANGES)
-        except (OSError, CorruptError):  # its owner lives, or it cannot be used
-            pass
-        finally:
-            if descriptor >= 0:
-                os.close(descriptor)
 
     @contextmanager
     def _reading_alone(self) -> Iterator[SlotReaders]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import final
 
@@ -54,6 +54,7 @@ class SlotFamily:
         self.facts: dict[int, bytes] = {}
         self.cells = array("d")
         self.room = 0  # one more than the largest number
+        self._numbers: dict[tuple[str, ...], int] = {}  # as far as somebody has asked for one
         self._held = 0  # series that the extents have cells for
         self._seen: set[int] | None = None  # once series no longer come in the order of their numbers
         self._labels = len(definition.descriptor.all_labelnames)
@@ -61,6 +62,14 @@ class SlotFamily:
     def index(self) -> Iterator[tuple[tuple[str, ...], int]]:
         """Yield the series and their numbers."""
         return zip(self.keys, self.numbers, strict=True)
+
+    def numbers_of(self, keys: Iterable[tuple[str, ...]] | None) -> list[int]:
+        """Return the numbers of these series as far as they are there; None stands for all."""
+        if keys is None:
+            return self.numbers
+        known = len(self._numbers)
+        self._numbers.update(zip(self.keys[known:], self.numbers[known:], strict=True))
+        return [self._numbers[key] for key in keys if key in self._numbers]
 
     def has_gaps(self) -> bool:
         """Tell whether any series is not there, by its cells as they were read."""

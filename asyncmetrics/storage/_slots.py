@@ -13,14 +13,14 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from asyncmetrics.storage._directory import Directory
 from asyncmetrics.storage._layout import HEADER_BYTES, CorruptError, Header
 from asyncmetrics.storage._supervisors import start_of
 
-__all__ = ("MAX_SLOTS", "cells_name", "is_owned", "is_refused", "keys_name", "lock", "take_slot")
+__all__ = ("MAX_SLOTS", "cells_name", "is_owned", "is_refused", "keys_name", "owning", "take_slot")
 
 MAX_SLOTS = 4096
 _LOOKS = 20
@@ -70,17 +70,26 @@ def is_refused(error: OSError) -> bool:
     return error.errno in {errno.ELOOP, errno.EPERM, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EMLINK}
 
 
-def lock(descriptor: int) -> None:
-    """Become a slot's owner for as long as the file is open. Raises BlockingIOError if it has one."""
+@contextmanager
+def owning(directory: Directory, number: int) -> Iterator[int]:
+    """Be the owner of a dead worker's slot for a moment. Raises OSError if it has one, or cannot be opened."""
     import fcntl  # not on Windows, where there is no `Directory` either
 
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    descriptor = directory.open(cells_name(number), os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield descriptor
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # for whoever was forked meanwhile as well
+    finally:
+        os.close(descriptor)
 
 
 def _locked(directory: Directory, number: int, descriptor: int) -> bool:
+    import fcntl  # as above
+
     for _ in range(_LOOKS):
         try:
-            lock(descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if not _owner_is_dead(descriptor):
                 return False
