@@ -163,9 +163,10 @@ class Group:
     def _do(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except OSError as error:  # no room: the work itself has counted what is lost
-            _log.debug("%s: %s", self.path, error)
-        except Exception:
+        except Exception as error:
+            if _is_of_the_system(error):  # no room: the work itself has counted what is lost
+                _log.debug("%s: %s", self.path, error)
+                return
             if self._failing is not work:  # an exception of a signal's handler, maybe: it goes to whom it interrupts
                 self._failing = work
                 raise
@@ -181,6 +182,8 @@ class Group:
             return
         try:
             family = self.family(table)
+            if child.labelvalues not in family.index:
+                child.leave()  # this may have been begun before: a place that was not told of is given out once more
             number, place = self.arena.reserve(family, child.labelvalues)
             if not is_settled(child):
                 child.settle(place.cells, place.at)
@@ -189,7 +192,9 @@ class Group:
             self.arena.publish(family, child.labelvalues, number)
             if isinstance(child, SharedInfo):
                 self.arena.tell_facts(family, child.labelvalues, child.facts())
-        except OSError:
+        except OSError as error:
+            if not _is_of_the_system(error):
+                raise
             child.leave()
             self.arena.count_dropped()
 
@@ -287,6 +292,11 @@ class Group:
             self._told[slot] = now
             if self.arena is not None:
                 self.arena.add(ERRORS)
+
+
+def _is_of_the_system(error: Exception) -> bool:
+    """Tell what a system call has raised from, say, the ``TimeoutError`` of a signal's handler."""
+    return isinstance(error, OSError) and error.errno is not None
 
 
 _GROUPS: WeakList[Group] = WeakList()

@@ -56,7 +56,10 @@ class Keeper:
         """Start the thread, unless this process is none that serves."""
         if self._thread is None and self._kept.all() and self.allowed:
             self._thread = threading.Thread(target=_work, args=(ref(self),), name="asyncmetrics-keeper", daemon=True)
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError:  # the interpreter is ending, or there are too many threads: at the next occasion
+                self._thread = None
 
     def after_fork(self) -> None:
         """Forget the thread, which is the parent's."""

@@ -62,7 +62,7 @@ def take_slot(directory: Directory, adopt: Callable[[int], None]) -> tuple[int, 
             os.close(descriptor)
             raise
         os.close(descriptor)
-    raise OSError(f"all {MAX_SLOTS} slots are taken")
+    raise OSError(errno.EUSERS, f"all {MAX_SLOTS} slots are taken")
 
 
 def is_refused(error: OSError) -> bool:

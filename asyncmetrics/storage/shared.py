@@ -18,6 +18,9 @@ make one family of many; ``_group`` is where they meet. What is particular to on
 * exemplars come from the worker that answers; a gauge's function is called by its own worker, once a second and when it
   answers;
 * what a custom collector yields comes from the worker that answers;
+* `unregister` is each worker's: others that have the metric go on telling of it, and of what was counted here;
+* a family is as the worker defines it that declared it last: what others count in another shape is left out, and
+  counted in ``asyncmetrics_worker_conflicting_families``;
 * after a fork a counter starts from zero, and a gauge or state set is told of by the child once it uses it.
 """
 

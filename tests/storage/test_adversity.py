@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -337,6 +338,48 @@ def test_a_worker_that_gives_up_its_rights_keeps_its_metrics_for_itself(worker, 
 
     forked(work)
     assert counted(registry) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may become somebody else")
+def test_workers_of_another_user_than_their_supervisor_share_with_each_other(tmp_path):
+    """As those of ``gunicorn --preload --user``: their directory is found once more."""
+    tmp_path.chmod(0o711)
+    for parent in list(tmp_path.parents)[:2]:
+        parent.chmod(0o711)
+    for user in (0, 65534):
+        (tmp_path / str(user)).mkdir(mode=0o700)
+        os.chown(tmp_path / str(user), user, user)
+    find = lambda: Directory(str(tmp_path / str(os.geteuid())))  # noqa: E731
+    counter = Counter("c", "C.", registry=(registry := CollectorRegistry(storage=SharedStorage.later(find))))
+
+    def work(expected: int) -> None:
+        os.setuid(65534)
+        counter.inc()
+        assert counted(registry) == expected
+
+    for expected in (1, 2, 3):
+        forked(partial(work, expected))
+    assert len(list((tmp_path / "65534").iterdir())) == 2
+
+
+def test_an_exception_of_a_signals_handler_reaches_whom_it_interrupts(worker, monkeypatch):
+    registry = worker()
+    counter = Counter("c", "C.", ["n"], registry=registry)
+    counter.labels("x")
+    write = os.pwrite
+
+    def interrupted(*arguments):
+        monkeypatch.setattr(os, "pwrite", write)
+        write(*arguments)
+        raise TimeoutError("too late")
+
+    monkeypatch.setattr(os, "pwrite", interrupted)
+    with pytest.raises(TimeoutError, match="too late"):
+        counter.labels("y")
+    counter.labels("y").inc()
+    counter.labels("z").inc(2)
+    assert [counted(registry, n=n) for n in "xyz"] == [0, 1, 2]
+    assert counted(registry, "asyncmetrics_worker_dropped_series_total") == 0
 
 
 def test_series_that_are_stale_leave_a_slot_that_was_adopted(worker, path):
