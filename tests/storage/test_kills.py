@@ -25,16 +25,23 @@ class Killed(BaseException):
     """What ends a worker: nothing of the library may catch it."""
 
 
+class Interrupted(Exception):  # noqa: N818  # it is no error
+    """What a signal's handler raises: the worker goes on."""
+
+
 class Clock:
-    """Count the steps that a kill could come between, and kill at the one that is set."""
+    """Count the steps that a kill, or a signal, could come between, and raise ``what`` at the one that is set."""
 
     left = -1
+    what: type[BaseException] = Killed
 
     @classmethod
-    def step(cls):
+    def step(cls, *only):
+        if only and cls.what not in only:  # a signal's handler runs where something is called
+            return
         if cls.left == 0:
             cls.left = -1
-            raise Killed
+            raise cls.what
         cls.left -= cls.left > 0
 
 
@@ -48,9 +55,9 @@ class Words:
         return self.words[index]
 
     def __setitem__(self, index, value):
-        Clock.step()
+        Clock.step(Killed)
         self.words[index] = value
-        Clock.step()
+        Clock.step(Killed)
 
 
 def stepping(function):
@@ -178,6 +185,38 @@ class Arena(RuleBasedStateMachine):
         if self.killable(lambda: self.own[0].discard(key)):
             self.settle_with(0, self.counts, key, {self.counts.get(key), None})
             return
+        self.counts.pop(key, None)
+
+    def interrupted(self, work, at):
+        """Do something that a signal's handler may end; whatever is left of it is done by the next occasion."""
+        Clock.left, Clock.what = at if at < 10 else -1, Interrupted
+        try:
+            work()
+        except Interrupted:
+            pass
+        finally:
+            Clock.left, Clock.what = -1, Killed
+        self.worker._group.do(lambda: None)
+
+    @precondition(lambda self: self.worker is not None)
+    @rule(key=KEYS, amount=st.integers(0, 5), at=STEPS)
+    def count_interrupted(self, key, amount, at):
+        self.interrupted(lambda: self.own[0].find(key), at)
+        self.own[0].find(key).inc(amount)
+        self.counts[key] = self.counts.get(key, 0.0) + amount
+
+    @precondition(lambda self: self.worker is not None)
+    @rule(key=KEYS, amount=st.integers(0, 5), at=STEPS)
+    def observe_interrupted(self, key, amount, at):
+        self.interrupted(lambda: self.own[1].find(key), at)
+        self.own[1].find(key).observe(amount)
+        count, total = self.observed.get(key, (0, 0.0))
+        self.observed[key] = (count + 1, total + amount)
+
+    @precondition(lambda self: self.worker is not None)
+    @rule(key=KEYS, at=STEPS)
+    def remove_interrupted(self, key, at):
+        self.interrupted(lambda: self.own[0].discard(key), at)
         self.counts.pop(key, None)
 
     def settle_with(self, table, model, key, allowed):
