@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.storage import _arena, _cells
+from asyncmetrics.storage._directory import Directory
 from asyncmetrics.storage.shared import SharedStorage
 
 INF = float("inf")
@@ -79,6 +80,7 @@ class SteppingOs:
         return getattr(OS, name)
 
 
+UNLINK = Directory.unlink
 OS, ALLOCATE, MAP, FEW = _arena.os, _cells.allocate, _cells.CellsFile._map, _arena._FEW
 
 
@@ -95,6 +97,7 @@ class Arena(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         _arena.os, _cells.allocate, _cells.CellsFile._map, _arena._FEW = SteppingOs(), stepping(ALLOCATE), mapped, 3
+        Directory.unlink = stepping(UNLINK)
         self.path = tempfile.mkdtemp()
         self.reader = SharedStorage(self.path)
         self.tables = [self.reader.open(descriptor, lambda *_: None) for descriptor in (COUNTER, HISTOGRAM, GAUGE)]
@@ -106,6 +109,7 @@ class Arena(RuleBasedStateMachine):
 
     def teardown(self):
         Clock.left = -1
+        Directory.unlink = UNLINK
         _arena.os, _cells.allocate, _cells.CellsFile._map, _arena._FEW = OS, ALLOCATE, MAP, FEW
         self.die()
         self.reader.close()
