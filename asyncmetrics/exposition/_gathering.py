@@ -11,8 +11,7 @@ threads of the old one at work and waits for them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
 from contextvars import copy_context
 from functools import lru_cache
 from inspect import isasyncgenfunction, iscoroutinefunction
@@ -24,7 +23,7 @@ from anyio.lowlevel import EventLoopToken, RunVar, checkpoint, current_token
 
 from asyncmetrics.exposition._pacing import in_turns, of_loop, turn
 from asyncmetrics.model.family import Metric
-from asyncmetrics.registry import Collectable, Collection, Collector, CollectorResult, awaited, finite
+from asyncmetrics.registry import Collectable, Collection, Collector, CollectorResult, awaited, finite, let_go
 
 __all__ = ("gathered",)
 
@@ -139,6 +138,7 @@ def _put_together(collection: Collection, outcomes: dict[Collector, _Outcome]) -
 
 
 async def _ask(collector: Collector, calls: dict[Collector, _Call], outcomes: dict[Collector, _Outcome]) -> None:
+    result: CollectorResult | BaseException | None = None
     try:
         result = collector.collect() if _is_async(collector) else await _asked_in_thread(collector, calls)
         outcomes[collector] = result if isinstance(result, BaseException) else await awaited(result, checkpoint)
@@ -148,6 +148,8 @@ async def _ask(collector: Collector, calls: dict[Collector, _Call], outcomes: di
         if _is_cancelled():
             raise
         outcomes[collector] = error
+    finally:
+        let_go(result)
 
 
 def _is_cancelled() -> bool:
@@ -157,16 +159,21 @@ def _is_cancelled() -> bool:
 
 async def _asked_in_thread(collector: Collector, calls: dict[Collector, _Call]) -> CollectorResult | BaseException:
     while True:
-        async with turn():  # to start a thread is work as well, and there may be hundreds
-            call = calls.get(collector) or _Call(collector, calls).start()
-        if call.late:
-            return TimeoutError("it has not come back from an earlier scrape that it was late for")
-        await call.ended.wait()
-        if isinstance(call.result, (list, BaseException)):
-            return call.result
-        if call.result is not None:  # only one can await it: another that waits asks anew
-            result, call.result = call.result, None
-            return result
+        call = None
+        try:
+            async with turn():  # to start a thread is work as well, and there may be hundreds
+                call = calls.get(collector) or _Call(collector, calls).start()
+                call.askers += 1
+            if call.late:
+                return TimeoutError("it has not come back from an earlier scrape that it was late for")
+            await call.ended.wait()
+            result = call.result if isinstance(call.result, (list, BaseException)) else call.take()
+            if result is not None:
+                return result
+        finally:
+            if call is not None:
+                call.askers -= 1
+                call.let_go_unless_asked()
 
 
 @final
@@ -176,6 +183,7 @@ class _Call:
     def __init__(self, collector: Collector, calls: dict[Collector, _Call]) -> None:
         self.ended = Event()
         self.late = False
+        self.askers = 0
         self.result: CollectorResult | BaseException | None = None
         self._collector = collector
         self._calls = calls
@@ -188,17 +196,28 @@ class _Call:
         self._calls[self._collector] = self
         return self
 
+    def take(self) -> CollectorResult | BaseException | None:
+        """Return the result and keep it no longer: only one can await it, and another that waits asks anew."""
+        result, self.result = self.result, None
+        return result
+
     def _work(self, token: EventLoopToken) -> None:
         try:
             result = self._collector.collect()
             self.result = result if isinstance(result, (Awaitable, AsyncIterable)) else finite(result)
         except BaseException as error:  # noqa: BLE001  # of whatever kind: it ends this thread and nothing else
             self.result = error
-        with suppress(RuntimeError):  # the loop has ended meanwhile
+        try:
             from_thread.run_sync(self._end, token=token)
+        except RuntimeError:  # the loop has ended meanwhile
+            let_go(self.result)
 
     def _end(self) -> None:
         self._calls.pop(self._collector, None)
-        if self.late and isinstance(self.result, Coroutine):
-            self.result.close()  # nobody will await it
         self.ended.set()
+        self.let_go_unless_asked()
+
+    def let_go_unless_asked(self) -> None:
+        """Close a result that has come and that nobody waits for."""
+        if not self.askers and self.ended.is_set():
+            let_go(self.take())

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Awaitable, Iterable, Mapping
-from typing import Any, ClassVar, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from typing import Any, ClassVar, Generic, TypeVar, final
 
 from asyncmetrics.context import read_labels
 from asyncmetrics.errors import DefinitionError, DuplicateMetricError, LabelError
@@ -18,7 +18,7 @@ from asyncmetrics.metrics.created import created_enabled
 from asyncmetrics.model.descriptor import Descriptor, Kind
 from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.model.names import check_label_names, full_name, label_text
-from asyncmetrics.registry import REGISTRY, CollectorRegistry
+from asyncmetrics.registry import REGISTRY, CollectorRegistry, let_go
 from asyncmetrics.storage.base import Children
 from asyncmetrics.storage.operations import Labelled
 
@@ -51,6 +51,34 @@ class _ExistOk(type):
         """What `help` and `inspect.signature` show: the arguments that the class takes."""
         _, *parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]  # of the class
         return inspect.Signature([parameter for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD])
+
+
+@final
+class _Later(Awaitable[Iterable[Metric]]):
+    """The family of a gauge some of whose functions are async; `close` gives up those that were not awaited."""
+
+    def __init__(
+        self, children: Children[Any], pending: list[tuple[Any, Awaitable[float]]], family: Callable[[], Metric]
+    ) -> None:
+        self._children = children
+        self._pending = pending
+        self._family = family
+
+    def __await__(self) -> Generator[Any, None, Iterable[Metric]]:
+        return self._settled().__await__()
+
+    async def _settled(self) -> Iterable[Metric]:
+        try:
+            for child, awaitable in self._pending:
+                with self._children.taking(child):
+                    child.set(await awaitable)
+        finally:
+            self.close()
+        return [self._family()]
+
+    def close(self) -> None:
+        for _, awaitable in self._pending:
+            let_go(awaitable)
 
 
 class MetricBase(Generic[C], metaclass=_ExistOk):
@@ -169,7 +197,7 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
     def collect(self) -> Iterable[Metric] | Awaitable[Iterable[Metric]]:
         """Return the family of this metric, or an awaitable of it while a gauge function is async."""
         pending = self._children.refresh()
-        return self._collect_later(pending) if pending else [self._family()]
+        return _Later(self._children, pending, self._family) if pending else [self._family()]
 
     def describe(self) -> Iterable[Metric]:
         """Return the family of this metric without samples."""
@@ -178,12 +206,6 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.descriptor.name!r})"
-
-    async def _collect_later(self, pending: Iterable[tuple[Any, Awaitable[float]]]) -> list[Metric]:
-        for child, awaitable in pending:
-            with self._children.taking(child):
-                child.set(await awaitable)
-        return [self._family()]
 
     def _family(self) -> LiveFamily:
         return LiveFamily(self.descriptor, self._children.read, now=time.time(), created=created_enabled())

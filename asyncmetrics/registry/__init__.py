@@ -10,6 +10,7 @@ from asyncmetrics.registry._collection import (
     CollectorResult,
     awaited,
     finite,
+    let_go,
 )
 from asyncmetrics.registry._registry import REGISTRY, CollectorRegistry, Registry, RestrictedRegistry
 
@@ -25,6 +26,7 @@ __all__ = (
     "RestrictedRegistry",
     "awaited",
     "finite",
+    "let_go",
 )
 
 DuplicateTimeseries = DuplicateMetricError

@@ -98,6 +98,13 @@ def finite(families: Iterable[Metric]) -> list[Metric]:
     return found
 
 
+def let_go(result: object) -> None:
+    """Close what nobody will await (any more), if it is something to await."""
+    close = getattr(result, "close", None)
+    if isinstance(result, Awaitable) and callable(close):
+        close()
+
+
 async def awaited(result: CollectorResult, pause: Callable[[], Awaitable[object]] | None = None) -> list[Metric]:
     """Return what a collector has yielded, awaiting it on the event loop that is running where it is async.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 import time
 
@@ -229,6 +230,33 @@ def test_a_coroutine_that_comes_back_too_late_is_let_go_of(registry, scrape, run
 
     threads = threading.active_count()
     assert "good 1.0" in run(main).lines
+
+
+@pytest.mark.parametrize("loop", ["goes on", "has ended"])
+def test_what_an_async_gauge_function_came_back_with_too_late_is_let_go_of(registry, scrape, run, hang, caplog, loop):
+    made = []
+
+    def late():
+        hang()
+        made.append(_raise_later(ValueError()))
+        return made[-1]
+
+    Gauge("late", "Late.", registry=registry).set_function(late)
+
+    async def main():
+        await scrape(make_asgi_app(registry), headers=SHORT)
+        if loop == "goes on":
+            hang.back.set()
+            await closed()
+
+    async def closed():
+        with anyio.fail_after(30):
+            while not made or inspect.getcoroutinestate(made[0]) != inspect.CORO_CLOSED:
+                await anyio.sleep(0.01)
+
+    run(main)
+    hang.back.set()
+    anyio.run(closed)
 
 
 def test_a_gauge_function_that_hangs_is_left_out(registry, scrape, run, hang, caplog):

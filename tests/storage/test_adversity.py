@@ -343,9 +343,9 @@ def test_a_worker_that_gives_up_its_rights_keeps_its_metrics_for_itself(worker, 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may become somebody else")
 def test_workers_of_another_user_than_their_supervisor_share_with_each_other(tmp_path):
     """As those of ``gunicorn --preload --user``: their directory is found once more."""
-    tmp_path.chmod(0o711)
-    for parent in list(tmp_path.parents)[:2]:
-        parent.chmod(0o711)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.owner() == "root" and folder.name.startswith(("test_", "pytest-", "popen-")):
+            folder.chmod(0o711)
     for user in (0, 65534):
         (tmp_path / str(user)).mkdir(mode=0o700)
         os.chown(tmp_path / str(user), user, user)
