@@ -135,6 +135,7 @@ def _put_together(collection: Collection, outcomes: dict[Collector, _Outcome]) -
                 collection.add(collector, family)
                 yield
         yield
+    yield from collection.prepare()
 
 
 async def _ask(collector: Collector, calls: dict[Collector, _Call], outcomes: dict[Collector, _Outcome]) -> None:

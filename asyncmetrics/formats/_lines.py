@@ -34,14 +34,18 @@ _CHUNK_CHARACTERS = 16 * 1024
 _CHUNK_PIECES = 32
 
 
-def chunks(pieces: Iterable[str]) -> Iterator[bytes]:
-    """Join pieces of text, of which some are empty, into chunks of about 16 KiB, or of so many pieces."""
+def chunks(pieces: Iterable[str | None]) -> Iterator[bytes]:
+    """Join pieces of text, of which some are empty, into chunks of about 16 KiB, or of so many pieces.
+
+    None says that a chunk's work has been done, whatever there is to show for it.
+    """
     waiting: list[str] = []
     size = 0
     for piece in pieces:
-        waiting.append(piece)
-        size += len(piece)
-        if size >= _CHUNK_CHARACTERS or len(waiting) >= _CHUNK_PIECES:
+        if piece is not None:
+            waiting.append(piece)
+            size += len(piece)
+        if piece is None or size >= _CHUNK_CHARACTERS or len(waiting) >= _CHUNK_PIECES:
             yield "".join(waiting).encode("utf-8", "replace")
             waiting.clear()
             size = 0

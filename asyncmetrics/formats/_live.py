@@ -42,8 +42,8 @@ def _block_writer(family: LiveFamily, escaping: str) -> BlockWriter:
     return kept if keeps else write
 
 
-def live_pieces(family: LiveFamily, escaping: str, odd: OddWriter | None) -> Iterator[str]:
-    """Yield the sample lines of a live family, a piece for each slice of its children.
+def live_pieces(family: LiveFamily, escaping: str, odd: OddWriter | None) -> Iterator[str | None]:
+    """Yield the sample lines of a live family, a piece for each slice of its children; None for a slice of none.
 
     ``odd`` may write the lines of a child that the template does not fit; it returns None for the others.
     """
@@ -56,6 +56,8 @@ def live_pieces(family: LiveFamily, escaping: str, odd: OddWriter | None) -> Ite
         return
     fill = _template(family, escaping)
     for batch in family.batches():
+        if not batch:
+            yield None
         for point in batch:  # many lines each: a slice of them would be too large a piece
             yield _either(odd, fill, point, write(point))
 
@@ -65,7 +67,7 @@ def _either(odd: OddWriter | None, fill: Fill, point: Point, text: str) -> str:
     return fill(point, text) if special is None else special
 
 
-def _value_pieces(family: LiveFamily, name: str, write: BlockWriter, odd: OddWriter | None) -> Iterator[str]:
+def _value_pieces(family: LiveFamily, name: str, write: BlockWriter, odd: OddWriter | None) -> Iterator[str | None]:
     """Yield the lines of children with one line each, a counter's or a gauge's: benchmarks/render.py.
 
     Such children have ``value`` beside ``numbers()``, and counters ``exemplar`` beside ``exemplars()``.
@@ -79,7 +81,9 @@ def _value_pieces(family: LiveFamily, name: str, write: BlockWriter, odd: OddWri
 
     for batch in family.batches():
         points: Sequence[Any] = batch
-        if odd is not None and any(point.exemplar for point in points):
+        if not points:
+            yield None
+        elif odd is not None and any(point.exemplar for point in points):
             yield "".join([_either(odd, fill, point, write(point)) for point in points])
         else:
             yield "".join(

@@ -39,7 +39,7 @@ def encode(families: Iterable[Metric], *, escaping: str = UNDERSCORES) -> Iterat
     return chunks(_pieces(families, escaping))
 
 
-def _pieces(families: Iterable[Metric], escaping: str) -> Iterator[str]:
+def _pieces(families: Iterable[Metric], escaping: str) -> Iterator[str | None]:
     claims = Claims(escaping)
     for family in claims.families(families):
         if not claims.take([family.name, *(family.name + suffix for suffix in SUFFIXES[family.type])]):

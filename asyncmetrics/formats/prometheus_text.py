@@ -41,7 +41,7 @@ def encode(families: Iterable[Metric], *, escaping: str = UNDERSCORES) -> Iterat
     return chunks(_pieces(families, escaping))
 
 
-def _pieces(families: Iterable[Metric], escaping: str) -> Iterator[str]:
+def _pieces(families: Iterable[Metric], escaping: str) -> Iterator[str | None]:
     claims = Claims(escaping)
     for family in claims.families(families):
         kind, suffix = _TYPES.get(family.type, (family.type, ""))

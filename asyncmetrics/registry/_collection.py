@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Iterator
 from contextvars import copy_context
 from itertools import islice
 from typing import Protocol, TypeAlias, final
@@ -152,6 +152,14 @@ def ask_now(collector: Collector) -> list[Metric]:
     return families
 
 
+class LastCollector(Collector, Protocol):
+    """What a registry tells of itself."""
+
+    def prepare(self) -> Iterator[None]:
+        """Do what `collect` takes long for, a moment's work at each step."""
+        ...
+
+
 @final
 class Collection:
     """A collection under way: ask every one of ``collectors``, hand over what comes back, then take the `families`.
@@ -160,7 +168,7 @@ class Collection:
     """
 
     def __init__(
-        self, collectors: Iterable[Collector], failed: Failed, last: Collector, names: frozenset[str] | None = None
+        self, collectors: Iterable[Collector], failed: Failed, last: LastCollector, names: frozenset[str] | None = None
     ) -> None:
         self.collectors = list(collectors)
         self._failed = failed
@@ -197,6 +205,10 @@ class Collection:
             return
         for family in families:
             self.add(collector, family)
+
+    def prepare(self) -> Iterator[None]:
+        """Do what `families` takes long for, a moment's work at each step; it does what is left of it."""
+        return self._last.prepare()
 
     def families(self) -> list[Metric]:
         """Return every family once, in the order in which they came."""

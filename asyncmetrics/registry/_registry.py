@@ -95,6 +95,9 @@ class _SelfMetrics:
     def _overflowed(self, event: str, value: str) -> None:
         self.count(event, value, None)
 
+    def prepare(self) -> Iterator[None]:
+        return self._storage.prepare()
+
     def collect(self) -> list[Metric]:
         now = time.time()
         own = [LiveFamily(table.descriptor, table.read, now=now) for table in list(self._tables.values())]

@@ -261,6 +261,16 @@ class Group:
         """Read a family over all slots, nobody else's step between the beginning and the end of one."""
         with self._reading_alone() as readers:
             steps = (view if readers is self.readers else view.anew()).readings(readers, own)
+        yield from self._one_by_one(steps)
+
+    def following(self) -> Iterator[None]:
+        """Follow the logs of all slots to their ends, as `read` does."""
+        with self._reading_alone() as readers:
+            steps = readers.sync()
+        for _ in self._one_by_one(() for _ in steps):
+            yield
+
+    def _one_by_one(self, steps: Iterator[Sequence[Point]]) -> Iterator[Sequence[Point]]:
         step: Sequence[Point] | None = ()
         while step is not None:
             yield step
@@ -277,8 +287,9 @@ class Group:
     def living(self) -> dict[str, int]:
         """Return the processes of the live slots, by the slots' numbers."""
         found = {}
-        for reader in self.synced():
-            header = reader.header
+        with self._reading_alone() as readers:
+            headers = [(reader, reader.glance()) for reader in readers.all()]
+        for reader, header in headers:
             if header and reader.is_live and start_of(header.pid) == header.start:
                 found[str(reader.number)] = header.pid
         return found

@@ -10,7 +10,8 @@ series that is; what becomes of their numbers is said in `asyncmetrics.storage._
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from copy import copy
 from itertools import repeat
 from typing import final
 
@@ -18,11 +19,11 @@ from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import Point
 from asyncmetrics.storage._layout import Definition
 from asyncmetrics.storage._points import BY_WORKER, MERGING, MISSING, Key, OwnPart, Part, Reading
-from asyncmetrics.storage._reading import SlotFamily, SlotReader, SlotReaders
+from asyncmetrics.storage._reading import UNSTEADY, SlotFamily, SlotReader, SlotReaders
 
 __all__ = ("View", "newest")
 
-_ABSORBED = 1024  # series that are numbered at once: about a millisecond's work
+_ABSORBED = 256  # series that are numbered at once: half a millisecond's work
 _TRIES = 5
 
 
@@ -34,7 +35,7 @@ class _Layer:
         self.family = family
         self.places: list[int] = []
         self.taken = 0
-        self.changes = -1
+        self.changes = UNSTEADY
         self.has_gaps = False
         self.in_order = True  # whether each of its series has the number that it has in the view
 
@@ -62,10 +63,14 @@ class View:
             for _ in readers.sync():
                 yield ()
             yield from self._absorbing(readers)
-            parts = self._parts(readers)
+            keys, texts, size = self.keys, self.texts, len(self.keys)
+            snapshots = [(reader, family, self._snapshot(reader, family)) for reader, family in self._families(readers)]
+            parts = []
+            for reader, family, snapshot in snapshots:
+                parts.append((yield from self._part(readers, reader, family, snapshot)))
             if None not in parts or attempt == _TRIES:
                 good = [part for part in parts if part is not None]
-                yield from MERGING[self.descriptor.kind](Reading(self.descriptor, self.keys, self.texts, good, own))
+                yield from MERGING[self.descriptor.kind](Reading(self.descriptor, keys, texts, size, good, own))
                 return
 
     def anew(self) -> View:
@@ -115,22 +120,33 @@ class View:
                 layer.places[ordinal] = number
         layer.taken = stop
 
-    def _parts(self, readers: SlotReaders) -> list[Part | None]:
-        """Return the numbers of all slots, None for one whose log was written anew this moment."""
-        return [self._part(readers, reader, family) for reader, family in self._families(readers)]
-
-    def _part(self, readers: SlotReaders, reader: SlotReader, family: SlotFamily) -> Part | None:
+    def _snapshot(self, reader: SlotReader, family: SlotFamily) -> _Layer | None:
+        """Return a slot's layer as it is: others may number more series while its cells are read."""
         layer = self._layers.get((reader.number, family.number))
-        if layer is None or layer.family is not family or not readers.read(reader, family):
+        if layer is None or layer.family is not family:
             return None
-        places = layer.places[: len(self.keys)]
-        places.extend(repeat(MISSING, len(self.keys) - len(places)))
+        snapshot = copy(layer)
+        snapshot.places = [*layer.places, *repeat(MISSING, len(self.keys) - len(layer.places))]
+        return snapshot
+
+    def _part(
+        self, readers: SlotReaders, reader: SlotReader, family: SlotFamily, layer: _Layer | None
+    ) -> Generator[Sequence[Point], None, Part | None]:
+        """Return the numbers of a slot, None for one whose log was written anew this moment."""
+        if layer is None:
+            return None
+        changes = yield from readers.read(reader, family)
+        if changes is None:
+            return None
+        cells = family.cells  # of this reading: others go on to newer ones
         live = self.descriptor.kind in BY_WORKER and reader.is_live
-        part = Part(reader.number, live, family, family.cells, places, layer.has_gaps, layer.in_order)
-        changes = reader.header.changes if reader.header else 0
-        if layer.changes != changes or not reader.steady:
-            layer.changes, layer.has_gaps = -1 if changes & 1 else changes, family.has_gaps()
-        return part._replace(has_gaps=layer.has_gaps)
+        if layer.changes != changes or changes == UNSTEADY:
+            layer.changes, layer.has_gaps = changes, family.has_gaps()
+            kept = self._layers.get((reader.number, family.number))
+            if kept is not None and kept.family is family:
+                kept.changes, kept.has_gaps = layer.changes, layer.has_gaps
+            yield ()
+        return Part(reader.number, live, family, cells, layer.places, layer.has_gaps, layer.in_order)
 
 
 def newest(families: Iterable[tuple[SlotReader, SlotFamily]]) -> Definition:

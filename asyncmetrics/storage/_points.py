@@ -94,12 +94,21 @@ class Part(NamedTuple):
 
 @final
 class Reading:
-    """The parts of one reading, and what points ask of them later."""
+    """The parts of one reading, and what points ask of them later.
+
+    It is about the first ``size`` of ``keys``: others may add to those meanwhile.
+    """
 
     def __init__(
-        self, descriptor: Descriptor, keys: list[Key], texts: list[str | None], parts: list[Part], own: OwnPart
+        self,
+        descriptor: Descriptor,
+        keys: list[Key],
+        texts: list[str | None],
+        size: int,
+        parts: list[Part],
+        own: OwnPart,
     ) -> None:
-        self.keys, self.texts, self.size = keys, texts, len(keys)
+        self.keys, self.texts, self.size = keys, texts, size
         self.descriptor = descriptor
         self.parts = parts
         self.own = own
@@ -243,7 +252,10 @@ def _picked(columns: Sequence[tuple[Part, Column]], piece: slice) -> list[Iterab
 
 def _added(reading: Reading) -> Iterator[Sequence[Point]]:
     """Yield the points of a counter: benchmarks/workers.py."""
-    columns = [(part, part.column(0)) for part in reading.parts]
+    columns = []
+    for part in reading.parts:
+        columns.append((part, part.column(0)))
+        yield ()
     there = reading.there()
     for piece in reading.slices() if columns else ():
         keys = reading.keys[piece]
@@ -334,8 +346,8 @@ def _folded(reading: Reading, fold: _Fold) -> Iterator[Sequence[Point]]:
 def _infos(reading: Reading) -> Iterator[Sequence[Point]]:
     others = [(part, part.presence) for part in reading.parts if part.live and part.slot != reading.own.slot]
     own = {key: child.details() for key, child in list(reading.own.table.items())}
-    keys = dict.fromkeys([*own, *reading.keys])
-    ordinals = {key: ordinal for ordinal, key in enumerate(reading.keys)}
+    ordinals = {key: ordinal for ordinal, key in enumerate(reading.keys[: reading.size])}
+    keys = dict.fromkeys([*own, *ordinals])
     points: list[Point] = []
     for key in keys:
         told = [own[key]] if key in own else []

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import final
 
@@ -35,10 +35,13 @@ from asyncmetrics.storage._layout import (
 )
 from asyncmetrics.storage._slots import MAX_SLOTS, cells_name, is_owned, is_refused, keys_name
 
-__all__ = ("SlotFamily", "SlotReader", "SlotReaders")
+__all__ = ("UNSTEADY", "SlotFamily", "SlotReader", "SlotReaders")
 
 _TRIES = 5
-_PIECE = 1 << 16  # bytes of a log that are read at once: about a millisecond's worth of parsing
+_PIECE = 1 << 14  # bytes of a log that are read at once: half a millisecond's worth of parsing
+UNSTEADY = -1
+_ABSENT = bytes(8)  # a zero
+_FETCHED = 1 << 20  # bytes of cells that are read at once
 
 
 @final
@@ -73,8 +76,11 @@ class SlotFamily:
 
     def has_gaps(self) -> bool:
         """Tell whether any series is not there, by its cells as they were read."""
-        presence = self.cells[self.definition.presence :: self.definition.stride]
-        return presence.count(0.0) > 0
+        presence = self.cells[self.definition.presence :: self.definition.stride].tobytes()
+        at = presence.find(_ABSENT)
+        while at >= 0 and at % 8:  # the end of one number and the beginning of the next
+            at = presence.find(_ABSENT, at + 1)
+        return at >= 0
 
     def cell(self, number: int) -> int:
         """Return the first cell of a series."""
@@ -133,13 +139,14 @@ class SlotFamily:
         size = self.room * self.definition.stride
         self.cells = self.cells + array("d", bytes(8 * max(0, size - len(self.cells))))
 
-    def fetch(self, read: Callable[[int, int], bytes]) -> array[float]:
-        """Return the cells of all series, strung together; ``read`` takes an offset and a length in bytes.
+    def fetch(self, read: Callable[[int, int], bytes]) -> Generator[tuple[()], None, array[float]]:
+        """Return the cells of all series, strung together, of which a part is read at each step.
 
-        Raises `CorruptError` if the file is too short.
+        ``read`` takes an offset and a length in bytes. Raises `CorruptError` if the file is too short.
         """
         cells = array("d")
         series = self.room
+        step = 0
         for first, room in self.extents:
             size = min(series, room) * self.definition.stride * 8
             found = read(first * 8, size)
@@ -147,6 +154,10 @@ class SlotFamily:
                 raise CorruptError("the file of cells is cut off")
             cells.frombytes(found)
             series -= min(series, room)
+            step += size
+            if step >= _FETCHED:
+                yield ()
+                step = 0
         if series:
             raise CorruptError("series without cells")
         return cells
@@ -165,7 +176,6 @@ class SlotReader:
         self.families: dict[int, SlotFamily] = {}
         self.named: dict[tuple[str, str], list[SlotFamily]] = {}
         self.peek: Callable[[int, int], bytes] | None = None
-        self.steady = True  # whether no series appeared or vanished while cells were read
         self.directory = directory
         self._cells_file = self._keys_file = -1
         self._cells_file = directory.open(cells_name(number), os.O_RDONLY)
@@ -179,6 +189,12 @@ class SlotReader:
                 yield from self._follow(self.header.key_bytes)
         except (OSError, CorruptError) as error:
             self.problem = str(error)
+
+    def glance(self) -> Header | None:
+        """Return the header alone, None where it cannot be read."""
+        with suppress(OSError, CorruptError):
+            return self._read_header()
+        return None
 
     def _read_header(self) -> Header | None:
         return Header.unpack(os.pread(self._cells_file, WORDS_BYTES, 0))
@@ -231,23 +247,24 @@ class SlotReader:
         elif (known := self.families.get(family)) is not None:
             known.take(kind, number, payload)
 
-    def read(self, family: SlotFamily) -> bool:
-        """Read the cells of a family into ``family.cells``; False if the log has to be followed again first.
+    def read(self, family: SlotFamily) -> Generator[tuple[()], None, int | None]:
+        """Read the cells of a family into ``family.cells``; None if the log has to be followed again first.
 
-        Where they cannot be read those of the last time stay, and what was not there then is zero.
+        Return which changes they show, `UNSTEADY` if series came or went meanwhile. Where they cannot be read those of
+        the last time stay, and what was not there then is zero.
         """
+        before = self.header
         try:
-            cells = family.fetch(self.peek or self._pread)
+            cells = yield from family.fetch(self.peek or self._pread)
             after = self._read_header()
         except (OSError, CorruptError) as error:
             self.problem = str(error)
             family.fill_up()
-            return True
-        if after is None or self.header is None or after.generation != self.header.generation:
-            return False
-        self.steady = after.changes == self.header.changes
+            return UNSTEADY
+        if after is None or before is None or after.generation != before.generation:
+            return None
         family.cells = cells
-        return True
+        return before.changes if after.changes == before.changes and not before.changes & 1 else UNSTEADY
 
     def _pread(self, offset: int, length: int) -> bytes:
         found = os.pread(self._cells_file, length, offset)
@@ -319,12 +336,12 @@ class SlotReaders:
             if reader.problem:
                 self._failed(reader.number, reader.problem)
 
-    def read(self, reader: SlotReader, family: SlotFamily) -> bool:
-        """Read the cells of a family; False if the log has to be followed again first."""
-        good = reader.read(family)
+    def read(self, reader: SlotReader, family: SlotFamily) -> Generator[tuple[()], None, int | None]:
+        """Read the cells of a family, as `SlotReader.read` does, and count what goes wrong."""
+        changes = yield from reader.read(family)
         if reader.problem:
             self._failed(reader.number, reader.problem)
-        return good
+        return changes
 
     def close(self) -> None:
         """Close all files."""

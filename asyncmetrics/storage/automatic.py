@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
@@ -49,6 +49,10 @@ class AutomaticStorage:
             self._chosen = _choose(self._name)
         return self._chosen.open(descriptor, report, max_children=max_children, ttl=ttl)
 
+    def prepare(self) -> Iterator[None]:
+        """Do what the storage that was chosen takes long for."""
+        return iter(()) if self._chosen is None else self._chosen.prepare()
+
     def collect(self) -> Iterable[Metric]:
         """Return what the storage that was chosen has to tell."""
         return () if self._chosen is None else self._chosen.collect()
@@ -64,6 +68,10 @@ class _Unshared:
 
     def __init__(self) -> None:
         self.open = MemoryStorage().open
+
+    def prepare(self) -> Iterator[None]:
+        """Do nothing: it is told at once."""
+        return iter(())
 
     def collect(self) -> Iterable[Metric]:
         """Tell of it."""

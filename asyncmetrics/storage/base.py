@@ -306,6 +306,10 @@ class Storage(Protocol):
         """Return a new table for the children of a metric."""
         ...
 
+    def prepare(self) -> Iterator[None]:
+        """Do what `collect` takes long for, a moment's work at each step; it does what is left of it."""
+        ...
+
     def collect(self) -> Iterable[Metric]:
         """Yield the families that there are besides those of the tables: other processes', and the storage's own."""
         ...

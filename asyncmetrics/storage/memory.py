@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, final
 
 from asyncmetrics.model.descriptor import Descriptor, Kind
@@ -47,6 +47,10 @@ class MemoryStorage:
     ) -> Children[Any]:
         """Return a new table for the children of a metric."""
         return Children(descriptor, self._kinds[descriptor.kind], report, max_children=max_children, ttl=ttl)
+
+    def prepare(self) -> Iterator[None]:
+        """Do nothing: there is nothing to `collect`."""
+        return iter(())
 
     def collect(self) -> Iterable[Metric]:
         """Return nothing: all there is, is in the tables."""

@@ -302,6 +302,11 @@ class SharedStorage:
         copies[copy] = table
         return table
 
+    def prepare(self) -> Iterator[None]:
+        """Follow the logs of all workers, a slice at each step."""
+        self._group.do(self._group.take_part)
+        return self._group.following()
+
     def collect(self) -> Iterable[Metric]:
         """Yield what other workers have and this one does not, and how the workers are."""
         self._group.do(self._group.take_part)
