@@ -35,6 +35,7 @@ def forked(work: Callable[[], object]) -> None:
     """Do something in a forked process, which then ends at once, and fail if it fails."""
     pid = os.fork()
     if not pid:
+        signal.alarm(60)  # what hangs is ended by the kernel
         code = 1
         try:
             work()
