@@ -42,7 +42,7 @@ def _scraping(program, folder, base, paths):
         {"job_name": path, "metrics_path": f"/{path}/", "static_configs": [{"targets": [base.removeprefix("http://")]}]}
         for path in paths
     ]
-    config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": jobs}
+    config = {"global": {"scrape_interval": "5s", "scrape_timeout": "5s"}, "scrape_configs": jobs}
     (folder / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
     command = [program, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
     log = folder / "log"

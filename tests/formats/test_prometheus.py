@@ -7,6 +7,7 @@ import re
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -97,7 +98,7 @@ def prometheus(bodies, binary, tmp_path_factory):
         yield _until(lambda: (found := LISTENING.search((folder / "log").read_text())) and found[1])
 
 
-def _until(ready, seconds=30):
+def _until(ready, seconds=90):
     deadline = time.monotonic() + seconds
     while not (found := ready()):
         assert time.monotonic() < deadline
@@ -110,8 +111,13 @@ def health(prometheus):
     """The state of each target once all have been scraped, by path: ``up`` or what was wrong."""
 
     def scraped():
-        with urllib.request.urlopen(f"http://{prometheus}/api/v1/targets") as answer:
-            targets = json.load(answer)["data"]["activeTargets"]
+        try:
+            with urllib.request.urlopen(f"http://{prometheus}/api/v1/targets") as answer:
+                targets = json.load(answer)["data"]["activeTargets"]
+        except urllib.error.HTTPError as error:
+            error.close()
+            assert error.code == 503  # it is not ready yet
+            return None
         if all(target["health"] != "unknown" for target in targets):
             return {target["scrapePool"]: target["lastError"] or target["health"] for target in targets}
         return None
