@@ -166,17 +166,18 @@ class Arena:
     def _adopt(self, reader: SlotReader) -> None:
         for _ in reader.sync():
             pass
-        if reader.header is None or reader.generation != reader.header.generation:
+        header, log = reader.header, reader.log
+        if header is None:
             raise CorruptError(reader.problem)
-        for family in reader.families.values():
-            family.check(reader.header.cells)
-        self._keys_file = self._directory.open(keys_name(self.number, reader.generation), os.O_RDWR)
+        for family in log.families.values():
+            family.check(header.cells)
+        self._keys_file = self._directory.open(keys_name(self.number, log.generation), os.O_RDWR)
         self._own()
-        for family in reader.families.values():
+        for family in log.families.values():
             self._take_over(family)
         extents = [(extent, family) for family in self.families.values() for extent in family.extents]
         self._cells.reuse((extent.first, extent.first + extent.room * family.stride) for extent, family in extents)
-        self._header[KEYS] = key_position(reader.generation, reader.parsed)
+        self._header[KEYS] = key_position(log.generation, log.parsed)
         if reader.problem:  # what cannot be read of the log is cut off, and with it what it told of
             self.count_dropped()
             with suppress(OSError):

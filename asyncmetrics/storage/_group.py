@@ -239,7 +239,7 @@ class Group:
                 pass
             changes = (reader.header.changes if reader.header else 0) | 1
             os.pwrite(descriptor, _WORD.pack(changes), 8 * CHANGES)
-            for family in reader.named.get(name, ()):
+            for family in reader.log.named.get(name, ()):
                 for number in family.numbers_of(keys):
                     os.pwrite(descriptor, bytes(8 * family.definition.stride), 8 * family.cell(number))
             os.pwrite(descriptor, _WORD.pack(changes + 1), 8 * CHANGES)
@@ -277,12 +277,13 @@ class Group:
             with self._reading_alone():
                 step = next(steps, None)
 
-    def synced(self) -> list[SlotReader]:
-        """Return all slots, their logs followed to the end."""
+    @contextmanager
+    def synced(self) -> Iterator[list[SlotReader]]:
+        """Give all slots, their logs followed to the end, to look at while nobody goes on with them."""
         with self._reading_alone() as readers:
             for _ in readers.sync():
                 pass
-            return readers.all()
+            yield readers.all()
 
     def living(self) -> dict[str, int]:
         """Return the processes of the live slots, by the slots' numbers."""

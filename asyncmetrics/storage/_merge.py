@@ -79,7 +79,7 @@ class View:
 
     def _families(self, readers: SlotReaders) -> list[tuple[SlotReader, SlotFamily]]:
         name, descriptor = (self._space, self.descriptor.name), self.descriptor
-        named = [(reader, family) for reader in readers.all() for family in reader.named.get(name, ())]
+        named = [(reader, family) for reader in readers.all() for family in reader.log.named.get(name, ())]
         if all(family.definition.descriptor == descriptor for _, family in named):
             self.conflicts = 0
             return named

@@ -3,9 +3,9 @@
 *Rules.* Nobody's file is mapped to be read: a file that somebody cuts off would end the process that maps it. What
 cannot be read is counted, and the last good reading of it stands in.
 
-*Theory of operation.* A log is followed from where it was left, a slice at a time. The header is read before and after
-the cells of a family: if the log was written anew in between, cells may have come to mean something else, and all is
-read again.
+*Theory of operation.* A log is followed from where it was left, a slice at a time; what an owner has written anew is
+followed beside what is known, which it replaces as a whole. The header is read before and after the cells of a family:
+if the log was written anew in between, cells may have come to mean something else, and all is read again.
 """
 
 from __future__ import annotations
@@ -164,70 +164,23 @@ class SlotFamily:
 
 
 @final
-class SlotReader:
-    """One slot as it is read; ``problem`` says what is wrong with it, and is empty where nothing is."""
+class Log:
+    """One generation of a slot's log, as far as somebody has followed it."""
 
-    def __init__(self, directory: Directory, number: int) -> None:
-        self.number = number
-        self.problem = ""
-        self.header: Header | None = None
-        self.generation = -1
+    def __init__(self, generation: int, descriptor: int) -> None:
+        self.generation = generation
         self.parsed = 0
         self.families: dict[int, SlotFamily] = {}
         self.named: dict[tuple[str, str], list[SlotFamily]] = {}
-        self.peek: Callable[[int, int], bytes] | None = None
-        self.directory = directory
-        self._cells_file = self._keys_file = -1
-        self._cells_file = directory.open(cells_name(number), os.O_RDONLY)
+        self._file = descriptor
 
-    def sync(self) -> Iterator[None]:
-        """Follow the log to its end, a slice at each step; what goes wrong is left in ``problem``."""
-        try:
-            self.problem = ""
-            self.header = self._opened()
-            if self.header is not None:
-                yield from self._follow(self.header.key_bytes)
-        except (OSError, CorruptError) as error:
-            self.problem = str(error)
-
-    def glance(self) -> Header | None:
-        """Return the header alone, None where it cannot be read."""
-        with suppress(OSError, CorruptError):
-            return self._read_header()
-        return None
-
-    def _read_header(self) -> Header | None:
-        return Header.unpack(os.pread(self._cells_file, WORDS_BYTES, 0))
-
-    def _opened(self) -> Header | None:
-        """Return the header, the log that it names being open."""
-        for attempt in range(_TRIES):
-            header = self._read_header()
-            if header is None or (header.generation == self.generation and self.parsed <= header.key_bytes):
-                return header
-            try:
-                self._begin_again(header.generation)
-            except FileNotFoundError:  # written anew this moment
-                if attempt == _TRIES - 1:
-                    raise
-            else:
-                return header
-        return None
-
-    def _begin_again(self, generation: int) -> None:
-        descriptor = self.directory.open(keys_name(self.number, generation), os.O_RDONLY)
-        close_file(self._keys_file)
-        self._keys_file = descriptor
-        self.generation = generation
-        self.parsed = 0
-        self.families, self.named = {}, {}
-
-    def _follow(self, end: int) -> Iterator[None]:
+    def follow(self, end: int) -> Iterator[None]:
+        """Follow the log to ``end``, a slice at each step. Raises OSError and `CorruptError`."""
         while self.parsed < end:
             want = _PIECE
             before = self.parsed
             while self.parsed == before:  # a record may be longer than a piece
-                data = os.pread(self._keys_file, min(want, end - before), before)
+                data = os.pread(self._file, min(want, end - before), before)
                 for kind, family, number, payload, end_of_record in records(data):
                     self._take(kind, family, number, payload)
                     self.parsed = before + end_of_record
@@ -247,13 +200,83 @@ class SlotReader:
         elif (known := self.families.get(family)) is not None:
             known.take(kind, number, payload)
 
+    def close(self) -> None:
+        """Close its file."""
+        self._file = close_file(self._file)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+@final
+class SlotReader:
+    """One slot as it is read; ``problem`` says what is wrong with it, and is empty where nothing is.
+
+    ``log`` is as ``header`` has it, or longer; a log of another generation takes its place once it is followed.
+    """
+
+    def __init__(self, directory: Directory, number: int) -> None:
+        self.number = number
+        self.problem = ""
+        self.header: Header | None = None
+        self.log = self._coming = Log(-1, -1)
+        self.peek: Callable[[int, int], bytes] | None = None
+        self.directory = directory
+        self._cells_file = -1
+        self._cells_file = directory.open(cells_name(number), os.O_RDONLY)
+
+    def sync(self) -> Iterator[None]:
+        """Follow the log to its end, a slice at each step; what goes wrong is left in ``problem``.
+
+        Several may do so at a time, step by step.
+        """
+        log = header = None
+        try:
+            self.problem = ""
+            header, log = self._opened()
+            if header is not None:
+                yield from log.follow(header.key_bytes)
+        except (OSError, CorruptError) as error:
+            self.problem = str(error)
+        if log is not None and log.generation >= self.log.generation:
+            self.header, self.log = header, log
+
+    def glance(self) -> Header | None:
+        """Return the header alone, None where it cannot be read."""
+        with suppress(OSError, CorruptError):
+            return self._read_header()
+        return None
+
+    def _read_header(self) -> Header | None:
+        return Header.unpack(os.pread(self._cells_file, WORDS_BYTES, 0))
+
+    def _opened(self) -> tuple[Header | None, Log]:
+        """Return the header and the log that it names."""
+        for _ in range(_TRIES - 1):
+            with suppress(FileNotFoundError):  # written anew this moment
+                return self._open()
+        return self._open()
+
+    def _open(self) -> tuple[Header | None, Log]:
+        header = self._read_header()
+        if header is None:
+            return None, self.log
+        for log in (self.log, self._coming):
+            if log.generation == header.generation and log.parsed <= header.key_bytes:
+                return header, log
+        descriptor = self.directory.open(keys_name(self.number, header.generation), os.O_RDONLY)
+        self._coming = Log(header.generation, descriptor)
+        return header, self._coming
+
     def read(self, family: SlotFamily) -> Generator[tuple[()], None, int | None]:
         """Read the cells of a family into ``family.cells``; None if the log has to be followed again first.
 
         Return which changes they show, `UNSTEADY` if series came or went meanwhile. Where they cannot be read those of
         the last time stay, and what was not there then is zero.
         """
-        before = self.header
+        before, log = self.header, self.log
+        if log.families.get(family.number) is not family:
+            return None
         try:
             cells = yield from family.fetch(self.peek or self._pread)
             after = self._read_header()
@@ -261,7 +284,7 @@ class SlotReader:
             self.problem = str(error)
             family.fill_up()
             return UNSTEADY
-        if after is None or before is None or after.generation != before.generation:
+        if after is None or before is None or after.generation != log.generation:
             return None
         family.cells = cells
         return before.changes if after.changes == before.changes and not before.changes & 1 else UNSTEADY
@@ -283,7 +306,8 @@ class SlotReader:
     def close(self) -> None:
         """Close its files."""
         self._cells_file = close_file(self._cells_file)
-        self._keys_file = close_file(self._keys_file)
+        self.log.close()
+        self._coming.close()
 
     def __del__(self) -> None:
         self.close()

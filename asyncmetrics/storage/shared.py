@@ -311,12 +311,14 @@ class SharedStorage:
         """Yield what other workers have and this one does not, and how the workers are."""
         self._group.do(self._group.take_part)
         if self._group.directory is not None and not self._group.problem:
-            readers = self._group.synced()
             now = time.time()
-            for definition in self._strange(readers):
+            with self._group.synced() as readers:
+                strange = list(self._strange(readers))
+                slots = list(about_slots(readers))
+            for definition in strange:
                 view = self._view_of(definition.descriptor)
                 yield LiveFamily(view.descriptor, partial(self._read_strange, view), now=now)
-            yield from about_slots(readers)
+            yield from slots
             yield about_conflicts(sum(table.view.conflicts for table in self._group.tables()))
         if (self._group.problem and self._group.is_worker) or self._group.arena is not None:
             yield about_sharing(shared=self._group.arena is not None)
@@ -330,10 +332,10 @@ class SharedStorage:
 
     def _strange(self, readers: Sequence[SlotReader]) -> Iterator[Definition]:
         """Yield the definitions that count of the families that no metric of this process has as they are."""
-        names = dict.fromkeys(name for reader in readers for space, name in reader.named if space == self._space)
+        names = dict.fromkeys(name for reader in readers for space, name in reader.log.named if space == self._space)
         for name in names:
             own = self._descriptors(name)
-            found = [(reader, family) for reader in readers for family in reader.named.get((self._space, name), ())]
+            found = [(reader, family) for reader in readers for family in reader.log.named.get((self._space, name), ())]
             if own is not None:
                 kinds = {descriptor.kind for descriptor in own}
                 found = [pair for pair in found if pair[1].definition.descriptor.kind in kinds]

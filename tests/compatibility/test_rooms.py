@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import re
 import socket
 import threading
 import urllib.request
@@ -15,7 +16,7 @@ import prometheus_client.openmetrics.exposition
 import prometheus_client.openmetrics.parser
 import prometheus_client.parser
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 import asyncmetrics
@@ -65,20 +66,37 @@ def test_what_is_no_exposition_is_a_value_error(parse):
         list(parse("a{b} 1\n# EOF\n"))
 
 
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+CLASSIC_BUT_FOR_A_NEWLINE = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\n")
+RESERVED = re.compile(r"__[a-zA-Z0-9_]*")
+
+
 @settings(deadline=None)  # which the load of other tests may exceed
-@given(name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8), scheme=st.sampled_from(SCHEMES))
+@given(name=NAMES, scheme=st.sampled_from(SCHEMES))
 def test_names_are_escaped_the_same(name, scheme):
+    assume(not CLASSIC_BUT_FOR_A_NEWLINE.fullmatch(name))  # which they take for a classic name
     theirs = prometheus_client.openmetrics.exposition
     assert openmetrics.escape_metric_name(name, scheme) == theirs.escape_metric_name(name, scheme)
 
 
 @settings(deadline=None)  # which the load of other tests may exceed
-@given(name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8), scheme=st.sampled_from(SCHEMES))
+@given(name=NAMES, scheme=st.sampled_from(SCHEMES))
+@example(name="__", scheme="values")
 def test_label_names_are_escaped_the_same(name, scheme):
-    """But that they put a name that begins with ``__`` in quotes, which are not needed."""
+    """But those that begin with ``__``: they are classic names, and stay as they are where classic names do."""
+    assume(not CLASSIC_BUT_FOR_A_NEWLINE.fullmatch(name))
     theirs = prometheus_client.openmetrics.exposition.escape_label_name(name, scheme)
-    ours = openmetrics.escape_label_name(name, scheme)
-    assert ours == (theirs.strip('"') if name.startswith("__") and theirs == f'"{ours}"' else theirs)
+    kept = RESERVED.fullmatch(name) and scheme in {"values", "allow-utf-8"}
+    assert openmetrics.escape_label_name(name, scheme) == (name if kept else theirs)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "written"),
+    [("underscores", "up_"), ("dots", "up__"), ("values", "U__up_a_"), ("allow-utf-8", '"up\\n"')],
+)
+@pytest.mark.parametrize("use", [openmetrics.escape_metric_name, openmetrics.escape_label_name])
+def test_a_newline_at_the_end_is_escaped(use, scheme, written):
+    assert use("up\n", scheme) == written
 
 
 def test_an_empty_name_stays_empty():
