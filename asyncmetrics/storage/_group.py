@@ -16,6 +16,7 @@ import errno
 import logging
 import os
 import struct
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -299,7 +300,7 @@ class Group:
         """Count that a slot could not be read, once a second at most."""
         now = time.monotonic()
         if now - self._told.get(slot, -1.0) >= 1.0:
-            if slot not in self._told:
+            if slot not in self._told and not sys.is_finalizing():  # then finalisers have closed what others still use
                 _log.warning("slot %d in %s cannot be read: %s", slot, self.path, problem)
             self._told[slot] = now
             if self.arena is not None:

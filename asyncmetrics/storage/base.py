@@ -6,8 +6,9 @@ collector callbacks, while any other thread does the same.
 *Theory of operation.* `Children` finds a child by its label values in a dict and keeps them in segments of 256
 for reading: a reading takes one slice after another and never sees a child twice, nor misses one that stays. A child
 enters the dict first and a segment second; it leaves in the opposite order; whoever did the second step looks again at
-the first, so that whatever interleaves, dict and segments agree in the end. Only the last segment grows. A reading
-copies that one first: what is created later is left to the next reading.
+the first, so that whatever interleaves, dict and segments agree in the end. Only the last segment grows, and one that
+was the last when a child that is entering, as it said before, looked. A reading copies those before anything else: what
+is created later is left to the next reading.
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ class Children(Generic[C]):
     """
 
     __slots__ = (
+        "_entering",
         "_make",
         "_max_children",
         "_report",
@@ -116,6 +118,7 @@ class Children(Generic[C]):
         self._max_children = max_children
         self._write = block_writer(descriptor.all_labelnames)
         self._staleness: Staleness[C] | None = None if ttl is None else Staleness(ttl)
+        self._entering: dict[C, list[C]] = {}
         self._tail: list[C] = []
         self._segments: dict[int, list[C]] = {id(self._tail): self._tail}
 
@@ -211,32 +214,36 @@ class Children(Generic[C]):
     def _add(self, made: C) -> C:
         child = self.table.setdefault(made.labelvalues, made)
         if child is made:
-            self._enrol(child)
-            if self.table.get(child.labelvalues) is not child:
-                self._withdraw(child)
+            try:
+                self._enrol(child)
+                if self.table.get(child.labelvalues) is not child:
+                    self._withdraw(child)
+            finally:
+                self._entering.pop(child, None)
         return child
 
     def _enrol(self, child: C) -> None:
-        tail = self._tail
+        tail = self._entering[child] = self._tail
+        while tail is not self._tail:  # a reading may have looked in between
+            tail = self._entering[child] = self._tail
         if len(tail) >= _SEGMENT:
-            self._tail = tail = []
-            self._segments[id(tail)] = tail
+            tail = self._entering[child] = []
+            self._tail = self._segments[id(tail)] = tail
         child.segment = tail
         tail.append(child)
         if id(tail) not in self._segments:
             self._segments[id(tail)] = tail
 
-    def _withdraw(self, child: C) -> bool:
+    def _withdraw(self, child: C) -> None:
         segment = child.segment
         try:
             segment.remove(child)
         except ValueError:
-            return False
+            return
         if not segment and segment is not self._tail:
             self._segments.pop(id(segment), None)
             if segment:
                 self._segments[id(segment)] = segment
-        return True
 
     def discard(self, key: tuple[str, ...]) -> None:
         """Remove the child with these label values; one that is not there is no error."""
@@ -253,11 +260,11 @@ class Children(Generic[C]):
                 self._staleness.forget(key, child)
 
     def _leave(self, child: C) -> None:
-        withdrawn = self._withdraw(child)
-        if self.table.get(child.labelvalues) is child:
-            self.table.pop(child.labelvalues, None)
-        if not withdrawn:
-            self._withdraw(child)
+        key = child.labelvalues
+        self._withdraw(child)
+        gone = self.table.pop(key, None) if self.table.get(key) is child else None
+        if gone is not None:  # another one, if others have removed the child and made that one in between
+            self._withdraw(gone)
 
     def discard_all(self) -> None:
         """Remove every child."""
@@ -269,16 +276,22 @@ class Children(Generic[C]):
             for child in self._staleness.awakened():
                 self._add(child)
         segments = list(self._segments.values())
-        tail = self._tail
-        frozen = [segment[:] if segment is tail else segment for segment in segments]
-        for segment in frozen:
-            batch = segment[:]
+        growing = [self._tail, *self._entering.values()]  # after the segments: one that came since is not read
+        copies = {id(segment): segment[:] for segment in growing}
+        if len(growing) > 1 or self._entering:
+            copies = {which: self._settled(copy) for which, copy in copies.items()}
+        for segment in segments:
+            batch = copies.get(id(segment), segment)[:]
             if self.failed:
                 batch = [child for child in batch if child not in self.failed]
             if self._staleness:
                 batch = self._without_stale(batch, self._staleness)
             if batch:
                 yield batch
+
+    def _settled(self, batch: list[C]) -> list[C]:
+        """Leave out who was removed while it entered: another may have its label values by now."""
+        return [child for child in batch if self.table.get(child.labelvalues) is child]
 
     def _without_stale(self, batch: list[C], staleness: Staleness[C]) -> list[C]:
         now = time.monotonic()

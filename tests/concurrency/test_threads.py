@@ -97,3 +97,42 @@ def test_a_child_is_created_once_by_whoever_comes_first(registry):
     run(*[work] * THREADS)
     (family,) = registry.collect()
     assert [sample.value for sample in family.samples] == [THREADS] * 500
+
+
+def test_children_that_several_threads_remove_and_make_anew_are_there_once(registry):
+    counter = Counter("c", "C.", ["n"], registry=registry)
+
+    def work():
+        for number in range(3000):
+            counter.labels(number % 3).inc()
+            counter.remove((number + 1) % 3)
+
+    run(*[work] * 4)
+    for number in range(3):
+        counter.labels(number)
+    (family,) = registry.collect()
+    assert sorted(sample.labels["n"] for sample in family.samples) == ["0", "1", "2"]
+
+
+def test_no_label_set_is_read_twice_while_threads_remove_and_make_children_anew(registry):
+    counter = Counter("c", "C.", ["n"], registry=registry)
+    done = threading.Event()
+    twice = []
+
+    def work():
+        number = 0
+        while not done.is_set():
+            number += 7
+            counter.remove(number % 700)
+            counter.labels(number % 700).inc()
+
+    def read():
+        (family,) = counter.collect()
+        for _ in range(300):
+            seen = [sample.labels["n"] for sample in family.samples]
+            if len(set(seen)) < len(seen):
+                twice.append(seen)
+        done.set()
+
+    run(work, work, work, read)
+    assert twice == []
