@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 PARALLEL ?= -n auto --dist loadfile
+MARKS ?= not real and not slow
 PIP := $(RUN) -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -27,13 +28,15 @@ help:
 demo: $(VENV)/.group-demo
 	@$(RUN) -m examples.demo
 
-# Real servers have the machine to themselves.
+# Real servers have the machine to themselves, and are tested even if something else has failed.
 test: $(VENV)/.group-test
-	$(RUN) -m pytest $(PARALLEL) -m "not real" --cov --cov-report= --cov-fail-under=0 $(ARGS)
-	$(RUN) -m pytest -m real --cov --cov-append --cov-report=term --cov-fail-under=95 $(ARGS)
+	status=0; \
+	$(RUN) -m pytest $(PARALLEL) -m "not real" --cov --cov-report= --cov-fail-under=0 $(ARGS) || status=1; \
+	$(RUN) -m pytest -m real --cov --cov-append --cov-report=term --cov-fail-under=95 $(ARGS) || status=1; \
+	exit $$status
 
 unit: $(VENV)/.group-test
-	$(RUN) -m pytest $(PARALLEL) -m "not real and not slow" $(ARGS)
+	$(RUN) -m pytest $(PARALLEL) -m "$(MARKS)" $(ARGS)
 
 matrix: $(VENV)/.group-matrix
 	$(RUN) -m nox $(ARGS)

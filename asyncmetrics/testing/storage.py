@@ -12,6 +12,7 @@ that is shared overrides it to take the steps in several, so that the same tests
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from abc import abstractmethod
@@ -318,6 +319,8 @@ class StorageContract:
                 histogram.observe(2.0)
 
         thread = threading.Thread(target=work)
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-5)  # more often in the middle of something
         thread.start()
         try:
             for _ in range(300):
@@ -325,6 +328,7 @@ class StorageContract:
                 assert read.value("h_sum") == 2 * (read.value("h_count") or 0)
                 assert read.value("h_bucket", le="+Inf") == read.value("h_count")
         finally:
+            sys.setswitchinterval(interval)
             stop.set()
             thread.join()
 
