@@ -216,6 +216,13 @@ class Arena:
         if family.removed:
             self._header[CHANGES] = (self._header[CHANGES] | 1) + 1
 
+    def is_in_place(self) -> bool:
+        """Tell whether its files still are where others look for them."""
+        log = keys_name(self.number, generation_of(self._header[KEYS]))
+        return self._directory.is_at(cells_name(self.number), self._cells_file) and self._directory.is_at(
+            log, self._keys_file
+        )
+
     def peek(self, offset: int, length: int) -> bytes:
         """Return bytes of the file of cells as they are mapped: of one moment for all threads."""
         return self._cells.peek(offset, length)

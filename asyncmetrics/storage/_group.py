@@ -122,6 +122,19 @@ class Group:
         for table in self.tables() if is_new else ():  # what was made before there was a directory
             table.settle_all()
 
+    def stay(self) -> None:
+        """Take part, with new files if somebody has removed this process's; to be done through `do`."""
+        arena, directory = self.arena, self.directory
+        if sys.is_finalizing():  # what was temporary is gone by now
+            return
+        if arena is not None and directory is not None and directory.is_sound() and not arena.is_in_place():
+            _log.warning("%s: files of this process were removed; it goes on with new ones", self.path)
+            for table in self.tables():
+                table.leave_all()  # to be settled in the new ones with what they hold
+            self.arena = self.directory = None
+            arena.close()
+        self.take_part()
+
     def _give_up(self, error: OSError) -> None:
         self.problem = getattr(error, "problem", f"no slot can be had: {error}")
         self.is_worker = not isinstance(error, NoWorkerError)

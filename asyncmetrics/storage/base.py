@@ -273,8 +273,7 @@ class Children(Generic[C]):
     def read(self) -> Iterator[Sequence[Any]]:
         """Yield the children, or points that stand for them, in slices, in the order in which they were created."""
         if self._staleness:
-            for child in self._staleness.awakened():
-                self._add(child)
+            self._take_back(self._staleness)
         segments = list(self._segments.values())
         growing = [self._tail, *self._entering.values()]  # after the segments: one that came since is not read
         copies = {id(segment): segment[:] for segment in growing}
@@ -290,15 +289,24 @@ class Children(Generic[C]):
                 yield batch
 
     def _settled(self, batch: list[C]) -> list[C]:
-        """Leave out who was removed while it entered: another may have its label values by now."""
+        """Leave out whoever was removed meanwhile: another may have its label values by now."""
         return [child for child in batch if self.table.get(child.labelvalues) is child]
 
+    def _take_back(self, staleness: Staleness[C]) -> None:
+        with staleness.alone() as allowed:
+            for child in staleness.awakened() if allowed else ():
+                self._add(child)
+
     def _without_stale(self, batch: list[C], staleness: Staleness[C]) -> list[C]:
-        now = time.monotonic()
-        stale = {child for child in batch if staleness.is_stale(child, now)}
-        for child in stale:
-            staleness.put_to_sleep(child)
-            self._leave(child)
+        with staleness.alone() as allowed:
+            if not allowed:
+                return batch
+            now = time.monotonic()
+            batch = self._settled(batch)
+            stale = {child for child in batch if staleness.is_stale(child, now)}
+            for child in stale:
+                staleness.put_to_sleep(child)
+                self._leave(child)
         return [child for child in batch if child not in stale]
 
 

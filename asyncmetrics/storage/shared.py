@@ -309,7 +309,7 @@ class SharedStorage:
 
     def collect(self) -> Iterable[Metric]:
         """Yield what other workers have and this one does not, and how the workers are."""
-        self._group.do(self._group.take_part)
+        self._group.do(self._group.stay)
         if self._group.directory is not None and not self._group.problem:
             now = time.time()
             with self._group.synced() as readers:

@@ -1,10 +1,16 @@
-"""Which children have not changed for a while: their time to live, judged at each reading and free in between."""
+"""Which children have not changed for a while: their time to live, judged at each reading and free in between.
+
+*Rules.* One reading at a time judges; another that comes in between takes the children as they are.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 import weakref
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import Lock
 from typing import Generic, Protocol, TypeVar, final
 
 __all__ = ("Staleness",)
@@ -29,20 +35,44 @@ def _fingerprint(child: _Sleeper) -> Hashable:
     return (*child.numbers(), *child.details().items())
 
 
+class _Sleep(Generic[S]):
+    """A child that sleeps, held until the next reading: somebody may have found it and be about to count."""
+
+    __slots__ = ("held", "reference", "seen")
+
+    def __init__(self, child: S, seen: Hashable) -> None:
+        self.held: S | None = child
+        self.reference = weakref.ref(child)
+        self.seen = seen
+
+
 @final
 class Staleness(Generic[S]):
     """Remember when each child's numbers last changed.
 
-    A stale child sleeps: it is held weakly, so it is freed unless somebody kept it, and wakes with its numbers when
-    they change or its labels are asked for again.
+    A stale child sleeps: from the next reading on it is held weakly, so it is freed unless somebody kept it, and wakes
+    with its numbers when they change or its labels are asked for again.
     """
 
-    __slots__ = ("_asleep", "_seen", "ttl")
+    __slots__ = ("_asleep", "_at_work", "_process", "_seen", "ttl")
 
     def __init__(self, ttl: float) -> None:
         self.ttl = ttl
         self._seen: dict[S, tuple[Hashable, float]] = {}
-        self._asleep: dict[tuple[str, ...], tuple[weakref.ref[S], Hashable]] = {}
+        self._asleep: dict[tuple[str, ...], _Sleep[S]] = {}
+        self._at_work, self._process = Lock(), os.getpid()
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Tell whether nobody else judges meanwhile; who is told so may judge."""
+        if self._process != os.getpid():  # whoever was at work is not in this fork
+            self._at_work, self._process = Lock(), os.getpid()
+        allowed = self._at_work.acquire(blocking=False)
+        try:
+            yield allowed
+        finally:
+            if allowed:
+                self._at_work.release()
 
     def is_stale(self, child: S, now: float) -> bool:
         """Tell whether ``child`` has not changed for the time to live by the monotonic time ``now``."""
@@ -59,32 +89,35 @@ class Staleness(Generic[S]):
 
     def is_asleep(self, key: tuple[str, ...]) -> bool:
         """Tell whether a stale child with these label values is held by somebody."""
-        reference, _ = self._asleep.get(key, (None, None))
-        return reference is not None and reference() is not None
+        sleep = self._asleep.get(key)
+        return sleep is not None and sleep.reference() is not None
 
     def sleeping(self) -> list[S]:
         """Return the stale children that somebody holds."""
-        children = [reference() for reference, _ in list(self._asleep.values())]
+        children = [sleep.reference() for sleep in list(self._asleep.values())]
         return [child for child in children if child is not None]
 
     def put_to_sleep(self, child: S) -> None:
-        """Hold a stale child weakly from now on."""
+        """Let a stale child sleep from now on."""
         seen, _ = self._seen.pop(child, (None, 0.0))
-        self._asleep[child.labelvalues] = (weakref.ref(child), seen)
+        self._asleep[child.labelvalues] = _Sleep(child, seen)
 
     def wake(self, key: tuple[str, ...]) -> S | None:
         """Return the sleeping child with these label values, if it sleeps and somebody kept it."""
-        reference, _ = self._asleep.pop(key, (None, None))
-        return reference() if reference else None
+        sleep = self._asleep.pop(key, None)
+        if sleep is None:
+            return None
+        if sleep.held is not None and _fingerprint(sleep.held) == sleep.seen:
+            sleep.held = None
+        return sleep.reference()
 
     def awakened(self) -> Iterator[S]:
         """Yield the sleeping children whose numbers changed, and forget those that nobody kept."""
-        for key, (reference, seen) in list(self._asleep.items()):
-            child = reference()
-            if child is None:
-                self._asleep.pop(key, None)
-            elif _fingerprint(child) != seen:
-                self._asleep.pop(key, None)
+        for key, sleep in list(self._asleep.items()):
+            child = sleep.reference()
+            if child is not None and _fingerprint(child) == sleep.seen:
+                sleep.held = None
+            elif self._asleep.pop(key, None) is sleep and child is not None:  # or somebody has just woken it
                 yield child
 
     def forget(self, key: tuple[str, ...], child: S | None) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from asyncmetrics import Counter, Gauge, Histogram
+from asyncmetrics import Counter, Gauge, Histogram, generate_latest
 from asyncmetrics.errors import LabelError
 
 
@@ -220,6 +222,45 @@ def test_a_stale_child_that_is_held_is_found_by_its_labels(registry, series, clo
     assert series() == {}
     assert counter.labels("x") is held
     assert series() == {("x",): 0}
+
+
+def test_nothing_is_lost_of_a_child_that_is_found_before_and_counts_after_it_went_stale(registry, series, clock):
+    counter = Counter("c", "C.", ["a"], ttl=60, registry=registry)
+    counter.labels("x").inc(5)
+    series()
+    clock.now += 60
+    found = counter.labels("x")
+    assert series() == {}
+    found.inc()
+    del found
+    assert series() == {("x",): 6}
+
+
+def test_a_stale_child_that_nobody_holds_is_freed_at_the_next_reading(registry, series, clock):
+    counter = Counter("c", "C.", ["a"], ttl=60, registry=registry)
+    reference = weakref.ref(counter.labels("x"))
+    series()
+    clock.now += 60
+    series()
+    series()
+    assert reference() is None
+
+
+def test_threads_that_read_leave_children_with_a_time_to_live_as_they_are(registry):
+    counter = Counter("c", "C.", ["a"], ttl=1e-9, registry=registry)
+    held = [counter.labels(number) for number in range(300)]
+
+    def read(_):
+        for number in range(200):
+            generate_latest(registry)
+            held[number].inc()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(read, range(4)))
+    for child in held:
+        child.inc()
+    lines = [line for line in generate_latest(registry).decode().splitlines() if line.startswith("c_total")]
+    assert sorted(lines) == sorted(f'c_total{{a="{n}"}} {5.0 if n < 200 else 1.0}' for n in range(300))
 
 
 def test_a_gauge_set_to_the_value_that_it_has_counts_as_unchanged(registry, clock):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -612,3 +615,118 @@ def test_an_unusable_directory_is_an_error_that_says_what_to_do(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="expected a directory"):
         SharedStorage(str(tmp_path / "file" / "metrics"))
+
+
+def put_fifo(place):
+    os.mkfifo(place)
+
+
+def put_directory(place):
+    place.mkdir()
+
+
+def put_hard_link(place):
+    other = place.with_name("precious")
+    other.write_bytes(b"precious")
+    place.hardlink_to(other)
+
+
+def put_symbolic_link(place):
+    other = place.with_name("precious")
+    other.write_bytes(b"precious")
+    place.symlink_to(other)
+
+
+def put_file_of_another_user(place):
+    if os.geteuid():
+        pytest.skip("only root may give a file away")
+    place.write_bytes(b"precious")
+    os.chown(place, 65534, 65534)
+
+
+@pytest.mark.parametrize(
+    "put",
+    [put_fifo, put_directory, put_hard_link, put_symbolic_link, put_file_of_another_user],
+    ids=lambda put: put.__name__,
+)
+def test_what_is_no_file_of_ours_is_left_as_it_is_and_its_slot_is_passed_over(worker, path, put):
+    path.mkdir(mode=0o700)
+    put(path / "s0.cells")
+    before = (path / "s0.cells").lstat()
+    registry = worker()
+    counter = Counter("c", "C.", registry=registry)
+    counter.inc()
+    forked(counter.inc)
+    assert counted(registry) == 2
+    assert counted(registry, "asyncmetrics_worker_slot_errors_total") > 0
+    assert (path / "s0.cells").lstat() == before
+    assert not (path / "precious").exists() or (path / "precious").read_bytes() == b"precious"
+
+
+def removed_directory(path):
+    shutil.rmtree(path)
+
+
+def removed_files(path):
+    for file in path.iterdir():
+        file.unlink()
+
+
+def removed_logs(path):
+    for file in path.glob("s*.keys.*"):
+        file.unlink()
+
+
+@pytest.mark.parametrize("remove", [removed_directory, removed_files, removed_logs], ids=lambda remove: remove.__name__)
+def test_workers_go_on_with_new_files_where_somebody_removes_theirs(worker, path, remove):
+    registries = [worker() for _ in range(2)]
+    counters = [Counter("c", "C.", ["n"], registry=registry) for registry in registries]
+    for counter in counters:
+        counter.labels("x").inc()
+    remove(path)
+    for number in range(500):
+        counters[0].labels(str(number)).inc()
+    for counter in counters:
+        counter.labels("x").inc()
+    generate_latest(registries[1])
+    assert [[counted(registry, n=n) for n in ("x", "0", "499")] for registry in registries] == [[4, 1, 1]] * 2
+
+
+def test_a_process_that_may_open_no_more_files_counts_and_is_scraped(worker):
+    registry = worker()
+    counter = Counter("c", "C.", ["n"], registry=registry)
+    counter.labels("x").inc()
+
+    def work() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+        counter.labels("x").inc(5)
+        assert counted(registry, n="x") == 5
+        assert counted(registry, "asyncmetrics_workers_shared") == 0
+
+    forked(work)
+    assert counted(registry, n="x") == 1
+
+
+def test_a_slot_that_there_is_no_room_for_is_a_clear_error(path, monkeypatch):
+    def full(*_) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(StorageError, match="no slot can be had.*No space left on device"):
+        Counter("c", "C.", registry=CollectorRegistry(storage=SharedStorage(str(path))))
+
+
+def test_a_restricted_registry_tells_what_all_workers_have(worker):
+    one, two = worker(), worker()
+    for registry in (one, two):
+        Counter("c", "C.", registry=registry).inc()
+        Counter("other", "O.", registry=registry).inc()
+    restricted = one.restricted_registry(["c_total"])
+    assert [line for line in generate_latest(restricted).decode().splitlines() if line[:1] != "#"] == ["c_total 2.0"]
+
+
+def test_two_directories_never_mix(tmp_path):
+    registries = [CollectorRegistry(storage=SharedStorage(str(tmp_path / name))) for name in ("shop", "mail")]
+    for registry, amount in zip(registries, (1, 10), strict=True):
+        Counter("c", "C.", registry=registry).inc(amount)
+    assert [counted(registry) for registry in registries] == [1, 10]
