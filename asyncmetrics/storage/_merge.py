@@ -11,7 +11,6 @@ series that is; what becomes of their numbers is said in `asyncmetrics.storage._
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from copy import copy
 from itertools import repeat
 from typing import final
 
@@ -38,6 +37,13 @@ class _Layer:
         self.changes = UNSTEADY
         self.has_gaps = False
         self.in_order = True  # whether each of its series has the number that it has in the view
+
+    def snapshot(self, size: int) -> _Layer:
+        """Return it as it is now, with a place for each of so many series."""
+        found = _Layer(self.family)
+        found.places = [*self.places, *repeat(MISSING, size - len(self.places))]
+        found.changes, found.has_gaps, found.in_order = self.changes, self.has_gaps, self.in_order
+        return found
 
 
 @final
@@ -125,9 +131,7 @@ class View:
         layer = self._layers.get((reader.number, family.number))
         if layer is None or layer.family is not family:
             return None
-        snapshot = copy(layer)
-        snapshot.places = [*layer.places, *repeat(MISSING, len(self.keys) - len(layer.places))]
-        return snapshot
+        return layer.snapshot(len(self.keys))
 
     def _part(
         self, readers: SlotReaders, reader: SlotReader, family: SlotFamily, layer: _Layer | None

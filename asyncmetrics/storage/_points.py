@@ -16,7 +16,6 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from copy import copy
 from functools import partial, reduce
 from itertools import accumulate, compress, repeat
 from operator import add, itemgetter
@@ -116,8 +115,8 @@ class Reading:
 
     def of(self, part: Part, details: Mapping[str, str]) -> Reading:
         """Return the reading of one part alone, whose points have a label more."""
-        alone = copy(self)
-        alone.parts, alone.details = [part], details
+        alone = Reading(self.descriptor, self.keys, self.texts, self.size, [part], self.own)
+        alone.details = details
         return alone
 
     def numbers(self, ordinal: int) -> Sequence[float]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,9 @@ from contextlib import contextmanager, suppress
 from asyncmetrics.storage._directory import Directory
 from asyncmetrics.storage._layout import HEADER_BYTES, CorruptError, Header
 from asyncmetrics.storage._supervisors import start_of
+
+if sys.platform != "win32":  # where there is no `Directory` either
+    import fcntl
 
 __all__ = ("MAX_SLOTS", "cells_name", "is_owned", "is_refused", "keys_name", "owning", "take_slot")
 
@@ -73,8 +77,6 @@ def is_refused(error: OSError) -> bool:
 @contextmanager
 def owning(directory: Directory, number: int) -> Iterator[int]:
     """Be the owner of a dead worker's slot for a moment. Raises OSError if it has one, or cannot be opened."""
-    import fcntl  # not on Windows, where there is no `Directory` either
-
     descriptor = directory.open(cells_name(number), os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -85,8 +87,6 @@ def owning(directory: Directory, number: int) -> Iterator[int]:
 
 
 def _locked(directory: Directory, number: int, descriptor: int) -> bool:
-    import fcntl  # as above
-
     for _ in range(_LOOKS):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -109,8 +109,6 @@ def _owner_is_dead(descriptor: int) -> bool:
 
 def is_owned(descriptor: int) -> bool:
     """Tell whether the owner of a slot lives; ``descriptor`` is one that no lock is held through."""
-    import fcntl  # as above
-
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -33,10 +33,8 @@ same = counter.labels("same")
 """
 # Where workers share. Each metric that the collector's callback declares is work for the collector: that never ends.
 SHARED = """
-import tempfile
 from asyncmetrics.storage.shared import SharedStorage
-folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-registry = library.CollectorRegistry(storage=SharedStorage(folder.name + "/metrics"))
+registry = library.CollectorRegistry(storage=SharedStorage({folder!r}))
 counter = library.Counter("c", "C.", ["n"], registry=registry)
 gauge = library.Gauge("g", "G.", ["n"], registry=registry)
 histogram = library.Histogram("h", "H.", buckets=[1, 2], registry=registry)
@@ -54,8 +52,8 @@ def test_all_is_well_with_children_that_lock_when(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ENDING)
-def test_all_is_well_where_workers_share_when(name):
-    assert outcome(SHARED + dedent(PROGRAMS[name]), "asyncmetrics") == FINE
+def test_all_is_well_where_workers_share_when(name, tmp_path):
+    assert outcome(SHARED.format(folder=str(tmp_path / "metrics")) + dedent(PROGRAMS[name]), "asyncmetrics") == FINE
 
 
 @pytest.mark.parametrize(
