@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,7 +20,7 @@ from asyncmetrics.storage._directory import Directory
 from asyncmetrics.storage._layout import HEADER_BYTES, CorruptError, Header
 from asyncmetrics.storage._supervisors import start_of
 
-if sys.platform != "win32":  # where there is no `Directory` either
+with suppress(ImportError):  # on Windows, where there is no `Directory` either
     import fcntl
 
 __all__ = ("MAX_SLOTS", "cells_name", "is_owned", "is_refused", "keys_name", "owning", "take_slot")
