@@ -15,13 +15,16 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
+from typing import Any
 
 from asyncmetrics.storage._directory import Directory
 from asyncmetrics.storage._layout import HEADER_BYTES, CorruptError, Header
 from asyncmetrics.storage._supervisors import start_of
 
+fcntl: Any = None
 with suppress(ImportError):  # on Windows, where there is no `Directory` either
-    import fcntl
+    fcntl = import_module("fcntl")
 
 __all__ = ("MAX_SLOTS", "cells_name", "is_owned", "is_refused", "keys_name", "owning", "take_slot")
 
