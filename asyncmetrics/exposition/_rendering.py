@@ -121,7 +121,7 @@ def check_on_error(on_error: str) -> None:
         raise DefinitionError("on_error", f"expected 'skip' or 'fail', got {on_error!r}")
 
 
-def record_failure(registry: Collectable, error: Exception) -> str:
+def record_failure(registry: Collectable, error: BaseException) -> str:
     """Count and log ``error``, which is being handled, and return what may be told about it to whoever asked.
 
     The error's own message is kept for the log: it may hold what is not meant for everyone who can reach the endpoint.

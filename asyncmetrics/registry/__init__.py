@@ -8,9 +8,12 @@ from asyncmetrics.registry._collection import (
     Collection,
     Collector,
     CollectorResult,
+    Outcome,
     awaited,
     finite,
+    is_fault,
     let_go,
+    outcome_of,
 )
 from asyncmetrics.registry._registry import REGISTRY, CollectorRegistry, Registry, RestrictedRegistry
 
@@ -22,11 +25,14 @@ __all__ = (
     "CollectorRegistry",
     "CollectorResult",
     "DuplicateTimeseries",
+    "Outcome",
     "Registry",
     "RestrictedRegistry",
     "awaited",
     "finite",
+    "is_fault",
     "let_go",
+    "outcome_of",
 )
 
 DuplicateTimeseries = DuplicateMetricError

@@ -13,8 +13,10 @@ from contextvars import copy_context
 from itertools import islice
 from typing import Protocol, TypeAlias, final
 
+from asyncmetrics.errors import is_cancellation
 from asyncmetrics.model.family import Metric
 from asyncmetrics.model.names import UNDERSCORES, escape_name
+from asyncmetrics.model.samples import Sample
 
 __all__ = (
     "MAX_FAMILIES",
@@ -23,16 +25,23 @@ __all__ = (
     "Collector",
     "CollectorResult",
     "Families",
+    "Outcome",
     "ask_now",
     "awaited",
     "claimed_names",
     "finite",
+    "is_fault",
+    "let_go",
+    "outcome_of",
 )
 
 MAX_FAMILIES = 100_000
 """How many families one collector may yield at a time: one that never ends has to end somewhere."""
 
 CollectorResult: TypeAlias = Iterable[Metric] | Awaitable[Iterable[Metric]] | AsyncIterable[Metric]
+Outcome: TypeAlias = list[Metric] | BaseException
+"""What a collector came back with: its families, or why there are none."""
+
 Failed: TypeAlias = Callable[["Collector", BaseException], None]
 
 _SUFFIXES: dict[str, tuple[str, ...]] = {
@@ -98,6 +107,14 @@ def finite(families: Iterable[Metric]) -> list[Metric]:
     return found
 
 
+def is_fault(error: BaseException) -> bool:
+    """Return whether ``error`` is a fault of the code that raised it, and no request to that code to stop.
+
+    A `SystemExit` is a fault: a collector is not to end the program that is being scraped.
+    """
+    return not (isinstance(error, (KeyboardInterrupt, GeneratorExit)) or is_cancellation(error))
+
+
 def let_go(result: object) -> None:
     """Close what nobody will await (any more), if it is something to await."""
     close = getattr(result, "close", None)
@@ -152,6 +169,16 @@ def ask_now(collector: Collector) -> list[Metric]:
     return families
 
 
+def outcome_of(collector: Collector) -> Outcome:
+    """Ask in this thread, and return the families or why there are none."""
+    try:
+        return ask_now(collector)
+    except BaseException as error:
+        if not is_fault(error):
+            raise
+        return error
+
+
 class LastCollector(Collector, Protocol):
     """What a registry tells of itself."""
 
@@ -186,25 +213,31 @@ class Collection:
         """Take note that ``collector`` failed; raises `CollectorError` where the caller wanted to hear of it."""
         self._failed(collector, error)
 
+    def take(self, collector: Collector, outcome: Outcome) -> Iterator[None]:
+        """Take what ``collector`` came back with, a family at each step."""
+        if isinstance(outcome, BaseException):
+            self.fail(collector, outcome)
+            return
+        for family in outcome:
+            self.add(collector, family)
+            yield
+
     def ask(self, collector: Collector) -> None:
         """Ask ``collector`` in this thread and take what it yields."""
-        try:
-            families = ask_now(collector)
-        except Exception as error:  # noqa: BLE001  # one collector must not cost the others their scrape
-            self.fail(collector, error)
-            return
-        for family in families:
-            self.add(collector, family)
+        for _ in self.take(collector, outcome_of(collector)):
+            pass
 
     async def ask_async(self, collector: Collector) -> None:
         """Ask ``collector`` on the event loop that is running and take what it yields."""
+        outcome: Outcome
         try:
-            families = await awaited(collector.collect())
-        except Exception as error:  # noqa: BLE001  # as above
-            self.fail(collector, error)
-            return
-        for family in families:
-            self.add(collector, family)
+            outcome = await awaited(collector.collect())
+        except BaseException as error:
+            if not is_fault(error):
+                raise
+            outcome = error
+        for _ in self.take(collector, outcome):
+            pass
 
     def prepare(self) -> Iterator[None]:
         """Do what `families` takes long for, a moment's work at each step; it does what is left of it."""
@@ -222,6 +255,7 @@ class Families:
 
     def __init__(self) -> None:
         self._families: dict[str, Metric] = {}
+        self._unions: dict[str, _Union] = {}
         self._claims: dict[str, str] = {}
 
     def add(self, family: Metric) -> str | None:
@@ -231,14 +265,25 @@ class Families:
         key = escape_name(family.name, UNDERSCORES)
         before = self._families.get(key)
         if before is not None and (before.name, before.type) == (family.name, family.type):
-            self._families[key] = _merged(before, family)
-            return None
+            return self._join(key, before, family)
         names = claimed_names(family)
         taken = sorted(name for name in names if name in self._claims)
         if taken:
             return f"{family.type} {family.name!r} is left out: {taken} belongs to {self._claims[taken[0]]}"
         self._claims.update(dict.fromkeys(names, f"{family.type} {family.name!r}"))
         self._families[key] = family
+        return None
+
+    def _join(self, key: str, before: Metric, family: Metric) -> str | None:
+        try:
+            union = self._unions.get(key)
+            if union is None:
+                union = _Union(before)
+            union.add(family)
+        except Exception as error:  # noqa: BLE001  # samples may be anything
+            return f"{family.type} {family.name!r} is left out, as its samples cannot be compared: {error!r}"
+        self._unions[key] = union
+        self._families[key] = union.family
         return None
 
     def restricted(self, names: frozenset[str]) -> list[Metric]:
@@ -256,11 +301,21 @@ def _hint(family: object) -> str:
     return ": wrap its collector in asyncmetrics.bridges.prometheus_client.PrometheusClientCollector"
 
 
-def _merged(one: Metric, other: Metric) -> Metric:
-    merged = Metric(one.name, one.documentation, one.type, one.unit)
-    samples = {
-        (sample.name, *sorted(sample.labels.items())): sample for sample in [*other.samples, *one.samples]
-    }  # the first family's sample stands where both have one
-    order = dict.fromkeys((s.name, *sorted(s.labels.items())) for s in [*one.samples, *other.samples])
-    merged.samples = [samples[key] for key in order]
-    return merged
+@final
+class _Union:
+    """A family put together from several of one name: where two have the same series, the first one stands."""
+
+    def __init__(self, first: Metric) -> None:
+        self.family = Metric(first.name, first.documentation, first.type, first.unit)
+        self._seen: set[object] = set()
+        self.add(first)
+
+    def add(self, family: Metric) -> None:
+        """Add the samples whose series are new, in time that the samples before have no part in."""
+        fresh: dict[object, Sample] = {}
+        for sample in family.samples:
+            series = (sample.name, *sorted(sample.labels.items()))
+            if series not in self._seen:
+                fresh.setdefault(series, sample)
+        self._seen.update(fresh)
+        self.family.samples += fresh.values()

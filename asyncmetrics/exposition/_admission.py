@@ -1,0 +1,74 @@
+"""How many are served at a time, and which of them makes room for a newcomer.
+
+*Rules.* A limit must not be a lock: a client that keeps its place without using it would shut out all others. So a
+newcomer displaces the one that has waited longest, for its client or for a collector, beyond its patience. What makes
+progress is never displaced; where everything does, the newcomer is refused.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import inf
+from typing import final
+
+__all__ = ("STALLED_SECONDS", "Admission", "Ticket")
+
+STALLED_SECONDS = 0.5
+"""How long a client may take for one chunk before a newcomer may have its place."""
+
+
+@final
+class Ticket:
+    """One place under a limit; ``is_displaced`` says that a newcomer has got it."""
+
+    def __init__(self, cancel: Callable[[], object]) -> None:
+        self.is_displaced = False
+        self.cancel = cancel
+        self._due = inf
+
+    @contextmanager
+    def waiting(self, patience: float) -> Iterator[None]:
+        """Wait for something that may never come: after ``patience`` seconds a newcomer may have the place."""
+        self._due = time.monotonic() + patience
+        try:
+            yield
+        finally:
+            self._due = inf
+
+    @property
+    def due(self) -> float:
+        """When a newcomer may have the place, on the monotonic clock; infinity while nothing is waited for."""
+        return self._due
+
+
+@final
+class Admission:
+    """At most ``limit`` tickets at a time, on one event loop."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._tickets: set[Ticket] = set()
+
+    def admit(self, cancel: Callable[[], object]) -> Ticket | None:
+        """Return a ticket, None if all places are in use; ``cancel`` is called when a newcomer gets the place."""
+        if len(self._tickets) >= self.limit and not self.displace():
+            return None
+        ticket = Ticket(cancel)
+        self._tickets.add(ticket)
+        return ticket
+
+    def release(self, ticket: Ticket) -> None:
+        """Take back a ticket; one that was displaced is no error."""
+        self._tickets.discard(ticket)
+
+    def displace(self) -> bool:
+        """Cancel the one that has waited longest beyond its patience; return whether there is one."""
+        longest = min(self._tickets, key=lambda ticket: ticket.due, default=None)
+        if longest is None or longest.due > time.monotonic():
+            return False
+        self._tickets.discard(longest)
+        longest.is_displaced = True
+        longest.cancel()
+        return True
