@@ -13,10 +13,15 @@ from contextlib import contextmanager
 from math import inf
 from typing import final
 
+from anyio import sleep
+
 __all__ = ("STALLED_SECONDS", "Admission", "Ticket")
 
-STALLED_SECONDS = 0.5
+STALLED_SECONDS = 0.25
 """How long a client may take for one chunk before a newcomer may have its place."""
+
+_LONGEST_WAIT_SECONDS = 0.75
+_LOOK_AGAIN_SECONDS = 0.02
 
 
 @final
@@ -50,6 +55,7 @@ class Admission:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._tickets: set[Ticket] = set()
+        self._newcomers = 0
 
     def admit(self, cancel: Callable[[], object]) -> Ticket | None:
         """Return a ticket, None if all places are in use; ``cancel`` is called when a newcomer gets the place."""
@@ -57,6 +63,24 @@ class Admission:
             return None
         ticket = Ticket(cancel)
         self._tickets.add(ticket)
+        return ticket
+
+    async def admit_soon(self, cancel: Callable[[], object]) -> Ticket | None:
+        """Do as `admit`, but wait where one of the others is about to lose its patience.
+
+        A newcomer waits for less than a second, and no more of them wait than can have a place in that time.
+        """
+        last = time.monotonic() + _LONGEST_WAIT_SECONDS
+        most = self.limit * _LONGEST_WAIT_SECONDS / STALLED_SECONDS
+        while (ticket := self.admit(cancel)) is None:
+            due = min((ticket.due for ticket in self._tickets), default=inf)
+            if due > last or self._newcomers >= most:
+                return None
+            self._newcomers += 1
+            try:
+                await sleep(_LOOK_AGAIN_SECONDS)
+            finally:
+                self._newcomers -= 1
         return ticket
 
     def release(self, ticket: Ticket) -> None:

@@ -136,7 +136,7 @@ class _Exposition:
 
     async def _scrape(self, response: Response, rendering: Rendering, receive: Receive, send: Send) -> None:
         scope = CancelScope()
-        ticket = self._admission.admit(scope.cancel)
+        ticket = await self._admission.admit_soon(scope.cancel)
         if ticket is None:
             await self._refuse_busy(send)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 import urllib.request
 from contextlib import closing, suppress
@@ -107,19 +108,36 @@ def test_compression_can_be_disabled(start):
     assert "content-encoding" not in answer.headers
 
 
-@pytest.mark.parametrize("body", [b"", b"x" * 1000])
-def test_other_methods_are_refused_and_the_connection_is_kept(start, body):
-    with httpx.Client() as client:
-        url = f"http://127.0.0.1:{start()}/metrics"
-        assert (refused := client.post(url, content=body)).status_code == 405
-        assert refused.headers["allow"] == "GET, HEAD"
-        assert client.get(url).status_code == 200
+@pytest.mark.parametrize("body", [b"", b"x" * 1000, b"x" * 50_000])
+def test_other_methods_are_refused_and_the_connection_is_closed(start, connect, body):
+    """After the whole answer: a reset because of the body would lose it."""
+    client = connect(start())
+    client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    answer = _received(client)
+    assert answer.startswith(b"HTTP/1.1 405 ")
+    assert {b"allow: GET, HEAD", b"connection: close"} <= set(
+        answer.lower().replace(b"get, head", b"GET, HEAD").split(b"\r\n")
+    )
+    assert answer.endswith(b"Only GET and HEAD are served here.\n")
+
+
+@pytest.mark.parametrize("target", [b"/favicon.ico", b"/?name[]=" + b"x" * 2000])
+def test_every_refusal_closes_the_connection(start, connect, target):
+    client = connect(start())
+    client.sendall(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert _received(client).startswith(b"HTTP/1.1 4")
+
+
+def test_wrong_credentials_close_the_connection(start, connect):
+    client = connect(start(auth="secret"))
+    client.sendall(GET * 100)
+    assert _received(client).count(b"HTTP/1.1 401 ") == 1
 
 
 def test_a_body_too_large_to_skip_ends_the_connection(start, connect):
     client = connect(start())
-    client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n" + b"x" * 70_000)
-    assert client.recv(10000).startswith(b"HTTP/1.1 405 ")
+    client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n" + b"x" * 70_000)
+    assert client.recv(10000).startswith(b"HTTP/1.1 200 ")
     assert _is_closed(client)
 
 
@@ -135,6 +153,11 @@ def test_a_client_that_waits_for_leave_to_send_a_body_gets_none(start, connect):
         (b"\x16\x03\x01\x02\x00 a TLS hello \r\n\r\n", b"400"),
         (b"GET / HTTP/1.1\r\n\r\n", b"400"),  # no Host
         (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: nine\r\n\r\n", b"400"),
+        (
+            b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + GET,
+            b"400",
+        ),
+        (b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nHost: x\r\nContent-length: 0\r\n\r\n", b"400"),
         (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 40_000, b"431"),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"405"),
     ],
@@ -226,13 +249,36 @@ def test_a_client_that_is_gone_stops_the_rendering(start, connect, paged, wait_f
     assert 0 < len(pages.rendered) < 300
 
 
-def test_connections_above_the_limit_are_closed_at_once(start, connect):
+def test_a_newcomer_displaces_the_connection_that_has_been_idle_longest(start, connect):
     port = start(max_connections=2)
-    clients = [connect(port) for _ in range(2)]
-    for client in clients:
-        client.sendall(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert client.recv(10000).startswith(b"HTTP/1.1 200 ")
-    assert _received(connect(port)) == b""
+    clients = []
+    for _ in range(3):
+        clients.append(connect(port))
+        clients[-1].sendall(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert clients[-1].recv(10000).startswith(b"HTTP/1.1 200 ")
+    assert _is_closed(clients[0])
+    clients[1].sendall(b"GET / HTTP/1.0\r\n\r\n")
+    assert _received(clients[1]).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_newcomer_does_not_displace_a_scrape_under_way(start, connect, registry):
+    """It is closed at once: the scrape waits for its collectors."""
+    go, asked = threading.Event(), threading.Event()
+
+    class Waiting:
+        def collect(self):
+            asked.set()
+            go.wait(120)
+            return []
+
+    registry.register(Waiting())
+    port = start(max_connections=1)
+    first = connect(port)
+    first.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    assert asked.wait(120)
+    assert _is_closed(connect(port))
+    go.set()
+    assert _received(first).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_connection_that_ends_makes_room_for_another(start, connect):
@@ -257,4 +303,14 @@ def test_a_response_that_breaks_off_is_cut_and_the_server_goes_on(start, paged, 
         httpx.get(f"http://127.0.0.1:{port}/")
     pages.broken_at = None
     assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
-    assert "a response broke off" in caplog.text
+    assert "internal errors in exposition" in caplog.text
+
+
+def test_half_a_body_that_only_the_connections_end_would_end_is_not_taken_for_a_whole_one(
+    start, connect, paged, caplog
+):
+    registry, _ = paged(30, broken_at=20)
+    client = connect(start(registry))
+    client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    with pytest.raises(ConnectionResetError):
+        _received(client)

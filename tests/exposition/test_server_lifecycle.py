@@ -68,7 +68,7 @@ def test_the_ipv6_address_of_all_interfaces_is_reached_by_both_protocols(registr
 
 def test_it_listens_on_the_loopback_alone_by_default(registry):
     with start_http_server(0, registry=registry) as running:
-        assert running.server._listening.getsockname()[0] == "127.0.0.1"
+        assert running.server.server_address[0] == "127.0.0.1"
 
 
 def test_stopping_ends_the_thread_and_every_connection(registry, connect, paged):
@@ -129,11 +129,10 @@ def test_a_server_that_cannot_start_its_thread_keeps_no_port(registry, monkeypat
 
 
 def test_a_server_whose_loop_cannot_start_tells_the_caller(registry, monkeypatch):
-    def refuse(coroutine) -> None:
-        coroutine.close()
+    def refuse(function) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("asyncio.run", refuse)
+    monkeypatch.setattr("anyio.run", refuse)
     with pytest.raises(OSError, match="Too many open files"):
         start_http_server(0, registry=registry)
 

@@ -132,7 +132,7 @@ def test_when_the_client_that_came_first_goes_away_the_others_are_served(registr
             collector.go.set()
 
     run(main)
-    assert [scraped.lines for scraped in results] == [["calls 2.0"]] * 3
+    assert [scraped.lines for scraped in results] == [["calls 1.0"]] * 3
 
 
 def test_a_thread_that_is_at_work_for_a_client_that_went_away_is_waited_for(registry, scrape, run):

@@ -62,16 +62,21 @@ class Connection:
     async def serve(self) -> None:
         """Answer requests until the client closes, errs, or is silent for too long. Raises `OSError` for the latter."""
         try:
+            await self._serve()
+        finally:
+            if self._http.our_state is h11.SEND_BODY:
+                self._break_off()
+
+    async def _serve(self) -> None:
+        try:
             silence = self._timeouts.client
             while await self._exchange(silence):
                 silence = self._timeouts.keep_alive
         except h11.RemoteProtocolError as error:
             await self._refuse(error)
-        if self._http.our_state in {h11.SEND_RESPONSE, h11.SEND_BODY}:
-            self._break_off()
-            return
-        with self._ticket.waiting(0), move_on_after(_LINGER_SECONDS):
-            await self._wire.end()
+        if self._http.our_state not in {h11.SEND_RESPONSE, h11.SEND_BODY}:
+            with self._ticket.waiting(0), move_on_after(_LINGER_SECONDS):
+                await self._wire.end()
 
     async def _exchange(self, silence_seconds: float) -> bool:
         """Answer one request; return whether another may follow."""

@@ -9,6 +9,7 @@ it. Where the thread ends all the same, that is logged and counted.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 import ssl
@@ -19,8 +20,9 @@ from types import TracebackType
 from typing import NamedTuple, final
 
 import anyio
-from anyio import CancelScope, create_task_group, fail_after, sleep
-from anyio.abc import ByteStream, SocketListener, SocketStream, TaskGroup
+from anyio import CancelScope, create_task_group, fail_after, sleep, to_thread
+from anyio.abc import ByteStream, SocketStream, TaskGroup, UNIXSocketStream
+from anyio.lowlevel import checkpoint
 from anyio.streams.tls import TLSStream
 
 from asyncmetrics.errors import DefinitionError
@@ -37,6 +39,9 @@ from asyncmetrics.typing import ASGIApp
 __all__ = ("MetricsServer", "RunningServer", "start_http_server", "start_wsgi_server")
 
 _ACCEPT_AGAIN_SECONDS = 0.1
+_NO_SOCKET = {errno.EBADF, errno.ENOTSOCK, errno.EINVAL}  # the listening socket is gone
+# Few enough that each of the connections has read what its client sent before newcomers could displace it.
+_ACCEPTED_AT_ONCE = 8
 # Longer than the usual scrape intervals (15 s to 1 min), so that a scraper keeps its connection.
 _KEEP_ALIVE_SECONDS = 150.0
 _log = logging.getLogger("asyncmetrics")
@@ -189,31 +194,36 @@ class MetricsServer:
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        listener = await SocketListener.from_socket(self._listening)
-        async with listener, create_task_group() as tasks:
+        async with create_task_group() as tasks:
             self._stop = lambda: loop.call_soon_threadsafe(tasks.cancel_scope.cancel)
             self._started.set_result(None)
             while True:
-                await self._accept(listener, tasks)
+                for _ in range(_ACCEPTED_AT_ONCE):
+                    await self._accept(loop, tasks)
+                await checkpoint()
 
-    async def _accept(self, listener: SocketListener, tasks: TaskGroup) -> None:
+    async def _accept(self, loop: asyncio.AbstractEventLoop, tasks: TaskGroup) -> None:
         try:
-            stream = await listener.accept()
-        except OSError:  # out of file descriptors, or a client that left the queue: wait for better times
+            connected, _ = await loop.sock_accept(self._listening)
+        except OSError as error:  # out of file descriptors, or a client that left the queue: wait for better times
+            if error.errno in _NO_SOCKET:
+                raise
             self._admission.displace()
             await sleep(_ACCEPT_AGAIN_SECONDS)
             return
         scope = CancelScope()
         ticket = self._admission.admit(scope.cancel)
         if ticket is None:
-            await _close(stream)
+            connected.close()
         else:
-            tasks.start_soon(self._keep, stream, scope, ticket)
+            tasks.start_soon(self._keep, connected, scope, ticket)
 
-    async def _keep(self, stream: SocketStream, scope: CancelScope, ticket: Ticket) -> None:
+    async def _keep(self, connected: socket.socket, scope: CancelScope, ticket: Ticket) -> None:
         """Serve a connection to its end, and keep what is raised meanwhile."""
+        stream: ByteStream | None = None
         with scope:
             try:
+                stream = await _stream(connected)
                 await Connection(self._app, await self._secured(stream, ticket), ticket, self._timeouts).serve()
             except OSError:
                 pass  # the client is gone, or silent, or there was no TLS handshake
@@ -223,21 +233,29 @@ class MetricsServer:
                 self._registry.count_event("internal_errors", "exposition.server")
             finally:
                 self._admission.release(ticket)
-                await _close(stream)
+                if stream is None:
+                    connected.close()
+                else:
+                    with CancelScope(shield=True):  # a moment: the socket is to be closed when the loop ends
+                        await stream.aclose()
 
-    async def _secured(self, stream: SocketStream, ticket: Ticket) -> ByteStream:
+    async def _secured(self, stream: ByteStream, ticket: Ticket) -> ByteStream:
         if self._certificates is None:
             return stream
         with ticket.waiting(0), fail_after(self._timeouts.client):
+            context = await to_thread.run_sync(self._certificates.context, abandon_on_cancel=True)  # it reads files
             try:
-                return await TLSStream.wrap(stream, server_side=True, ssl_context=self._certificates.context())
+                return await TLSStream.wrap(stream, server_side=True, ssl_context=context)
             except (anyio.BrokenResourceError, anyio.EndOfStream) as error:
                 raise ConnectionResetError("the client is gone") from error
 
 
-async def _close(stream: SocketStream) -> None:
-    with CancelScope(shield=True):  # it takes a moment, and the socket is to be closed when the loop ends
-        await stream.aclose()
+async def _stream(connected: socket.socket) -> ByteStream:
+    is_unix = connected.family == getattr(socket, "AF_UNIX", None)
+    try:
+        return await (UNIXSocketStream if is_unix else SocketStream).from_socket(connected)
+    except ValueError as error:  # anyio's word for a socket whose client has reset the connection
+        raise ConnectionResetError("the client is gone") from error
 
 
 @final
