@@ -87,9 +87,9 @@ class Call:
     def leave(self) -> None:
         """Wait no longer; an async collector that no scrape waits for is cancelled."""
         self._scrapes -= 1
-        if not self._scrapes and self._cancel is not None and not self.ended.is_set():
+        if not self._scrapes and self._cancel is not None and not self.is_cancelled and not self.ended.is_set():
             self.is_cancelled = True
-            self._cancel()
+            self._cancel()  # once: a second time would end what it does to come back from the first
 
     def _await(self, result: CollectorResult) -> None:
         self._result = result

@@ -170,12 +170,15 @@ def ask_now(collector: Collector) -> list[Metric]:
 
 
 def outcome_of(collector: Collector) -> Outcome:
-    """Ask in this thread, and return the families or why there are none."""
+    """Ask in this thread, and return the families or why there are none.
+
+    Nothing is awaited here, so even what says that a task is cancelled is only something that the collector raised.
+    """
     try:
         return ask_now(collector)
-    except BaseException as error:
-        if not is_fault(error):
-            raise
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  # one collector must not cost the others their scrape
         return error
 
 
