@@ -24,6 +24,13 @@ class MetricsHandler(BaseHTTPRequestHandler):
         """Return a handler class that serves ``registry``."""
         return type(cls.__name__, (cls,), {"registry": registry})
 
+    def handle(self) -> None:
+        """Handle a connection; a client that goes away is no error, which socketserver would print each time."""
+        try:
+            super().handle()
+        except ConnectionError:
+            self.close_connection = True
+
     def do_GET(self) -> None:
         """Answer with the exposition, as `make_wsgi_app` would."""
         path, _, query = self.path.partition("?")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -112,13 +114,18 @@ def test_a_client_that_never_shakes_hands_is_let_go(registry, files):
                 pass
 
 
-def test_a_handshake_counts_as_a_connection(registry, files):
-    """Otherwise many that never finish it would take all file descriptors."""
+def test_a_handshake_counts_as_a_connection(registry, files, trusting):
+    """Otherwise many that never finish it would take all file descriptors: a newcomer displaces it."""
     with start_http_server(0, registry=registry, certfile=files["both"], max_connections=1) as server:
-        with socket.create_connection(("127.0.0.1", server.port)):
-            time.sleep(0.1)
-            with socket.create_connection(("127.0.0.1", server.port), timeout=30) as second:
-                assert second.recv(100) == b""
+        with socket.create_connection(("127.0.0.1", server.port), timeout=120) as silent:
+            while True:  # the silent one may still be about to begin its handshake
+                with suppress(httpx.HTTPError):
+                    assert _get(server, trusting).status_code == 200
+                    break
+            try:
+                assert silent.recv(1) == b""
+            except ConnectionResetError:
+                pass
 
 
 def test_stopping_in_the_middle_of_a_handshake_is_quick_and_clean(registry, files):
@@ -128,6 +135,75 @@ def test_stopping_in_the_middle_of_a_handshake_is_quick_and_clean(registry, file
         begin = time.monotonic()
         server.close()
     assert time.monotonic() - begin < 1
+
+
+def _serial(server, context: ssl.SSLContext) -> str:
+    """The number of the certificate that a new connection gets."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as plain:
+        with context.wrap_socket(plain, server_hostname="localhost") as client:
+            return client.getpeercert()["serialNumber"]
+
+
+@pytest.fixture
+def issue(authority, tmp_path):
+    """Write a new certificate with its key into one file: ``issue()``, which returns the path."""
+
+    def issue() -> str:
+        issued = authority.issue_cert("localhost", "127.0.0.1")
+        fresh = tmp_path / "fresh.pem"
+        fresh.unlink(missing_ok=True)
+        issued.private_key_and_cert_chain_pem.write_to_path(str(fresh))
+        fresh.replace(tmp_path / "served.pem")
+        return str(tmp_path / "served.pem")
+
+    return issue
+
+
+def test_a_certificate_that_changes_is_served_to_the_connections_that_come_later(registry, issue, trusting):
+    with start_http_server(0, registry=registry, certfile=issue()) as server:
+        before = _serial(server, trusting)
+        issue()
+        assert _serial(server, trusting) != before
+
+
+def test_a_connection_outlives_a_change_of_the_certificate(registry, issue, trusting):
+    with start_http_server(0, registry=registry, certfile=issue()) as server:
+        with httpx.Client(verify=trusting, timeout=120) as client:
+            assert client.get(f"https://127.0.0.1:{server.port}/").status_code == 200
+            issue()
+            assert client.get(f"https://127.0.0.1:{server.port}/").status_code == 200
+
+
+@pytest.mark.parametrize("content", [None, b"", b"-----BEGIN CERTIFICATE-----\nno\n"], ids=["gone", "empty", "torn"])
+def test_a_certificate_that_cannot_be_loaded_leaves_the_last_good_one_in_use(
+    registry, issue, trusting, content, caplog
+):
+    """It is logged and counted, and the next good one is taken."""
+    path = issue()
+    with start_http_server(0, registry=registry, certfile=path) as server:
+        before = _serial(server, trusting)
+        Path(path).unlink()
+        if content is not None:
+            Path(path).write_bytes(content)
+        assert _serial(server, trusting) == before
+        issue()
+        while _serial(server, trusting) == before:  # the files are tried once a second
+            time.sleep(0.05)
+    assert "internal errors in exposition.certificates" in caplog.text
+
+
+def test_an_authority_that_changes_is_what_clients_are_checked_against(registry, files, trusting, authority, tmp_path):
+    stranger = trustme.CA()
+    checked = tmp_path / "authority.pem"
+    stranger.cert_pem.write_to_path(str(checked))
+    authority.issue_cert("prometheus").configure_cert(trusting)
+    options = {"certfile": files["both"], "client_cafile": str(checked), "client_auth_required": True}
+    with start_http_server(0, registry=registry, **options) as server:
+        with pytest.raises(httpx.HTTPError):
+            _get(server, trusting)
+        checked.unlink()
+        authority.cert_pem.write_to_path(str(checked))
+        assert _get(server, trusting).status_code == 200
 
 
 def test_a_missing_certificate_is_named(registry, files):
