@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -24,12 +23,18 @@ from blockbuster import blockbuster_ctx
 
 import asyncmetrics
 from asyncmetrics.collectors import process
+from tests.patience import PATIENCE_SECONDS, be_patient_with_examples, be_patient_with_servers, wait_until
+
+be_patient_with_servers()
+be_patient_with_examples()
 
 # Reading /proc waits for no device: the one kind of file that may be read on a loop.
 PROC_READERS = {name for name, value in vars(process).items() if isinstance(value, FunctionType)} | {
     name for name, value in vars(process.ProcessCollector).items() if isinstance(value, FunctionType)
 }
 ROOT = Path(__file__).parents[1]
+# uvicorn closes a connection that is silent for 5 s, or answers no ping for 20 s: a client without a processor is.
+SLOW_TO_CLOSE = {"timeout_keep_alive": PATIENCE_SECONDS, "ws_ping_timeout": PATIENCE_SECONDS}
 REQUIRE_SERVERS = os.environ.get("ASYNCMETRICS_REQUIRE_SERVERS") == "1"
 
 
@@ -108,14 +113,13 @@ def _blocking_calls_are_errors(request: pytest.FixtureRequest) -> Iterator[None]
 def _serving(app: object, **options: object) -> Iterator[str]:
     """Serve ``app`` with uvicorn from a thread, on a port that the system chooses, and give its base URL."""
     listener = socket.create_server(("127.0.0.1", 0))
-    settings = {"log_level": "error", "timeout_graceful_shutdown": 2, **options}
+    settings = {"log_level": "error", "timeout_graceful_shutdown": 2, **SLOW_TO_CLOSE, **options}
     server = uvicorn.Server(uvicorn.Config(app, **settings))
     thread = threading.Thread(target=server.run, args=([listener],), name="uvicorn")
     thread.start()
     try:
-        while not server.started:
-            assert thread.is_alive(), "uvicorn did not start"
-            time.sleep(0.01)
+        wait_until(lambda: server.started or not thread.is_alive())
+        assert thread.is_alive(), "uvicorn did not start"
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
@@ -149,14 +153,14 @@ def serving_alone() -> Callable[[str], AbstractContextManager[str]]:
 def _serving_alone(program: str) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         # h11 lets methods that nobody has heard of through to the app; httptools refuses them
-        options = f"fd={listener.fileno()}, http='h11', log_level='error'"
-        code = f"import uvicorn\nrun = uvicorn.run\ndef serve(app, **_): run(app, {options})\n{program}"
+        options = {"fd": listener.fileno(), "http": "h11", "log_level": "error", **SLOW_TO_CLOSE}
+        code = f"import uvicorn\nrun = uvicorn.run\ndef serve(app, **_): run(app, **{options})\n{program}"
         process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, pass_fds=[listener.fileno()])
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"  # connections wait in the queue until it accepts
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="session")

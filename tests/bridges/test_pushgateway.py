@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import prometheus_client
 import pytest
 import trustme
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import asyncmetrics
@@ -76,7 +76,6 @@ def asked(library, use, *arguments, **options):
     return got
 
 
-@settings(deadline=None)  # which the load of other tests may exceed
 @given(where=st.sampled_from(GATEWAYS), job=TEXT, key=st.none() | KEYS)
 def test_the_requests_are_the_same(where, job, key):
     registry = asyncmetrics.CollectorRegistry()

@@ -16,7 +16,7 @@ import prometheus_client.openmetrics.exposition
 import prometheus_client.openmetrics.parser
 import prometheus_client.parser
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 import asyncmetrics
@@ -71,7 +71,6 @@ CLASSIC_BUT_FOR_A_NEWLINE = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\n")
 RESERVED = re.compile(r"__[a-zA-Z0-9_]*")
 
 
-@settings(deadline=None)  # which the load of other tests may exceed
 @given(name=NAMES, scheme=st.sampled_from(SCHEMES))
 def test_names_are_escaped_the_same(name, scheme):
     assume(not CLASSIC_BUT_FOR_A_NEWLINE.fullmatch(name))  # which they take for a classic name
@@ -79,7 +78,6 @@ def test_names_are_escaped_the_same(name, scheme):
     assert openmetrics.escape_metric_name(name, scheme) == theirs.escape_metric_name(name, scheme)
 
 
-@settings(deadline=None)  # which the load of other tests may exceed
 @given(name=NAMES, scheme=st.sampled_from(SCHEMES))
 @example(name="__", scheme="values")
 def test_label_names_are_escaped_the_same(name, scheme):

@@ -103,7 +103,7 @@ def samples(registry):
     return sorted(found, key=repr)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(calls(), max_size=12))
 def test_calls_on_labelled_metrics(program):
     (our_registry, ours), (their_registry, theirs) = (
@@ -115,7 +115,7 @@ def test_calls_on_labelled_metrics(program):
     assert samples(our_registry) == samples(their_registry)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(calls(), max_size=12))
 def test_calls_on_metrics_without_labels(program):
     (our_registry, ours), (their_registry, theirs) = (
@@ -128,7 +128,7 @@ def test_calls_on_metrics_without_labels(program):
     assert samples(our_registry) == samples(their_registry)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     amounts=st.lists(st.tuples(st.floats(0, 1e6), EXEMPLARS), max_size=5),
     kind=st.sampled_from(["Counter", "Histogram"]),
@@ -155,7 +155,7 @@ DECLARATIONS = {
 }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(kind=st.sampled_from(["Counter", "Gauge", "Summary", "Histogram", "Info", "Enum"]), data=st.data())
 def test_declarations(kind, data):
     """The same names come of the same arguments, and the same label names are refused."""

@@ -18,11 +18,12 @@ from asyncmetrics import core
 from asyncmetrics.errors import ExemplarError
 from asyncmetrics.formats import openmetrics_text, prometheus_text
 
+_PATIENT = settings.get_profile("patient")
 settings.register_profile(
     "conformance",
-    deadline=None,
+    _PATIENT,
     max_examples=150,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    suppress_health_check=[*_PATIENT.suppress_health_check, HealthCheck.data_too_large],
 )
 settings.load_profile("conformance")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncmetrics import CollectorRegistry, Counter, Gauge
@@ -155,7 +155,7 @@ METHODS = st.sampled_from(["GET", "HEAD"]) | st.text(max_size=8)
 QUERIES = HOSTILE | HOSTILE.map(lambda value: b"name[]=" + value) | st.just(b"name[]=%ff%00%ud800&name[]=%")
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400)
 @given(method=METHODS, path=st.text(max_size=20), query=QUERIES, accept=HOSTILE, encoding=HOSTILE)
 def test_no_request_is_answered_by_a_fault(app, ask, method, path, query, accept, encoding):
     """Whatever comes, the answer is 200 in a known format or a 4xx, whole, with nothing of the request in it."""

@@ -10,7 +10,7 @@ from wsgiref.validate import validator
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncmetrics import Counter, Gauge
@@ -84,7 +84,7 @@ def test_a_rendering_that_fails_at_once_gives_500(paged, caplog):
     assert (status, headers["content-type"]) == ("500 Internal Server Error", "text/plain; charset=utf-8")
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200)
 @given(values=st.dictionaries(st.sampled_from(["HTTP_ACCEPT", "HTTP_ACCEPT_ENCODING", "QUERY_STRING"]), st.text()))
 def test_no_environment_is_answered_by_a_fault(registry, values):
     status, _, _ = _ask(make_wsgi_app(registry), **values)

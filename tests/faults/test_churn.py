@@ -7,7 +7,7 @@ from collections import Counter as Tally
 
 import anyio
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncmetrics import CollectorRegistry, Counter, Gauge, Histogram, make_asgi_app
@@ -46,7 +46,7 @@ def _act(metric, action: str, number: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("encode", [prometheus_text.encode, openmetrics_text.encode], ids=["text", "openmetrics"])
 @pytest.mark.parametrize("kind", [Counter, Gauge, Histogram])
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10)
 @given(st.lists(steps, max_size=30))
 def test_between_any_two_pieces(kind, encode, script):
     """Whatever is created and removed between two pieces of a rendering, in any order."""

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from asyncmetrics.core import Exemplar, Metric, Sample, Timestamp
 from asyncmetrics.model.descriptor import bucket_text
 
-settings.register_profile("formats", deadline=None, max_examples=100)
+settings.register_profile("formats", settings.get_profile("patient"), max_examples=100)
 settings.load_profile("formats")
 
 # Texts with all that has a meaning in an exposition.

@@ -70,7 +70,7 @@ class Table(RuleBasedStateMachine):
         assert [child for batch in self.table.read() for child in batch] == list(self.model.values())
 
 
-Table.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Table.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 TestTable = Table.TestCase
 
 

@@ -243,6 +243,6 @@ class Arena(RuleBasedStateMachine):
 
 
 Arena.TestCase.settings = settings(
-    max_examples=120, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=120, stateful_step_count=40, suppress_health_check=list(HealthCheck)
 )
 TestArena = pytest.mark.slow(Arena.TestCase)
