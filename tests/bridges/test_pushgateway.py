@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import asyncmetrics
 from asyncmetrics.bridges import pushgateway
 from asyncmetrics.errors import PushError
+from tests.patience import PATIENCE_SECONDS
 
 GATEWAYS = ["gateway:9091", "http://gateway:9091/", "https://gateway/prefix"]
 KEYS = st.dictionaries(st.sampled_from(["instance", "a", "zone"]), st.text(max_size=8) | st.integers(), max_size=3)
@@ -92,7 +93,7 @@ def test_the_requests_are_the_same(where, job, key):
     ("use", "method"), [(asyncmetrics.push_to_gateway, "PUT"), (asyncmetrics.pushadd_to_gateway, "POST")]
 )
 def test_a_push_sends_the_text_format(use, method, gateway, base, filled):
-    use(base, "nightly", filled, {"instance": "a/b"}, timeout=5)
+    use(base, "nightly", filled, {"instance": "a/b"}, timeout=PATIENCE_SECONDS)
     [(command, path, headers, body)] = gateway.got
     assert (command, path) == (method, "/metrics/job/nightly/instance@base64/YS9i")
     assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -131,7 +132,7 @@ def test_a_gateway_that_refuses_says_why(base, filled):
 
 def test_a_gateway_that_is_not_there_is_named(filled):
     with pytest.raises(PushError, match="PUT http://127.0.0.1:1/metrics/job/nightly: .*refused"):
-        asyncmetrics.push_to_gateway("127.0.0.1:1", "nightly", filled, timeout=5)
+        asyncmetrics.push_to_gateway("127.0.0.1:1", "nightly", filled, timeout=PATIENCE_SECONDS)
 
 
 def test_a_redirect_is_not_followed_unless_it_is_trusted(gateway, base, filled):
@@ -177,7 +178,7 @@ def test_certificates_of_both_sides(trusted, skip, authority, gateway, filled, t
         )
 
     push = lambda: asyncmetrics.push_to_gateway(  # noqa: E731
-        f"https://127.0.0.1:{gateway.server_port}", "nightly", filled, handler=handler, timeout=5
+        f"https://127.0.0.1:{gateway.server_port}", "nightly", filled, handler=handler, timeout=PATIENCE_SECONDS
     )
     if trusted or skip:
         push()

@@ -26,6 +26,7 @@ from asyncmetrics.exposition.handler import MetricsHandler
 from asyncmetrics.openmetrics import exposition as openmetrics
 from asyncmetrics.openmetrics import parser as openmetrics_parser
 from asyncmetrics.parser import text_fd_to_metric_families, text_string_to_metric_families
+from tests.patience import PATIENCE_SECONDS
 
 TEXT = "# HELP a_total A.\n# TYPE a_total counter\na_total 1.0\n"
 OPENMETRICS = '# HELP a A.\n# TYPE a counter\na_total{b="c"} 1.0\n# EOF\n'
@@ -156,10 +157,10 @@ def test_the_server_that_is_started_has_their_attributes(filled):
     finally:
         server.shutdown()
         server.server_close()
-    thread.join(5)
+    thread.join(PATIENCE_SECONDS)
     assert not thread.is_alive()
     with pytest.raises(OSError):
-        socket.create_connection(server.server_address, 1)
+        socket.create_connection(server.server_address, PATIENCE_SECONDS)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import pytest
 from asyncmetrics import CollectorRegistry, Metric
 from asyncmetrics.core import Sample
 from asyncmetrics.exposition import start_http_server
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 SAMPLES_PER_PAGE = 2000
 
@@ -88,7 +88,7 @@ def ask() -> Callable[..., Answer]:
             async def send(message: dict) -> None:
                 answer.messages.append(message)
 
-            with anyio.fail_after(120):
+            with anyio.fail_after(PATIENCE_SECONDS):
                 await app(_scope(**request), receive, send)
 
         anyio.run(exchange, backend=backend)
@@ -129,15 +129,11 @@ def wait_for_outcome() -> Callable[[CollectorRegistry, str], None]:
     """Wait until a scrape is told to have come out so: ``wait_for_outcome(registry, "abandoned")``."""
 
     def wait_for_outcome(registry: CollectorRegistry, outcome: str) -> None:
-        deadline = time.monotonic() + 30
-        while not any(
-            sample.labels.get("outcome") == outcome
-            for family in registry.collect()
-            if family.name == "asyncmetrics_scrapes"
-            for sample in family.samples
-        ):
-            assert time.monotonic() < deadline, f"no scrape was {outcome}"
-            time.sleep(0.05)
+        def outcomes() -> list[str | None]:
+            families = [family for family in registry.collect() if family.name == "asyncmetrics_scrapes"]
+            return [sample.labels.get("outcome") for family in families for sample in family.samples]
+
+        wait_until(outcomes, lambda found: outcome in found)
 
     return wait_for_outcome
 
@@ -191,11 +187,11 @@ def start(registry):
 
 @pytest.fixture
 def connect():
-    """Open connections that are closed at the end, and wait for 30 s at most: ``client = connect(port)``."""
+    """Open connections that are closed at the end: ``client = connect(port)``."""
     opened = []
 
     def connect(port: int, **options) -> socket.socket:
-        opened.append(socket.create_connection(("127.0.0.1", port), timeout=30, **options))
+        opened.append(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS, **options))
         return opened[-1]
 
     yield connect

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import anyio
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
+
 
 @dataclass
 class Scraped:
@@ -68,7 +70,7 @@ def run(backend):
 
     def run(main):
         async def limited():
-            with anyio.fail_after(120):
+            with anyio.fail_after(PATIENCE_SECONDS):
                 return await main()
 
         return anyio.run(limited, backend=backend)

@@ -15,6 +15,8 @@ from hypercorn.middleware import ProxyFixMiddleware  # noqa: E402
 from quart import Blueprint, Quart, abort  # noqa: E402
 from quart.views import MethodView  # noqa: E402
 
+from tests.patience import PATIENCE_SECONDS  # noqa: E402
+
 pytestmark = [pytest.mark.edge("route"), pytest.mark.framework("quart")]
 
 
@@ -178,7 +180,7 @@ async def test_an_exception_is_counted_though_the_client_has_gone(registry, coun
     @app.route("/late")
     async def late():
         try:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         finally:
             raise RuntimeError
 
@@ -232,7 +234,7 @@ async def test_what_a_background_task_does_is_not_part_of_the_request(registry, 
         done.set()
 
     await ask(asyncmetrics.instrument(app, registry=registry), "/")
-    await asyncio.wait_for(done.wait(), 5)
+    await asyncio.wait_for(done.wait(), PATIENCE_SECONDS)
     assert counted() == {("GET", "/", "200"): 1}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from time import perf_counter
 
 import anyio
 import pytest
@@ -84,17 +85,20 @@ async def test_the_oldest_request_of_a_route_grows_older(ask, measured, totals):
         ages.append(totals("oldest")["<pending>"])
 
     await ask(measured(app))
-    assert ages[1] - ages[0] >= 0.01
+    assert ages[1] - ages[0] >= 0.02
 
 
 async def test_the_duration_is_that_of_the_response_without_its_background(ask, measured, totals):
+    times = [perf_counter()]
+
     async def app(scope, receive, send):
         await anyio.sleep(0.05)
         await hello(scope, receive, send)
-        await anyio.sleep(0.3)
+        times.append(perf_counter())
+        await anyio.sleep(0.05)
 
     await ask(measured(app))
-    assert 0.05 <= totals("seconds")["GET", "<unmatched>", "200"] < 0.3
+    assert 0.05 <= totals("seconds")["GET", "<unmatched>", "200"] <= times[1] - times[0]
 
 
 async def test_a_request_that_is_measured_further_out_is_counted_once(ask, measured, totals):
@@ -330,8 +334,11 @@ async def test_framework_internals_that_moved_cost_a_label_and_no_request(ask, m
 
 
 async def test_a_request_cancelled_from_outside_is_released_once(measured, totals):
+    reached = anyio.Event()
+
     async def waiting(scope, receive, send):
-        await anyio.sleep(60)
+        reached.set()
+        await anyio.sleep_forever()
 
     async def receive():
         return {"type": "http.request"}
@@ -341,7 +348,7 @@ async def test_a_request_cancelled_from_outside_is_released_once(measured, total
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(measured(waiting), {"type": "http", "method": "GET", "path": "/"}, receive, send)
-        await anyio.sleep(0.01)
+        await reached.wait()
         assert totals("active") == {("GET", "<pending>"): 1}
         tasks.cancel_scope.cancel()
     assert totals("active") == {("GET", "<unmatched>"): 0}

@@ -242,7 +242,5 @@ class Arena(RuleBasedStateMachine):
         assert self.read() == [self.counts, self.observed, self.gauges]
 
 
-Arena.TestCase.settings = settings(
-    max_examples=120, stateful_step_count=40, suppress_health_check=list(HealthCheck)
-)
+Arena.TestCase.settings = settings(max_examples=120, stateful_step_count=40, suppress_health_check=list(HealthCheck))
 TestArena = pytest.mark.slow(Arena.TestCase)
