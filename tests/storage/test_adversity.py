@@ -22,6 +22,7 @@ from asyncmetrics.errors import StorageError
 from asyncmetrics.storage._directory import Directory
 from asyncmetrics.storage.automatic import AutomaticStorage
 from asyncmetrics.storage.shared import SharedStorage
+from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS, wait_for
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def worker(path):
 def forked(work) -> None:
     pid = os.fork()
     if not pid:
-        signal.alarm(60)  # what hangs is ended by the kernel
+        signal.alarm(PATIENCE_SECONDS)  # what hangs is ended by the kernel
         code = 1
         try:
             work()
@@ -283,7 +284,7 @@ for thread in threads:
 for _ in range(15):
     pid = os.fork()
     if not pid:
-        signal.alarm(60)
+        signal.alarm(120)
         counter.labels("forked").inc()
         generate_latest(registry)
         os._exit(0)
@@ -300,7 +301,7 @@ assert sum(found.values()) == sum(made)
 def test_a_fork_while_threads_count(tmp_path):
     """In an interpreter of its own: coverage has a lock, which a forked process would wait for."""
     command = [sys.executable, "-c", FORKING, str(tmp_path / "metrics")]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False)
     assert ended.returncode == 0, ended.stderr
 
 
@@ -415,16 +416,13 @@ def test_series_that_are_stale_leave_a_slot_that_was_adopted(worker, path):
     forked(old)
     new = worker()
     counter = Counter("c", "C.", ["n"], ttl=0.2, max_children=4, registry=new)
-    deadline = time.monotonic() + 10
-    found = ""
-    while found != "new":
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+
+    def readings() -> set[str]:
+        counter.remove("__overflow__")
         counter.labels("new").inc()
-        values = {s.labels["n"] for f in counter.collect() for s in f.samples if s.name == "c_total"}
-        found = "new" if values == {"new"} else ""
-        if not found:
-            counter.remove("__overflow__")
+        return {s.labels["n"] for f in counter.collect() for s in f.samples if s.name == "c_total"}
+
+    wait_for(readings, {"new"})
 
 
 def test_no_posix_fallocate(worker, monkeypatch):
