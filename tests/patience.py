@@ -38,12 +38,12 @@ _PAUSE_SECONDS = 0.02
 _ATTEMPTS = 1000
 
 
-def wait_until(read: Callable[[], T], is_expected: Callable[[T], object] = bool) -> T:
+def wait_until(read: Callable[[], T], is_expected: Callable[[T], object] = bool, pause: float = _PAUSE_SECONDS) -> T:
     """Call ``read`` until what it returns is as expected, and return that; fail with the last value after a hang."""
     for _ in _attempts():
         if is_expected(found := read()):
             return found
-        time.sleep(_PAUSE_SECONDS)
+        time.sleep(pause)
     raise AssertionError(f"after {PATIENCE_SECONDS} s there is still {found!r}")
 
 

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import threading
-import time
 import urllib.error
 import urllib.request
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ import pytest
 from asyncmetrics import CollectorRegistry, Counter, Histogram
 from asyncmetrics.core import Exemplar, Metric, Sample, Timestamp
 from asyncmetrics.formats.negotiation import negotiate
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -93,22 +93,14 @@ def prometheus(bodies, binary, tmp_path_factory):
             + ["--web.listen-address=127.0.0.1:0", "--enable-feature=exemplar-storage"],
             stderr=log,
         )
-        stack.callback(process.wait, 20)
+        stack.callback(process.wait, PATIENCE_SECONDS)
         stack.callback(process.terminate)
-        yield _until(lambda: (found := LISTENING.search((folder / "log").read_text())) and found[1])
-
-
-def _until(ready, seconds=90):
-    deadline = time.monotonic() + seconds
-    while not (found := ready()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return found
+        yield wait_until(lambda: LISTENING.search((folder / "log").read_text()))[1]
 
 
 @pytest.fixture(scope="module")
 def health(prometheus):
-    """The state of each target once all have been scraped, by path: ``up`` or what was wrong."""
+    """The state of each target once all have been scraped in time, by path: ``up`` or what was wrong."""
 
     def scraped():
         try:
@@ -118,11 +110,11 @@ def health(prometheus):
             error.close()
             assert error.code == 503  # it is not ready yet
             return None
-        if all(target["health"] != "unknown" for target in targets):
+        if not any(target["health"] == "unknown" or "deadline exceeded" in target["lastError"] for target in targets):
             return {target["scrapePool"]: target["lastError"] or target["health"] for target in targets}
         return None
 
-    return _until(scraped)
+    return wait_until(scraped)
 
 
 def test_prometheus_takes_every_hostile_exposition(health, bodies):

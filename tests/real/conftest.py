@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 import asyncmetrics
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 SLOW_SECONDS = 0.12
 LISTENING = re.compile(r'msg="Listening on"[^\n]*? address=(127\.0\.0\.1:\d+)')
@@ -32,7 +32,7 @@ class Server:
 
     def __init__(self, base: str) -> None:
         self.base = base
-        self._client = httpx.Client(base_url=base, timeout=60)
+        self._client = httpx.Client(base_url=base, timeout=PATIENCE_SECONDS)
 
     def get(self, path: str, **parameters: str) -> Any:
         answer = self._client.get(path, params=parameters).json()
@@ -46,12 +46,11 @@ class Server:
     def by(self, label: str, expression: str, at: float | None = None) -> dict[str, float]:
         return {row["metric"].get(label, ""): float(row["value"][1]) for row in self.query(expression, at)}
 
-    def wait_for(self, expression: str, wanted: Callable[[list[dict[str, Any]]], bool], seconds: float = 20) -> list:
-        deadline = time.monotonic() + seconds
-        while not wanted(rows := self.query(expression)):
-            assert time.monotonic() < deadline, (expression, rows, self.get("/api/v1/targets")["activeTargets"])
-            time.sleep(0.1)
-        return rows
+    def wait_for(self, expression: str, wanted: Callable[[list[dict[str, Any]]], bool]) -> list:
+        try:
+            return wait_until(lambda: self.query(expression), wanted)
+        except AssertionError as error:
+            raise AssertionError(f"{expression}: {self.get('/api/v1/targets')['activeTargets']}") from error
 
     def close(self) -> None:
         self._client.close()
@@ -87,7 +86,7 @@ def own_port() -> Iterator[str]:
     server, thread = asyncmetrics.start_http_server(0, registry=registry)
     yield f"http://127.0.0.1:{server.port}"
     server.shutdown()
-    thread.join(10)
+    thread.join()
 
 
 @pytest.fixture(scope="session")
@@ -128,12 +127,10 @@ def _prometheus(program: str, folder: Path, targets: dict[str, str], interval: s
         server.close()
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE_SECONDS)
 
 
 def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
-    deadline = time.monotonic() + 20
-    while not (found := LISTENING.search(log.read_text())):
-        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
-        time.sleep(0.05)
+    found = wait_until(lambda: LISTENING.search(log.read_text()) or process.poll() is not None)
+    assert isinstance(found, re.Match), log.read_text()
     return found[1]

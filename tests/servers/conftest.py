@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import httpx
 import pytest
 
 from asyncmetrics.formats.parser import parse_prometheus
+from tests.patience import PATIENCE_SECONDS, wait_for, wait_until
 
 HERE = Path(__file__).parent
 APP = "small_app:app"
@@ -74,14 +74,11 @@ class Server:
 
     def connect(self) -> closing[socket.socket]:
         """Connect to it; use it in a with statement."""
-        return closing(socket.create_connection(("127.0.0.1", self.port), timeout=10))
+        return closing(socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS))
 
-    def expect(self, read: Callable[[], object], expected: object, seconds: float = 5) -> None:
-        """Fail unless ``read`` comes to give ``expected``: a server tells of a client's going when it finds out."""
-        deadline = time.monotonic() + seconds
-        while (found := read()) != expected and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert found == expected
+    def expect(self, read: Callable[[], object], expected: object) -> None:
+        """Wait until ``read`` returns what is expected: a server counts a client that leaves when it notices."""
+        wait_for(read, expected)
 
 
 def _free_port() -> int:
@@ -90,15 +87,15 @@ def _free_port() -> int:
 
 
 def _await_start(process: subprocess.Popen[bytes], port: int) -> None:
-    for _ in range(1000):
+    def is_listening() -> bool:
         assert process.poll() is None, f"{process.args} ended with {process.returncode}"
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS).close()
         except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    pytest.fail(f"{process.args} did not listen")
+            return False
+        return True
+
+    wait_until(is_listening)
 
 
 @pytest.fixture(scope="session", params=SERVERS)

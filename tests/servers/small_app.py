@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
 from asyncmetrics import CollectorRegistry, instrument
+from tests.patience import PATIENCE_SECONDS
 
 GATES: dict[str, anyio.Event] = {}
 
@@ -55,7 +56,7 @@ async def endless(request: Request) -> Response:
 
 async def waiting(request: Request) -> Response:
     """Answer only to a client that has gone."""
-    with anyio.move_on_after(10):
+    with anyio.move_on_after(PATIENCE_SECONDS):
         while (await request.receive())["type"] != "http.disconnect":
             pass
     return PlainTextResponse("too late")
@@ -63,7 +64,7 @@ async def waiting(request: Request) -> Response:
 
 async def probing(request: Request) -> Response:
     """Answer only to a client that has gone, as Starlette's probe tells."""
-    with anyio.move_on_after(10):
+    with anyio.move_on_after(PATIENCE_SECONDS):
         while not await request.is_disconnected():
             await anyio.sleep(0.01)
     return PlainTextResponse("too late")
