@@ -35,16 +35,22 @@ PATIENCE_SECONDS = 120
 PROGRAM_SECONDS = 600
 
 _PAUSE_SECONDS = 0.02
-_ATTEMPTS = 1000
+_ATTEMPTS = 100
 
 
-def wait_until(read: Callable[[], T], is_expected: Callable[[T], object] = bool, pause: float = _PAUSE_SECONDS) -> T:
+def wait_until(
+    read: Callable[[], T],
+    is_expected: Callable[[T], object] = bool,
+    *,
+    pause: float = _PAUSE_SECONDS,
+    seconds: float = PATIENCE_SECONDS,
+) -> T:
     """Call ``read`` until what it returns is as expected, and return that; fail with the last value after a hang."""
-    for _ in _attempts():
+    for _ in _attempts(seconds):
         if is_expected(found := read()):
             return found
         time.sleep(pause)
-    raise AssertionError(f"after {PATIENCE_SECONDS} s there is still {found!r}")
+    raise AssertionError(f"after {seconds} s there is still {found!r}")
 
 
 def wait_for(read: Callable[[], T], expected: T) -> None:
@@ -61,9 +67,9 @@ async def eventually(read: Callable[[], T], expected: T) -> None:
     assert found == expected
 
 
-def _attempts() -> Iterator[None]:
+def _attempts(seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
     """Yield until there were enough attempts and the time is over: a test that gets no processor makes few of them."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     number = 0
     while number < _ATTEMPTS or time.monotonic() < deadline:
         yield

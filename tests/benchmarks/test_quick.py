@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PROGRAM_SECONDS
+
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py"))
 ON_SERVERS = ["server"]
@@ -19,7 +21,7 @@ IN_PROCESS = sorted(set(NAMES).difference(ON_SERVERS))
 def _run(*arguments: str, blocked: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     hide = "".join(f"sys.modules[{name!r}] = None; " for name in blocked.split())
     code = f"import sys; {hide}from benchmarks.__main__ import main; main({list(arguments)!r})"
-    settings = {"env": {**os.environ, **environment}, "cwd": ROOT, "timeout": 240}
+    settings = {"env": {**os.environ, **environment}, "cwd": ROOT, "timeout": PROGRAM_SECONDS}
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, **settings)
 
 

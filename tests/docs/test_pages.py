@@ -13,6 +13,7 @@ import pytest
 import asyncmetrics
 from asyncmetrics import core
 from asyncmetrics.errors import MissingExtraError
+from tests.patience import PROGRAM_SECONDS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -38,7 +39,7 @@ def _prose(text: str) -> str:
 
 
 def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
 
 

@@ -6,9 +6,12 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from time import perf_counter
 
 import httpx
 import pytest
+
+from tests.patience import PROGRAM_SECONDS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -52,7 +55,7 @@ def _run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=EXAMPLES,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PROGRAM_SECONDS,
         check=False,
     )
 
@@ -73,10 +76,10 @@ def test_an_example_runs_and_shows_its_point(name, tmp_path):
 
 def test_the_timing_of_a_coroutine_holds_its_waiting():
     """Four fetches of 0.05 s and one block of 0.02 s, as the docstring of the example says."""
-    (line,) = (
-        line for line in _run("decorators.py").stdout.splitlines() if line.startswith("fetch_duration_seconds_sum")
-    )
-    assert 0.21 <= float(line.split()[1]) < 2
+    begun = perf_counter()
+    shown = _run("decorators.py").stdout
+    (line,) = (line for line in shown.splitlines() if line.startswith("fetch_duration_seconds_sum"))
+    assert 0.21 <= float(line.split()[1]) < perf_counter() - begun
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.py")), ids=lambda path: path.name)
@@ -94,7 +97,7 @@ def quickstart(serving_alone):
 
 def test_the_quick_start_counts_orders_and_requests(quickstart):
     for number in (7, 8):
-        assert httpx.get(f"{quickstart}/orders/{number}", timeout=20).json() == {"order": number}
+        assert httpx.get(f"{quickstart}/orders/{number}").json() == {"order": number}
     text = httpx.get(f"{quickstart}/metrics").text
     assert 'shop_orders_total{kind="retail"} 2' in text
     assert 'http_server_request_duration_seconds_count{method="GET",route="/orders/{number}",status="200"} 2' in text

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PROGRAM_SECONDS
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
@@ -21,7 +23,9 @@ def test_its_first_program_is_the_quick_start():
 
 @pytest.mark.parametrize("code", PROGRAMS[1:], ids=lambda code: code.strip().splitlines()[-1][:30])
 def test_its_other_code_runs(code):
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 

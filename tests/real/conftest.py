@@ -46,9 +46,11 @@ class Server:
     def by(self, label: str, expression: str, at: float | None = None) -> dict[str, float]:
         return {row["metric"].get(label, ""): float(row["value"][1]) for row in self.query(expression, at)}
 
-    def wait_for(self, expression: str, wanted: Callable[[list[dict[str, Any]]], bool]) -> list:
+    def wait_for(
+        self, expression: str, wanted: Callable[[list[dict[str, Any]]], bool], seconds: float = PATIENCE_SECONDS
+    ) -> list:
         try:
-            return wait_until(lambda: self.query(expression), wanted)
+            return wait_until(lambda: self.query(expression), wanted, pause=0.1, seconds=seconds)
         except AssertionError as error:
             raise AssertionError(f"{expression}: {self.get('/api/v1/targets')['activeTargets']}") from error
 

@@ -27,7 +27,7 @@ REQUESTS = (
 @pytest.fixture(scope="module")
 def demo(serving_alone):
     program = "from examples.demo.shop import app; serve(app)"
-    with serving_alone(program) as base, httpx.Client(base_url=base, timeout=20) as client:
+    with serving_alone(program) as base, httpx.Client(base_url=base) as client:
         for method, path, status in REQUESTS:
             assert client.request(method, path).status_code == status
         yield client

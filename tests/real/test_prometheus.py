@@ -63,7 +63,9 @@ def test_the_rate_by_route_agrees_with_the_requests_sent(prometheus, traffic):
     increase = prometheus.by("route", f"{rate} * {window}", at)
     # rate() extrapolates to the window's edges; increase over raw samples would be exact, as the next test shows. It
     # adds 1.1 times the mean distance of two samples at most at either end, which is long where scrapes failed.
-    ((_, samples),) = prometheus.by("job", f'min by (job) (count_over_time({COUNT}{{job="shop"}}[{window}s]))', at).items()
+    ((_, samples),) = prometheus.by(
+        "job", f'min by (job) (count_over_time({COUNT}{{job="shop"}}[{window}s]))', at
+    ).items()
     rel = max(0.2, 2.2 / (samples - 1))
     assert increase["/items/{item}"] / increase["/slow"] == pytest.approx(FAST_REQUESTS / SLOW_REQUESTS, rel=0.2)
     assert increase["<unmatched>"] / increase["/slow"] == pytest.approx(LOST_REQUESTS / SLOW_REQUESTS, rel=0.2)

@@ -25,11 +25,13 @@ from statistics import median
 import pytest
 
 from asyncmetrics.formats.parser import parse_prometheus
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 HERE = Path(__file__).parent
 REQUIRE_SERVERS = os.environ.get("ASYNCMETRICS_REQUIRE_SERVERS") == "1"
 GUNICORN = (
-    "gunicorn worker_app:app -w {workers} -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{port} --log-level critical"
+    "gunicorn worker_app:app -w {workers} -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{port} --log-level critical "
+    f"--timeout {PATIENCE_SECONDS}"  # after which it kills a worker that is silent
 )
 
 # The packages that each server needs, the command that starts it, and what may end its workers. hypercorn's supervisor
@@ -69,7 +71,7 @@ RECYCLING = {
 class Tally:
     """What clients saw, and what was found wrong."""
 
-    answered_at: list[float] = field(default_factory=list)
+    asked: list[tuple[float, float]] = field(default_factory=list)  # when each answer was asked for, and was there
     failed: int = 0
     scrapes: int = 0
     kills: int = 0
@@ -79,7 +81,7 @@ class Tally:
 
     @property
     def answered(self) -> int:
-        return len(self.answered_at)
+        return len(self.asked)
 
     def __str__(self) -> str:
         first, last = (median(part) * 1e3 for part in (self.scrape_seconds[:20], self.scrape_seconds[-20:]))
@@ -100,7 +102,7 @@ class Workers:
 
     def get(self, path: str) -> tuple[int, str]:
         """Ask once, on a connection of its own, which any worker may accept."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -124,14 +126,14 @@ class Workers:
         return sum(value for (found, have), value in self.samples().items() if found == name and wanted <= have)
 
     def await_value(self, expected: float, name: str, **labels: str) -> None:
-        """Fail unless a value comes to be as expected."""
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
+        """Wait until a value is as expected."""
+
+        def read() -> float | None:
             with suppress(OSError, http.client.HTTPException):
-                if self.value(name, **labels) == expected:
-                    return
-            time.sleep(0.05)
-        assert self.value(name, **labels) == expected
+                return self.value(name, **labels)
+            return None
+
+        wait_until(read, lambda found: found == expected)
 
     def pids(self) -> list[int]:
         """Return the processes below the supervisor that serve."""
@@ -163,13 +165,14 @@ def _started(name: str, options: str, workers: int, place: Path, environment: di
     process = subprocess.Popen(words, env=settings, start_new_session=True, cwd=HERE)
     try:
         server = Workers(name, port, process, place)
-        deadline = time.monotonic() + 30
-        while True:
-            assert process.poll() is None and time.monotonic() < deadline, f"{words} did not come up"
+
+        def is_up() -> bool:
+            assert process.poll() is None, f"{words} did not come up"
             with suppress(OSError, http.client.HTTPException):
-                if server.get("/items/0")[0] == 200:
-                    break
-            time.sleep(0.05)
+                return server.get("/items/0")[0] == 200
+            return False
+
+        wait_until(is_up)
         yield server
     finally:
         process.terminate()
@@ -210,22 +213,26 @@ class Load:
         self._stop = threading.Event()
         self._lock = threading.Lock()
 
-    def run(self, seconds: float) -> Tally:
-        """Go on for so long; return what was seen."""
+    def run(self, seconds: float, enough: Callable[[Tally], bool]) -> Tally:
+        """Go on for so long, and then until enough was seen; return what was seen."""
         tasks = [self._ask, self._ask, self._ask, self._scrape, *([self._kill] if self._signals else [])]
         threads = [threading.Thread(target=task) for task in tasks]
         for thread in threads:
             thread.start()
         self._stop.wait(seconds)
-        self._stop.set()
-        for thread in threads:
-            thread.join()
+        try:
+            wait_until(lambda: self.tally, lambda tally: tally.scrapes and enough(tally))
+        finally:
+            self._stop.set()
+            for thread in threads:
+                thread.join()
         return self.tally
 
     def _ask(self) -> None:
         number = 0
         while not self._stop.is_set():
             number += 1
+            began = time.time()
             try:
                 status, pid = self.server.get(f"/items/{number}")
             except (OSError, http.client.HTTPException):
@@ -234,7 +241,7 @@ class Load:
                 continue
             with self._lock:
                 if status == 200:
-                    self.tally.answered_at.append(time.time())
+                    self.tally.asked.append((began, time.time()))
                 self.tally.failed += status != 200
                 self.tally.pids.add(pid)
 
@@ -275,10 +282,10 @@ def _counts(key: tuple[str, frozenset[tuple[str, str]]]) -> bool:
 
 @pytest.fixture
 def load() -> Callable[..., Tally]:
-    """Put a server under load: ``tally = load(server, 5, ending=True)``."""
-    return lambda server, seconds, ending=False, pause=0.25: Load(
+    """Put a server under load: ``tally = load(server, 5, ending=True, enough=lambda tally: tally.kills >= 3)``."""
+    return lambda server, seconds, ending=False, pause=0.25, enough=lambda tally: True: Load(
         server, SERVERS[server.name][2] if ending else (), pause
-    ).run(seconds)
+    ).run(seconds, enough)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ def check(server, tally) -> None:
 
 def test_all_workers_answer_for_all(start, load, name):
     server = start(name)
-    tally = load(server, 1)
+    tally = load(server, 1, enough=lambda tally: len(tally.pids) == 3)
     assert len(tally.pids) > 1
     assert tally.wrong == []
     assert {server.value("answered_total") for _ in range(20)} == {tally.answered + 1}
@@ -37,7 +37,7 @@ def test_all_workers_answer_for_all(start, load, name):
 def test_nothing_is_lost_when_workers_are_ended_at_random(start, load, name, seconds):
     server = start(name)
     files = len(server.files())
-    tally = load(server, seconds, ending=True)
+    tally = load(server, seconds, ending=True, enough=lambda tally: tally.kills >= 3)
     settled(server)
     assert tally.kills >= 3
     check(server, tally)
@@ -46,7 +46,7 @@ def test_nothing_is_lost_when_workers_are_ended_at_random(start, load, name, sec
 
 def test_nothing_is_lost_when_workers_are_recycled(start, load, name, recycling, seconds):
     server = start(name, recycling)
-    tally = load(server, seconds)
+    tally = load(server, seconds, enough=lambda tally: len(tally.pids) > 3)
     settled(server)
     assert len(tally.pids) > 3  # some were replaced
     check(server, tally)

@@ -15,6 +15,7 @@ import pytest
 from asyncmetrics import CollectorRegistry, Counter, Gauge
 from asyncmetrics.collectors import ProcessCollector
 from asyncmetrics.storage.shared import SharedStorage
+from tests.patience import PROGRAM_SECONDS
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -58,7 +59,12 @@ def mount(tmp_path) -> Iterator[Callable[[str], Path]]:
 def run(program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     paths = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), **environment}
     return subprocess.run(
-        [sys.executable, "-c", program, *arguments], env=paths, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", program, *arguments],
+        env=paths,
+        capture_output=True,
+        text=True,
+        timeout=PROGRAM_SECONDS,
+        check=False,
     )
 
 
