@@ -12,6 +12,7 @@ import pytest
 
 import asyncmetrics
 from asyncmetrics.errors import DefinitionError, MissingExtraError
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.edge("position")
 
@@ -182,7 +183,7 @@ async def talk(app, path):
     scope |= {"raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": [(b"host", b"shop.example")]}
     scope |= {"server": ("shop.example", 80), "client": ("127.0.0.1", 1), "subprotocols": [], "extensions": {}}
     try:
-        await asyncio.wait_for(app(scope, events.get, send), 10)
+        await asyncio.wait_for(app(scope, events.get, send), PATIENCE_SECONDS)
     except RuntimeError:  # some frameworks leave it to the server
         pass
 
