@@ -28,11 +28,6 @@ POSITIONS = {
 }
 # Files in which the time may run out: the subject is time limits, or a server that does not end is killed then.
 EXEMPT = {
-    "exposition/test_server.py",
-    "exposition/test_server_lifecycle.py",
-    "exposition/test_tls.py",
-    "faults/test_collectors.py",
-    "faults/test_many_scrapes.py",
     "real/workers/conftest.py",
     "servers/conftest.py",
 }

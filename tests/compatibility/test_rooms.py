@@ -6,6 +6,7 @@ import importlib
 import io
 import re
 import socket
+import struct
 import threading
 import urllib.request
 from http.server import ThreadingHTTPServer
@@ -186,6 +187,21 @@ def test_the_handler_of_a_standard_server_serves(handled):
 def test_the_handler_answers_head_without_a_body(handled):
     with urllib.request.urlopen(urllib.request.Request(f"{handled}/", method="HEAD")) as answer:
         assert (answer.status, answer.read()) == (200, b"")
+
+
+def test_the_handler_prints_nothing_about_a_client_that_resets_its_connection(handled, filled, capfd):
+    """socketserver prints a traceback for what a handler raises, and any client can reset as often as it likes."""
+    many = asyncmetrics.Gauge("many", "A megabyte of them.", ["name"], registry=filled, max_children=None)
+    for number in range(20_000):
+        many.labels(f"{number:050}")
+    address = ("127.0.0.1", int(handled.rpartition(":")[2]))
+    for _ in range(3):
+        with socket.create_connection(address) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.recv(1000)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    urllib.request.urlopen(f"{handled}/").close()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_handler_serves_the_default_registry_unless_told_otherwise():

@@ -16,6 +16,7 @@ import pytest
 
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.exposition import start_http_server
+from tests.patience import PATIENCE_SECONDS
 
 GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -71,17 +72,17 @@ def test_it_listens_on_the_loopback_alone_by_default(registry):
         assert running.server.server_address[0] == "127.0.0.1"
 
 
-def test_stopping_ends_the_thread_and_every_connection(registry, connect, paged):
-    """An idle one, one in the middle of a request, and one in the middle of an answer."""
+def test_stopping_waits_for_no_client(connect, paged):
+    """For none that is idle, in the middle of a request, or in the middle of an answer."""
     registry, _ = paged(200)
-    running = start_http_server(0, registry=registry)
+    running = start_http_server(0, registry=registry, timeout_seconds=10 * PATIENCE_SECONDS)
     clients = [connect(running.port) for _ in range(3)]
     clients[1].sendall(b"GET / HT")
     clients[2].sendall(GET)
     clients[2].recv(1000)
     begin = time.monotonic()
     running.close()
-    assert time.monotonic() - begin < 1
+    assert time.monotonic() - begin < PATIENCE_SECONDS
     assert not running.thread.is_alive()
     assert all(map(_is_closed, clients[:2]))
 
@@ -92,7 +93,7 @@ def test_stopping_twice_and_from_several_threads_is_no_error(registry):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(2)
+        thread.join()
     running.close()
     assert not running.thread.is_alive()
 
@@ -155,6 +156,7 @@ def test_a_program_that_ends_does_not_wait_for_it():
     program = """
 import socket
 from asyncmetrics.exposition import start_http_server
+from tests.patience import PATIENCE_SECONDS
 server, thread = start_http_server(0)
 client = socket.create_connection(("127.0.0.1", server.port))
 client.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")

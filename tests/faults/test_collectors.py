@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-import time
 
 import anyio
 import pytest
 
 from asyncmetrics import Gauge, Metric, make_asgi_app
 from asyncmetrics.core import CounterMetricFamily, GaugeMetricFamily
+from tests.patience import PATIENCE_SECONDS
 
 SHORT = {"x-prometheus-scrape-timeout-seconds": "0.4"}
+LONG = {"x-prometheus-scrape-timeout-seconds": "999"}
 
 
 @pytest.fixture
@@ -128,14 +129,12 @@ def test_a_faulty_gauge_function_costs_its_gauge_only_and_is_counted(registry, s
 
 
 def test_a_collector_that_blocks_does_not_hold_the_loop(registry, scrape, run):
-    """While it sleeps in its thread, a task that waits for nothing goes round and round."""
-    asleep = threading.Event()
-    seen = []
+    """It waits in its thread until a task has gone round ten times meanwhile."""
+    asleep, awake = threading.Event(), threading.Event()
 
     def sleepy():
         asleep.set()
-        time.sleep(0.3)
-        seen.append(goes)
+        awake.wait()
         return [GaugeMetricFamily("slow", "Took its time.", 1)]
 
     registry.register(collector(sleepy))
@@ -149,15 +148,16 @@ def test_a_collector_that_blocks_does_not_hold_the_loop(registry, scrape, run):
             while True:
                 await anyio.sleep(0.001)
                 goes += asleep.is_set()
+                if goes == 10:
+                    awake.set()
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(go)
-            scraped = await scrape(make_asgi_app(registry))
+            scraped = await scrape(make_asgi_app(registry), headers=LONG)
             tasks.cancel_scope.cancel()
         return scraped
 
     assert "slow 1.0" in run(main).lines
-    assert seen[0] >= 10
 
 
 def test_several_collectors_that_block_do_so_at_the_same_time(registry, scrape, run):
@@ -165,14 +165,14 @@ def test_several_collectors_that_block_do_so_at_the_same_time(registry, scrape, 
     barrier = threading.Barrier(5)
 
     def meet(number: int):
-        barrier.wait(10)
+        barrier.wait(PATIENCE_SECONDS)
         return [GaugeMetricFamily(f"met_{number}", "Met.", 1)]
 
     for number in range(5):
         registry.register(collector(lambda number=number: meet(number)))
 
     async def main():
-        return await scrape(make_asgi_app(registry))
+        return await scrape(make_asgi_app(registry), headers=LONG)
 
     assert len(run(main).lines) == 6
 
@@ -250,7 +250,7 @@ def test_what_an_async_gauge_function_came_back_with_too_late_is_let_go_of(regis
             await closed()
 
     async def closed():
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE_SECONDS):
             while not made or inspect.getcoroutinestate(made[0]) != inspect.CORO_CLOSED:
                 await anyio.sleep(0.01)
 

@@ -13,6 +13,7 @@ import pytest
 
 from asyncmetrics import Gauge, make_asgi_app
 from asyncmetrics.core import GaugeMetricFamily
+from tests.patience import PATIENCE_SECONDS
 
 SOON = {"x-prometheus-scrape-timeout-seconds": "0.2"}
 LATER = {"x-prometheus-scrape-timeout-seconds": "9999"}
@@ -48,7 +49,7 @@ class Blocking:
     def collect(self):
         self.calls += 1
         anyio.from_thread.run_sync(self.asked.set, token=self.token)
-        self._go.wait(120)
+        self._go.wait(PATIENCE_SECONDS)
         return [GaugeMetricFamily("slow", "Comes late.", self.calls)]
 
 

@@ -18,6 +18,7 @@ from asyncmetrics.core import GaugeMetricFamily
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.exposition import start_http_server
 from scripts.hostile import ATTACKS, GET, SERIES, attacked, scrape, serving
+from tests.patience import PATIENCE_SECONDS
 
 CLIENTS = 150  # more than there may be connections
 
@@ -46,7 +47,7 @@ def test_the_server_lives_on_after_clients_that_took_nothing(attack):
 
 
 def _read_to_the_end(client: socket.socket) -> None:
-    client.settimeout(120)
+    client.settimeout(PATIENCE_SECONDS)
     try:
         while client.recv(1 << 20):
             pass
@@ -110,7 +111,7 @@ def test_a_serving_thread_that_ends_is_logged_and_counted(registry, monkeypatch,
 
     monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_accept", sock_accept)
     with start_http_server(0, registry=registry) as server:
-        server.thread.join(120)
+        server.thread.join()
     assert f"asyncmetrics-port-{server.port}: the metrics are served no longer" in caplog.text
     assert _counted(registry, "exposition.server.thread") == 1
 
@@ -128,7 +129,7 @@ def test_limits_that_make_no_sense_are_refused_by_their_name(registry, options):
 
 def test_a_kept_connection_is_closed_after_its_time(registry):
     with start_http_server(0, registry=registry, keep_alive_seconds=0.1) as server:
-        with socket.create_connection(("127.0.0.1", server.port), timeout=120) as client:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_SECONDS) as client:
             client.sendall(GET.replace(b"GET", b"HEAD"))
             assert client.recv(10_000).startswith(b"HTTP/1.1 200 ")
             assert client.recv(1) == b""

@@ -11,6 +11,7 @@ import pytest
 from asyncmetrics import Counter, make_asgi_app
 from asyncmetrics.core import GaugeMetricFamily, Metric, Sample
 from asyncmetrics.errors import DefinitionError
+from tests.patience import PATIENCE_SECONDS
 
 
 class Counting:
@@ -144,7 +145,7 @@ def test_a_thread_that_is_at_work_for_a_client_that_went_away_is_waited_for(regi
     class Blocking:
         def collect(self):
             calls.append(1)
-            go.wait(10)
+            go.wait(PATIENCE_SECONDS)
             return [GaugeMetricFamily("calls", "How often it was asked.", len(calls))]
 
     registry.register(Blocking())
