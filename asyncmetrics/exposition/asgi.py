@@ -23,6 +23,8 @@ from asyncmetrics.typing import SCRAPE_KEY, ASGIApp, Receive, Scope, Send
 __all__ = ("MAX_CONCURRENT", "make_asgi_app")
 
 MAX_CONCURRENT = 8
+"""How many scrapes are served at a time unless an exposition is given another limit."""
+
 _TIMEOUT_SECONDS = 30.0
 
 

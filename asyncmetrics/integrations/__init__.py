@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from asyncmetrics.errors import DefinitionError
-from asyncmetrics.exposition import Auth
+from asyncmetrics.exposition import MAX_CONCURRENT, Auth
 from asyncmetrics.metrics import Histogram
 from asyncmetrics.middleware.asgi import Buckets, Conventions, Exclusion, ExtraLabel, RouteCallable
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
@@ -31,6 +31,7 @@ def instrument(
     *,
     path: str | None = "/metrics",
     auth: Auth | None = None,
+    max_concurrent: int = MAX_CONCURRENT,
     registry: CollectorRegistry = REGISTRY,
     exclude: Iterable[Exclusion] = (),
     route: RouteCallable | None = None,
@@ -46,7 +47,8 @@ def instrument(
 
     ``path`` answers with and without a slash at its end, before any route of the application, and is neither measured
     nor part of an OpenAPI schema; None serves nothing. ``auth`` says who may read there: a bearer token, a
-    ``(user, password)``, or a predicate of the ASGI scope. An application that is instrumented already stays as it is.
+    ``(user, password)``, or a predicate of the ASGI scope; ``max_concurrent`` limits the scrapes at a time, as with
+    `make_asgi_app`. An application that is instrumented already stays as it is.
 
     The other arguments are those of `MetricsMiddleware`: what to leave out (``exclude``), how to tell routes
     (``route``), the bounds of durations in seconds, or of each histogram by its name (``buckets``), which more to
@@ -67,6 +69,7 @@ def instrument(
         app,
         path=path,
         auth=auth,
+        max_concurrent=max_concurrent,
         registry=registry,
         exclude=exclude,
         route=route,

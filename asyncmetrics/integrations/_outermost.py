@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from typing import Any, final
 
 from asyncmetrics.errors import DefinitionError
-from asyncmetrics.exposition import Auth, make_asgi_app
+from asyncmetrics.exposition import MAX_CONCURRENT, Auth, make_asgi_app
 from asyncmetrics.middleware import MetricsMiddleware
 from asyncmetrics.middleware._routes import without_root
 from asyncmetrics.registry import CollectorRegistry
@@ -25,15 +25,22 @@ def check_path(path: str | None) -> None:
 class Outermost:
     """Answer requests to ``path`` with the exposition, whatever routes ``app`` has, and measure all others.
 
-    ``auth`` is that of `make_asgi_app`; ``options`` are those of `MetricsMiddleware`.
+    ``auth`` and ``max_concurrent`` are those of `make_asgi_app`; ``options`` are those of `MetricsMiddleware`.
     """
 
     def __init__(
-        self, app: ASGIApp, path: str | None, registry: CollectorRegistry, *, auth: Auth | None = None, **options: Any
+        self,
+        app: ASGIApp,
+        path: str | None,
+        registry: CollectorRegistry,
+        *,
+        auth: Auth | None = None,
+        max_concurrent: int = MAX_CONCURRENT,
+        **options: Any,
     ) -> None:
         check_path(path)
         self._path = None if path is None else path.rstrip("/")
-        self._exposition = make_asgi_app(registry, auth=auth)
+        self._exposition = make_asgi_app(registry, auth=auth, max_concurrent=max_concurrent)
         self._app = MetricsMiddleware(app, registry=registry, **options)  # the last, for it registers metrics
 
     def around(self, app: ASGIApp) -> Outermost:
