@@ -10,7 +10,6 @@ if its count and sum do not fit they are left out; if that does not help, or its
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from typing import TypeAlias, final
 
 from asyncmetrics.formats._eager import Claims, SampleReader, raw_samples
@@ -21,9 +20,10 @@ from asyncmetrics.formats._rules import (
     buckets_problem,
     exemplar_problem,
     own_label,
+    read_bound,
     value_problem,
 )
-from asyncmetrics.formats._samples import read_number
+from asyncmetrics.model.caching import cache_short
 from asyncmetrics.model.descriptor import bucket_text
 from asyncmetrics.model.family import Metric
 from asyncmetrics.model.names import label_text
@@ -145,9 +145,9 @@ class _Lawful:
         return {}
 
 
-@lru_cache(maxsize=1024)  # the same few bounds come again and again
+@cache_short  # the same few bounds come again and again
 def _canonical(text: str) -> str:
-    bound = read_number(text)
+    bound = read_bound(text)
     return text if bound is None else bucket_text(bound)
 
 

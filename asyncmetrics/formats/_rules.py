@@ -8,12 +8,12 @@ returns what is wrong, or ``""``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from itertools import pairwise
 from math import inf, isnan
 from typing import TypeAlias, final
 
 from asyncmetrics.formats._samples import read_number
+from asyncmetrics.model.caching import cache_short
 from asyncmetrics.model.samples import Exemplar, Sample
 
 __all__ = (
@@ -49,7 +49,7 @@ TOTALS = {"histogram": ("_count", "_sum"), "gaugehistogram": ("_gcount", "_gsum"
 
 _Labels: TypeAlias = frozenset[tuple[str, str]]
 
-read_bound = lru_cache(maxsize=1024)(read_number)
+read_bound = cache_short(read_number)
 """Read a bucket's bound or a quantile: the same few come again and again."""
 
 

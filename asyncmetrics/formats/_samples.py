@@ -22,7 +22,9 @@ _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_NAME = re.compile(rf"[a-zA-Z_][a-zA-Z0-9_]*|{_QUOTED_TEXT}")
 _QUOTED = re.compile(_QUOTED_TEXT)
 _WORD = re.compile(r"[^ \t]+")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?inf(?:inity)?|nan", re.IGNORECASE)
+# Digits before and after the point are told apart by the point alone: `[0-9]+\.?[0-9]*` can divide n digits in n ways,
+# and tries them all (10 s for 32,000 digits and a letter).
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?inf(?:inity)?|nan", re.IGNORECASE)
 _ESCAPED = re.compile(r'\\([\\n"])')
 _MILLISECONDS = re.compile(r"-?[0-9]{1,18}")
 _NANOSECONDS = re.compile(r"(-?[0-9]{1,18})\.([0-9]{9})")

@@ -12,10 +12,10 @@ endpoint with several places is told by their patterns, tried on the path withou
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, final
 
 from asyncmetrics.middleware._places import Place, RouteTable
+from asyncmetrics.model.caching import cache_short
 from asyncmetrics.typing import Scope
 
 __all__ = ("FRONTEND", "PENDING", "ROUTE_KEY", "UNMATCHED", "RouteResolver", "without_root")
@@ -85,7 +85,7 @@ class _Index:
 
     def match(self, scope: Scope) -> str:
         self._refresh()
-        return self._matched(_local_path(scope), scope.get("method"))
+        return self._matched(_local_path(scope), str(scope.get("method", "")))  # a websocket has none
 
     def _refresh(self) -> None:
         if not self._table.is_current():
@@ -102,9 +102,7 @@ class _Index:
         self._table = table
         self._length = len(self._router.routes)
         told = [place for place in table.places if not place.hosted]
-        self._matched: Callable[[str, object], str] = lru_cache(maxsize=1024)(
-            lambda path, method: _chosen(told, path, method)
-        )
+        self._matched: Callable[[str, str], str] = cache_short(lambda path, method: _chosen(told, path, method))
 
     def _mount_around(self, scope: Scope) -> str:
         """Return the template of the mount that an endpoint unknown to the index is behind."""
