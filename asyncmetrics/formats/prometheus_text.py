@@ -65,7 +65,7 @@ def _header(written: str, kind: str, documentation: str) -> str:
 
 
 def _eager_pieces(family: Metric, escaping: str, claims: Claims) -> Iterator[str]:
-    apart = {family.name + suffix: "" for suffix in _GAUGES_APART.get(family.type, ())}
+    apart: dict[str, list[str]] = {family.name + suffix: [] for suffix in _GAUGES_APART.get(family.type, ())}
     names = {name: written_name(name, escaping) for name in _own_names(family)}
     read = SampleReader(escaping, exemplars=False)
     bound = _NUMBERS_AS_LABELS.get(family.type, "")
@@ -78,13 +78,15 @@ def _eager_pieces(family: Metric, escaping: str, claims: Claims) -> Iterator[str
             claims.stray(raw)
         elif not bound or bound not in sample.labels or read_bound(sample.labels[bound]) is not None:
             line = _line(names[sample.name], sample, seen)
-            if sample.name in apart:
-                apart[sample.name] += line
+            if line and sample.name in apart:
+                apart[sample.name].append(line)
+                yield ""
             else:
                 yield line
     for name, lines in apart.items():
         if lines:
-            yield _header(names[name], "gauge", help_of(family)) + lines
+            yield _header(names[name], "gauge", help_of(family))
+        yield from lines
 
 
 def _is_created(family: Metric, sample: Sample) -> bool:
