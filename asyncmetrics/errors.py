@@ -39,9 +39,28 @@ __all__ = (
     "TextfileError",
     "UnknownCollectorError",
     "is_cancellation",
+    "shorten",
+    "show",
 )
 
-_LONGEST = 200  # characters of a value in a message
+_LONGEST_VALUE = 200  # characters of a value in a message
+_LONGEST_PART = 1000  # characters of any other part: messages are logged, and a scraped line may have megabytes
+_WIDEST_INT = 4096  # bits of an int that is written out: the time that `repr` takes grows with their square
+
+
+def shorten(text: str, longest: int = _LONGEST_PART) -> str:
+    """Return ``text`` for a message: where it is longer than ``longest``, its beginning and its end."""
+    return text if len(text) <= longest else f"{text[: longest // 2]}…{text[-longest // 2 :]}"
+
+
+def show(value: object) -> str:
+    """Return the `repr` of ``value`` for a message, shortened; never raises."""
+    if isinstance(value, int) and value.bit_length() > _WIDEST_INT:
+        return f"an int of {value.bit_length()} bits"
+    try:
+        return shorten(repr(value), _LONGEST_VALUE)
+    except Exception:  # noqa: BLE001  # an object of the application's
+        return f"an object of type {type(value).__name__} that has no text"
 
 
 def is_cancellation(error: BaseException | None) -> bool:
@@ -60,7 +79,7 @@ class DefinitionError(MetricsError, ValueError):
     def __init__(self, subject: str, problem: str) -> None:
         self.subject = subject
         self.problem = problem
-        super().__init__(f"{subject}: {problem}")
+        super().__init__(f"{shorten(subject)}: {shorten(problem)}")
 
 
 class DuplicateMetricError(MetricsError, ValueError):
@@ -73,10 +92,10 @@ class DuplicateMetricError(MetricsError, ValueError):
         self.duplicates = duplicates
         self.existing = existing
         self.rejected = rejected
-        names = ", ".join(sorted(duplicates))
+        names = shorten(", ".join(sorted(duplicates)))
         super().__init__(
-            f"{rejected!r} cannot be registered: {names} already belongs to {existing!r}"
-            f"{f', and {problem}' if problem else ''}. "
+            f"{show(rejected)} cannot be registered: {names} already belongs to {show(existing)}"
+            f"{f', and {shorten(problem)}' if problem else ''}. "
             "Use the existing one (error.existing), pass exist_ok=True, or unregister it first."
         )
 
@@ -89,7 +108,7 @@ class UnknownCollectorError(MetricsError, KeyError):
         super().__init__(collector)
 
     def __str__(self) -> str:
-        return f"{self.collector!r} is not registered here, so it cannot be unregistered."
+        return f"{show(self.collector)} is not registered here, so it cannot be unregistered."
 
 
 class LabelError(MetricsError, ValueError):
@@ -98,16 +117,7 @@ class LabelError(MetricsError, ValueError):
     def __init__(self, metric: str, problem: str) -> None:
         self.metric = metric
         self.problem = problem
-        super().__init__(f"{metric}: {problem}")
-
-
-def _shown(value: object) -> str:
-    """Write ``value`` for a message; an int of more digits than `repr` writes has no text at all."""
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001  # an object of the application's
-        return f"an object of type {type(value).__name__} that has no text"
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"
+        super().__init__(f"{shorten(metric)}: {shorten(problem)}")
 
 
 class AmountError(MetricsError, ValueError):
@@ -116,7 +126,9 @@ class AmountError(MetricsError, ValueError):
     def __init__(self, metric: str, amount: object, expected: str) -> None:
         self.metric = metric
         self.amount = amount
-        super().__init__(f"{metric}: expected {expected}, got {_shown(amount)}; the value is unchanged.")
+        super().__init__(
+            f"{shorten(metric)}: expected {shorten(expected)}, got {show(amount)}; the value is unchanged."
+        )
 
 
 class ExemplarError(AmountError):
@@ -130,8 +142,8 @@ class AmountTypeError(MetricsError, TypeError):
         self.metric = metric
         self.amount = amount
         super().__init__(
-            f"{metric}: expected a real number (int, float or what float() makes one of), "
-            f"got {_shown(amount)} of type {type(amount).__name__}; the value is unchanged."
+            f"{shorten(metric)}: expected a real number (int, float or what float() makes one of), "
+            f"got {show(amount)} of type {type(amount).__name__}; the value is unchanged."
         )
 
 
@@ -141,17 +153,20 @@ class CollectorError(MetricsError, RuntimeError):
     def __init__(self, collector: str, problem: str) -> None:
         self.collector = collector
         self.problem = problem
-        super().__init__(f"collector {collector}: {problem}")
+        super().__init__(f"collector {shorten(collector)}: {shorten(problem)}")
 
 
 class ParseError(MetricsError, ValueError):
-    """Tell that line ``line_number`` of an exposition is not what its format allows."""
+    """Tell that line ``line_number`` of an exposition is not what its format allows.
+
+    ``line`` is the whole line; the message shows its beginning and its end.
+    """
 
     def __init__(self, problem: str, line_number: int, line: str) -> None:
         self.problem = problem
         self.line_number = line_number
         self.line = line
-        super().__init__(f"line {line_number}: {problem}: {line!r}")
+        super().__init__(f"line {line_number}: {shorten(problem)}: {show(line)}")
 
 
 class TextfileError(MetricsError, OSError):
@@ -171,7 +186,7 @@ class PushError(MetricsError, OSError):
         self.method = method
         self.url = url
         self.problem = problem
-        super().__init__(f"{method} {url}: {problem}")
+        super().__init__(f"{method} {shorten(url)}: {shorten(problem)}")
 
 
 class StorageError(MetricsError, OSError):

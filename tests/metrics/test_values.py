@@ -62,7 +62,7 @@ def test_a_number_that_no_double_holds_is_an_error_that_names_metric_and_amount(
 
 
 def test_a_number_of_more_digits_than_python_writes_is_refused_as_well(registry):
-    with pytest.raises(AmountError, match="of type int that has no text|1000"):
+    with pytest.raises(AmountError, match="an int of 16610 bits"):
         Gauge("g", "G.", registry=registry).set(10**5000)
 
 
