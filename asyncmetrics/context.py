@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from types import MappingProxyType, TracebackType
-from typing import final
+from typing import NamedTuple, final
 
 from asyncmetrics.model.names import clean_text
 
@@ -88,7 +88,8 @@ def leave_labels(token: Token[Mapping[str, object]]) -> None:
 
 def unbind_labels(*names: str) -> None:
     """Take ``names`` out of the current context; names that are not bound do no harm."""
-    _BOUND.set({name: value for name, value in _BOUND.get().items() if name not in names})
+    unbound = frozenset(names)
+    _BOUND.set({name: value for name, value in _BOUND.get().items() if name not in unbound})
 
 
 def clear_labels() -> None:
@@ -130,19 +131,34 @@ class bound_labels:  # noqa: N801  # reads as a statement: with bound_labels(ten
 
     def __enter__(self) -> None:
         """Bind the labels."""
-        _ENTERED.set((*_ENTERED.get(), (self, bind_labels(**self._labels))))
+        _ENTERED.set(_Entered(self, bind_labels(**self._labels), _ENTERED.get()))
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Bind what was bound before."""
+        inner: list[_Entered] = []
         entered = _ENTERED.get()
-        for index in range(len(entered) - 1, -1, -1):
-            if entered[index][0] is self:
-                _ENTERED.set(entered[:index] + entered[index + 1 :])
-                reset_labels(entered[index][1])
-                return  # where it was not entered in this context, there is nothing here to undo
+        while entered is not None and entered.manager is not self:
+            inner.append(entered)
+            entered = entered.outer
+        if entered is None:  # it was not entered in this context, so there is nothing here to undo
+            return
+        outer = entered.outer
+        for other in reversed(inner):
+            outer = _Entered(other.manager, other.tokens, outer)
+        _ENTERED.set(outer)
+        reset_labels(entered.tokens)
+
+
+@final
+class _Entered(NamedTuple):
+    """A manager that is entered, and the ones around it: a chain, since a copy for each would be quadratic."""
+
+    manager: bound_labels
+    tokens: LabelTokens
+    outer: _Entered | None
 
 
 # The managers that are entered, by context: what each task has to undo is its own.
-_ENTERED: ContextVar[tuple[tuple[bound_labels, LabelTokens], ...]] = ContextVar("asyncmetrics_entered", default=())
+_ENTERED: ContextVar[_Entered | None] = ContextVar("asyncmetrics_entered", default=None)
