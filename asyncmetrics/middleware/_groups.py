@@ -13,7 +13,7 @@ __all__ = ("parts", "was_given_up")
 
 
 def parts(error: BaseException) -> Iterator[BaseException]:
-    """Yield the exceptions that a group is made of, through groups within; any other exception itself.
+    """Yield the exceptions that a group is made of, each once, through groups within; any other exception itself.
 
     Trio's nurseries put even a mere cancellation into a group, and anyio's task groups a client's going.
     """
@@ -21,8 +21,12 @@ def parts(error: BaseException) -> Iterator[BaseException]:
     backport: Any = sys.modules.get("exceptiongroup")
     group: Any = getattr(builtins, "BaseExceptionGroup", None) or getattr(backport, "BaseExceptionGroup", ())
     left = [error]
+    seen: set[int] = set()  # a group may be in several others: 30 levels of twice the same one hold 2**30 exceptions
     while left:
         one = left.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
         members: Any = getattr(one, "exceptions", ()) if isinstance(one, group) else ()
         if members:
             left.extend(reversed(members))
