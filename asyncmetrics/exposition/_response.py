@@ -119,7 +119,7 @@ def _exposition(request: Request, filters: frozenset[str], *, compression: bool)
 
 def _seconds(request: Request) -> float:
     """Return what the collectors have of the time that the scraper says it will wait."""
-    told = request.header(b"x-prometheus-scrape-timeout-seconds") or ""
+    told = (request.header(b"x-prometheus-scrape-timeout-seconds") or "").strip(" \t")
     seconds = float(told) if _SECONDS(told) else 0.0
     return (seconds or _DEFAULT_SECONDS) * _COLLECTORS_SHARE
 

@@ -38,7 +38,11 @@ CONTENT_TYPE_LATEST = CONTENT_TYPE_PLAIN_1_0_0
 _MAX_CHARACTERS = 2048
 _MAX_RANGES = 64
 _PART = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
-_PARAMETER = re.compile(r';\s*([!#$%&\'*+.^_`|~\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;,"\s]*))\s*', re.ASCII)
+_BLANKS = " \t"  # RFC 9110, section 5.6.3: not all that str.strip() takes away, such as the byte A0
+_PARAMETER = re.compile(
+    rf';[{_BLANKS}]*([!#$%&\'*+.^_`|~\w-]+)[{_BLANKS}]*=[{_BLANKS}]*(?:"((?:[^"\\]|\\.)*)"|([^;,"{_BLANKS}]*))',
+    re.ASCII,
+)
 _QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?", re.ASCII)
 
 
@@ -127,7 +131,7 @@ def _ranges(header: str) -> Iterator[_Range]:
         }
         quality = parameters.pop("q", "1")
         if _QUALITY.fullmatch(quality):
-            yield _Range(media_type.strip().lower(), parameters, float(quality), position)
+            yield _Range(media_type.strip(_BLANKS).lower(), parameters, float(quality), position)
 
 
 def _split(header: str) -> Iterator[str]:

@@ -109,6 +109,8 @@ class BodyProbe:
 def _content_length(headers: Any) -> int | None:
     """Return the length that headers announce; their pairs may be lists, and their values anything."""
     for name, value in headers or ():
-        if name.lower() == b"content-length" and value.isdigit() and len(value) <= _MOST_DIGITS:
-            return int(value)
+        if name.lower() == b"content-length":
+            digits = value.strip(b" \t")
+            if len(digits) <= _MOST_DIGITS and digits.isdigit():
+                return int(digits)
     return None
