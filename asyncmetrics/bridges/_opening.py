@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from http.client import HTTPMessage
+from http.client import HTTPException, HTTPMessage
 from ssl import SSLContext
 from typing import IO
 from urllib.error import HTTPError, URLError
@@ -46,12 +46,19 @@ def opening(
             with opener.open(request, timeout=timeout):
                 pass
         except HTTPError as error:
-            with error:
-                answer = error.read(_SHOWN).decode("utf-8", "replace").strip()
-            raise PushError(method, url, f"the answer was {error.code} {error.reason}: {answer}") from error
+            raise PushError(method, url, f"the answer was {error.code} {error.reason}: {_body(error)}") from error
         except URLError as error:
             raise PushError(method, url, str(error.reason)) from error
-        except OSError as error:
-            raise PushError(method, url, str(error)) from error
+        except (OSError, HTTPException, ValueError) as error:  # no HTTP, or a redirect to what is no URL
+            raise PushError(method, url, str(error) or repr(error)) from error
 
     return send
+
+
+def _body(error: HTTPError) -> str:
+    """Return the beginning of what a refusal says, as far as it arrives."""
+    try:
+        with error:
+            return error.read(_SHOWN).decode("utf-8", "replace").strip()
+    except (OSError, HTTPException) as broken:
+        return repr(broken)
