@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import math
 import zlib
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from time import thread_time
 
 import anyio
 import pytest
 
+from asyncmetrics.errors import MetricsError
 from tests.patience import PATIENCE_SECONDS
 
 
@@ -76,3 +81,39 @@ def run(backend):
         return anyio.run(limited, backend=backend)
 
     return run
+
+
+FACTOR = 4
+MOST = 8.0  # times: half way between the 4 of linear and the 16 of quadratic time
+FLOOR = 0.0005  # seconds: below it the clock and the interpreter's own work decide
+ATTEMPTS = 12
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    begun = thread_time()
+    with suppress(MetricsError):
+        call()
+    return thread_time() - begun
+
+
+@pytest.fixture
+def assert_linear():
+    """Fail unless the time of ``prepare(n)()`` grows with ``n`` and no faster: ``assert_linear(prepare, n)``.
+
+    The time of the thread alone is measured, at ``n`` and at ``4 n``. Other work on the machine can only add to it, so
+    each size keeps its least time, and a ratio that is too large is measured again. No garbage collection is measured.
+    No two inputs are equal, since a cache would hide what the first one took.
+    """
+
+    def assert_linear(prepare: Callable[[int], Callable[[], object]], n: int) -> None:
+        least_small = least_large = math.inf
+        for attempt in range(ATTEMPTS):
+            least_small = min(least_small, *(_seconds(prepare(n + 2 * attempt + more)) for more in range(2)))
+            least_large = min(least_large, _seconds(prepare(FACTOR * n + attempt)))
+            if least_large <= MOST * max(least_small, FLOOR):
+                return
+        pytest.fail(f"{FACTOR} times the input took {least_large / least_small:.1f} times as long: {least_large:.3f} s")
+
+    gc.disable()
+    yield assert_linear
+    gc.enable()
