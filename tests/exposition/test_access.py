@@ -7,10 +7,13 @@ from base64 import b64encode
 import anyio
 import httpx
 import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 
 import asyncmetrics
 from asyncmetrics import Counter, make_asgi_app, make_wsgi_app
 from asyncmetrics.errors import DefinitionError
+from asyncmetrics.exposition._access import Access
 
 
 def basic(user: str, password: str) -> str:
@@ -31,6 +34,11 @@ ADMITTED = [
     ("s3cret", "Bearer s3cret"),
     ("s3cret", "bearer   s3cret "),
     ("s3cr\u00e9t", "Bearer s3cr\u00e9t"),
+    ("voil\u00e0", "Bearer voil\u00e0"),
+    ("voil\u00e0", "Bearer voil\u00e0 \t"),
+    ("\u00e5ngstr\u00f6m\u00c5", "Bearer \u00e5ngstr\u00f6m\u00c5"),
+    ("two  words", "Bearer two  words"),
+    ("s3cret", " \tBEARER \t s3cret\t"),
     (("user", "password"), basic("user", "password")),
     (("user", "pass:w\u00f6rd"), basic("user", "pass:w\u00f6rd")),
     (("user", "password"), basic("user", "password").replace("Basic", "bAsIc")),
@@ -44,6 +52,13 @@ REFUSED = [
     ("s3cret", "Basic s3cret"),
     ("s3cret", "s3cret"),
     ("s3cret", "Bearer s3cret, Bearer s3cret"),
+    ("s3cret", "Bearer\u00a0s3cret"),
+    ("s3cret", "Bearer s3cret\u00a0"),
+    ("s3cret", "\x85Bearer s3cret"),
+    ("s3cret", "Bearer\x0bs3cret"),
+    ("s3cret", "Bearer s3cret\x1f"),
+    ("two  words", "Bearer two words"),
+    (("user", "password"), basic("user", "password") + "\u00a0"),
     (("user", "password"), basic("user", "Password")),
     (("user", "password"), basic("user", "")),
     (("user", "password"), basic("", "password")),
@@ -99,7 +114,9 @@ def test_a_predicate_that_raises_admits_nobody_and_is_counted(registry, ask, cap
 
 @pytest.mark.parametrize(
     "auth",
-    ["", " token", "to\nken", (), ("user",), ("", "p"), ("us:er", "p"), ("user", ""), 7, ["user", "p"], ("u", 1)],
+    ["", " ", " token", "token ", "to\nken", "token\u00a0", "tok\ud800en", 7, ["user", "p"]]
+    + [(), ("user",), ("", "p"), ("us:er", "p"), ("user", ""), ("u", 1), ("user", "p\n"), ("us\ter", "p")]
+    + [("user", "p\x85"), ("us\ud800er", "p"), ("user", "\udfff")],
 )
 def test_what_can_admit_nobody_is_refused_at_once(registry, auth):
     with pytest.raises(DefinitionError, match="auth: expected"):
@@ -150,3 +167,74 @@ def test_the_same_holds_for_an_instrumented_application(registry, serve):
 def test_refusals_are_counted_as_scrapes(registry, ask):
     ask(make_asgi_app(registry, auth="token"))
     assert registry.get_sample_value("asyncmetrics_scrapes_total", {"outcome": "denied"}) == 1
+
+
+# Characters whose UTF-8 begins or ends with a byte that `str.strip` takes for whitespace, and any others.
+LETTERS = st.characters() | st.sampled_from("\u00e0\u00c5\u0160\u2026\u00a0\u0085 \t:,?\x1f\ud800")
+TEXTS = st.text(LETTERS, min_size=1, max_size=8)
+
+
+def accepted(auth):
+    """Return ``auth`` if the option takes it, and reject the example otherwise."""
+    try:
+        Access(auth)
+    except DefinitionError:
+        assume(False)
+    return auth
+
+
+TOKENS = TEXTS.map(accepted)
+PAIRS = st.tuples(TEXTS, TEXTS).map(accepted)
+
+
+def field(auth) -> bytes:
+    """Return the Authorization header of a client that has these credentials, as UTF-8."""
+    return f"Bearer {auth}".encode() if isinstance(auth, str) else basic(*auth).encode()
+
+
+def status_over_asgi(auth, value: bytes) -> int:
+    statuses = []
+    headers = [(b"authorization", value)]
+    scope = {"type": "http", "method": "HEAD", "path": "/", "query_string": b"", "headers": headers}
+
+    async def send(message) -> None:
+        statuses.append(message.get("status"))
+
+    anyio.run(make_asgi_app(asyncmetrics.CollectorRegistry(), auth=auth), scope, anyio.sleep_forever, send)
+    return statuses[0]
+
+
+def status_over_wsgi(auth, value: bytes) -> int:
+    statuses = []
+    environ = {"REQUEST_METHOD": "HEAD", "HTTP_AUTHORIZATION": value.decode("latin-1")}
+    app = make_wsgi_app(asyncmetrics.CollectorRegistry(), auth=auth)
+    list(app(environ, lambda status, headers: statuses.append(status)))
+    return int(statuses[0][:3])
+
+
+OVER = pytest.mark.parametrize("status_over", [status_over_asgi, status_over_wsgi], ids=["asgi", "wsgi"])
+
+
+@OVER
+@example(auth="voil\u00e0")
+@example(auth="\u00c5")
+@example(auth=("\u00e0", "\u00c5\u00a0"))
+@given(auth=TOKENS | PAIRS)
+def test_what_the_option_takes_admits_who_sends_it(status_over, auth):
+    assert status_over(auth, field(auth)) == 200
+
+
+@OVER
+@example(auth="voil\u00e0", other="voil\u00c3")
+@example(auth="voil\u00e0", other="voil?")
+@example(auth=("a", "b"), other=("a", "b "))
+@given(auth=TOKENS | PAIRS, other=TOKENS | PAIRS)
+def test_what_the_option_takes_admits_nobody_else(status_over, auth, other):
+    assume(auth != other)
+    assert status_over(auth, field(other)) == 401
+
+
+@given(auth=TOKENS, value=st.binary(max_size=12))
+def test_other_bytes_than_those_of_the_token_are_refused(auth, value):
+    assume(value.strip(b" \t") != auth.encode())
+    assert status_over_wsgi(auth, b"Bearer " + value) == 401
