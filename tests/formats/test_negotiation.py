@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +57,10 @@ OFFERED = {CONTENT_TYPE_PLAIN_0_0_4} | {
         (f'{OM}; a="x,y;q=0"; version=1.0.0', CONTENT_TYPE_OPENMETRICS),
         ("Application/OpenMetrics-Text; VERSION=1.0.0; Q=0.9", CONTENT_TYPE_OPENMETRICS),
         (f" {OM} ; version = 1.0.0 ", CONTENT_TYPE_OPENMETRICS),
+        (f"\t{OM}\t;\tversion\t=\t1.0.0\t", CONTENT_TYPE_OPENMETRICS),
+        (f"{OM}\xa0", CONTENT_TYPE_PLAIN_0_0_4),
+        (f"\x85{OM};version=1.0.0", CONTENT_TYPE_PLAIN_0_0_4),
+        (f"{OM}\x0b", CONTENT_TYPE_PLAIN_0_0_4),
         (f"{OM};q=0.5,text/plain;q=0.6", CONTENT_TYPE_PLAIN_0_0_4),
         (f"{OM};q=0.6,text/plain;q=0.5", CONTENT_TYPE_OPENMETRICS),
         (f"text/plain,{OM}", CONTENT_TYPE_PLAIN_0_0_4),
@@ -145,7 +147,8 @@ def test_no_header_raises_or_is_echoed(accept):
         (None, False), ("", False), ("gzip", True), ("GZIP", True), ("x-gzip", True), ("*", True), ("*;q=0", False),
         ("deflate, gzip;q=1.0, *;q=0.5", True), ("gzip;q=0", False), ("gzip;q=0.0, *", False), ("identity", False),
         ("br, deflate", False), ("gzipped", False), ("gzip;q=0.001", True), ("gzip; q=nonsense", False),
-        ("deflate , gzip", True), ("*;q=0, gzip", True),
+        ("deflate , gzip", True), ("*;q=0, gzip", True), ("\tgzip\t", True), ("gzip \t;\tq=0", False),
+        ("gzip\xa0", False), ("\x85gzip", False), ("gzip\x0b", False), ("gzip;\xa0q=0", True),
     ],
 )  # fmt: skip
 def test_gzip_is_used_where_it_is_accepted(header, accepted):
@@ -154,20 +157,10 @@ def test_gzip_is_used_where_it_is_accepted(header, accepted):
 
 @pytest.mark.parametrize(
     "header",
-    ["*/*;q=0.1," * 50_000, '"a",' * 50_000, ";q=" * 50_000, "; " + "a" * 200_000, "\\" * 200_000, '"\\' * 100_000],
+    ["*/*;q=0," * 50_000, '"a",' * 50_000, ";q=" * 50_000, "; " + "a" * 200_000, "\\" * 200_000, '"\\' * 100_000],
     ids=["ranges", "quotes", "qualities", "a name", "backslashes", "open quotes"],
 )
-def test_the_work_does_not_grow_with_the_header(header):
-    """It is done on the event loop, and the header is whatever a client sends."""
-
-    def shortest(text):
-        spent = []
-        for _ in range(5):
-            started = time.process_time()
-            negotiate(text)
-            accepts_gzip(text)
-            spent.append(time.process_time() - started)
-        return min(spent)
-
-    assert shortest(header) < 3 * shortest(header[:4096]) + 0.001
-    assert shortest(header) < 0.05
+def test_only_the_beginning_of_a_header_is_read(header):
+    """The work is done on the event loop, and the header is whatever a client sends."""
+    assert negotiate(f"{header},{OM}").content_type == CONTENT_TYPE_PLAIN_0_0_4
+    assert not accepts_gzip(f"{header},gzip")

@@ -105,6 +105,7 @@ REQUESTS = {
     "as received, whatever was announced": (reading, [(b"content-length", b"99")], [b"abc"], 3),
     "nothing, of an empty body": (reading, [], [b""], 0),
     "as announced, if never read": (sending(START, END), [(b"content-length", b"42")], [b"x"], 42),
+    "as announced between blanks": (sending(START, END), [(b"content-length", b" 42\t")], [b"x"], 42),
     "as announced in a list": (sending(START, END), [[b"Content-Length", b"42"]], [b"x"], 42),
     "nothing, if not announced either": (sending(START, END), [(b"host", b"x")], [b"x"], 0),
     "nothing, of a length that is no number": (sending(START, END), [(b"content-length", b"-4")], [], 0),
