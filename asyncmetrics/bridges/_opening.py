@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from http.client import HTTPException, HTTPMessage
 from ssl import SSLContext
-from typing import IO
+from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.request import BaseHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
@@ -16,7 +16,20 @@ __all__ = ("opening",)
 _SHOWN = 500  # characters of an answer, which tells what is wrong with the metrics
 
 
-class _EveryRedirect(HTTPRedirectHandler):
+class _Redirects(HTTPRedirectHandler):
+    """Close an answer that redirects to what is no URL: the base class raises before it does."""
+
+    def http_error_302(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage) -> Any:
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except ValueError:
+            fp.close()
+            raise
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
+class _EveryRedirect(_Redirects):
     """Repeat the request as it was, whatever its method, at the place that it is sent to."""
 
     def redirect_request(
@@ -38,7 +51,7 @@ def opening(
 ) -> Callable[[], None]:
     """Return what sends the request, and raises `PushError` unless the answer is one of success."""
     own: list[BaseHandler] = [HTTPSHandler(context=tls)] if tls else []
-    opener = build_opener(*own, *([_EveryRedirect()] if redirects else []))
+    opener = build_opener(*own, _EveryRedirect() if redirects else _Redirects())
     request = Request(url, data, dict(headers), method=method)  # noqa: S310  # http and https are all that is made
 
     def send() -> None:

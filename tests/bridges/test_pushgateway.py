@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import ipaddress
+import socket
 import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -142,6 +143,60 @@ def test_a_redirect_is_not_followed_unless_it_is_trusted(gateway, base, filled):
     command, path, headers, body = gateway.got[-1]
     assert (command, path, body) == ("PUT", "/metrics/job/there", asyncmetrics.generate_latest(filled))
     assert headers["Content-Type"].startswith("text/plain")
+
+
+ANSWERS = {
+    "no answer": b"",
+    "no HTTP": b"SSH-2.0-OpenSSH_9.6\r\n",
+    "a status of many digits": b"HTTP/1.1 " + b"2" * 5000 + b" OK\r\n\r\n",
+    "a line without end": b"HTTP/1.1 200 OK\r\nA: " + b"x" * 70_000 + b"\r\n\r\n",
+    "many headers": b"HTTP/1.1 200 OK\r\n" + b"A: x\r\n" * 5000 + b"\r\n",
+    "a long reason": b"HTTP/1.1 500 " + b"x" * 60_000 + b"\r\n\r\n",
+    "a long refusal": b"HTTP/1.1 500 Oh\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1_000_000,
+    "a refusal that ends early": b"HTTP/1.1 500 Oh\r\nContent-Length: 400\r\n\r\nxx",
+    "a refusal in bad chunks": b"HTTP/1.1 500 Oh\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n",
+    "a length of many digits": b"HTTP/1.1 500 Oh\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
+    "a redirect to no URL": b"HTTP/1.1 307 There\r\nLocation: http://[\r\n\r\n",
+    "a redirect to no port": b"HTTP/1.1 307 There\r\nLocation: http://127.0.0.1:x/\r\n\r\n",
+}
+
+
+@pytest.fixture
+def answering():
+    """Listen for one request and answer these bytes: ``base = answering(b"…")``."""
+    threads = []
+
+    def answering(answer: bytes) -> str:
+        listening = socket.create_server(("127.0.0.1", 0))
+
+        def serve() -> None:
+            with listening, listening.accept()[0] as client, client.makefile("rwb") as file:
+                length = 0
+                while line := file.readline().strip():
+                    if line.lower().startswith(b"content-length:"):
+                        length = int(line.partition(b":")[2])
+                file.read(length)
+                try:
+                    file.write(answer)
+                    file.flush()
+                except OSError:  # what is too long is not read to its end
+                    pass
+
+        threads.append(threading.Thread(target=serve, daemon=True))
+        threads[-1].start()
+        return f"127.0.0.1:{listening.getsockname()[1]}"
+
+    yield answering
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_an_odd_answer_is_a_push_error_of_few_words(answer, answering, filled):
+    handler = pushgateway.passthrough_redirect_handler
+    with pytest.raises(PushError) as raised:
+        asyncmetrics.push_to_gateway(answering(answer), "nightly", filled, handler=handler)
+    assert len(str(raised.value)) < 2500
 
 
 @pytest.mark.parametrize(("password", "expected"), [("secret", "Basic bWU6c2VjcmV0"), (None, None)])

@@ -72,6 +72,23 @@ def test_a_manager_can_be_used_again_inside_itself():
     assert get_labels() == {}
 
 
+def test_managers_may_end_in_another_order_than_they_began():
+    first, second, third = bound_labels(a=1), bound_labels(b=2), bound_labels(c=3)
+    for manager in (first, second, third):
+        manager.__enter__()
+    second.__exit__(None, None, None)
+    assert get_labels() == {"a": 1, "c": 3}
+    first.__exit__(None, None, None)
+    third.__exit__(None, None, None)
+    assert get_labels() == {}
+
+
+def test_a_manager_that_was_not_entered_ends_nothing():
+    with bound_labels(a=1):
+        bound_labels(a=2).__exit__(None, None, None)
+        assert get_labels() == {"a": 1}
+
+
 async def test_tasks_that_share_a_manager_get_back_what_was_theirs():
     manager = bound_labels(tenant="shared")
 
