@@ -13,7 +13,7 @@ from contextvars import copy_context
 from itertools import islice
 from typing import Protocol, TypeAlias, final
 
-from asyncmetrics.errors import is_cancellation
+from asyncmetrics.errors import is_cancellation, show
 from asyncmetrics.model.family import Metric
 from asyncmetrics.model.names import UNDERSCORES, escape_name
 from asyncmetrics.model.samples import Sample
@@ -264,7 +264,7 @@ class Families:
     def add(self, family: Metric) -> str | None:
         """Add a family, or the samples it has besides those of its name; return what is wrong if it cannot be."""
         if not isinstance(family, Metric):
-            return f"expected a metric family, got {family!r}{_hint(family)}"
+            return f"expected a metric family, got {show(family)}{_hint(family)}"
         key = escape_name(family.name, UNDERSCORES)
         before = self._families.get(key)
         if before is not None and (before.name, before.type) == (family.name, family.type):
@@ -284,7 +284,7 @@ class Families:
                 union = _Union(before)
             union.add(family)
         except Exception as error:  # noqa: BLE001  # samples may be anything
-            return f"{family.type} {family.name!r} is left out, as its samples cannot be compared: {error!r}"
+            return f"{family.type} {family.name!r} is left out, as its samples cannot be compared: {show(error)}"
         self._unions[key] = union
         self._families[key] = union.family
         return None

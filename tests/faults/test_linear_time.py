@@ -175,3 +175,24 @@ def test_a_family_is_written_in_linear_time(assert_linear, name, escaping, form)
         return lambda: [len(chunk) for chunk in form.encode(families, escaping=escaping)]
 
     assert_linear(prepare, 500)
+
+
+COLLECTED: dict[str, Callable[[int], list[Metric]]] = {
+    "families of one name": lambda n: [family("gauge", [("", {"b": str(i)}, 1)]) for i in range(n)],
+    "families that are the same": lambda n: [family("gauge", [("", {"b": "c"}, 1)])] * n,
+    "families of other types": lambda n: [family(("gauge", "info")[i % 2], [("", {"b": str(i)}, 1)]) for i in range(n)],
+    "families whose samples are none": lambda n: [family("gauge", [("", {"b": [i]}, 1)]) for i in range(n)],
+    "what is no family": lambda n: ["x" * 1000] * n,
+}
+
+
+@pytest.mark.parametrize("name", COLLECTED)
+def test_what_a_collector_yields_is_put_together_in_linear_time(assert_linear, registry, name, caplog):
+    yielded = []
+    registry.register(type("Yielding", (), {"collect": lambda self: yielded})())
+
+    def prepare(n: int) -> Call:
+        yielded[:] = COLLECTED[name](n)
+        return lambda: list(registry.collect())
+
+    assert_linear(prepare, 1000)
