@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import threading
 import time
 from contextlib import suppress
 
@@ -114,6 +115,31 @@ def test_a_serving_thread_that_ends_is_logged_and_counted(registry, monkeypatch,
         server.thread.join()
     assert f"asyncmetrics-port-{server.port}: the metrics are served no longer" in caplog.text
     assert _counted(registry, "exposition.server.thread") == 1
+
+
+def test_stopping_does_not_wait_for_a_collector_that_ignores_its_cancellation(registry):
+    asked, go, back = threading.Event(), threading.Event(), []
+
+    class Stubborn:
+        async def collect(self):
+            asked.set()
+            while not go.is_set():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0.01)
+            back.append(1)
+            return []
+
+    registry.register(Stubborn())
+    server = start_http_server(0, registry=registry)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_SECONDS) as client:
+        client.sendall(GET)
+        assert asked.wait(PATIENCE_SECONDS)
+        server.close()
+    assert not back
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", server.port))
+    go.set()
+    server.thread.join()
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,13 @@
 
 It serves the same application as `make_asgi_app`, so a scrape costs the program's own loop nothing but the interpreter.
 
-*Rules.* Nothing that one connection does ends another, or the server: a connection's task keeps whatever is raised in
-it. Where the thread ends all the same, that is logged and counted.
+*Rules.* Nothing that a connection does ends the server (`_connections`). Where the thread ends all the same, that is
+logged and counted.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 import ssl
@@ -20,28 +19,21 @@ from types import TracebackType
 from typing import NamedTuple, final
 
 import anyio
-from anyio import CancelScope, create_task_group, fail_after, sleep, to_thread
-from anyio.abc import ByteStream, SocketStream, TaskGroup, UNIXSocketStream
-from anyio.lowlevel import checkpoint
-from anyio.streams.tls import TLSStream
+from anyio import create_task_group, to_thread
 
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.exposition._access import Auth
-from asyncmetrics.exposition._admission import Admission, Ticket
 from asyncmetrics.exposition._rendering import OnError
 from asyncmetrics.exposition.asgi import MAX_CONCURRENT, make_asgi_app
-from asyncmetrics.exposition.server._http import Connection, Timeouts
+from asyncmetrics.exposition.server._connections import Connections
+from asyncmetrics.exposition.server._http import Timeouts
 from asyncmetrics.exposition.server._listening import listen, listen_unix, remove_unix
 from asyncmetrics.exposition.server._tls import TLS, Certificates
 from asyncmetrics.registry import REGISTRY, Collectable
-from asyncmetrics.typing import ASGIApp
 
 __all__ = ("MetricsServer", "RunningServer", "start_http_server", "start_wsgi_server")
 
-_ACCEPT_AGAIN_SECONDS = 0.1
-_NO_SOCKET = {errno.EBADF, errno.ENOTSOCK, errno.EINVAL}  # the listening socket is gone
-# Few enough that each of the connections has read what its client sent before newcomers could displace it.
-_ACCEPTED_AT_ONCE = 8
+_END_SECONDS = 1.0
 # Longer than the usual scrape intervals (15 s to 1 min), so that a scraper keeps its connection.
 _KEEP_ALIVE_SECONDS = 150.0
 _log = logging.getLogger("asyncmetrics")
@@ -105,9 +97,10 @@ def start_http_server(
     if tls.is_wanted:
         certificates = Certificates(tls, lambda: registry.count_event("internal_errors", "exposition.certificates"))
     app = make_asgi_app(registry, disable_compression, on_error=on_error, auth=auth, max_concurrent=max_concurrent)
-    listening = listen(addr, port) if uds is None else listen_unix(uds)
     timeouts = Timeouts(timeout_seconds, keep_alive_seconds)
-    server = MetricsServer(app, listening, certificates, timeouts, max_connections, registry)
+    connections = Connections(app, certificates, timeouts, max_connections, registry)
+    listening = listen(addr, port) if uds is None else listen_unix(uds)
+    server = MetricsServer(listening, connections, registry)
     return RunningServer(server, server.start())
 
 
@@ -130,23 +123,17 @@ class MetricsServer:
 
     def __init__(
         self,
-        app: ASGIApp,
         listening: socket.socket,
-        certificates: Certificates | None,
-        timeouts: Timeouts,
-        max_connections: int,
+        connections: Connections,
         registry: Collectable,
     ) -> None:
         address = listening.getsockname()
         self.server_address: tuple[str, int] | str = address if isinstance(address, str) else address[:2]
-        self._app = app
         self._listening = listening
-        self._certificates = certificates
-        self._timeouts = timeouts
+        self._connections = connections
         self._registry = registry
-        self._admission = Admission(max_connections)
-        self._is_stopping = False
         self._started: Future[None] = Future()
+        self._is_free: Future[bool] = Future()  # at the end: whether nothing keeps the thread
         self._stop: Callable[[], object] = listening.close
         self._thread = threading.Thread(target=self._run, name=f"asyncmetrics-port-{self.port}", daemon=True)
 
@@ -166,13 +153,15 @@ class MetricsServer:
         return self._thread
 
     def shutdown(self) -> None:
-        """Close every connection and the port, and wait until the thread has ended; a second call does nothing."""
-        self._is_stopping = True
+        """Close every connection and the port, and wait until the thread has ended; a second call does nothing.
+
+        A collector that ignores that it is cancelled is not waited for: the thread, a daemon, ends after it.
+        """
         try:
             self._stop()
         except RuntimeError:  # the loop is closed already
             pass
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
+        if self._thread.is_alive() and self._thread is not threading.current_thread() and self._is_free.result():
             self._thread.join()
 
     close = server_close = shutdown
@@ -180,82 +169,41 @@ class MetricsServer:
 
     def _run(self) -> None:
         try:
-            with self._listening:
-                anyio.run(self._serve)
+            anyio.run(self._serve)
         except BaseException as error:  # noqa: BLE001  # it is kept for the caller, or logged and counted
             if not self._started.done():
                 self._started.set_exception(error)
-            elif not self._is_stopping:
+            else:
                 _log.exception("%s: the metrics are served no longer", self._thread.name)
                 self._registry.count_event("internal_errors", "exposition.server.thread")
+            self._remove_socket()
         finally:
-            if isinstance(self.server_address, str):
-                remove_unix(self.server_address)
+            self._listening.close()
+            if not self._is_free.done():
+                self._is_free.set_result(True)
+
+    def _remove_socket(self) -> None:
+        if isinstance(self.server_address, str):
+            remove_unix(self.server_address)
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        async with create_task_group() as tasks:
-            self._stop = lambda: loop.call_soon_threadsafe(tasks.cancel_scope.cancel)
-            self._started.set_result(None)
-            while True:
-                for _ in range(_ACCEPTED_AT_ONCE):
-                    await self._accept(loop, tasks)
-                await checkpoint()
-
-    async def _accept(self, loop: asyncio.AbstractEventLoop, tasks: TaskGroup) -> None:
-        try:
-            connected, _ = await loop.sock_accept(self._listening)
-        except OSError as error:  # out of file descriptors, or a client that left the queue: wait for better times
-            if error.errno in _NO_SOCKET:
-                raise
-            self._admission.displace()
-            await sleep(_ACCEPT_AGAIN_SECONDS)
-            return
-        scope = CancelScope()
-        ticket = self._admission.admit(scope.cancel)
-        if ticket is None:
-            connected.close()
-        else:
-            tasks.start_soon(self._keep, connected, scope, ticket)
-
-    async def _keep(self, connected: socket.socket, scope: CancelScope, ticket: Ticket) -> None:
-        """Serve a connection to its end, and keep what is raised meanwhile."""
-        stream: ByteStream | None = None
-        with scope:
-            try:
-                stream = await _stream(connected)
-                await Connection(self._app, await self._secured(stream, ticket), ticket, self._timeouts).serve()
-            except OSError:
-                pass  # the client is gone, or silent, or there was no TLS handshake
-            except BaseException:
-                if scope.cancel_called or self._is_stopping:
-                    raise
-                self._registry.count_event("internal_errors", "exposition.server")
-            finally:
-                self._admission.release(ticket)
-                if stream is None:
-                    connected.close()
-                else:
-                    with CancelScope(shield=True):  # a moment: the socket is to be closed when the loop ends
-                        await stream.aclose()
-
-    async def _secured(self, stream: ByteStream, ticket: Ticket) -> ByteStream:
-        if self._certificates is None:
-            return stream
-        with ticket.waiting(0), fail_after(self._timeouts.client):
-            context = await to_thread.run_sync(self._certificates.context, abandon_on_cancel=True)  # it reads files
-            try:
-                return await TLSStream.wrap(stream, server_side=True, ssl_context=context)
-            except (anyio.BrokenResourceError, anyio.EndOfStream) as error:
-                raise ConnectionResetError("the client is gone") from error
+        with self._listening:
+            async with create_task_group() as tasks:
+                self._stop = lambda: loop.call_soon_threadsafe(tasks.cancel_scope.cancel)
+                self._started.set_result(None)
+                await self._connections.accept(self._listening, tasks)
+        await to_thread.run_sync(self._remove_socket)
+        self._is_free.set_result(await _end_tasks())
 
 
-async def _stream(connected: socket.socket) -> ByteStream:
-    is_unix = connected.family == getattr(socket, "AF_UNIX", None)
-    try:
-        return await (UNIXSocketStream if is_unix else SocketStream).from_socket(connected)
-    except ValueError as error:  # anyio's word for a socket whose client has reset the connection
-        raise ConnectionResetError("the client is gone") from error
+async def _end_tasks() -> bool:
+    """Cancel the collectors that are still at work, and return whether they have ended within a second."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    held = (await asyncio.wait(others, timeout=_END_SECONDS))[1] if others else ()
+    return not held
 
 
 @final
