@@ -52,7 +52,7 @@ class Rendering:
         return registry
 
     def pieces(self, families: Iterable[Metric]) -> Iterator[bytes]:
-        """Yield the body, piece by piece; with compression many pieces are empty."""
+        """Yield the body, piece by piece. An empty piece says that a step of the work is done, as any other does."""
         wanted = self._wanted(families) if self.names else families
         encoded = _cut(self.format.encode(wanted))
         return _compressed(encoded) if self.gzip else encoded
@@ -99,7 +99,10 @@ class Chunk:
 
 def _cut(pieces: Iterable[bytes]) -> Iterator[bytes]:
     for piece in pieces:
-        yield from (piece[start : start + _MAX_PIECE] for start in range(0, len(piece), _MAX_PIECE))
+        if len(piece) <= _MAX_PIECE:  # empty ones too: a turn of the loop may end after each
+            yield piece
+        else:
+            yield from (piece[start : start + _MAX_PIECE] for start in range(0, len(piece), _MAX_PIECE))
 
 
 def _compressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
