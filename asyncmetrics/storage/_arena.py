@@ -52,7 +52,8 @@ from asyncmetrics.storage._layout import (
     pack_key,
     pack_record,
 )
-from asyncmetrics.storage._reading import SlotFamily, SlotReader
+from asyncmetrics.storage._log import SlotFamily
+from asyncmetrics.storage._reading import SlotReader
 from asyncmetrics.storage._slots import cells_name, keys_name, take_slot
 from asyncmetrics.storage._supervisors import start_of
 
@@ -200,7 +201,8 @@ class Arena:
         for first, count in found.extents:
             family.extents.append(_Extent(family.room, count, first, self._cells.place(first)))
         family.index = dict(found.index())
-        family.facts = {key: found.facts[number] for key, number in found.index() if number in found.facts}
+        facts = {number: told for page in found.facts.values() for number, told in page.items()}
+        family.facts = {key: facts[number] for key, number in family.index.items() if number in facts}
         family.used = found.room
         family.free = sorted(set(range(family.used)) - set(family.index.values()))
         family.generation = generation_of(self._header[KEYS])

@@ -21,6 +21,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from threading import Lock, RLock
 from typing import Any, TypeVar, final
 from weakref import WeakValueDictionary
@@ -32,9 +33,9 @@ from asyncmetrics.storage._directory import Directory
 from asyncmetrics.storage._keeper import Keeper
 from asyncmetrics.storage._layout import CHANGES, ERRORS, CorruptError
 from asyncmetrics.storage._merge import View
+from asyncmetrics.storage._parts import OwnPart
 from asyncmetrics.storage._places import NoWorkerError
 from asyncmetrics.storage._placing import SharedChild, is_settled
-from asyncmetrics.storage._points import OwnPart
 from asyncmetrics.storage._reading import SlotReader, SlotReaders
 from asyncmetrics.storage._slots import owning
 from asyncmetrics.storage._supervisors import start_of
@@ -46,6 +47,8 @@ __all__ = ("Group",)
 T = TypeVar("T")
 _log = logging.getLogger("asyncmetrics")
 _WORD = struct.Struct("=Q")
+_BATCH = 256  # series that are looked at in one step
+_PATIENCE = 0.0005  # seconds that a step waits for another thread's
 
 
 @final
@@ -233,29 +236,43 @@ class Group:
         """Take out what nobody here has and nobody changed for so many seconds; to be done through `do`."""
         if self.arena is None:
             return
-        family, now = self.family(table), time.monotonic()
+        family = self.family(table)
         changed_at = family.definition.presence + 1
-        for key, number in list(family.index.items()):
-            cells, at = family.place(number)
-            if not table.has(key) and not 0 <= now - cells[at + changed_at] < ttl:
-                self.arena.remove(family, key)
+        items = iter(family.index.items())  # `do` lets nothing else change it
+        stale = []
+        while batch := list(islice(items, _BATCH)):
+            now = time.monotonic()
+            for key, number in batch:
+                cells, at = family.place(number)
+                if not 0 <= now - cells[at + changed_at] < ttl and not table.has(key):
+                    stale.append(key)
+            time.sleep(0)  # an event loop that waits for the interpreter's lock gets it
+        for key in stale:
+            self.arena.remove(family, key)
 
     def remove_from_dead(self, name: tuple[str, str], keys: set[tuple[str, ...]] | None) -> None:
         """Take series (None: all) of a family out of the slots whose owners are dead."""
         with self._reading_alone() as readers:
-            for reader in readers.all():
-                if not reader.is_live:
-                    self._remove_from(reader, name, keys)
+            dead = [reader for reader in readers.all() if not reader.is_live]
+        for reader in dead:
+            for _ in self._in_steps(self._removing_from(reader, name, keys)):
+                pass
 
-    def _remove_from(self, reader: SlotReader, name: tuple[str, str], keys: set[tuple[str, ...]] | None) -> None:
+    def _removing_from(
+        self, reader: SlotReader, name: tuple[str, str], keys: set[tuple[str, ...]] | None
+    ) -> Iterator[tuple[()]]:
         with suppress(OSError, CorruptError), owning(reader.directory, reader.number) as descriptor:
             for _ in reader.sync():
-                pass
+                yield ()
             changes = (reader.header.changes if reader.header else 0) | 1
             os.pwrite(descriptor, _WORD.pack(changes), 8 * CHANGES)
-            for family in reader.log.named.get(name, ()):
-                for number in family.numbers_of(keys):
-                    os.pwrite(descriptor, bytes(8 * family.definition.stride), 8 * family.cell(number))
+            for family in list(reader.log.named.get(name, ())):
+                nothing = bytes(8 * family.definition.stride)
+                numbers = iter(family.numbers_of(keys))
+                while batch := list(islice(numbers, _BATCH)):
+                    for number in batch:
+                        os.pwrite(descriptor, nothing, 8 * family.cell(number))
+                    yield ()
             os.pwrite(descriptor, _WORD.pack(changes + 1), 8 * CHANGES)
 
     @contextmanager
@@ -275,28 +292,54 @@ class Group:
         """Read a family over all slots, nobody else's step between the beginning and the end of one."""
         with self._reading_alone() as readers:
             steps = (view if readers is self.readers else view.anew()).readings(readers, own)
-        yield from self._one_by_one(steps)
+        return self._in_steps(steps)
 
     def following(self) -> Iterator[None]:
         """Follow the logs of all slots to their ends, as `read` does."""
         with self._reading_alone() as readers:
             steps = readers.sync()
-        for _ in self._one_by_one(() for _ in steps):
+        for _ in self._in_steps(() for _ in steps):
             yield
 
-    def _one_by_one(self, steps: Iterator[Sequence[Point]]) -> Iterator[Sequence[Point]]:
-        step: Sequence[Point] | None = ()
+    def releasing(self) -> Iterator[None]:
+        """Release what no reading uses any more."""
+        for _ in self._in_steps(self.readers.spent.release()):
+            yield
+
+    def _in_steps(self, steps: Iterator[T]) -> Iterator[T | tuple[()]]:
+        """Take the steps one by one, each while no other thread takes one of its own.
+
+        A step is left for later where another thread holds the lock for long, so that no event loop waits for it.
+        """
+        step: T | tuple[()] | None = ()
         while step is not None:
             yield step
-            with self._reading_alone():
-                step = next(steps, None)
+            step = ()
+            if self._reading.acquire(timeout=_PATIENCE):
+                try:
+                    step = self._alone_next(steps)
+                finally:
+                    self._reading.release()
+
+    def _alone_next(self, steps: Iterator[T]) -> T | None:
+        was_read, self._is_read = self._is_read, True
+        try:
+            return next(steps, None)
+        finally:
+            self._is_read = was_read
+
+    def forget(self, view: View) -> None:
+        """Release what a view knows that is of no more use."""
+        with self._reading_alone() as readers:
+            view.forget(readers.spent)
 
     @contextmanager
-    def synced(self) -> Iterator[list[SlotReader]]:
-        """Give all slots, their logs followed to the end, to look at while nobody goes on with them."""
+    def followed(self) -> Iterator[list[SlotReader]]:
+        """Give all slots, as far as their logs were followed, to look at while nobody goes on with them."""
         with self._reading_alone() as readers:
-            for _ in readers.sync():
-                pass
+            if readers is not self.readers:  # this one interrupts another reading
+                for _ in readers.sync():
+                    pass
             yield readers.all()
 
     def living(self) -> dict[str, int]:

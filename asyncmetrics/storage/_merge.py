@@ -4,46 +4,38 @@
 define a family in several ways, the definition that was declared last counts, that of a live worker before that of a
 dead one; what is defined otherwise is left out and counted.
 
-*Theory of operation.* A `View` numbers the series as it meets them and remembers for each slot which of the slot's
-series that is; what becomes of their numbers is said in `asyncmetrics.storage._points`.
+*Theory of operation.* A reading takes these steps, each of them short; `asyncmetrics.storage._points` says what becomes
+of the numbers.
+
+1. Follow the logs of all slots (`asyncmetrics.storage._reading`).
+2. Number the series that are new (`asyncmetrics.storage._numbering`). A view that knows a log which was written anew
+   begins with a new numbering: series that the log no longer has would stay for ever.
+3. Read the cells of each slot; if a log was written anew meanwhile, begin again.
+4. Yield the points.
+5. Release what no reading uses any more (`asyncmetrics.storage._pages`); a reading that is given up leaves that to the
+   next one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from itertools import repeat
-from typing import final
+from typing import TypeAlias, final
 
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import Point
 from asyncmetrics.storage._layout import Definition
-from asyncmetrics.storage._points import BY_WORKER, MERGING, MISSING, Key, OwnPart, Part, Reading
-from asyncmetrics.storage._reading import UNSTEADY, SlotFamily, SlotReader, SlotReaders
+from asyncmetrics.storage._log import Key, SlotFamily
+from asyncmetrics.storage._numbering import Numbering
+from asyncmetrics.storage._pages import Spent
+from asyncmetrics.storage._parts import OwnPart, Part, Reading
+from asyncmetrics.storage._points import BY_WORKER, MERGING
+from asyncmetrics.storage._reading import UNSTEADY, SlotReader, SlotReaders
 
 __all__ = ("View", "newest")
 
-_ABSORBED = 256  # series that are numbered at once: half a millisecond's work
 _TRIES = 5
 
-
-@final
-class _Layer:
-    """Which of one slot's series are which of the view's."""
-
-    def __init__(self, family: SlotFamily) -> None:
-        self.family = family
-        self.places: list[int] = []
-        self.taken = 0
-        self.changes = UNSTEADY
-        self.has_gaps = False
-        self.in_order = True  # whether each of its series has the number that it has in the view
-
-    def snapshot(self, size: int) -> _Layer:
-        """Return it as it is now, with a place for each of so many series."""
-        found = _Layer(self.family)
-        found.places = [*self.places, *repeat(MISSING, size - len(self.places))]
-        found.changes, found.has_gaps, found.in_order = self.changes, self.has_gaps, self.in_order
-        return found
+_Families: TypeAlias = "list[tuple[SlotReader, SlotFamily]]"
 
 
 @final
@@ -55,35 +47,33 @@ class View:
 
     def __init__(self, descriptor: Descriptor, space: str, write: Callable[[Key], str] | None) -> None:
         self.descriptor = descriptor
-        self.keys: list[Key] = []
-        self.texts: list[str | None] = []
         self.conflicts = 0
         self._space = space
         self._write = write
-        self._ordinals: dict[Key, int] = {}
-        self._layers: dict[tuple[int, int], _Layer] = {}
+        self._numbering = Numbering(write)
 
     def readings(self, readers: SlotReaders, own: OwnPart) -> Iterator[Sequence[Point]]:
-        """Read the family: empty slices while the logs are followed, then the points."""
+        """Read the family: yield the points, and empty slices where a step has done other work."""
+        yield from readers.spent.release()
         for attempt in range(1, _TRIES + 1):
             for _ in readers.sync():
                 yield ()
-            yield from self._absorbing(readers)
-            keys, texts, size = self.keys, self.texts, len(self.keys)
-            snapshots = [(reader, family, self._snapshot(reader, family)) for reader, family in self._families(readers)]
-            parts = []
-            for reader, family, snapshot in snapshots:
-                parts.append((yield from self._part(readers, reader, family, snapshot)))
-            if None not in parts or attempt == _TRIES:
-                good = [part for part in parts if part is not None]
-                yield from MERGING[self.descriptor.kind](Reading(self.descriptor, keys, texts, size, good, own))
+            is_done = yield from self._attempt(readers, own, is_last=attempt == _TRIES)
+            yield from readers.spent.release()
+            if is_done:
                 return
 
     def anew(self) -> View:
         """Return a view of the same family that has met no series yet."""
         return View(self.descriptor, self._space, self._write)
 
-    def _families(self, readers: SlotReaders) -> list[tuple[SlotReader, SlotFamily]]:
+    def forget(self, spent: Spent) -> None:
+        """Give up what is known; a reading that is under way goes on with it."""
+        before, self._numbering = self._numbering, Numbering(self._write)
+        if not before.users:
+            spent.add(before.lists())
+
+    def _families(self, readers: SlotReaders) -> _Families:
         name, descriptor = (self._space, self.descriptor.name), self.descriptor
         named = [(reader, family) for reader in readers.all() for family in reader.log.named.get(name, ())]
         if all(family.definition.descriptor == descriptor for _, family in named):
@@ -95,62 +85,46 @@ class View:
         self.conflicts = len(named) - len(found)
         return found if last == descriptor else []
 
-    def _absorbing(self, readers: SlotReaders) -> Iterator[Sequence[Point]]:
+    def _attempt(self, readers: SlotReaders, own: OwnPart, *, is_last: bool) -> Generator[Sequence[Point], None, bool]:
+        """Read the family once; return whether that was good, or else the last attempt."""
         families = self._families(readers)
         known = {(reader.number, family.number): family for reader, family in families}
-        if any(known.get(which) is not layer.family for which, layer in self._layers.items()):
-            self._forget()  # a log was written anew: what it no longer has would stay for ever
+        if any(known.get(which) is not layer.family for which, layer in self._numbering.layers.items()):
+            self.forget(readers.spent)
+        numbering = self._numbering
+        parts: list[Part] = []
+        numbering.users += 1
+        try:
+            yield from numbering.absorbing(families)
+            size = len(numbering.keys)
+            is_good = yield from self._take(families, readers, numbering, size, parts)
+            if is_good or is_last:
+                yield from MERGING[self.descriptor.kind](Reading(self.descriptor, numbering, size, parts, own))
+            return is_good or is_last
+        finally:
+            readers.spent.add([part.cells[:] for part in parts])  # copies: there may be points that still use the parts
+            numbering.users -= 1
+            if not numbering.users and numbering is not self._numbering:
+                readers.spent.add(numbering.lists())
+
+    def _take(
+        self, families: _Families, readers: SlotReaders, numbering: Numbering, size: int, parts: list[Part]
+    ) -> Generator[tuple[()], None, bool]:
+        """Add the numbers of each slot to ``parts``; return False if a log was written anew this moment."""
+        is_good = True
         for reader, family in families:
-            layer = self._layers.setdefault((reader.number, family.number), _Layer(family))
-            while layer.taken < len(family.keys):
-                self._absorb(layer, family)
-                yield ()
-
-    def _forget(self) -> None:
-        self.keys, self.texts = [], []
-        self._ordinals, self._layers = {}, {}
-
-    def _absorb(self, layer: _Layer, family: SlotFamily) -> None:
-        stop = min(layer.taken + _ABSORBED, len(family.keys))
-        for key, number in zip(family.keys[layer.taken : stop], family.numbers[layer.taken : stop], strict=True):
-            ordinal = self._ordinals.get(key)
-            if ordinal is None:
-                ordinal = self._ordinals[key] = len(self.keys)
-                self.texts.append(None if self._write is None else self._write(key))
-                self.keys.append(key)
-            layer.in_order = layer.in_order and ordinal == number == len(layer.places)
-            if ordinal == len(layer.places):
-                layer.places.append(number)
-            else:
-                layer.places.extend(repeat(MISSING, ordinal + 1 - len(layer.places)))
-                layer.places[ordinal] = number
-        layer.taken = stop
-
-    def _snapshot(self, reader: SlotReader, family: SlotFamily) -> _Layer | None:
-        """Return a slot's layer as it is: others may number more series while its cells are read."""
-        layer = self._layers.get((reader.number, family.number))
-        if layer is None or layer.family is not family:
-            return None
-        return layer.snapshot(len(self.keys))
-
-    def _part(
-        self, readers: SlotReaders, reader: SlotReader, family: SlotFamily, layer: _Layer | None
-    ) -> Generator[Sequence[Point], None, Part | None]:
-        """Return the numbers of a slot, None for one whose log was written anew this moment."""
-        if layer is None:
-            return None
-        changes = yield from readers.read(reader, family)
-        if changes is None:
-            return None
-        cells = family.cells  # of this reading: others go on to newer ones
-        live = self.descriptor.kind in BY_WORKER and reader.is_live
-        if layer.changes != changes or changes == UNSTEADY:
-            layer.changes, layer.has_gaps = changes, family.has_gaps()
-            kept = self._layers.get((reader.number, family.number))
-            if kept is not None and kept.family is family:
-                kept.changes, kept.has_gaps = layer.changes, layer.has_gaps
-            yield ()
-        return Part(reader.number, live, family, cells, layer.places, layer.has_gaps, layer.in_order)
+            layer = numbering.layers[reader.number, family.number]
+            places = yield from layer.copied(size)
+            found = yield from readers.read(reader, family, layer.room)
+            if found is None:
+                is_good = False
+                continue
+            if layer.changes != found.changes or found.changes == UNSTEADY:
+                layer.has_gaps = yield from family.has_gaps(found.cells)
+                layer.changes = found.changes
+            is_live = self.descriptor.kind in BY_WORKER and reader.is_live
+            parts.append(Part(reader.number, is_live, family, found.cells, places, layer.room, layer.has_gaps))
+        return is_good
 
 
 def newest(families: Iterable[tuple[SlotReader, SlotFamily]]) -> Definition:

@@ -7,159 +7,26 @@ info       every set of facts that a live worker tells, once
 stateset   each live worker's state under the label ``worker``
 ========== ============================================================================================
 
-*Theory of operation.* Cells are taken column by column, so that adding them up for a slice of series is a few calls of
-C functions; a column has a zero at its end, for the series that a slot does not have.
+The points of a slice are put together in one step, by a few calls of C functions a part.
 """
 
 from __future__ import annotations
 
-import time
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial, reduce
-from itertools import accumulate, compress, repeat
+from itertools import compress, repeat
 from operator import add, itemgetter
-from typing import Any, NamedTuple, TypeAlias, final
+from typing import Any, NamedTuple, TypeAlias
 
-from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import Point
 from asyncmetrics.model.samples import Exemplar
-from asyncmetrics.storage._reading import SlotFamily
+from asyncmetrics.storage._log import Key
+from asyncmetrics.storage._parts import NO_EXEMPLARS, NOTHING, SLICE, Part, Reading
 from asyncmetrics.storage.base import worker_label
 
-__all__ = ("BY_WORKER", "MERGING", "MISSING", "Key", "OwnPart", "Part", "Reading")
+__all__ = ("BY_WORKER", "MERGING")
 
-_SLICE = 512
-MISSING = -1
-_NOTHING: Mapping[str, str] = {}
-_NO_EXEMPLARS: Mapping[int, Exemplar] = {}
-
-Key: TypeAlias = tuple[str, ...]
-Column: TypeAlias = "array[float]"
-
-
-class OwnPart(NamedTuple):
-    """What a reading takes from this process itself.
-
-    ``slot`` is its slot (None without one), ``table`` its children, ``exemplary`` tells whether any child has had an
-    exemplar. ``ttl`` is the family's here.
-    """
-
-    slot: int | None
-    table: Mapping[Key, Any]
-    exemplary: bool = False
-    ttl: float | None = None
-
-
-@final
-class Part(NamedTuple):
-    """One slot's numbers of a family at the moment of a reading, and their places by the view's order."""
-
-    slot: int
-    live: bool
-    family: SlotFamily
-    cells: Column
-    places: list[int]
-    has_gaps: bool
-    in_order: bool
-
-    def picked(self, column: Column, piece: slice) -> Iterable[float]:
-        """Return what a column has for a slice of the view's series."""
-        if self.in_order:
-            return column[piece]
-        return map(column.__getitem__, self.places[piece])
-
-    def column(self, index: int) -> Column:
-        """Return the same cell of all series, and a zero at the end."""
-        found = self.cells[index :: self.family.definition.stride]
-        found.frombytes(bytes(8 * max(1, len(self.places) - len(found))))
-        return found
-
-    @property
-    def presence(self) -> Column:
-        """Return for each series when it was set or made, 0 where it is not there."""
-        return self.column(self.family.definition.presence)
-
-    def fresh(self, ttl: float | None) -> Column:
-        """Return what is 0 for the series that are not there, or have not changed for ``ttl`` seconds."""
-        definition = self.family.definition
-        if ttl is None or not definition.ages:
-            return self.presence
-        now = time.monotonic()
-        changed = self.column(definition.presence + 1)
-        pairs = zip(self.presence, changed, strict=True)
-        return array("d", [there if 0 <= now - at < ttl else 0.0 for there, at in pairs])
-
-
-@final
-class Reading:
-    """The parts of one reading, and what points ask of them later.
-
-    It is about the first ``size`` of ``keys``: others may add to those meanwhile.
-    """
-
-    def __init__(
-        self,
-        descriptor: Descriptor,
-        keys: list[Key],
-        texts: list[str | None],
-        size: int,
-        parts: list[Part],
-        own: OwnPart,
-    ) -> None:
-        self.keys, self.texts, self.size = keys, texts, size
-        self.descriptor = descriptor
-        self.parts = parts
-        self.own = own
-        self.details = _NOTHING
-
-    def of(self, part: Part, details: Mapping[str, str]) -> Reading:
-        """Return the reading of one part alone, whose points have a label more."""
-        alone = Reading(self.descriptor, self.keys, self.texts, self.size, [part], self.own)
-        alone.details = details
-        return alone
-
-    def numbers(self, ordinal: int) -> Sequence[float]:
-        """Return the numbers of a summary or histogram, in the order of the descriptor's rows."""
-        total: Sequence[float] | None = None
-        for part in self.parts:
-            place = part.places[ordinal]
-            if place != MISSING:
-                stride, width = part.family.definition.stride, part.family.definition.presence
-                found = part.cells[place * stride : place * stride + width]
-                total = found if total is None else list(map(add, total, found))
-        return _rows(self.descriptor, total or ())
-
-    def created_of(self, ordinal: int) -> float:
-        """Return when the oldest part of a series was made."""
-        found = []
-        for part in self.parts:
-            place = part.places[ordinal]
-            definition = part.family.definition
-            if place != MISSING:
-                found.append(part.cells[place * definition.stride + definition.presence])
-        return min(filter(None, found), default=0.0)
-
-    def exemplars_of(self, key: Key) -> Mapping[int, Exemplar]:
-        """Return the exemplars that this process has."""
-        child = self.own.table.get(key) if self.own.exemplary else None
-        return _NO_EXEMPLARS if child is None else child.exemplars()
-
-    def slices(self) -> Iterator[slice]:
-        """Yield the slices that a reading is done in."""
-        return (slice(start, min(start + _SLICE, self.size)) for start in range(0, self.size, _SLICE))
-
-    def there(self) -> Callable[[slice], Sequence[object] | None]:
-        """Return what tells which series of a slice are shown, or None for all."""
-        ttl = self.own.ttl
-        if ttl is None and not any(part.has_gaps for part in self.parts):
-            return lambda _: None
-        columns = [(part, part.fresh(ttl)) for part in self.parts]
-
-        def some(piece: slice) -> Sequence[object]:
-            return list(map(any, zip(*_picked(columns, piece), strict=True)))
-
-        return some
+_SHORT = SLICE // 8  # for points that take long to put together
 
 
 class _ValuePoint(NamedTuple):
@@ -178,7 +45,7 @@ class _ValuePoint(NamedTuple):
 
     def exemplars(self) -> Mapping[int, Exemplar]:
         """Return the exemplar of this process."""
-        return _NO_EXEMPLARS if self.exemplar is None else {0: self.exemplar}
+        return NO_EXEMPLARS if self.exemplar is None else {0: self.exemplar}
 
     def details(self) -> Mapping[str, str]:
         """Return the label that tells workers apart, where there is one."""
@@ -208,7 +75,7 @@ class _RowsPoint(NamedTuple):
 
     def details(self) -> Mapping[str, str]:
         """Return nothing."""
-        return _NOTHING
+        return NOTHING
 
     @property
     def created(self) -> float:
@@ -231,42 +98,27 @@ class _FixedPoint(NamedTuple):
 
     def exemplars(self) -> Mapping[int, Exemplar]:
         """Return nothing."""
-        return _NO_EXEMPLARS
+        return NO_EXEMPLARS
 
     def details(self) -> Mapping[str, str]:
         """Return the facts, or the worker."""
         return self.extra
 
 
-def _rows(descriptor: Descriptor, cells: Sequence[float]) -> Sequence[float]:
-    if descriptor.kind != "histogram":
-        return tuple(cells)
-    cumulative = [*accumulate(cells[:-1])]
-    return cumulative if descriptor.buckets[0] < 0 else [*cumulative, cumulative[-1], cells[-1]]
-
-
-def _picked(columns: Sequence[tuple[Part, Column]], piece: slice) -> list[Iterable[float]]:
-    return [part.picked(column, piece) for part, column in columns]
-
-
 def _added(reading: Reading) -> Iterator[Sequence[Point]]:
     """Yield the points of a counter: benchmarks/workers.py."""
-    columns = []
-    for part in reading.parts:
-        columns.append((part, part.column(0)))
-        yield ()
-    there = reading.there()
-    for piece in reading.slices() if columns else ():
-        keys = reading.keys[piece]
-        values = reduce(_sums, _picked(columns, piece))
-        exemplars: Iterator[Exemplar | None] = repeat(None)
-        if reading.own.exemplary:
-            exemplars = iter([reading.exemplars_of(key).get(0) for key in keys])
+    yield from reading.string(0)
+    has_gaps, exemplary = reading.has_gaps, reading.own.exemplary
+    for piece in reading.slices() if reading.parts else ():
+        keys = reading.keys(piece)
+        values = reduce(_sums, [part.pick(0, piece) for part in reading.parts])
+        exemplars: Iterable[Exemplar | None] = repeat(None)
+        if exemplary:
+            exemplars = [reading.exemplars_of(key).get(0) for key in keys]
         ordinals = range(piece.start, piece.stop)
-        fields = zip(keys, reading.texts[piece], values, exemplars, ordinals, repeat(reading))
+        fields = zip(keys, reading.texts(piece), values, exemplars, ordinals, repeat(reading))
         points: Iterator[_ValuePoint] = map(_MAKE, fields)
-        shown = there(piece)
-        yield list(points if shown is None else compress(points, shown))
+        yield list(compress(points, reading.shown(piece)) if has_gaps else points)
 
 
 # What the class itself does, without a function of Python's in between.
@@ -279,18 +131,19 @@ def _sums(one: Iterable[float], other: Iterable[float]) -> Iterable[float]:
 
 def _rows_added(reading: Reading) -> Iterator[Sequence[Point]]:
     """Yield the points of a summary or histogram."""
-    there = reading.there()
+    yield from reading.string()
+    has_gaps = reading.has_gaps
     for piece in reading.slices() if reading.parts else ():
         ordinals = range(piece.start, piece.stop)
-        points = map(_RowsPoint, reading.keys[piece], reading.texts[piece], ordinals, repeat(reading))
-        shown = there(piece)
-        yield list(points if shown is None else compress(points, shown))
+        points = map(_RowsPoint, reading.keys(piece), reading.texts(piece), ordinals, repeat(reading))
+        yield list(compress(points, reading.shown(piece)) if has_gaps else points)
 
 
 def _gauges(reading: Reading) -> Iterator[Sequence[Point]]:
     mode = reading.descriptor.mode
     if mode.startswith("live"):
-        reading.parts = [part for part in reading.parts if part.live]
+        reading = reading.of([part for part in reading.parts if part.live])
+    yield from reading.string(0)
     fold = _FOLDS.get(mode.removeprefix("live"))
     if fold is not None:
         yield from _folded(reading, fold)
@@ -302,15 +155,13 @@ def _gauges(reading: Reading) -> Iterator[Sequence[Point]]:
 def _of_worker(reading: Reading, part: Part) -> Iterator[Sequence[Point]]:
     """Yield one worker's gauges under its label."""
     label, worker = worker_label(reading.descriptor.all_labelnames), str(part.slot)
-    alone = reading.of(part, {label: worker})
-    values, fresh = part.column(0), part.fresh(reading.own.ttl)
-    for piece in reading.slices():
-        ordinals = range(piece.start, piece.stop)
-        series = zip(ordinals, reading.keys[piece], reading.texts[piece], part.places[piece], strict=True)
+    alone = reading.of([part], {label: worker})
+    for piece in alone.slices():
+        ordinals, values = range(piece.start, piece.stop), part.pick(0, piece)
+        series = zip(ordinals, reading.keys(piece), reading.texts(piece), values, strict=True)
         yield [
-            _ValuePoint(key, _with_label(text, label, worker), values[place], None, ordinal, alone)
-            for ordinal, key, text, place in series
-            if fresh[place]
+            _ValuePoint(key, _with_label(text, label, worker), value, None, ordinal, alone)
+            for ordinal, key, text, value in compress(series, part.pick_fresh(reading.own.ttl, piece))
         ]
 
 
@@ -329,53 +180,63 @@ _FOLDS: dict[str, _Fold] = {
 
 
 def _folded(reading: Reading, fold: _Fold) -> Iterator[Sequence[Point]]:
-    columns = [(part.places, part.column(0), part.fresh(reading.own.ttl)) for part in reading.parts]
-    for piece in reading.slices():
+    ttl = reading.own.ttl
+    for piece in reading.slices() if reading.parts else ():
+        fresh = zip(*(part.pick_fresh(ttl, piece) for part in reading.parts), strict=True)
+        values = zip(*(part.pick(0, piece) for part in reading.parts), strict=True)
+        ordinals = range(piece.start, piece.stop)
+        series = zip(ordinals, reading.keys(piece), reading.texts(piece), fresh, values, strict=True)
         points = []
-        for ordinal in range(piece.start, piece.stop):
-            key = reading.keys[ordinal]
-            found = [
-                (fresh[place], values[place]) for places, values, fresh in columns if fresh[place := places[ordinal]]
-            ]
+        for ordinal, key, text, times, numbers in series:
+            found = [pair for pair in zip(times, numbers, strict=True) if pair[0]]
             if found:
-                points.append(_ValuePoint(key, reading.texts[ordinal], fold(found), None, ordinal, reading))
+                points.append(_ValuePoint(key, text, fold(found), None, ordinal, reading))
         yield points
 
 
 def _infos(reading: Reading) -> Iterator[Sequence[Point]]:
-    others = [(part, part.presence) for part in reading.parts if part.live and part.slot != reading.own.slot]
-    own = {key: child.details() for key, child in list(reading.own.table.items())}
-    ordinals = {key: ordinal for ordinal, key in enumerate(reading.keys[: reading.size])}
-    keys = dict.fromkeys([*own, *ordinals])
-    points: list[Point] = []
-    for key in keys:
-        told = [own[key]] if key in own else []
-        for part, presence in others:
-            place = part.places[ordinals[key]] if key in ordinals else MISSING
-            if presence[place]:
-                told.append(part.family.facts_of(place))
-        texts = {tuple(sorted(facts.items())): facts for facts in told}
-        if len(texts) > 1:
-            texts.pop((), None)  # a worker that has not said anything yet
-        points += [_FixedPoint(key, None, (1.0,), facts) for facts in texts.values()]
-    yield points
+    table = reading.own.table
+    others = reading.of([part for part in reading.parts if part.live and part.slot != reading.own.slot])
+    yield from others.string()
+    for piece in others.slices(_SHORT):
+        present = [(part, [*part.pick(part.presence, piece)]) for part in others.parts]
+        points: list[Point] = []
+        for at, key in enumerate(reading.keys(piece)):
+            child = table.get(key)
+            told = [] if child is None else [child.details()]
+            told += [part.facts(part.place(piece.start + at)) for part, there in present if there[at]]
+            points += _facts_points(key, told)
+        yield points
+    for batch in reading.own.children():  # those that no slot has, for want of room
+        alone = [child for child in batch if reading.is_beyond(child.labelvalues)]
+        yield [point for child in alone for point in _facts_points(child.labelvalues, [child.details()])]
+
+
+def _facts_points(key: Key, told: Sequence[Mapping[str, str]]) -> Iterator[Point]:
+    texts = {tuple(sorted(facts.items())): facts for facts in told}
+    if len(texts) > 1:
+        texts.pop((), None)  # a worker that has not said anything yet
+    return (_FixedPoint(key, None, (1.0,), facts) for facts in texts.values())
 
 
 def _states(reading: Reading) -> Iterator[Sequence[Point]]:
     label = worker_label((*reading.descriptor.all_labelnames, reading.descriptor.name))
-    count = len(reading.descriptor.states)
+    count, ttl = len(reading.descriptor.states), reading.own.ttl
+    length = max(1, min(SLICE, 1 << (1024 // max(1, count)).bit_length()))  # numbers of about a thousand states
+    reading = reading.of([part for part in reading.parts if part.live])
+    yield from reading.string(0)
     for part in reading.parts:
-        if part.live:
-            fresh, states, worker = part.fresh(reading.own.ttl), part.column(0), str(part.slot)
+        worker = str(part.slot)
+        for piece in reading.of([part]).slices(length):
+            series = zip(reading.keys(piece), reading.texts(piece), part.pick(0, piece), strict=True)
             yield [
                 _FixedPoint(
                     key,
                     _with_label(text, label, worker),
-                    [float(index == states[place]) for index in range(count)],
+                    [float(index == state) for index in range(count)],
                     {label: worker},
                 )
-                for key, text, place in zip(reading.keys, reading.texts, part.places, strict=False)
-                if fresh[place]
+                for key, text, state in compress(series, part.pick_fresh(ttl, piece))
             ]
 
 

@@ -271,31 +271,36 @@ class Children(Generic[C]):
         self.take_out(list(self.table))
 
     def read(self) -> Iterator[Sequence[Any]]:
-        """Yield the children, or points that stand for them, in slices, in the order in which they were created."""
+        """Yield the children, or points that stand for them, in slices, in the order in which they were created.
+
+        A slice is empty where a step has done other work.
+        """
         if self._staleness:
-            self._take_back(self._staleness)
+            yield from self._take_back(self._staleness)
+        for batch in self.slices():
+            shown = [child for child in batch if child not in self.failed] if self.failed else batch
+            yield self._without_stale(shown, self._staleness) if self._staleness else shown
+
+    def slices(self) -> Iterator[list[C]]:
+        """Yield all children of this process as they are, in slices."""
         segments = list(self._segments.values())
         growing = [self._tail, *self._entering.values()]  # after the segments: one that came since is not read
         copies = {id(segment): segment[:] for segment in growing}
         if len(growing) > 1 or self._entering:
             copies = {which: self._settled(copy) for which, copy in copies.items()}
-        for segment in segments:
-            batch = copies.get(id(segment), segment)[:]
-            if self.failed:
-                batch = [child for child in batch if child not in self.failed]
-            if self._staleness:
-                batch = self._without_stale(batch, self._staleness)
-            if batch:
-                yield batch
+        batches = (copies.get(id(segment), segment)[:] for segment in segments)
+        return (batch for batch in batches if batch)
 
     def _settled(self, batch: list[C]) -> list[C]:
         """Leave out whoever was removed meanwhile: another may have its label values by now."""
         return [child for child in batch if self.table.get(child.labelvalues) is child]
 
-    def _take_back(self, staleness: Staleness[C]) -> None:
-        with staleness.alone() as allowed:
-            for child in staleness.awakened() if allowed else ():
-                self._add(child)
+    def _take_back(self, staleness: Staleness[C]) -> Iterator[tuple[()]]:
+        for group in staleness.sleepers():
+            with staleness.alone() as allowed:
+                for child in staleness.awakened(group) if allowed else ():
+                    self._add(child)
+            yield ()
 
     def _without_stale(self, batch: list[C], staleness: Staleness[C]) -> list[C]:
         with staleness.alone() as allowed:

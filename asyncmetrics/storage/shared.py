@@ -31,6 +31,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from threading import get_ident
 from typing import Any, TypeVar, final
 from weakref import WeakValueDictionary
 
@@ -43,8 +44,8 @@ from asyncmetrics.storage._group import Group
 from asyncmetrics.storage._keeper import await_all
 from asyncmetrics.storage._layout import Definition
 from asyncmetrics.storage._merge import View, newest
+from asyncmetrics.storage._parts import OwnPart
 from asyncmetrics.storage._placing import is_settled
-from asyncmetrics.storage._points import OwnPart
 from asyncmetrics.storage._reading import SlotReader
 from asyncmetrics.storage._writethrough import child_class
 from asyncmetrics.storage.base import Child, Children, Report
@@ -179,7 +180,8 @@ class SharedChildren(Children[C]):
             pending = [(child, awaitable, partial(self.taking, child)) for child, awaitable in self.refresh()]
             if pending:
                 await_all(pending)
-        self.tick()
+        for _ in self.tick():
+            time.sleep(0)  # an event loop that waits for the interpreter's lock gets it
         if self._staleness:
             self._group.do(partial(self._group.expire, self, self._staleness.ttl))
 
@@ -189,25 +191,22 @@ class SharedChildren(Children[C]):
         if self._group.arena is None and (self._group.problem or self._group.directory is None):
             yield from super().read()  # this process alone
             return
-        if self._staleness:
-            self.tick()
+        yield from self.tick()
         slot = self._group.arena.number if self._group.arena else None
         ttl = self._staleness.ttl if self._staleness else None
-        yield from self._group.read(self.view, OwnPart(slot, self.table, self.exemplary, ttl))
+        yield from self._group.read(self.view, OwnPart(slot, self.table, self.slices, self.exemplary, ttl))
 
-    def tick(self) -> None:
-        """Tell the other workers which children have changed, and forget those that have not for long."""
+    def tick(self) -> Iterator[tuple[()]]:
+        """Tell the other workers which children have changed, and forget those that have not for long, in steps."""
         if self._staleness is None:
             return
-        before = set(self.table)
+        changed_at = self._changed_at
         for batch in super().read():
             for child in batch:
                 at: Any = child
                 if is_settled(at):
-                    at.cells[at.index + self._changed_at] = self._staleness.changed(child)
-        gone = [key for key in before.difference(self.table) if not self._staleness.is_asleep(key)]
-        if gone:
-            self._group.do(partial(self._group.remove, self, gone))
+                    at.cells[at.index + changed_at] = self._staleness.changed(child)
+            yield ()
 
     @property
     def _changed_at(self) -> int:
@@ -266,6 +265,7 @@ class SharedStorage:
         self._asked_for = False
         self._locked = not gil if locking is None else locking
         self._views: dict[str, View] = {}
+        self._prepared_by = 0  # the thread that has followed all logs and not collected since
 
     def named(self, name: str) -> SharedStorage:
         """Return a storage for another registry, in the same directory and the same slot."""
@@ -305,14 +305,21 @@ class SharedStorage:
     def prepare(self) -> Iterator[None]:
         """Follow the logs of all workers, a slice at each step."""
         self._group.do(self._group.take_part)
-        return self._group.following()
+        yield from self._group.following()
+        yield from self._group.releasing()
+        # `collect` is one step and must not follow a log that was written anew in between: 1 s for 1M series.
+        self._prepared_by = get_ident()
 
     def collect(self) -> Iterable[Metric]:
         """Yield what other workers have and this one does not, and how the workers are."""
         self._group.do(self._group.stay)
         if self._group.directory is not None and not self._group.problem:
             now = time.time()
-            with self._group.synced() as readers:
+            if self._prepared_by != get_ident():
+                for _ in self._group.following():  # in steps: a scrape in another thread goes on meanwhile
+                    pass
+            self._prepared_by = 0
+            with self._group.followed() as readers:
                 strange = list(self._strange(readers))
                 slots = list(about_slots(readers))
             for definition in strange:
@@ -326,6 +333,8 @@ class SharedStorage:
     def _view_of(self, descriptor: Descriptor) -> View:
         view = self._views.get(descriptor.name)
         if view is None or view.descriptor != descriptor:
+            if view is not None:
+                self._group.forget(view)
             write = block_writer(descriptor.all_labelnames)
             view = self._views[descriptor.name] = View(descriptor, self._space, write)
         return view
