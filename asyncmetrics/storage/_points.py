@@ -26,7 +26,7 @@ from asyncmetrics.storage.base import worker_label
 
 __all__ = ("BY_WORKER", "MERGING")
 
-_SHORT = SLICE // 8  # for points that take long to put together
+_SHORT = SLICE // 4  # for points that take long to put together
 
 
 class _ValuePoint(NamedTuple):
@@ -181,7 +181,7 @@ _FOLDS: dict[str, _Fold] = {
 
 def _folded(reading: Reading, fold: _Fold) -> Iterator[Sequence[Point]]:
     ttl = reading.own.ttl
-    for piece in reading.slices() if reading.parts else ():
+    for piece in reading.slices(_SHORT) if reading.parts else ():
         fresh = zip(*(part.pick_fresh(ttl, piece) for part in reading.parts), strict=True)
         values = zip(*(part.pick(0, piece) for part in reading.parts), strict=True)
         ordinals = range(piece.start, piece.stop)

@@ -29,7 +29,7 @@ UNSTEADY = -1
 
 @final
 class SlotCells(NamedTuple):
-    """The cells of a family in one slot; ``changes`` says which they show, `UNSTEADY` if series came or went meanwhile."""
+    """The cells of a family in one slot; ``changes`` is the header's, `UNSTEADY` if series came or went meanwhile."""
 
     cells: Cells
     changes: int
