@@ -24,7 +24,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from benchmarks._measure import Effort, Figures, problem
+from benchmarks._measure import Effort, Figures, Outcomes, problem
 from benchmarks._registries import ours
 from benchmarks._rows import OURS, Row, Target, rows
 
@@ -185,7 +185,7 @@ def _row(case: Case, how: str, scrapes: list[dict[str, float]]) -> Iterator[Row]
     holds = [scraped["hold"] for scraped in scrapes]
     ratio: Callable[..., float] = lambda figures, who: figures[who] / ALLOWED_MS  # noqa: E731
     note = f"garbage collector {min(scraped['gc'] for scraped in scrapes):.1f} ms"
-    outcome = {OURS: Figures(min(holds), median(holds))}
+    outcome: Outcomes = {OURS: Figures(min(holds), median(holds))}
     for row in rows(f"{case}, {how}: longest hold", "ms", outcome, ratio, Target(OURS, "≤", 1)):
         yield replace(row, note=note)
 
