@@ -86,4 +86,4 @@ class Spent:
 
 def _work(page: _Page) -> int:
     """Return what it costs to free a page, in objects: an array is one block of memory, of many numbers."""
-    return len(page) if isinstance(page, (list, dict)) else len(page) >> 6
+    return len(page) if isinstance(page, (list, dict)) else len(page) >> 4

@@ -1,0 +1,270 @@
+"""No step of a scrape grows with the number of series: an event loop is held for one step at most.
+
+The work of a step is measured in bytes: what it allocates beyond what it began with, or frees. That depends on no clock.
+A list that has a reference to each series would exceed the limit.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+
+import asyncmetrics
+from asyncmetrics import CollectorRegistry
+from asyncmetrics.exposition._rendering import Rendering
+from asyncmetrics.formats.negotiation import negotiate
+from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.model.family import LiveFamily
+from asyncmetrics.storage import staleness
+from asyncmetrics.storage.shared import SharedStorage
+
+SERIES = 140_000
+LIMIT = 1 << 20
+TEXT = "text/plain"
+OPENMETRICS = "application/openmetrics-text;version=1.0.0"
+
+USES = {
+    "Counter": lambda child: child.inc(),
+    "Gauge": lambda child: child.set(2.5),
+    "Summary": lambda child: child.observe(2.5),
+    "Histogram": lambda child: child.observe(2.5),
+    "Info": lambda child: child.info({"version": "1"}),
+    "Enum": lambda child: child.state("on"),
+}
+
+
+class Series:
+    """A metric with many series in a registry; ``options`` are the metric's."""
+
+    def __init__(self, registry: CollectorRegistry, kind: str = "Counter", **options: object) -> None:
+        self.use = USES[kind]
+        if kind == "Enum":
+            options["states"] = ["on", "off"]
+        make = getattr(asyncmetrics, kind)
+        self.metric = make("jobs", "Jobs.", ["name"], registry=registry, max_children=None, **options)
+
+    def fill(self, count: int, *, shuffled: bool = False) -> Series:
+        names = [f"a name of the usual length {number}" for number in range(count)]
+        if shuffled:
+            random.Random(1).shuffle(names)
+        for name in names:
+            self.use(self.metric.labels(name))
+        return self
+
+    def remove(self, every: int, count: int) -> None:
+        for number in range(0, count, every):
+            self.metric.remove(f"a name of the usual length {number}")
+
+
+def steps(registry: CollectorRegistry, accept: str, names: frozenset[str], *, gzip: bool) -> Iterator[object]:
+    """Scrape as an exposition on an event loop does."""
+    rendering = Rendering(negotiate(accept), names, gzip, 10.0)
+    collection = rendering.source(registry).begin()
+    for collector in collection.collectors:
+        collection.ask(collector)
+    yield from collection.prepare()
+    yield from rendering.pieces(collection.families())
+
+
+def heaviest(work: Iterator[object]) -> int:
+    """Return the bytes of the step that allocates or frees most."""
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    most, is_over = 0, False
+    try:
+        while not is_over:
+            tracemalloc.reset_peak()
+            before, _ = tracemalloc.get_traced_memory()
+            is_over = next(work, work) is work
+            after, peak = tracemalloc.get_traced_memory()
+            most = max(most, peak - before, before - after)
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    return most
+
+
+@pytest.fixture
+def worker(tmp_path) -> Callable[[], CollectorRegistry]:
+    """Make a registry as one more worker on the same directory would have it."""
+    return lambda: CollectorRegistry(storage=SharedStorage(str(tmp_path / "metrics")))
+
+
+def scraped(registry: CollectorRegistry, accept: str = TEXT, *names: str, gzip: bool = False) -> int:
+    return heaviest(steps(registry, accept, frozenset(names), gzip=gzip))
+
+
+KINDS = [
+    pytest.param("Counter", {}, id="counter"),
+    *(
+        pytest.param("Gauge", {"multiprocess_mode": mode}, id=f"gauge {mode}", marks=pytest.mark.slow)
+        for mode in ("all", "liveall", "min", "livesum", "mostrecent")
+    ),
+    *(pytest.param(kind, {}, id=kind.lower(), marks=pytest.mark.slow) for kind in ("Summary", "Info", "Enum")),
+    pytest.param("Counter", {"ttl": 1000.0}, id="counter with a time to live", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("kind", "options"), KINDS)
+def test_scrapes_of_another_workers_series(worker, kind, options):
+    theirs = Series(worker(), kind, **options).fill(SERIES)
+    registry = worker()
+    Series(registry, kind, **options)
+    assert [heavy for heavy in (scraped(registry), scraped(registry)) if heavy > LIMIT] == []
+    del theirs
+
+
+@pytest.mark.slow
+def test_scrapes_of_another_workers_histograms(worker):
+    theirs = Series(worker(), "Histogram").fill(SERIES // 10)  # ten times the cells
+    registry = worker()
+    Series(registry, "Histogram")
+    assert [heavy for heavy in (scraped(registry), scraped(registry)) if heavy > LIMIT] == []
+    del theirs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "options"), KINDS)
+def test_scrapes_of_series_that_workers_have_in_different_orders(worker, kind, options):
+    theirs = [Series(worker(), kind, **options).fill(SERIES, shuffled=shuffled) for shuffled in (False, True)]
+    registry = worker()
+    Series(registry, kind, **options)
+    assert [heavy for heavy in (scraped(registry), scraped(registry)) if heavy > LIMIT] == []
+    del theirs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "options"), KINDS)
+def test_scrapes_of_a_workers_own_series(worker, kind, options):
+    registry = worker()
+    Series(registry, kind, **options).fill(SERIES)
+    assert [heavy for heavy in (scraped(registry), scraped(registry)) if heavy > LIMIT] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["Counter", "Gauge", "Info"])
+def test_scrapes_after_series_came_and_went(worker, kind):
+    theirs = Series(worker(), kind).fill(SERIES)
+    registry = worker()
+    Series(registry, kind)
+    scraped(registry)
+    theirs.remove(3, SERIES)
+    assert [heavy for heavy in (scraped(registry), scraped(registry)) if heavy > LIMIT] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["Counter", "Info"])
+def test_a_scrape_after_a_log_was_written_anew(worker, kind):
+    theirs = Series(worker(), kind).fill(SERIES)
+    registry = worker()
+    Series(registry, kind)
+    scraped(registry)
+    theirs.metric._children._group.arena.rewrite_log()
+    assert scraped(registry) <= LIMIT
+
+
+@pytest.mark.slow
+def test_a_scrape_after_a_log_was_written_anew_and_another_scrape_was_given_up(worker):
+    theirs = Series(worker()).fill(SERIES)
+    registry = worker()
+    Series(registry)
+    scraped(registry)
+    (family,) = (family for family in registry.collect() if family.name == "jobs")
+    given_up = iter(family.batches())
+    while not next(given_up):
+        pass
+    theirs.metric._children._group.arena.rewrite_log()
+    assert scraped(registry) <= LIMIT
+    assert heaviest(iter([given_up.close() for _ in range(1)])) <= LIMIT
+    assert scraped(registry) <= LIMIT
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["memory", "shared"])
+@pytest.mark.parametrize(
+    "scrape",
+    [
+        pytest.param(partial(scraped, accept=OPENMETRICS), id="openmetrics"),
+        pytest.param(partial(scraped, gzip=True), id="gzip"),
+        pytest.param(lambda registry: scraped(registry, TEXT, "jobs_total"), id="names"),
+    ],
+)
+def test_scrapes_in_every_form(worker, registry, where, scrape):
+    theirs = Series(registry if where == "memory" else worker()).fill(SERIES)
+    if where == "shared":
+        registry = worker()
+        Series(registry)
+    assert [heavy for heavy in (scrape(registry), scrape(registry)) if heavy > LIMIT] == []
+    del theirs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["memory", "shared"])
+def test_scrapes_while_all_series_go_stale(worker, registry, where, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(staleness.time, "monotonic", lambda: now)
+    if where == "shared":
+        registry = worker()
+    Series(registry, ttl=100.0).fill(SERIES)
+    heavy = []
+    for now in (1000.0, 2000.0, 2001.0, 2002.0):
+        heavy.append(scraped(registry))
+    assert [step for step in heavy if step > LIMIT] == []
+
+
+@pytest.mark.parametrize("form", [{}, {"gzip": True}, {"names": frozenset({"jobs_total"})}], ids=["plain", "gzip", "names"])
+def test_an_empty_slice_is_a_step_of_its_own(form):
+    options = {"names": frozenset(), "gzip": False, **form}
+    rendering = Rendering(negotiate(TEXT), options["names"], options["gzip"], 10.0)
+    read = lambda: iter([()] * 50)  # noqa: E731
+    family = LiveFamily(Descriptor("counter", "jobs", "Jobs.", ("name",)), read, now=0.0)
+    assert len(list(rendering.pieces([family]))) >= 50
+
+
+def test_a_step_does_not_wait_for_a_thread_that_reads_for_long(worker):
+    theirs = Series(worker()).fill(10)
+    registry = worker()
+    Series(registry)
+    held, end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with registry.storage._group._reading:
+            held.set()
+            end.wait(60)
+
+    (family,) = (family for family in registry.collect() if family.name == "jobs")
+    reading = iter(family.batches())
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        held.wait()
+        found = [next(reading) for _ in range(20)]
+        assert (end.is_set(), found) == (False, [()] * 20)
+    finally:
+        end.set()
+        thread.join()
+    assert sum(len(batch) for batch in reading) == 10
+    del theirs
+
+
+@pytest.mark.parametrize("begun", range(0, 60, 6))
+def test_a_scrape_is_whole_while_another_one_numbers_the_series_anew(worker, begun):
+    """Wherever it is when the log of one of two workers is written anew, and another scrape begins."""
+    theirs = [Series(worker()).fill(3000), Series(worker()).fill(3000)]
+    registry = worker()
+    Series(registry)
+    (family,) = (family for family in registry.collect() if family.name == "jobs")
+    one, two = iter(family.batches()), iter(family.batches())
+    found = [next(one, ()) for _ in range(begun)]
+    theirs[0].metric._children._group.arena.rewrite_log()
+    for _ in range(25):
+        next(two, None)
+    found.extend(one)
+    assert sum(point.numbers()[0] for batch in found for point in batch) == 6000
