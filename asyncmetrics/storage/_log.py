@@ -184,10 +184,14 @@ class SlotFamily:
         return False
 
     def lists(self) -> list[list[Any]]:
-        """Return the lists of pages of a family that is of no more use; it is empty once they are."""
+        """Return the lists of pages of a family that is of no more use; it is empty once they are.
+
+        A `Spent` empties the last list first. That is the keys, so that a reading under way finds no series before it
+        finds no number for one.
+        """
         numbers = [] if self._numbers is None else self._numbers.pages
         facts, self.facts = self.facts, {}
-        return [self.keys.pages, numbers, self.cells, list(self._seen.values()), list(facts.values()), [self._found]]
+        return [numbers, self.cells, list(self._seen.values()), list(facts.values()), [self._found], self.keys.pages]
 
 
 def facts_in(pages: Mapping[int, Mapping[int, bytes]], number: int) -> Mapping[str, str]:

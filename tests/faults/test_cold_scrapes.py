@@ -1,7 +1,7 @@
 """No step of a scrape grows with the number of series: an event loop is held for one step at most.
 
-The work of a step is measured in bytes: what it allocates beyond what it began with, or frees. That depends on no clock.
-A list that has a reference to each series would exceed the limit.
+The work of a step is measured in bytes: what it allocates beyond what it began with, or frees. That depends on no
+clock. A list that has a reference to each series would exceed the limit.
 """
 
 from __future__ import annotations
@@ -219,7 +219,10 @@ def test_scrapes_while_all_series_go_stale(worker, registry, where, monkeypatch)
     assert [step for step in heavy if step > LIMIT] == []
 
 
-@pytest.mark.parametrize("form", [{}, {"gzip": True}, {"names": frozenset({"jobs_total"})}], ids=["plain", "gzip", "names"])
+FORMS = {"plain": {}, "gzip": {"gzip": True}, "names": {"names": frozenset({"jobs_total"})}}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_an_empty_slice_is_a_step_of_its_own(form):
     options = {"names": frozenset(), "gzip": False, **form}
     rendering = Rendering(negotiate(TEXT), options["names"], options["gzip"], 10.0)
