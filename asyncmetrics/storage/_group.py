@@ -21,6 +21,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import islice
 from threading import Lock, RLock
 from typing import Any, TypeVar, final
@@ -49,6 +50,13 @@ _log = logging.getLogger("asyncmetrics")
 _WORD = struct.Struct("=Q")
 _BATCH = 256  # series that are looked at in one step
 _PATIENCE = 0.0005  # seconds that a step waits for another thread's
+
+
+class _Over:
+    """The end of an iterator, whose items may be None."""
+
+
+_OVER = _Over()
 
 
 @final
@@ -252,11 +260,15 @@ class Group:
 
     def remove_from_dead(self, name: tuple[str, str], keys: set[tuple[str, ...]] | None) -> None:
         """Take series (None: all) of a family out of the slots whose owners are dead."""
-        with self._reading_alone() as readers:
-            dead = [reader for reader in readers.all() if not reader.is_live]
-        for reader in dead:
-            for _ in self._in_steps(self._removing_from(reader, name, keys)):
-                pass
+        for _ in self._in_steps(partial(self._removing_from_dead, name, keys)):
+            pass
+
+    def _removing_from_dead(
+        self, name: tuple[str, str], keys: set[tuple[str, ...]] | None, readers: SlotReaders
+    ) -> Iterator[tuple[()]]:
+        for reader in readers.all():
+            if not reader.is_live:
+                yield from self._removing_from(reader, name, keys)
 
     def _removing_from(
         self, reader: SlotReader, name: tuple[str, str], keys: set[tuple[str, ...]] | None
@@ -290,43 +302,41 @@ class Group:
 
     def read(self, view: View, own: OwnPart) -> Iterator[Sequence[Point]]:
         """Read a family over all slots, nobody else's step between the beginning and the end of one."""
-        with self._reading_alone() as readers:
-            steps = (view if readers is self.readers else view.anew()).readings(readers, own)
-        return self._in_steps(steps)
+
+        def begin(readers: SlotReaders) -> Iterator[Sequence[Point]]:
+            return (view if readers is self.readers else view.anew()).readings(readers, own)
+
+        return self._in_steps(begin)
 
     def following(self) -> Iterator[None]:
         """Follow the logs of all slots to their ends, as `read` does."""
-        with self._reading_alone() as readers:
-            steps = readers.sync()
-        for _ in self._in_steps(() for _ in steps):
+        for _ in self._in_steps(SlotReaders.sync):
             yield
 
     def releasing(self) -> Iterator[None]:
         """Release what no reading uses any more."""
-        for _ in self._in_steps(self.readers.spent.release()):
+        for _ in self._in_steps(lambda readers: readers.spent.release()):
             yield
 
-    def _in_steps(self, steps: Iterator[T]) -> Iterator[T | tuple[()]]:
-        """Take the steps one by one, each while no other thread takes one of its own.
+    def _in_steps(self, begin: Callable[[SlotReaders], Iterator[T]]) -> Iterator[T | tuple[()]]:
+        """Take the steps that ``begin`` returns one by one, each while no other thread takes one of its own.
 
         A step is left for later where another thread holds the lock for long, so that no event loop waits for it.
         """
-        step: T | tuple[()] | None = ()
-        while step is not None:
+        steps: Iterator[T] | None = None
+        step: T | tuple[()] | _Over = ()
+        while not isinstance(step, _Over):
             yield step
             step = ()
             if self._reading.acquire(timeout=_PATIENCE):
+                was_read, self._is_read = self._is_read, True
                 try:
-                    step = self._alone_next(steps)
+                    if steps is None:
+                        steps = begin(self.readers.anew() if was_read else self.readers)
+                    step = next(steps, _OVER)
                 finally:
+                    self._is_read = was_read
                     self._reading.release()
-
-    def _alone_next(self, steps: Iterator[T]) -> T | None:
-        was_read, self._is_read = self._is_read, True
-        try:
-            return next(steps, None)
-        finally:
-            self._is_read = was_read
 
     def forget(self, view: View) -> None:
         """Release what a view knows that is of no more use."""

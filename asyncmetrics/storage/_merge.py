@@ -102,7 +102,7 @@ class View:
                 yield from MERGING[self.descriptor.kind](Reading(self.descriptor, numbering, size, parts, own))
             return is_good or is_last
         finally:
-            readers.spent.add([part.cells[:] for part in parts])  # copies: there may be points that still use the parts
+            readers.spent.add(block for part in parts for block in part.blocks())
             numbering.users -= 1
             if not numbering.users and numbering is not self._numbering:
                 readers.spent.add(numbering.lists())

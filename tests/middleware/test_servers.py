@@ -169,7 +169,7 @@ async def test_a_stream_passes_chunk_by_chunk(serve, registry, totals):
             got.append(chunk)
             loops[0].call_soon_threadsafe(go_on.set)
     assert got == ["chunk 0", "chunk 1", "chunk 2"]
-    assert totals("sent") == {("GET", "/"): 21}
+    await eventually(lambda: totals("sent"), {("GET", "/"): 21})
 
 
 def around(app, middleware, **options):
