@@ -63,12 +63,14 @@ __all__ = (
     "Header",
     "Record",
     "generation_of",
+    "join_key",
     "key_position",
     "length_of",
     "pack_extent",
     "pack_key",
     "pack_record",
     "records",
+    "split_key",
     "unpack_extent",
     "unpack_key",
 )
@@ -292,10 +294,21 @@ def pack_key(labelvalues: tuple[str, ...]) -> bytes:
     return _BETWEEN.join([text.encode() for text in labelvalues])
 
 
-def unpack_key(payload: bytes, count: int) -> tuple[str, ...]:
-    """Read so many label values. Raises `CorruptError` if there are others."""
-    # The byte between becomes a lone surrogate, which no label value has: half the time of decoding one by one.
-    key = tuple(payload.decode("utf-8", "surrogateescape").split(_DECODED)) if count else ()
-    if len(key) != count:
-        raise CorruptError(f"{len(key)} label values where the family has {count}")
-    return key
+def unpack_key(payload: bytes, count: int) -> str:
+    """Read so many label values as one text, for `split_key`. Raises `CorruptError` if there are others."""
+    # The byte between becomes a lone surrogate, which no label value has.
+    joined = payload.decode("utf-8", "surrogateescape")
+    found = joined.count(_DECODED) + 1 if count or joined else 0
+    if found != count:
+        raise CorruptError(f"{found} label values where the family has {count}")
+    return joined
+
+
+def join_key(labelvalues: tuple[str, ...]) -> str:
+    """Return label values as one text."""
+    return _DECODED.join(labelvalues)
+
+
+def split_key(joined: str, count: int) -> tuple[str, ...]:
+    """Return the label values that a text stands for, of which there are ``count``."""
+    return tuple(joined.split(_DECODED)) if count else ()

@@ -26,14 +26,18 @@ from asyncmetrics.storage._layout import (
     CorruptError,
     Definition,
     records,
+    split_key,
     unpack_extent,
     unpack_key,
 )
 from asyncmetrics.storage._pages import MASK, PAGE, SHIFT, Pages, Spent
 
-__all__ = ("Cells", "Key", "Log", "SlotFamily", "facts_in")
+__all__ = ("Cells", "Joined", "Key", "Log", "SlotFamily", "facts_in")
 
 Key: TypeAlias = tuple[str, ...]
+Joined: TypeAlias = str
+"""The label values of a series as one text: one object, which the garbage collector has nothing to do with."""
+
 Cells: TypeAlias = "list[array[float]]"
 """The cells of a family's series in pages, each of `PAGE` series but the last."""
 
@@ -51,7 +55,7 @@ class SlotFamily:
         self.number = number
         self.definition = definition
         self.extents: list[tuple[int, int]] = []
-        self.keys: Pages[Key] = Pages()
+        self.keys: Pages[Joined] = Pages()
         self.facts: dict[int, dict[int, bytes]] = {}  # by the page that a series is in, and its number
         self.cells: Cells = []  # of the last reading that was good
         self.room = 0  # one more than the largest number
@@ -67,7 +71,8 @@ class SlotFamily:
 
     def index(self) -> Iterator[tuple[Key, int]]:
         """Yield the series and their numbers."""
-        return zip(self.keys, range(len(self.keys)) if self._numbers is None else self._numbers, strict=True)
+        numbers = range(len(self.keys)) if self._numbers is None else self._numbers
+        return zip((split_key(key, self._labels) for key in self.keys), numbers, strict=True)
 
     def numbers_of(self, keys: Iterable[Key] | None) -> list[int]:
         """Return the numbers of these series as far as they are there; None stands for all."""
@@ -109,7 +114,7 @@ class SlotFamily:
         if outside or self.room > self._held:
             raise CorruptError("series without cells")
 
-    def _take_series(self, number: int, key: Key) -> None:
+    def _take_series(self, number: int, key: Joined) -> None:
         if number != self.room and self._numbers is None:
             self._leave_order()
         if self._numbers is not None:

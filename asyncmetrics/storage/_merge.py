@@ -50,7 +50,8 @@ class View:
         self.conflicts = 0
         self._space = space
         self._write = write
-        self._numbering = Numbering(write)
+        self._labels = len(descriptor.all_labelnames)
+        self._numbering = Numbering(write, self._labels)
 
     def readings(self, readers: SlotReaders, own: OwnPart) -> Iterator[Sequence[Point]]:
         """Read the family: yield the points, and empty slices where a step has done other work."""
@@ -69,7 +70,7 @@ class View:
 
     def forget(self, spent: Spent) -> None:
         """Give up what is known; a reading that is under way goes on with it."""
-        before, self._numbering = self._numbering, Numbering(self._write)
+        before, self._numbering = self._numbering, Numbering(self._write, self._labels)
         if not before.users:
             spent.add(before.lists())
 

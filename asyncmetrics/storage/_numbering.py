@@ -14,7 +14,8 @@ from itertools import repeat
 from typing import Any, final
 
 from asyncmetrics.storage._index import Index
-from asyncmetrics.storage._log import Key, SlotFamily
+from asyncmetrics.storage._layout import split_key
+from asyncmetrics.storage._log import Joined, Key, SlotFamily
 from asyncmetrics.storage._pages import PAGE, Pages
 from asyncmetrics.storage._reading import UNSTEADY, SlotReader
 
@@ -85,13 +86,14 @@ class Numbering:
     ``users`` are the readings that work with it: a view may begin another one meanwhile.
     """
 
-    def __init__(self, write: Callable[[Key], str] | None) -> None:
-        self.keys: Pages[Key] = Pages()
+    def __init__(self, write: Callable[[Key], str] | None, labels: int) -> None:
+        self.keys: Pages[Joined] = Pages()
         self.texts: Pages[str | None] = Pages()
-        self.ordinals: Index[Key] = Index()
+        self.ordinals: Index[Joined] = Index()
         self.layers: dict[tuple[int, int], _Layer] = {}
         self.users = 0
         self._write = write
+        self._labels = labels
         self._size = 0
 
     def absorbing(self, families: Sequence[tuple[SlotReader, SlotFamily]]) -> Iterator[tuple[()]]:
@@ -109,7 +111,7 @@ class Numbering:
         for key, number in zip(layer.family.keys.part(piece), layer.family.numbers(piece), strict=True):
             ordinal = self.ordinals.setdefault(key, self._size)
             if ordinal == self._size:
-                self.texts.append(None if write is None else write(key))
+                self.texts.append(None if write is None else write(split_key(key, self._labels)))
                 self.keys.append(key)
                 self._size += 1
             layer.put(ordinal, number)

@@ -25,7 +25,11 @@ T = TypeVar("T")
 
 @final
 class Pages(Generic[T]):
-    """A list that only grows; ``pages`` are full but for the last. ``new`` makes an empty page."""
+    """A list that only grows; ``pages`` are full but for the last. ``new`` makes an empty page.
+
+    A list that is full becomes a tuple: the garbage collector visits no tuple of texts, but every list, again and
+    again (35 ms for a million series).
+    """
 
     __slots__ = ("_new", "_tail", "pages")
 
@@ -38,6 +42,8 @@ class Pages(Generic[T]):
         """Add ``item`` at the end."""
         tail = self._tail
         if tail is None or len(tail) >= PAGE:
+            if isinstance(tail, list):
+                self.pages[-1] = tuple(tail)
             tail = self._tail = self._new()
             self.pages.append(tail)
         tail.append(item)
@@ -86,4 +92,4 @@ class Spent:
 
 def _work(page: _Page) -> int:
     """Return what it costs to free a page, in objects: an array is one block of memory, of many numbers."""
-    return len(page) if isinstance(page, (list, dict)) else len(page) >> 4
+    return len(page) if isinstance(page, (list, tuple, dict)) else len(page) >> 4

@@ -16,13 +16,14 @@ from typing import Any, NamedTuple, final
 
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.samples import Exemplar
-from asyncmetrics.storage._log import Cells, Key, SlotFamily, facts_in
+from asyncmetrics.storage._layout import join_key, split_key
+from asyncmetrics.storage._log import Cells, Joined, Key, SlotFamily, facts_in
 from asyncmetrics.storage._numbering import MISSING, Numbering
 from asyncmetrics.storage._pages import MASK, PAGE, SHIFT
 
 __all__ = ("NOTHING", "NO_EXEMPLARS", "SLICE", "OwnPart", "Part", "Reading")
 
-SLICE = 512
+SLICE = 256  # two of them are alive at a time: fewer than the 700 new objects that start a garbage collection
 _STRUNG = 16  # pages that are strung together in one step
 _FEW = 4  # parts that a slice of full length is put together from
 NOTHING: Mapping[str, str] = {}
@@ -169,9 +170,17 @@ class Reading:
         alone.details = details
         return alone
 
-    def keys(self, piece: slice) -> Sequence[Key]:
-        """Return the label values of a slice of the series."""
+    def joined(self, piece: slice) -> Sequence[Joined]:
+        """Return the label values of a slice of the series, each as one text."""
         return self.numbering.keys.part(piece)
+
+    def keys(self, piece: slice) -> Iterator[Key]:
+        """Return the label values of a slice of the series."""
+        return map(self.split, self.joined(piece))
+
+    def split(self, joined: Joined) -> Key:
+        """Return the label values that a text stands for."""
+        return split_key(joined, len(self.descriptor.all_labelnames))
 
     def texts(self, piece: slice) -> Sequence[str | None]:
         """Return the label blocks of a slice of the series."""
@@ -205,7 +214,7 @@ class Reading:
 
     def is_beyond(self, key: Key) -> bool:
         """Return whether no slot has this series."""
-        ordinal = self.numbering.ordinals.get(key)
+        ordinal = self.numbering.ordinals.get(join_key(key))
         return ordinal is None or ordinal >= self.size
 
     @property

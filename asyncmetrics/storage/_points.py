@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from asyncmetrics.model.family import Point
 from asyncmetrics.model.samples import Exemplar
-from asyncmetrics.storage._log import Key
+from asyncmetrics.storage._log import Joined, Key
 from asyncmetrics.storage._parts import NO_EXEMPLARS, NOTHING, SLICE, Part, Reading
 from asyncmetrics.storage.base import worker_label
 
@@ -32,12 +32,17 @@ _SHORT = SLICE // 4  # for points that take long to put together
 class _ValuePoint(NamedTuple):
     """A counter or gauge."""
 
-    labelvalues: Key
+    joined: Joined
     text: str | None
     value: float
     exemplar: Exemplar | None
     ordinal: int
     reading: Reading
+
+    @property
+    def labelvalues(self) -> Key:
+        """The label values: asked for where a label block has to be written anew."""
+        return self.reading.split(self.joined)
 
     def numbers(self) -> Sequence[float]:
         """Return the value."""
@@ -60,10 +65,15 @@ class _ValuePoint(NamedTuple):
 class _RowsPoint(NamedTuple):
     """A summary or histogram."""
 
-    labelvalues: Key
+    joined: Joined
     text: str | None
     ordinal: int
     reading: Reading
+
+    @property
+    def labelvalues(self) -> Key:
+        """The label values: asked for where a label block has to be written anew."""
+        return self.reading.split(self.joined)
 
     def numbers(self) -> Sequence[float]:
         """Return the rows, added up over all slots."""
@@ -110,13 +120,12 @@ def _added(reading: Reading) -> Iterator[Sequence[Point]]:
     yield from reading.string(0)
     has_gaps, exemplary = reading.has_gaps, reading.own.exemplary
     for piece in reading.slices() if reading.parts else ():
-        keys = reading.keys(piece)
         values = reduce(_sums, [part.pick(0, piece) for part in reading.parts])
         exemplars: Iterable[Exemplar | None] = repeat(None)
         if exemplary:
-            exemplars = [reading.exemplars_of(key).get(0) for key in keys]
+            exemplars = [reading.exemplars_of(key).get(0) for key in reading.keys(piece)]
         ordinals = range(piece.start, piece.stop)
-        fields = zip(keys, reading.texts(piece), values, exemplars, ordinals, repeat(reading))
+        fields = zip(reading.joined(piece), reading.texts(piece), values, exemplars, ordinals, repeat(reading))
         points: Iterator[_ValuePoint] = map(_MAKE, fields)
         yield list(compress(points, reading.shown(piece)) if has_gaps else points)
 
@@ -135,7 +144,7 @@ def _rows_added(reading: Reading) -> Iterator[Sequence[Point]]:
     has_gaps = reading.has_gaps
     for piece in reading.slices() if reading.parts else ():
         ordinals = range(piece.start, piece.stop)
-        points = map(_RowsPoint, reading.keys(piece), reading.texts(piece), ordinals, repeat(reading))
+        points = map(_RowsPoint, reading.joined(piece), reading.texts(piece), ordinals, repeat(reading))
         yield list(compress(points, reading.shown(piece)) if has_gaps else points)
 
 
@@ -158,7 +167,7 @@ def _of_worker(reading: Reading, part: Part) -> Iterator[Sequence[Point]]:
     alone = reading.of([part], {label: worker})
     for piece in alone.slices():
         ordinals, values = range(piece.start, piece.stop), part.pick(0, piece)
-        series = zip(ordinals, reading.keys(piece), reading.texts(piece), values, strict=True)
+        series = zip(ordinals, reading.joined(piece), reading.texts(piece), values, strict=True)
         yield [
             _ValuePoint(key, _with_label(text, label, worker), value, None, ordinal, alone)
             for ordinal, key, text, value in compress(series, part.pick_fresh(reading.own.ttl, piece))
@@ -185,7 +194,7 @@ def _folded(reading: Reading, fold: _Fold) -> Iterator[Sequence[Point]]:
         fresh = zip(*(part.pick_fresh(ttl, piece) for part in reading.parts), strict=True)
         values = zip(*(part.pick(0, piece) for part in reading.parts), strict=True)
         ordinals = range(piece.start, piece.stop)
-        series = zip(ordinals, reading.keys(piece), reading.texts(piece), fresh, values, strict=True)
+        series = zip(ordinals, reading.joined(piece), reading.texts(piece), fresh, values, strict=True)
         points = []
         for ordinal, key, text, times, numbers in series:
             found = [pair for pair in zip(times, numbers, strict=True) if pair[0]]
