@@ -129,7 +129,7 @@ class SlotFamily:
 
     def _leave_order(self) -> None:
         full, rest = divmod(self.room, PAGE)
-        self._numbers = numbers = Pages(lambda: array("Q"))
+        self._numbers = numbers = Pages(PAGE, lambda: array("Q"))
         numbers.pages.extend(range(page * PAGE, (page + 1) * PAGE) for page in range(full))
         for number in range(full * PAGE, self.room):
             numbers.append(number)
