@@ -87,9 +87,9 @@ class Part:
         self._facts = family.facts
         self._columns: dict[int, array[float]] = {}
 
-    def blocks(self) -> list[list[array[float]]]:
+    def blocks(self) -> list[list[Any]]:
         """Return the lists of what takes memory, for a `Spent`: copies, since there may be points that use the part."""
-        return [self.cells[:], list(self._columns.values())]
+        return [self.cells[:], list(self._places or ()), list(self._columns.values())]
 
     def place(self, ordinal: int) -> int:
         """Return the number of a series in its slot, `MISSING` if the slot does not have it."""

@@ -133,8 +133,12 @@ def test_scrapes_of_another_workers_histograms(worker):
     del theirs
 
 
+# What is particular to them: a column of values, a worker's label, a fold, rows, and ages.
+IN_ORDERS = [KINDS[0], *KINDS[1:3], KINDS[4], KINDS[-1]]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "options"), KINDS)
+@pytest.mark.parametrize(("kind", "options"), IN_ORDERS)
 def test_scrapes_of_series_that_workers_have_in_different_orders(worker, kind, options):
     theirs = [Series(worker(), kind, **options).fill(SERIES, shuffled=shuffled) for shuffled in (False, True)]
     registry = worker()
@@ -144,7 +148,7 @@ def test_scrapes_of_series_that_workers_have_in_different_orders(worker, kind, o
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "options"), KINDS)
+@pytest.mark.parametrize(("kind", "options"), [KINDS[0], KINDS[-1], pytest.param("Info", {}, id="info")])
 def test_scrapes_of_a_workers_own_series(worker, kind, options):
     registry = worker()
     Series(registry, kind, **options).fill(SERIES)
