@@ -21,6 +21,8 @@ STALLED_SECONDS = 0.25
 """How long a client may take for one chunk before a newcomer may have its place."""
 
 _LONGEST_WAIT_SECONDS = 0.75
+# What a scraper that announces nothing gives its collectors: one in a greater hurry displaces no such scrape.
+_USUAL_SECONDS = 7.5
 _LOOK_AGAIN_SECONDS = 0.02
 
 
@@ -28,10 +30,12 @@ _LOOK_AGAIN_SECONDS = 0.02
 class Ticket:
     """One place under a limit; ``is_displaced`` says that a newcomer has got it."""
 
-    def __init__(self, cancel: Callable[[], object]) -> None:
+    def __init__(self, cancel: Callable[[], object], until: float) -> None:
         self.is_displaced = False
         self.cancel = cancel
+        self.until = -inf
         self._due = inf
+        self._until = until
 
     @contextmanager
     def waiting(self, patience: float) -> Iterator[None]:
@@ -41,6 +45,15 @@ class Ticket:
             yield
         finally:
             self._due = inf
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Wait for collectors: a newcomer that would wait less long for them may have the place at once."""
+        self.until = self._until
+        try:
+            yield
+        finally:
+            self.until = -inf
 
     @property
     def due(self) -> float:
@@ -57,22 +70,26 @@ class Admission:
         self._tickets: set[Ticket] = set()
         self._newcomers = 0
 
-    def admit(self, cancel: Callable[[], object]) -> Ticket | None:
-        """Return a ticket, None if all places are in use; ``cancel`` is called when a newcomer gets the place."""
-        if len(self._tickets) >= self.limit and not self.displace():
+    def admit(self, cancel: Callable[[], object], seconds: float = inf) -> Ticket | None:
+        """Return a ticket, None if all places are in use; ``cancel`` is called when a newcomer gets the place.
+
+        ``seconds`` are what its collectors may take.
+        """
+        until = time.monotonic() + max(seconds, _USUAL_SECONDS)
+        if len(self._tickets) >= self.limit and not self.displace() and not self._displace_patient(until):
             return None
-        ticket = Ticket(cancel)
+        ticket = Ticket(cancel, until)
         self._tickets.add(ticket)
         return ticket
 
-    async def admit_soon(self, cancel: Callable[[], object]) -> Ticket | None:
+    async def admit_soon(self, cancel: Callable[[], object], seconds: float) -> Ticket | None:
         """Do as `admit`, but wait where one of the others is about to lose its patience.
 
         A newcomer waits for less than a second, and no more of them wait than can have a place in that time.
         """
         last = time.monotonic() + _LONGEST_WAIT_SECONDS
         most = self.limit * _LONGEST_WAIT_SECONDS / STALLED_SECONDS
-        while (ticket := self.admit(cancel)) is None:
+        while (ticket := self.admit(cancel, seconds)) is None:
             due = min((ticket.due for ticket in self._tickets), default=inf)
             if due > last or self._newcomers >= most:
                 return None
@@ -92,7 +109,15 @@ class Admission:
         longest = min(self._tickets, key=lambda ticket: ticket.due, default=None)
         if longest is None or longest.due > time.monotonic():
             return False
-        self._tickets.discard(longest)
-        longest.is_displaced = True
-        longest.cancel()
+        return self._take_from(longest)
+
+    def _displace_patient(self, until: float) -> bool:
+        """Cancel the one that would wait longest for collectors, if that is longer than ``until``."""
+        longest = max(self._tickets, key=lambda ticket: ticket.until, default=None)
+        return longest is not None and longest.until > until and self._take_from(longest)
+
+    def _take_from(self, ticket: Ticket) -> bool:
+        self._tickets.discard(ticket)
+        ticket.is_displaced = True
+        ticket.cancel()
         return True

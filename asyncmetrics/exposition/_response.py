@@ -94,7 +94,7 @@ def failure(problem: str) -> Response:
 
 def busy(limit: int) -> Response:
     """Answer that ``limit`` scrapes are being served already."""
-    return _plain(503, f"As many scrapes as may be at a time ({limit}) are being served.", (b"retry-after", b"1"))
+    return _plain(503, f"Too many concurrent scrapes (limit {limit}).", (b"retry-after", b"1"))
 
 
 def denied(request: Request, challenge: bytes) -> Response:

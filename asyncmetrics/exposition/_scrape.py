@@ -110,7 +110,7 @@ class Scrape:
     async def _families(self) -> list[Metric]:
         rendering = self._rendering
         source = rendering.source(self._registry)
-        with self._ticket.waiting(_COLLECTORS_PATIENCE):
+        with self._ticket.waiting(_COLLECTORS_PATIENCE), self._ticket.gathering():
             return await gathered(self._registry, rendering.names, source, self._on_error, rendering.seconds)
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from time import perf_counter
 from typing import final
 
-from anyio import CancelScope
+from anyio import CancelScope, fail_after
 
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.exposition._access import Access, Auth
@@ -44,10 +44,11 @@ def make_asgi_app(
     answer is a 500 instead. A sync collector is called in a thread of its own, unless it says ``blocking = False``.
 
     ``auth`` is a bearer token, a ``(user, password)``, or a predicate, sync or async, that is given the ASGI scope;
-    others get a 401 or 403. A client that takes nothing for ``timeout_seconds`` counts as gone. Beyond
-    ``max_concurrent`` scrapes at a time, a newcomer displaces the scrape whose client has taken nothing for half a
-    second (10 s in all), or whose collectors have kept it waiting for 10 s; if there is none, the answer is a 503 with
-    Retry-After. ``asyncmetrics_scrapes_total{outcome}``, ``asyncmetrics_scrape_duration_seconds`` and
+    others get a 401 or 403. A client that takes nothing for ``timeout_seconds`` counts as gone, and a predicate that
+    takes longer refuses. Beyond ``max_concurrent`` scrapes at a time a newcomer displaces the scrape whose client has
+    taken nothing for a quarter of a second (10 s in all), or whose collectors have kept it waiting for 10 s or may do
+    so for longer than its own; if there is none, the answer is a 503 with Retry-After.
+    ``asyncmetrics_scrapes_total{outcome}``, ``asyncmetrics_scrape_duration_seconds`` and
     ``asyncmetrics_scrape_chunks`` count and measure the scrapes. Raises `DefinitionError` for options that make no
     sense.
 
@@ -128,8 +129,9 @@ class _Exposition:
         if self._access.predicate is None:
             return self._access.admits(request.header(b"authorization"))
         try:
-            answer = self._access.predicate(scope)
-            return bool(await answer if isinstance(answer, Awaitable) else answer)
+            with fail_after(self._timeout):
+                answer = self._access.predicate(scope)
+                return bool(await answer if isinstance(answer, Awaitable) else answer)
         except BaseException as error:  # a client that cannot be judged is refused
             if not is_fault(error):
                 raise
@@ -138,7 +140,7 @@ class _Exposition:
 
     async def _scrape(self, response: Response, rendering: Rendering, receive: Receive, send: Send) -> None:
         scope = CancelScope()
-        ticket = await self._admission.admit_soon(scope.cancel)
+        ticket = await self._admission.admit_soon(scope.cancel, rendering.seconds)
         if ticket is None:
             await self._refuse_busy(send)
             return

@@ -115,8 +115,12 @@ class View:
         is_good = True
         for reader, family in families:
             layer = numbering.layers[reader.number, family.number]
+            if layer.family is not family:
+                is_good = False
+                continue
             places = yield from layer.copied(size)
-            found = yield from readers.read(reader, family, layer.room)
+            room = layer.room  # as it is now: another reading may raise it before the cells are read
+            found = yield from readers.read(reader, family, room)
             if found is None:
                 is_good = False
                 continue
@@ -124,7 +128,7 @@ class View:
                 layer.has_gaps = yield from family.has_gaps(found.cells)
                 layer.changes = found.changes
             is_live = self.descriptor.kind in BY_WORKER and reader.is_live
-            parts.append(Part(reader.number, is_live, family, found.cells, places, layer.room, layer.has_gaps))
+            parts.append(Part(reader.number, is_live, family, found.cells, places, room, layer.has_gaps))
         return is_good
 
 

@@ -100,6 +100,8 @@ class Numbering:
         """Give each series of all slots its ordinal, some at each step."""
         for reader, family in families:
             layer = self.layers.setdefault((reader.number, family.number), _Layer(family))
+            if layer.family is not family:  # of a log that was written anew since: the attempt is not good
+                continue
             size = len(family.keys)  # a worker may add series as fast as they are numbered
             while layer.taken < min(size, len(family.keys)):
                 self._absorb(layer, min(size, len(family.keys)))

@@ -68,7 +68,9 @@ class SlotReader:
                 yield from log.follow(header.key_bytes)
         except (OSError, CorruptError) as error:
             self.problem = str(error)
-        if log in self._logs and log.generation >= self.log.generation:
+        # A new log that cannot be read does not take the place of a good one, whose last counts stand in.
+        is_worse = bool(self.problem) and log is not self.log and self.log.generation >= 0
+        if log is not None and log in self._logs and log.generation >= self.log.generation and not is_worse:
             self.header, self.log = header, log
         for older in [one for one in self._logs if one is not self.log and one.generation <= self.log.generation]:
             self._logs.remove(older)

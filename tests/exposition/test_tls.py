@@ -11,6 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.exposition import start_http_server
@@ -166,6 +172,25 @@ def test_a_certificate_that_changes_is_served_to_the_connections_that_come_later
         before = _serial(server, trusting)
         issue()
         assert _serial(server, trusting) != before
+
+
+def test_a_client_that_says_no_goodbye_is_no_error(registry, files, trusting):
+    with start_http_server(0, registry=registry, certfile=files["both"]) as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_SECONDS) as plain:
+            client = trusting.wrap_socket(plain, server_hostname="localhost")
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            client.recv(10_000)
+            client.close()
+    assert registry.get_sample_value("asyncmetrics_internal_errors_total", {"where": "exposition.server"}) is None
+
+
+def test_an_encrypted_key_is_refused_without_asking_for_a_password(registry, files, tmp_path):
+    encrypted = tmp_path / "encrypted.pem"
+    key = load_pem_private_key(Path(files["key"]).read_bytes(), None)
+    form = BestAvailableEncryption(b"secret")
+    encrypted.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, form))
+    with pytest.raises(OSError, match="cannot load the certificate .* the key is encrypted"):
+        start_http_server(0, registry=registry, certfile=files["cert"], keyfile=str(encrypted))
 
 
 def test_a_connection_outlives_a_change_of_the_certificate(registry, issue, trusting):

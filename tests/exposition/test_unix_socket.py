@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from asyncmetrics import Counter
+from asyncmetrics.errors import DefinitionError
 from asyncmetrics.exposition import start_http_server
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no Unix sockets here")
@@ -68,3 +69,17 @@ def test_a_file_that_is_no_socket_is_left_alone(registry, path):
 def test_a_path_that_is_too_long_is_the_callers_error(registry, tmp_path):
     with pytest.raises(OSError, match="cannot be served on the Unix socket '.*': AF_UNIX path too long"):
         start_http_server(uds=str(tmp_path / ("x" * 200)), registry=registry)
+
+
+def test_the_socket_of_a_server_that_has_taken_its_place_is_left_alone(registry, path):
+    first = start_http_server(uds=path, registry=registry)
+    Path(path).unlink()
+    with start_http_server(uds=path, registry=registry):
+        first.close()
+        assert _get(path).status_code == 200
+
+
+@pytest.mark.parametrize("uds", ["", "\0name", b"metrics.sock", Path("metrics.sock")])
+def test_what_is_no_path_is_refused(registry, uds):
+    with pytest.raises(DefinitionError, match="^uds: expected the path of a Unix socket, got "):
+        start_http_server(uds=uds, registry=registry)

@@ -310,3 +310,33 @@ def test_a_newcomer_displaces_a_scrape_whose_client_takes_nothing(registry, scra
     lines, after = run(main)
     assert lines == ["good 1.0"]
     assert 'asyncmetrics_scrapes_total{outcome="displaced"} 1.0' in after
+
+
+def test_clients_that_would_wait_for_hours_shut_no_scraper_out(registry, scrape, run, slow, caplog):
+    """Beside a collector that hangs, each of them would keep its place for that long."""
+
+    async def main():
+        collector = slow()
+        registry.register(collector)
+        async with anyio.create_task_group() as tasks:
+            app = make_asgi_app(registry, max_concurrent=3)
+            scrapes = Scrapes(scrape, app, tasks)
+            for number in range(3):
+                scrapes.begin(number, LATER)
+            await collector.asked.wait()
+            await anyio.wait_all_tasks_blocked()
+            lines = (await scrape(app, headers=SOON)).lines
+            collector.go.set()
+        return lines
+
+    assert run(main) == ["good 1.0"]
+
+
+def test_a_predicate_that_never_answers_refuses(registry, scrape, run):
+    async def never(_):
+        await anyio.sleep_forever()
+
+    async def main():
+        return (await scrape(make_asgi_app(registry, auth=never, timeout_seconds=0.1))).status
+
+    assert run(main) == 403

@@ -16,6 +16,7 @@ from anyio.abc import ByteStream, SocketStream, TaskGroup, UNIXSocketStream
 from anyio.lowlevel import checkpoint
 from anyio.streams.tls import TLSStream
 
+from asyncmetrics.errors import is_cancellation
 from asyncmetrics.exposition._admission import Admission, Ticket
 from asyncmetrics.exposition.server._http import Connection, Timeouts
 from asyncmetrics.exposition.server._tls import Certificates
@@ -28,6 +29,7 @@ _ACCEPT_AGAIN_SECONDS = 0.1
 _NO_SOCKET = {errno.EBADF, errno.ENOTSOCK, errno.EINVAL}  # the listening socket is gone
 # Few enough that each of the connections has read what its client sent before newcomers could displace it.
 _ACCEPTED_AT_ONCE = 8
+_TURNS = 20
 
 
 @final
@@ -54,7 +56,7 @@ class Connections:
         Raises `OSError` when ``listening`` is no socket any more.
         """
         while True:
-            for _ in range(_ACCEPTED_AT_ONCE):
+            for _ in range(min(_ACCEPTED_AT_ONCE, max(1, self._admission.limit // _ACCEPTED_AT_ONCE))):
                 await self._accept(listening, tasks)
             await checkpoint()
 
@@ -67,8 +69,13 @@ class Connections:
             self._admission.displace()
             await sleep(_ACCEPT_AGAIN_SECONDS)
             return
+        ticket: Ticket | None = None
         scope = CancelScope()
-        ticket = self._admission.admit(scope.cancel)
+        for _ in range(_TURNS):
+            ticket = self._admission.admit(scope.cancel)
+            if ticket is not None:
+                break
+            await checkpoint()  # those that have just come begin to wait for their clients
         if ticket is None:
             connected.close()
         else:
@@ -83,8 +90,8 @@ class Connections:
                 await Connection(self._app, await self._secured(stream, ticket), ticket, self._timeouts).serve()
             except OSError:
                 pass  # the client is gone, or silent, or there was no TLS handshake
-            except BaseException:
-                if scope.cancel_called or tasks.cancel_scope.cancel_called:
+            except BaseException as error:
+                if is_cancellation(error) and (scope.cancel_called or tasks.cancel_scope.cancel_called):
                     raise
                 self._registry.count_event("internal_errors", "exposition.server")
             finally:

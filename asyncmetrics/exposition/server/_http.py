@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from contextlib import suppress
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, NamedTuple, TypeAlias, final
@@ -60,7 +61,7 @@ class Connection:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
 
     async def serve(self) -> None:
-        """Answer requests until the client closes, errs, or is silent for too long. Raises `OSError` for the latter."""
+        """Answer requests until the client closes or errs. Raises `OSError` if it is gone, or silent for too long."""
         try:
             await self._serve()
         finally:
@@ -169,7 +170,8 @@ class _Wire:
         The client might lose the answer with it (RFC 9112, section 9.6).
         """
         if isinstance(self._stream, TLSStream):
-            await self._stream.aclose()
+            with suppress(BrokenResourceError, ClosedResourceError, EndOfStream):  # a client need not say goodbye
+                await self._stream.aclose()
             return
         await self._stream.send_eof()
         left = _MAX_SKIPPED_BODY

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from asyncmetrics.errors import DefinitionError
 
-__all__ = ("clearer", "listen", "listen_unix", "remove_unix")
+__all__ = ("clearer", "inode_of", "listen", "listen_unix", "remove_unix")
 
 # Connections that wait to be accepted: past these a client tries again only after a second.
 _BACKLOG = 1024
@@ -49,10 +49,17 @@ def listen_unix(path: str) -> socket.socket:
     return listening
 
 
-def remove_unix(path: str) -> None:
-    """Remove the socket of a server that has ended; one that is gone already is no error."""
+def inode_of(path: str) -> int:
+    """Return what tells this socket from another one that takes its place; 0 if it is gone already."""
     with suppress(OSError):
-        if Path(path).is_socket():
+        return Path(path).stat().st_ino
+    return 0
+
+
+def remove_unix(path: str, inode: int) -> None:
+    """Remove the socket of a server that has ended, but not that of another server which has taken its place."""
+    if inode and inode_of(path) == inode:
+        with suppress(OSError):
             Path(path).unlink()
 
 

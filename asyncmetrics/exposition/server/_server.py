@@ -27,7 +27,7 @@ from asyncmetrics.exposition._rendering import OnError
 from asyncmetrics.exposition.asgi import MAX_CONCURRENT, make_asgi_app
 from asyncmetrics.exposition.server._connections import Connections
 from asyncmetrics.exposition.server._http import Timeouts
-from asyncmetrics.exposition.server._listening import listen, listen_unix, remove_unix
+from asyncmetrics.exposition.server._listening import inode_of, listen, listen_unix, remove_unix
 from asyncmetrics.exposition.server._tls import TLS, Certificates
 from asyncmetrics.registry import REGISTRY, Collectable
 
@@ -96,7 +96,14 @@ def start_http_server(
     certificates = None
     if tls.is_wanted:
         certificates = Certificates(tls, lambda: registry.count_event("internal_errors", "exposition.certificates"))
-    app = make_asgi_app(registry, disable_compression, on_error=on_error, auth=auth, max_concurrent=max_concurrent)
+    app = make_asgi_app(
+        registry,
+        disable_compression,
+        on_error=on_error,
+        auth=auth,
+        max_concurrent=max_concurrent,
+        timeout_seconds=timeout_seconds,
+    )
     timeouts = Timeouts(timeout_seconds, keep_alive_seconds)
     connections = Connections(app, certificates, timeouts, max_connections, registry)
     listening = listen(addr, port) if uds is None else listen_unix(uds)
@@ -108,6 +115,8 @@ start_wsgi_server = start_http_server
 
 
 def _check(port: int, uds: str | None, max_connections: int, *seconds: float) -> None:
+    if uds is not None and (not isinstance(uds, str) or not uds or "\0" in uds):
+        raise DefinitionError("uds", f"expected the path of a Unix socket, got {uds!r}")
     if uds is not None and port:
         raise DefinitionError("uds", f"expected no port beside the Unix socket {uds!r}, got {port!r}")
     if max_connections < 1:
@@ -129,6 +138,7 @@ class MetricsServer:
     ) -> None:
         address = listening.getsockname()
         self.server_address: tuple[str, int] | str = address if isinstance(address, str) else address[:2]
+        self._inode = inode_of(address) if isinstance(address, str) else 0
         self._listening = listening
         self._connections = connections
         self._registry = registry
@@ -184,7 +194,7 @@ class MetricsServer:
 
     def _remove_socket(self) -> None:
         if isinstance(self.server_address, str):
-            remove_unix(self.server_address)
+            remove_unix(self.server_address, self._inode)
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()

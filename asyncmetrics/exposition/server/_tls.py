@@ -62,7 +62,7 @@ class TLS:
     def _load_certificate(self, context: ssl.SSLContext) -> None:
         certfile, keyfile = self.certfile or "", self.keyfile
         try:
-            context.load_cert_chain(certfile, keyfile)
+            context.load_cert_chain(certfile, keyfile, _refuse_to_ask)
         except OSError as error:
             raise clearer(error, f"cannot load the certificate {certfile!r} with the key {keyfile!r}") from error
 
@@ -107,6 +107,11 @@ class Certificates:
                 self._retry_at = time.monotonic() + _RETRY_SECONDS
                 self._failed()
         return self._context
+
+
+def _refuse_to_ask() -> str:
+    """Raise instead of asking for a password on the terminal, once for each connection."""
+    raise OSError("the key is encrypted, which a server that starts by itself cannot use")
 
 
 def _version(path: str) -> _Version:
