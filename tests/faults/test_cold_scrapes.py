@@ -279,3 +279,27 @@ def test_a_scrape_is_whole_while_another_one_numbers_the_series_anew(worker, beg
         next(two, None)
     found.extend(one)
     assert sum(point.numbers()[0] for batch in found for point in batch) == 6000
+
+
+@pytest.mark.parametrize("begun", range(2, 40, 2))
+def test_scrapes_around_a_log_that_is_written_anew_are_whole(worker, begun):
+    """One has begun before, and a second one begins while the first is numbering the series of another worker."""
+    Series(first := worker()).fill(3000)
+    theirs = Series(second := worker())
+    for number in range(1000):
+        theirs.metric.labels(f"goes {number}").inc()
+    registry = worker()
+    Series(registry)
+    one, two = (steps(registry, TEXT, frozenset(), gzip=False) for _ in range(2))
+    for _ in range(begun):
+        next(one)
+    for number in range(1000):
+        theirs.metric.remove(f"goes {number}")
+    for number in range(900):
+        theirs.metric.labels(f"comes {number}").inc()
+    pieces = [next(two) for _ in range(9)]
+    for _ in one:
+        pass
+    pieces.extend(two)
+    assert b"".join(piece for piece in pieces if isinstance(piece, bytes)).count(b"jobs_total{") == 3900
+    del first, second
