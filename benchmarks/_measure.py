@@ -28,7 +28,7 @@ __all__ = (
     "Run",
     "awaiting",
     "exhausting",
-    "in_turns",
+    "run_in_turns",
     "measure",
     "problem",
     "statement",
@@ -126,7 +126,7 @@ def measure(contenders: Mapping[str, Run | str], effort: Effort, beyond: str | N
                 outcomes[who] = problem(error)
     if beyond is not None and beyond not in runs:  # nothing to compare with
         return {who: outcomes.get(who, f"{beyond}: {outcomes[beyond]}") for who in contenders}
-    taken = in_turns(runs, effort.rounds)
+    taken = run_in_turns(runs, effort.rounds)
     for who, times in taken.items():
         base = [0.0] * len(times) if beyond in {None, who} else taken[beyond]
         outcomes[who] = Figures(min(times) - min(base), median(map(sub, times, base)))
@@ -141,7 +141,7 @@ def _number(run: Run, seconds: float) -> int:
     return max(1, round(number * seconds / taken))
 
 
-def in_turns(runs: Mapping[str, tuple[Run, int]], rounds: int) -> dict[str, list[float]]:
+def run_in_turns(runs: Mapping[str, tuple[Run, int]], rounds: int) -> dict[str, list[float]]:
     """Return seconds per operation in each round for each contender, which comes with its number of operations."""
     taken: dict[str, list[float]] = {who: [] for who in runs}
     names = list(runs)

@@ -64,7 +64,7 @@ CASES = tuple(
 
 def _shared(kind: str, folder: str) -> tuple[Any, Any]:
     import asyncmetrics
-    from asyncmetrics.storage.shared import SharedStorage
+    from asyncmetrics.storage import SharedStorage
 
     registry = asyncmetrics.CollectorRegistry(storage=SharedStorage(folder))
     metric = getattr(asyncmetrics, kind)(

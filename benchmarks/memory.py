@@ -34,11 +34,11 @@ Library = Callable[[str], tuple[Any, Callable[[], object]]]
 
 def _asyncmetrics(kind: str) -> tuple[Any, Callable[[], object]]:
     import asyncmetrics
-    from asyncmetrics.formats import prometheus_text
+    from asyncmetrics.formats.writing.text import encode_text
 
     registry = asyncmetrics.CollectorRegistry()
     metric = getattr(asyncmetrics, kind)("requests", "Requests.", NAMES, registry=registry)
-    return metric, lambda: sum(map(len, prometheus_text.encode(registry.collect())))
+    return metric, lambda: sum(map(len, encode_text(registry.collect())))
 
 
 def _prometheus_client(kind: str) -> tuple[Any, Callable[[], object]]:

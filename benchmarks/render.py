@@ -29,10 +29,11 @@ Library: TypeAlias = Callable[[str, int, str], Render]
 
 
 def _asyncmetrics(kind: str, count: int, format: str) -> Render:
-    from asyncmetrics.formats import openmetrics_text, prometheus_text
+    from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
+    from asyncmetrics.formats.writing.text import encode_text
 
     registry = ours(kind, count)
-    encode = openmetrics_text.encode if format == OPENMETRICS else prometheus_text.encode
+    encode = encode_openmetrics if format == OPENMETRICS else encode_text
     return lambda: b"".join(encode(registry.collect()))
 
 

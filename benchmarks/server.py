@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from urllib.request import urlopen
 
-from benchmarks._measure import Effort, Figures, Outcomes, Run, in_turns, problem
+from benchmarks._measure import Effort, Figures, Outcomes, Run, problem, run_in_turns
 from benchmarks._rows import OURS, Row, rows
 from benchmarks._services import BARE, INCLUDED, RAW, SERVICES, WRAPPERS, serving
 
@@ -26,7 +26,7 @@ __all__ = ("RATIO", "run", "serve")
 
 RATIO = "requests per second ÷ those of the bare app"
 
-MEASURED = (RAW, INCLUDED)
+MEASURED_KEY = (RAW, INCLUDED)
 MISSING = "skipped: wrk is not on the PATH (Debian: apt-get install wrk)"
 ROOT = Path(__file__).parents[1]
 CONNECTIONS = 16
@@ -92,7 +92,7 @@ def _measured(what: str, wrk: str, effort: Effort) -> Outcomes:
     with ExitStack() as stack:
         started = _start(what, wrk, seconds, stack)
         runs = {who: (run, 1) for who, run in started.items() if not isinstance(run, str)}
-        taken = in_turns(runs, min(effort.rounds, ROUNDS))
+        taken = run_in_turns(runs, min(effort.rounds, ROUNDS))
     figures = {who: Figures(min(times), median(times)).scaled(1e6) for who, times in taken.items()}
     return {who: figures.get(who, str(started[who])) for who in started}
 
@@ -104,7 +104,7 @@ def _kept(figures: Mapping[str, float], who: str) -> float | None:
 def run(effort: Effort) -> Iterator[Row]:
     """Yield the microseconds per request, with the requests per second as a note."""
     wrk = shutil.which("wrk")
-    for what in MEASURED:
+    for what in MEASURED_KEY:
         if wrk is None:
             yield Row(what, OURS, "µs", None, None, None, MISSING)
             continue

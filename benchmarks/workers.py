@@ -40,7 +40,7 @@ def _library(who: str, folder: str) -> Any:
     """Return what makes a counter and what scrapes, in a process that is a worker."""
     if who == OURS:
         import asyncmetrics
-        from asyncmetrics.storage.shared import SharedStorage
+        from asyncmetrics.storage import SharedStorage
 
         registry = asyncmetrics.CollectorRegistry(storage=SharedStorage(folder))
         counter = asyncmetrics.Counter("requests", "Requests.", ["handler", "kind"], registry=registry)

@@ -23,7 +23,7 @@ from typing import Any, Protocol, TypeVar, final
 
 from asyncmetrics.errors import DefinitionError, MissingExtraError
 from asyncmetrics.model.family import Metric
-from asyncmetrics.model.names import clean_text, label_text
+from asyncmetrics.model.names import clean_text, to_label_text
 from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
 from asyncmetrics.registry import REGISTRY, Collectable, CollectorRegistry
 
@@ -200,7 +200,7 @@ def _theirs(family: Metric, samples: Any) -> Iterator[Any]:
 
 
 def _texts(labels: Any) -> dict[str, str]:
-    return {label_text(name): label_text(text) for name, text in labels.items()}
+    return {to_label_text(name): to_label_text(text) for name, text in labels.items()}
 
 
 def _time(kind: Callable[[int, int], M], timestamp: Any) -> float | M | None:

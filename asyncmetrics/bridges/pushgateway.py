@@ -15,8 +15,8 @@ from typing import Literal, TypeAlias
 from urllib.parse import quote_plus
 
 from asyncmetrics.errors import DefinitionError
-from asyncmetrics.formats import prometheus_text
 from asyncmetrics.formats.negotiation import CONTENT_TYPE_PLAIN_0_0_4
+from asyncmetrics.formats.writing.text import encode_text
 from asyncmetrics.registry import REGISTRY, Collectable
 
 __all__ = (
@@ -39,14 +39,14 @@ Handler: TypeAlias = Callable[[str, str, float | None, Headers, bytes], Send]
 
 def default_handler(url: str, method: str, timeout: float | None, headers: Headers, data: bytes) -> Send:
     """Return what sends a request over HTTP or HTTPS."""
-    from asyncmetrics.bridges._opening import opening
+    from asyncmetrics.bridges.http import opening
 
     return opening(url, method, timeout, headers, data)
 
 
 def passthrough_redirect_handler(url: str, method: str, timeout: float | None, headers: Headers, data: bytes) -> Send:
     """Return what sends a request, and again wherever it is redirected to: for gateways whose redirects you trust."""
-    from asyncmetrics.bridges._opening import opening
+    from asyncmetrics.bridges.http import opening
 
     return opening(url, method, timeout, headers, data, redirects=True)
 
@@ -83,7 +83,7 @@ def tls_auth_handler(
 
     The gateway's certificate is checked against ``cafile``, or else against those that the system trusts.
     """
-    from asyncmetrics.bridges._opening import opening
+    from asyncmetrics.bridges.http import opening
 
     context = ssl.SSLContext(protocol)
     if cafile is None:
@@ -164,7 +164,7 @@ def _push(
     if compression not in {None, "gzip"}:
         raise DefinitionError("compression", f"expected None or 'gzip', got {compression!r}")
     url = _url(gateway, job, grouping_key)
-    data = b"".join(prometheus_text.encode(registry.collect()))
+    data = b"".join(encode_text(registry.collect()))
     if compression:
         _send(method, url, timeout, handler, gzip.compress(data), ("Content-Encoding", "gzip"))
     else:

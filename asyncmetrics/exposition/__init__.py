@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncmetrics.exposition._access import Auth
+from asyncmetrics.exposition.access import Auth
 from asyncmetrics.exposition.asgi import MAX_CONCURRENT, make_asgi_app
 from asyncmetrics.exposition.latest import choose_encoder, generate_latest, gzip_accepted
 from asyncmetrics.exposition.server import MetricsServer, RunningServer, start_http_server, start_wsgi_server

@@ -11,12 +11,13 @@ from typing import final
 from anyio import CancelScope, fail_after
 
 from asyncmetrics.errors import DefinitionError
-from asyncmetrics.exposition._access import Access, Auth
-from asyncmetrics.exposition._admission import Admission
-from asyncmetrics.exposition._pacing import preload
-from asyncmetrics.exposition._rendering import OnError, Rendering, check_on_error
-from asyncmetrics.exposition._response import Request, Response, busy, denied, respond
-from asyncmetrics.exposition._scrape import Client, ClientGoneError, Scrape, until_gone
+from asyncmetrics.exposition.access import Access, Auth
+from asyncmetrics.exposition.admission import Admission
+from asyncmetrics.exposition.failures import OnError, check_on_error
+from asyncmetrics.exposition.rendering import Rendering
+from asyncmetrics.exposition.response import Request, Response, busy, denied, respond
+from asyncmetrics.exposition.scrape import Client, ClientGoneError, Scrape, until_gone
+from asyncmetrics.pacing import preload
 from asyncmetrics.registry import REGISTRY, Collectable, is_fault
 from asyncmetrics.typing import SCRAPE_KEY, ASGIApp, Receive, Scope, Send
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from asyncmetrics.exposition._rendering import text_pieces
-from asyncmetrics.formats.negotiation import Format, accepts_gzip, negotiate
+from asyncmetrics.exposition.rendering import text_pieces
+from asyncmetrics.formats.negotiation import Format, is_gzip_accepted, negotiate
 from asyncmetrics.registry import REGISTRY, Collectable
 
 __all__ = ("choose_encoder", "generate_latest", "gzip_accepted")
@@ -45,7 +45,7 @@ def choose_encoder(accept_header: str | None) -> tuple[Encoder, str]:
 
 def gzip_accepted(accept_encoding_header: str | None) -> bool:
     """Tell whether an Accept-Encoding header allows gzip."""
-    return accepts_gzip(accept_encoding_header)
+    return is_gzip_accepted(accept_encoding_header)
 
 
 def _encoder(chosen: Format) -> Encoder:

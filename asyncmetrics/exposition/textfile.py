@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from asyncmetrics.errors import TextfileError
-from asyncmetrics.exposition._rendering import text_pieces
+from asyncmetrics.exposition.rendering import text_pieces
 from asyncmetrics.registry import REGISTRY, Collectable
 
 __all__ = ("write_to_textfile",)

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, TypeAlias
 
-from asyncmetrics.exposition._access import Access, Auth
-from asyncmetrics.exposition._rendering import Rendering, record_failure
-from asyncmetrics.exposition._response import Request, denied, failure, respond
+from asyncmetrics.exposition.access import Access, Auth
+from asyncmetrics.exposition.failures import record_failure
+from asyncmetrics.exposition.rendering import Rendering
+from asyncmetrics.exposition.response import Request, denied, failure, respond
 from asyncmetrics.registry import REGISTRY, Collectable
 
 __all__ = ("WSGIApp", "make_wsgi_app")

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple, final
 
-from asyncmetrics.formats import openmetrics_text, prometheus_text
+from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
+from asyncmetrics.formats.writing.text import encode_text
 from asyncmetrics.model.family import Metric
 from asyncmetrics.model.names import ESCAPING_SCHEMES, UNDERSCORES
 
@@ -25,7 +26,7 @@ __all__ = (
     "CONTENT_TYPE_PLAIN_0_0_4",
     "CONTENT_TYPE_PLAIN_1_0_0",
     "Format",
-    "accepts_gzip",
+    "is_gzip_accepted",
     "negotiate",
 )
 
@@ -71,11 +72,11 @@ class _Offer(NamedTuple):
 
 
 _OFFERS = (
-    _Offer("text/plain", "0.0.4", CONTENT_TYPE_PLAIN_0_0_4, prometheus_text.encode, escapes=False),
-    _Offer("application/openmetrics-text", "1.0.0", CONTENT_TYPE_OPENMETRICS, openmetrics_text.encode, escapes=True),
-    _Offer("text/plain", "1.0.0", CONTENT_TYPE_PLAIN_1_0_0, prometheus_text.encode, escapes=True),
+    _Offer("text/plain", "0.0.4", CONTENT_TYPE_PLAIN_0_0_4, encode_text, escapes=False),
+    _Offer("application/openmetrics-text", "1.0.0", CONTENT_TYPE_OPENMETRICS, encode_openmetrics, escapes=True),
+    _Offer("text/plain", "1.0.0", CONTENT_TYPE_PLAIN_1_0_0, encode_text, escapes=True),
 )
-_DEFAULT = Format(CONTENT_TYPE_PLAIN_0_0_4, prometheus_text.encode)
+_DEFAULT = Format(CONTENT_TYPE_PLAIN_0_0_4, encode_text)
 
 
 class _Range(NamedTuple):
@@ -139,7 +140,7 @@ def _split(header: str) -> Iterator[str]:
     return (found[0] for found in islice(_PART.finditer(header[:_MAX_CHARACTERS]), _MAX_RANGES))
 
 
-def accepts_gzip(accept_encoding: str | None) -> bool:
+def is_gzip_accepted(accept_encoding: str | None) -> bool:
     """Tell whether an Accept-Encoding header allows gzip (RFC 9110, section 12.5.3)."""
     qualities = {item.media_type: item.quality for item in _ranges(accept_encoding or "")}
     return qualities.get("gzip", qualities.get("x-gzip", qualities.get("*", 0.0))) > 0

@@ -18,10 +18,8 @@ from typing import Any, TypeVar, final
 from weakref import WeakSet
 
 from asyncmetrics.errors import MissingExtraError
-from asyncmetrics.integrations._outermost import Outermost, check_path
-from asyncmetrics.middleware._http import EXCEPTION_KEY
-from asyncmetrics.middleware._labelling import tell
-from asyncmetrics.middleware._routes import ROUTE_KEY
+from asyncmetrics.integrations.outermost import Outermost, check_path
+from asyncmetrics.middleware.scope import EXCEPTION_KEY, ROUTE_KEY, set_scope_value
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 from asyncmetrics.typing import Receive, Scope, Send
 
@@ -68,14 +66,14 @@ def _tell_route(request: Any) -> None:
     scope = getattr(request, "scope", None)
     route = getattr(getattr(request, "resolver_match", None), "route", None)
     if scope is not None and route is not None:
-        tell(scope, ROUTE_KEY, f"/{route}")
+        set_scope_value(scope, ROUTE_KEY, f"/{route}")
 
 
 def _tell_exception(request: Any = None, **_: object) -> None:
     """Write into the scope which exception Django makes a 500 of, while that is being handled."""
     scope = getattr(request, "scope", None)
     if scope is not None:
-        tell(scope, EXCEPTION_KEY, sys.exc_info()[1])
+        set_scope_value(scope, EXCEPTION_KEY, sys.exc_info()[1])
 
 
 def instrument(app: D, *, path: str | None = "/metrics", registry: CollectorRegistry = REGISTRY, **options: Any) -> D:

@@ -10,10 +10,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar, final
 
 from asyncmetrics.errors import MissingExtraError
-from asyncmetrics.integrations._outermost import Outermost, check_path
-from asyncmetrics.middleware._http import EXCEPTION_KEY
-from asyncmetrics.middleware._labelling import tell
-from asyncmetrics.middleware._routes import ROUTE_KEY
+from asyncmetrics.integrations.outermost import Outermost, check_path
+from asyncmetrics.middleware.scope import EXCEPTION_KEY, ROUTE_KEY, set_scope_value
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 from asyncmetrics.typing import ASGIApp, Receive, Scope, Send
 
@@ -53,7 +51,7 @@ def instrument(
 async def _tell_exception(error: Exception, scope: Any) -> None:
     """Write into the scope what Litestar will answer itself, unless it was raised as an answer."""
     if not isinstance(error, (HTTPException, WebSocketException)):
-        tell(scope, EXCEPTION_KEY, error)
+        set_scope_value(scope, EXCEPTION_KEY, error)
 
 
 def _telling_causes(app: ASGIApp) -> ASGIApp:

@@ -10,10 +10,8 @@ from typing import Any, TypeVar
 from weakref import WeakSet
 
 from asyncmetrics.errors import MissingExtraError
-from asyncmetrics.integrations._outermost import Outermost, check_path
-from asyncmetrics.middleware._http import EXCEPTION_KEY
-from asyncmetrics.middleware._labelling import tell
-from asyncmetrics.middleware._routes import ROUTE_KEY
+from asyncmetrics.integrations.outermost import Outermost, check_path
+from asyncmetrics.middleware.scope import EXCEPTION_KEY, ROUTE_KEY, set_scope_value
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 from asyncmetrics.typing import Scope
 
@@ -51,11 +49,11 @@ def instrument(app: Q, *, path: str | None = "/metrics", registry: CollectorRegi
 
 # Coroutine functions, since Quart runs any other receiver in a thread.
 async def _tell_request_exception(_: Quart, exception: Exception, **__: object) -> None:
-    tell(_scope_of(request), EXCEPTION_KEY, exception)
+    set_scope_value(_scope_of(request), EXCEPTION_KEY, exception)
 
 
 async def _tell_websocket_exception(_: Quart, exception: Exception, **__: object) -> None:
-    tell(_scope_of(websocket), EXCEPTION_KEY, exception)
+    set_scope_value(_scope_of(websocket), EXCEPTION_KEY, exception)
 
 
 def _scope_of(connection: Any) -> Scope:
@@ -68,7 +66,7 @@ def _telling(app: Any, connection: Any, registry: CollectorRegistry) -> Callable
         try:
             rule = connection.url_rule or _rule_of_other_methods(app, connection)
             if rule is not None:
-                tell(connection.scope, ROUTE_KEY, rule.rule)
+                set_scope_value(connection.scope, ROUTE_KEY, rule.rule)
         except Exception:  # noqa: BLE001  # framework internals that moved cost a label, never a request
             registry.count_event("internal_errors", "integrations.quart")
 

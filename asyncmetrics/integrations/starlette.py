@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from weakref import WeakSet
 
 from asyncmetrics.errors import MissingExtraError
-from asyncmetrics.integrations._outermost import Outermost, check_path
+from asyncmetrics.integrations.outermost import Outermost, check_path
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 
 try:

@@ -12,15 +12,15 @@ import time
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar, final
 
+from asyncmetrics.children.interfaces import Labelled
+from asyncmetrics.children.table import ChildTable
 from asyncmetrics.context import read_labels
 from asyncmetrics.errors import DefinitionError, DuplicateMetricError, LabelError
 from asyncmetrics.metrics.created import created_enabled
 from asyncmetrics.model.descriptor import Descriptor, Kind
 from asyncmetrics.model.family import LiveFamily, Metric
-from asyncmetrics.model.names import check_label_names, full_name, label_text
-from asyncmetrics.registry import REGISTRY, CollectorRegistry, let_go
-from asyncmetrics.storage.base import Children
-from asyncmetrics.storage.operations import Labelled
+from asyncmetrics.model.names import build_name, check_label_names, to_label_text
+from asyncmetrics.registry import REGISTRY, CollectorRegistry, close_awaitable
 
 __all__ = ("ContextView", "MetricBase")
 
@@ -58,7 +58,7 @@ class _Later(Awaitable[Iterable[Metric]]):
     """The family of a gauge some of whose functions are async; `close` gives up those that were not awaited."""
 
     def __init__(
-        self, children: Children[Any], pending: list[tuple[Any, Awaitable[float]]], family: Callable[[], Metric]
+        self, children: ChildTable[Any], pending: list[tuple[Any, Awaitable[float]]], family: Callable[[], Metric]
     ) -> None:
         self._children = children
         self._pending = pending
@@ -78,7 +78,7 @@ class _Later(Awaitable[Iterable[Metric]]):
 
     def close(self) -> None:
         for _, awaitable in self._pending:
-            let_go(awaitable)
+            close_awaitable(awaitable)
 
 
 class MetricBase(Generic[C], metaclass=_ExistOk):
@@ -115,7 +115,7 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
         exist_ok: bool = False,  # noqa: ARG002  # read by the metaclass
         **shape: Any,
     ) -> None:
-        family = full_name(self._kind, name, namespace, subsystem, unit)
+        family = build_name(self._kind, name, namespace, subsystem, unit)
         reserved = self._reserved | ({family} if self._kind == "stateset" else frozenset())  # its states' own label
         names = check_label_names(family, labelnames, reserved)
         context = check_label_names(family, context_labels, reserved)
@@ -126,7 +126,7 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
             raise DefinitionError(family, f"expected a ttl of more than 0 seconds, or None, got {ttl!r}")
         self.descriptor = Descriptor(self._kind, family, str(documentation), names, context, unit, **shape)
         self._registry = registry if registry is not None else CollectorRegistry()
-        self._children: Children[Any] = self._registry.storage.open(
+        self._children: ChildTable[Any] = self._registry.storage.open(
             self.descriptor, self._registry.count_event, max_children=max_children, ttl=ttl
         )
         self._table: dict[tuple[object, ...], C] = self._children.table  # type: ignore[assignment]  # for look-ups only
@@ -169,7 +169,7 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
         unknown = sorted(set(labels).difference(names))
         if unknown:
             raise LabelError(self.descriptor.name, f"has no labels {unknown}, only {list(names)}")
-        wanted = [(names.index(name), label_text(value)) for name, value in labels.items()]
+        wanted = [(names.index(name), to_label_text(value)) for name, value in labels.items()]
         for key in self._children.keys() if wanted else ():
             if all(key[index] == value for index, value in wanted):
                 self._children.discard(key)
@@ -231,7 +231,7 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
             raise LabelError(
                 self.descriptor.name, f"has the labels {list(names)}, but the values {list(values)} were given"
             )
-        return self._view(self, tuple(map(label_text, values)))
+        return self._view(self, tuple(map(to_label_text, values)))
 
     def _context(self) -> tuple[str, ...]:
         names = self.descriptor.contextnames

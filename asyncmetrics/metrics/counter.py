@@ -6,21 +6,21 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, final
 
+from asyncmetrics.children.interfaces import CounterChild
 from asyncmetrics.metrics._base import ContextView, MetricBase
 from asyncmetrics.model.descriptor import Kind
-from asyncmetrics.storage.operations import CounterLike
 
 __all__ = ("Counter",)
 
 
-class _Resolving(CounterLike):
+class _Resolving(CounterChild):
     __slots__ = ()
 
     @abstractmethod
-    def _resolve(self) -> CounterLike: ...
+    def _resolve(self) -> CounterChild: ...
 
     def inc(self, amount: float = 1.0, exemplar: Mapping[str, str] | None = None) -> None:
-        """Go up by ``amount``, which is finite and not negative; see `CounterLike.inc`."""
+        """Go up by ``amount``, which is finite and not negative; see `CounterChild.inc`."""
         self._resolve().inc(amount, exemplar)
 
     def reset(self) -> None:
@@ -33,7 +33,7 @@ class _ContextCounter(ContextView, _Resolving):
 
 
 @final
-class Counter(MetricBase[CounterLike], _Resolving):
+class Counter(MetricBase[CounterChild], _Resolving):
     """A number that only goes up: requests served, jobs done, bytes sent, seconds spent.
 
     ``_total`` may be written at the end of the name or left out. For the arguments see `MetricBase`.

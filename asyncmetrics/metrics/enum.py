@@ -6,23 +6,23 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from typing import Any, ClassVar, final
 
+from asyncmetrics.children.interfaces import EnumChild
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.metrics._base import ContextView, MetricBase
 from asyncmetrics.model.descriptor import Kind
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
-from asyncmetrics.storage.operations import EnumLike
 
 __all__ = ("Enum",)
 
 
-class _Resolving(EnumLike):
+class _Resolving(EnumChild):
     __slots__ = ()
 
     @abstractmethod
-    def _resolve(self) -> EnumLike: ...
+    def _resolve(self) -> EnumChild: ...
 
     def state(self, state: str) -> None:
-        """Change to ``state``; see `EnumLike.state`."""
+        """Change to ``state``; see `EnumChild.state`."""
         self._resolve().state(state)
 
 
@@ -31,7 +31,7 @@ class _ContextEnum(ContextView, _Resolving):
 
 
 @final
-class Enum(MetricBase[EnumLike], _Resolving):
+class Enum(MetricBase[EnumChild], _Resolving):
     """Which one of several states something is in; the first one at the start.
 
     ``states`` are the names of the states, each becoming a series. For the other arguments see `MetricBase`.

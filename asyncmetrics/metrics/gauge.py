@@ -6,20 +6,20 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, final
 
+from asyncmetrics.children.interfaces import GaugeChild, GaugeFunction
 from asyncmetrics.errors import DefinitionError, LabelError
 from asyncmetrics.metrics._base import ContextView, MetricBase
 from asyncmetrics.model.descriptor import GAUGE_MODES, GaugeMode, Kind
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
-from asyncmetrics.storage.operations import GaugeFunction, GaugeLike
 
 __all__ = ("Gauge",)
 
 
-class _Resolving(GaugeLike):
+class _Resolving(GaugeChild):
     __slots__ = ()
 
     @abstractmethod
-    def _resolve(self) -> GaugeLike: ...
+    def _resolve(self) -> GaugeChild: ...
 
     def inc(self, amount: float = 1.0) -> None:
         """Go up by ``amount``."""
@@ -34,7 +34,7 @@ class _Resolving(GaugeLike):
         self._resolve().set(value)
 
     def set_function(self, f: GaugeFunction) -> None:
-        """Call ``f`` at every collection and take its result; see `GaugeLike.set_function`."""
+        """Call ``f`` at every collection and take its result; see `GaugeChild.set_function`."""
         self._resolve().set_function(f)
 
 
@@ -43,7 +43,7 @@ class _ContextGauge(ContextView, _Resolving):
 
 
 @final
-class Gauge(MetricBase[GaugeLike], _Resolving):
+class Gauge(MetricBase[GaugeChild], _Resolving):
     """A number that goes up and down: what is in a queue, what is running, a temperature.
 
     ``multiprocess_mode`` says how the gauges of several worker processes become one. For the other arguments see

@@ -8,25 +8,25 @@ from itertools import pairwise
 from math import inf, isfinite
 from typing import Any, ClassVar, final
 
+from asyncmetrics.children.interfaces import HistogramChild
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.metrics._base import ContextView, MetricBase
 from asyncmetrics.model.descriptor import Kind
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
-from asyncmetrics.storage.operations import HistogramLike
 
 __all__ = ("Histogram", "exponential_buckets", "linear_buckets")
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
 
-class _Resolving(HistogramLike):
+class _Resolving(HistogramChild):
     __slots__ = ()
 
     @abstractmethod
-    def _resolve(self) -> HistogramLike: ...
+    def _resolve(self) -> HistogramChild: ...
 
     def observe(self, amount: float, exemplar: Mapping[str, str] | None = None) -> None:
-        """Take one observation; see `HistogramLike.observe`."""
+        """Take one observation; see `HistogramChild.observe`."""
         self._resolve().observe(amount, exemplar)
 
 
@@ -35,7 +35,7 @@ class _ContextHistogram(ContextView, _Resolving):
 
 
 @final
-class Histogram(MetricBase[HistogramLike], _Resolving):
+class Histogram(MetricBase[HistogramChild], _Resolving):
     """Counts of observations by size, from which the server makes quantiles over many instances.
 
     ``buckets`` are upper bounds, increasing; ``+Inf`` is added. The default ones are for seconds (OpenTelemetry's

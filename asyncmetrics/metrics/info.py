@@ -6,21 +6,21 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, final
 
+from asyncmetrics.children.interfaces import InfoChild
 from asyncmetrics.metrics._base import ContextView, MetricBase
 from asyncmetrics.model.descriptor import Kind
-from asyncmetrics.storage.operations import InfoLike
 
 __all__ = ("Info",)
 
 
-class _Resolving(InfoLike):
+class _Resolving(InfoChild):
     __slots__ = ()
 
     @abstractmethod
-    def _resolve(self) -> InfoLike: ...
+    def _resolve(self) -> InfoChild: ...
 
     def info(self, val: Mapping[str, str]) -> None:
-        """Replace the facts by ``val``; see `InfoLike.info`."""
+        """Replace the facts by ``val``; see `InfoChild.info`."""
         self._resolve().info(val)
 
 
@@ -29,7 +29,7 @@ class _ContextInfo(ContextView, _Resolving):
 
 
 @final
-class Info(MetricBase[InfoLike], _Resolving):
+class Info(MetricBase[InfoChild], _Resolving):
     """Facts that seldom change, as labels of a sample that is always 1: a version, a build, a region.
 
     For the arguments see `MetricBase`.

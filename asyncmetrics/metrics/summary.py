@@ -5,21 +5,21 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar, final
 
+from asyncmetrics.children.interfaces import SummaryChild
 from asyncmetrics.metrics._base import ContextView, MetricBase
 from asyncmetrics.model.descriptor import Kind
-from asyncmetrics.storage.operations import SummaryLike
 
 __all__ = ("Summary",)
 
 
-class _Resolving(SummaryLike):
+class _Resolving(SummaryChild):
     __slots__ = ()
 
     @abstractmethod
-    def _resolve(self) -> SummaryLike: ...
+    def _resolve(self) -> SummaryChild: ...
 
     def observe(self, amount: float) -> None:
-        """Take one observation; see `SummaryLike.observe`."""
+        """Take one observation; see `SummaryChild.observe`."""
         self._resolve().observe(amount)
 
 
@@ -28,7 +28,7 @@ class _ContextSummary(ContextView, _Resolving):
 
 
 @final
-class Summary(MetricBase[SummaryLike], _Resolving):
+class Summary(MetricBase[SummaryChild], _Resolving):
     """A count and a sum of observations, from which the server makes rates and averages.
 
     For the arguments see `MetricBase`.

@@ -14,11 +14,11 @@ from typing import TypeAlias, final
 from asyncmetrics.context import enter_labels, leave_labels
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.metrics import Histogram
-from asyncmetrics.middleware._families import Buckets, Families
-from asyncmetrics.middleware._http import Exchange, HttpMetrics
-from asyncmetrics.middleware._labelling import MEASURED, Conventions, ExtraLabel, Labelling, RouteCallable, not_awaited
-from asyncmetrics.middleware._routes import without_root
-from asyncmetrics.middleware._websocket import Connection, WebSocketMetrics
+from asyncmetrics.middleware.http import Exchange, HttpMetrics
+from asyncmetrics.middleware.labels import Conventions, ExtraLabel, Labelling, RouteCallable, not_awaited
+from asyncmetrics.middleware.metrics import Buckets, Families
+from asyncmetrics.middleware.scope import MEASURED_KEY, remove_root_path
+from asyncmetrics.middleware.websocket import Connection, WebSocketMetrics
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 from asyncmetrics.typing import ASGIApp, Receive, Scope, Send
 
@@ -96,15 +96,15 @@ class MetricsMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the server, as ASGI 3.0 has it."""
         kind = scope["type"]
-        if kind not in _KINDS or MEASURED in scope or (self._exclusions and self._excluded(scope)):
+        if kind not in _KINDS or MEASURED_KEY in scope or (self._exclusions and self._excluded(scope)):
             await self.app(scope, receive, send)
             return
-        scope[MEASURED] = True
         passing: Exchange | Connection
         if kind == "http":
             passing = Exchange(self._http, scope, receive, send)
         else:
             passing = Connection(self._websocket, scope, receive, send)
+        scope[MEASURED_KEY] = passing.route
         token = enter_labels({"route": passing.route, "method": passing.method})
         try:
             await self.app(scope, passing.receive, passing.send)
@@ -151,4 +151,4 @@ def _exclusion(item: Exclusion) -> Callable[[Scope], object]:
 
 
 def _path(scope: Scope) -> str:
-    return without_root(scope["path"], scope.get("root_path", ""))
+    return remove_root_path(scope["path"], scope.get("root_path", ""))

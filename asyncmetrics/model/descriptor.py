@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Literal, TypeAlias, final
 
-__all__ = ("GAUGE_MODES", "Descriptor", "GaugeMode", "Kind", "Row", "bucket_text")
+__all__ = ("GAUGE_MODES", "Descriptor", "GaugeMode", "Kind", "Row", "format_bound")
 
 Kind: TypeAlias = Literal["counter", "gauge", "summary", "histogram", "info", "stateset"]
 GaugeMode: TypeAlias = Literal[
@@ -24,7 +24,7 @@ _FIXED_SUFFIXES: dict[str, tuple[str, ...]] = {
 _CREATED: frozenset[Kind] = frozenset({"counter", "summary", "histogram"})
 
 
-def bucket_text(bound: float) -> str:
+def format_bound(bound: float) -> str:
     """Write a bucket's bound as a canonical number, such as ``1.0``, ``1e+06`` or ``+Inf``.
 
     OpenMetrics 1.0, "Canonical Numbers". The form is that of Go's ``%g`` with ``.0`` on whole numbers, so that the
@@ -96,6 +96,6 @@ class Descriptor:
             return tuple(Row(self.name, (self.name, state)) for state in self.states)
         if self.kind != "histogram":
             return tuple(Row(self.name + suffix) for suffix in _FIXED_SUFFIXES[self.kind])
-        buckets = tuple(Row(f"{self.name}_bucket", ("le", bucket_text(bound))) for bound in self.buckets)
+        buckets = tuple(Row(f"{self.name}_bucket", ("le", format_bound(bound))) for bound in self.buckets)
         totals = () if self.buckets[0] < 0 else (Row(f"{self.name}_count"), Row(f"{self.name}_sum"))
         return buckets + totals

@@ -19,15 +19,15 @@ __all__ = (
     "ESCAPING_SCHEMES",
     "UNDERSCORES",
     "VALUES",
+    "build_name",
     "check_escaping",
     "check_label_names",
     "check_metric_name",
     "clean_text",
     "escape_name",
-    "full_name",
     "is_legacy_label_name",
     "is_legacy_metric_name",
-    "label_text",
+    "to_label_text",
 )
 
 ALLOW_UTF_8 = "allow-utf-8"
@@ -47,12 +47,12 @@ def clean_text(text: str) -> str:
     return _SURROGATES.sub("\ufffd", text)
 
 
-def label_text(value: object) -> str:
+def to_label_text(value: object) -> str:
     """Return a label's value as text that UTF-8 can carry; an enumeration of strings is its string."""
     return clean_text(str.__str__(value) if isinstance(value, str) else str(value))
 
 
-def full_name(kind: str, name: str, namespace: str = "", subsystem: str = "", unit: str = "") -> str:
+def build_name(kind: str, name: str, namespace: str = "", subsystem: str = "", unit: str = "") -> str:
     """Return the family name: the parts joined by ``_``, the unit last, a counter's ``_total`` taken off."""
     if not name:
         raise DefinitionError("metric name ''", "a metric needs a name, such as 'jobs_done_total'")

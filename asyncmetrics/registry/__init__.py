@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from asyncmetrics.errors import DuplicateMetricError
-from asyncmetrics.registry._collection import (
+from asyncmetrics.registry.collection import (
     Collectable,
     Collection,
     Collector,
     CollectorResult,
     Outcome,
+    ask_collector,
     awaited,
+    close_awaitable,
     finite,
     is_fault,
-    let_go,
-    outcome_of,
 )
-from asyncmetrics.registry._registry import REGISTRY, CollectorRegistry, Registry, RestrictedRegistry
+from asyncmetrics.registry.registry import REGISTRY, CollectorRegistry, Registry, RestrictedRegistry
 
 __all__ = (
     "REGISTRY",
@@ -28,11 +28,11 @@ __all__ = (
     "Outcome",
     "Registry",
     "RestrictedRegistry",
+    "ask_collector",
     "awaited",
+    "close_awaitable",
     "finite",
     "is_fault",
-    "let_go",
-    "outcome_of",
 )
 
 DuplicateTimeseries = DuplicateMetricError

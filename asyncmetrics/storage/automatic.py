@@ -15,13 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
+from asyncmetrics.children.table import ChildTable, Report
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import Metric
-from asyncmetrics.storage.base import Children, Report, Storage
-from asyncmetrics.storage.memory import MemoryStorage
+from asyncmetrics.storage.memory.storage import MemoryStorage
+from asyncmetrics.storage.protocol import Storage
 
 if TYPE_CHECKING:  # it is imported where it is needed
-    from asyncmetrics.storage.shared import SharedStorage
+    from asyncmetrics.storage.shared.storage import SharedStorage
 
 __all__ = ("AutomaticStorage",)
 
@@ -43,7 +44,7 @@ class AutomaticStorage:
 
     def open(
         self, descriptor: Descriptor, report: Report, *, max_children: int | None = None, ttl: float | None = None
-    ) -> Children[Any]:
+    ) -> ChildTable[Any]:
         """Return a new table for the children of a metric. Raises `StorageError` if ``ASYNCMETRICS_DIR`` is no use."""
         if self._chosen is None:
             self._chosen = _choose(self._name)
@@ -75,7 +76,7 @@ class _Unshared:
 
     def collect(self) -> Iterable[Metric]:
         """Tell of it."""
-        from asyncmetrics.storage._about import about_sharing
+        from asyncmetrics.storage.shared.self_metrics import about_sharing
 
         return [about_sharing(shared=False)]
 
@@ -108,13 +109,13 @@ def _choose(name: str) -> Storage:
 
 def _made(path: str | None) -> SharedStorage | None:
     """Return the storage of this process, or None if it is no worker."""
-    from asyncmetrics.storage._supervisors import is_being_prepared, supervisor
+    from asyncmetrics.storage.shared.supervisors import is_being_prepared, supervisor
 
     found = supervisor()
     if not path and found is None and not is_being_prepared():
         return None
-    from asyncmetrics.storage._places import directory_of, find_later
-    from asyncmetrics.storage.shared import SharedStorage
+    from asyncmetrics.storage.shared.discovery import directory_of, find_later
+    from asyncmetrics.storage.shared.storage import SharedStorage
 
     serves = found is None or not found.here
     if path:

@@ -20,12 +20,13 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
 
+from asyncmetrics.children.table import OVERFLOW, ChildTable
 from asyncmetrics.errors import AmountError, LabelError
 from asyncmetrics.metrics import Counter, Enum, Gauge, Histogram, Info, Summary
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.samples import Sample
 from asyncmetrics.registry import CollectorRegistry
-from asyncmetrics.storage.base import OVERFLOW, Children, Storage
+from asyncmetrics.storage.protocol import Storage
 
 __all__ = ("Declare", "Reader", "Step", "StorageContract")
 
@@ -72,7 +73,7 @@ class StorageContract:
             step(declared)
         return Reader(registry)
 
-    def open(self, kind: str = "counter", labelnames: Iterable[str] = ("n",), **options: Any) -> Children[Any]:
+    def open(self, kind: str = "counter", labelnames: Iterable[str] = ("n",), **options: Any) -> ChildTable[Any]:
         """Return a table of a new storage."""
         descriptor = Descriptor(kind, "m", "M.", tuple(labelnames))  # type: ignore[arg-type]  # one of them
         return self.make_storage().open(descriptor, lambda *_: None, **options)

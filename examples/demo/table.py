@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from asyncmetrics.formats.parser import parse_prometheus
+from asyncmetrics.formats.reading.text import parse_prometheus
 
 WINDOW_SECONDS = 10
 REFRESH_SECONDS = 1

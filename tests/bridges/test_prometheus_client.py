@@ -13,8 +13,8 @@ from prometheus_client.openmetrics import exposition as their_openmetrics
 import asyncmetrics
 import asyncmetrics.core
 from asyncmetrics.bridges.prometheus_client import SHARED_FAMILIES, AsyncmetricsCollector, PrometheusClientCollector
-from asyncmetrics.openmetrics import exposition as our_openmetrics
-from asyncmetrics.openmetrics.parser import text_string_to_metric_families
+from asyncmetrics.prometheus_client.openmetrics import exposition as our_openmetrics
+from asyncmetrics.prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ import asyncmetrics
 from asyncmetrics.core import DuplicateTimeseries
 from asyncmetrics.exposition import choose_encoder, gzip_accepted
 from asyncmetrics.exposition.handler import MetricsHandler
-from asyncmetrics.openmetrics import exposition as openmetrics
-from asyncmetrics.openmetrics import parser as openmetrics_parser
-from asyncmetrics.parser import text_fd_to_metric_families, text_string_to_metric_families
+from asyncmetrics.prometheus_client.openmetrics import exposition as openmetrics
+from asyncmetrics.prometheus_client.openmetrics import parser as openmetrics_parser
+from asyncmetrics.prometheus_client.parser import text_fd_to_metric_families, text_string_to_metric_families
 from tests.patience import PATIENCE_SECONDS
 
 TEXT = "# HELP a_total A.\n# TYPE a_total counter\na_total 1.0\n"

@@ -6,8 +6,8 @@ import dis
 
 import pytest
 
-from asyncmetrics.storage._writethrough import SharedCounter, SharedGauge, SharedHistogram, SharedSummary
-from asyncmetrics.storage.lockfree import MemoryCounter, MemoryGauge, MemoryHistogram, MemorySummary
+from asyncmetrics.storage.memory.plain import MemoryCounter, MemoryGauge, MemoryHistogram, MemorySummary
+from asyncmetrics.storage.shared.children import SharedCounter, SharedGauge, SharedHistogram, SharedSummary
 
 UPDATES = {
     "counter.inc": (MemoryCounter.inc, {"value"}),

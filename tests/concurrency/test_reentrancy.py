@@ -24,7 +24,7 @@ def test_all_is_well_when(name):
 
 # Where there is no GIL, children lock; here they are told to.
 LOCKING = """
-from asyncmetrics.storage.memory import MemoryStorage
+from asyncmetrics.storage import MemoryStorage
 registry = library.CollectorRegistry(storage=MemoryStorage(locking=True))
 counter = library.Counter("c", "C.", ["n"], registry=registry)
 gauge = library.Gauge("g", "G.", ["n"], registry=registry)
@@ -33,7 +33,7 @@ same = counter.labels("same")
 """
 # Where workers share. Each metric that the collector's callback declares is work for the collector: that never ends.
 SHARED = """
-from asyncmetrics.storage.shared import SharedStorage
+from asyncmetrics.storage import SharedStorage
 registry = library.CollectorRegistry(storage=SharedStorage({folder!r}))
 counter = library.Counter("c", "C.", ["n"], registry=registry)
 gauge = library.Gauge("g", "G.", ["n"], registry=registry)

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from asyncmetrics import CollectorRegistry, Counter, Gauge, Histogram, Summary
-from asyncmetrics.storage.memory import MemoryStorage
+from asyncmetrics.storage import MemoryStorage
 
 THREADS, TIMES = 8, 20_000
 

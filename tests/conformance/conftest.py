@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 import asyncmetrics
 from asyncmetrics import core
 from asyncmetrics.errors import ExemplarError
-from asyncmetrics.formats import openmetrics_text, prometheus_text
+from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
+from asyncmetrics.formats.writing.text import encode_text
 
 _PATIENT = settings.get_profile("patient")
 settings.register_profile(
@@ -297,9 +298,9 @@ def some():
 @pytest.fixture(scope="session")
 def rendered():
     """Write what is in a registry: ``rendered("text", registry)`` or ``rendered("openmetrics", registry)``."""
-    forms = {"text": prometheus_text, "openmetrics": openmetrics_text}
+    forms = {"text": encode_text, "openmetrics": encode_openmetrics}
 
     def render(name: str, registry) -> str:
-        return b"".join(forms[name].encode(registry.collect())).decode()
+        return b"".join(forms[name](registry.collect())).decode()
 
     return render

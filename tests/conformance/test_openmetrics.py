@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import asyncmetrics
 from asyncmetrics.errors import ParseError
-from asyncmetrics.formats.parser import parse_openmetrics
+from asyncmetrics.formats.reading.openmetrics import parse_openmetrics
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?[Ii]nf|NaN")
 TIME = re.compile(r"-?\d+(\.\d*)?([eE][+-]?\d+)?")

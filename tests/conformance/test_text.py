@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import asyncmetrics
 from asyncmetrics.errors import ParseError
-from asyncmetrics.formats.parser import parse_prometheus
+from asyncmetrics.formats.reading.text import parse_prometheus
 
 # Go's ParseFloat as far as an exposition needs it.
 GO_FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?Inf|NaN")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import asyncmetrics
 from asyncmetrics import Counter, make_asgi_app, make_wsgi_app
 from asyncmetrics.errors import DefinitionError
-from asyncmetrics.exposition._access import Access
+from asyncmetrics.exposition.access import Access
 
 
 def basic(user: str, password: str) -> str:

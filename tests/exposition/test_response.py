@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from asyncmetrics.exposition._response import Request, respond
+from asyncmetrics.exposition.response import Request, respond
 
 TIMEOUT = b"X-Prometheus-Scrape-Timeout-Seconds"
 DEFAULT = 7.5  # three quarters of 10 s

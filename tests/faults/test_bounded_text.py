@@ -12,8 +12,10 @@ from starlette.applications import Starlette
 from asyncmetrics import CollectorRegistry, Counter, Gauge, MetricsMiddleware
 from asyncmetrics.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from asyncmetrics.errors import MetricsError, PushError
-from asyncmetrics.formats import openmetrics_text, prometheus_text
-from asyncmetrics.formats.parser import parse_openmetrics, parse_prometheus
+from asyncmetrics.formats.reading.openmetrics import parse_openmetrics
+from asyncmetrics.formats.reading.text import parse_prometheus
+from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
+from asyncmetrics.formats.writing.text import encode_text
 
 LONG = 100_000
 SHORT = 4000
@@ -31,19 +33,19 @@ async def copying(scope, receive, send) -> None:
     await STARLETTE(dict(scope), receive, send)
 
 
-MEASURED = MetricsMiddleware(copying, registry=CollectorRegistry())
+MEASURED_KEY = MetricsMiddleware(copying, registry=CollectorRegistry())
 
 
 def request(number: int) -> None:
     """Have a path matched by the middleware: the router wrote into a copy of the scope."""
     scope = {"type": "http", "method": "GET", "path": f"/{number}" + "x" * LONG, "headers": [], "app": STARLETTE}
     with suppress(StopIteration):
-        MEASURED(scope, nothing, nothing).send(None)
+        MEASURED_KEY(scope, nothing, nothing).send(None)
 
 
 def render(form, number: int) -> None:
     family = HistogramMetricFamily("a", "", [(f"{number}" + "1" * LONG, 1), ("+Inf", 1)], 1)
-    for _ in form.encode([family]):
+    for _ in form([family]):
         pass
 
 
@@ -54,8 +56,8 @@ def read(number: int) -> None:
 
 
 MET = {
-    "a bound in the text format": lambda number: render(prometheus_text, number),
-    "a bound in OpenMetrics": lambda number: render(openmetrics_text, number),
+    "a bound in the text format": lambda number: render(encode_text, number),
+    "a bound in OpenMetrics": lambda number: render(encode_openmetrics, number),
     "a bound that is read": read,
     "a path": request,
 }

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncmetrics import CollectorRegistry, Counter, Gauge, Histogram, make_asgi_app
-from asyncmetrics.formats import openmetrics_text, prometheus_text
+from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
+from asyncmetrics.formats.writing.text import encode_text
 
 # Label values so long that a few children fill a chunk, and more children than one segment of the table has.
 LONG = "x" * 1000
@@ -44,7 +45,7 @@ def _act(metric, action: str, number: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("encode", [prometheus_text.encode, openmetrics_text.encode], ids=["text", "openmetrics"])
+@pytest.mark.parametrize("encode", [encode_text, encode_openmetrics], ids=["text", "openmetrics"])
 @pytest.mark.parametrize("kind", [Counter, Gauge, Histogram])
 @settings(max_examples=10)
 @given(st.lists(steps, max_size=30))

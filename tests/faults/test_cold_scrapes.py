@@ -17,12 +17,12 @@ import pytest
 
 import asyncmetrics
 from asyncmetrics import CollectorRegistry
-from asyncmetrics.exposition._rendering import Rendering
+from asyncmetrics.children import expiry
+from asyncmetrics.exposition.rendering import Rendering
 from asyncmetrics.formats.negotiation import negotiate
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import LiveFamily
-from asyncmetrics.storage import staleness
-from asyncmetrics.storage.shared import SharedStorage
+from asyncmetrics.storage import SharedStorage
 from tests.patience import PATIENCE_SECONDS
 
 SERIES = 60_000
@@ -219,7 +219,7 @@ def test_scrapes_in_every_form(worker, registry, where, scrape):
 @pytest.mark.parametrize("where", ["memory", "shared"])
 def test_scrapes_while_all_series_go_stale(worker, registry, where, monkeypatch):
     now = 1000.0
-    monkeypatch.setattr(staleness.time, "monotonic", lambda: now)
+    monkeypatch.setattr(expiry.time, "monotonic", lambda: now)
     if where == "shared":
         registry = worker()
     Series(registry, ttl=100.0).fill(SERIES)

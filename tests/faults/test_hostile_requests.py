@@ -8,7 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asyncmetrics import CollectorRegistry, Counter, make_asgi_app
-from asyncmetrics.formats.parser import parse_openmetrics, parse_prometheus
+from asyncmetrics.formats.reading.openmetrics import parse_openmetrics
+from asyncmetrics.formats.reading.text import parse_prometheus
 
 TYPES = {
     "text/plain; version=0.0.4; charset=utf-8",

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from asyncmetrics.core import Exemplar, Metric, Timestamp
-from asyncmetrics.formats import openmetrics_text, prometheus_text
-from asyncmetrics.formats.parser import parse_openmetrics, parse_prometheus
+from asyncmetrics.formats.reading.openmetrics import parse_openmetrics
+from asyncmetrics.formats.reading.text import parse_prometheus
+from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
+from asyncmetrics.formats.writing.text import encode_text
 from asyncmetrics.model.names import ESCAPING_SCHEMES
 
 Call = Callable[[], object]
@@ -165,14 +167,14 @@ FAMILIES: dict[str, Callable[[int], Metric | list[Metric]]] = {
 }
 
 
-@pytest.mark.parametrize("form", [prometheus_text, openmetrics_text], ids=["text", "openmetrics"])
+@pytest.mark.parametrize("form", [encode_text, encode_openmetrics], ids=["text", "openmetrics"])
 @pytest.mark.parametrize("escaping", ESCAPING_SCHEMES)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_family_is_written_in_linear_time(assert_linear, name, escaping, form):
     def prepare(n: int) -> Call:
         made = FAMILIES[name](n)
         families = made if isinstance(made, list) else [made]
-        return lambda: [len(chunk) for chunk in form.encode(families, escaping=escaping)]
+        return lambda: [len(chunk) for chunk in form(families, escaping=escaping)]
 
     assert_linear(prepare, 500)
 

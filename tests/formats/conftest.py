@@ -17,7 +17,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from asyncmetrics.core import Exemplar, Metric, Sample, Timestamp
-from asyncmetrics.model.descriptor import bucket_text
+from asyncmetrics.model.descriptor import format_bound
 
 settings.register_profile("formats", settings.get_profile("patient"), max_examples=100)
 settings.load_profile("formats")
@@ -58,7 +58,7 @@ def _buckets(draw, name, labels, time, exemplars):
     counts = accumulate(draw(st.lists(st.integers(0, 10**6), min_size=len(bounds), max_size=len(bounds))))
     return bounds[0] < 0, [
         Sample(
-            f"{name}_bucket", {**labels, "le": bucket_text(bound)}, float(count), time, _within(draw(exemplars), bound)
+            f"{name}_bucket", {**labels, "le": format_bound(bound)}, float(count), time, _within(draw(exemplars), bound)
         )
         for bound, count in zip(bounds, counts, strict=True)
     ]
@@ -150,9 +150,9 @@ def hostile_text():
 
 @pytest.fixture(scope="session")
 def written():
-    """Write families with a format into one string: ``written(openmetrics_text, families)``."""
+    """Write families with a format into one string: ``written(encode_openmetrics, families)``."""
 
     def written(form, families, **options) -> str:
-        return b"".join(form.encode(families, **options)).decode()
+        return b"".join(form(families, **options)).decode()
 
     return written

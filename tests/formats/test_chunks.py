@@ -6,10 +6,11 @@ import pytest
 
 from asyncmetrics import CollectorRegistry, Counter, Gauge, Histogram
 from asyncmetrics.core import Metric
-from asyncmetrics.formats import openmetrics_text, prometheus_text
+from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
+from asyncmetrics.formats.writing.text import encode_text
 
 LIMIT = 128 * 1024
-FORMATS = [prometheus_text, openmetrics_text]
+FORMATS = [encode_text, encode_openmetrics]
 
 
 def _labelled(kind, children, **options):
@@ -23,7 +24,7 @@ def _labelled(kind, children, **options):
 @pytest.mark.parametrize("form", FORMATS, ids=["text", "openmetrics"])
 @pytest.mark.parametrize("kind", [Counter, Gauge, Histogram])
 def test_chunks_of_live_families_are_small(form, kind):
-    chunks = list(form.encode(_labelled(kind, 3000).collect()))
+    chunks = list(form(_labelled(kind, 3000).collect()))
     assert len(chunks) > 1
     assert max(map(len, chunks)) <= LIMIT
     assert all(chunk.endswith(b"\n") for chunk in chunks)
@@ -34,7 +35,7 @@ def test_chunks_of_a_custom_collector_are_small(form):
     family = Metric("level", "Many.", "gauge")
     for number in range(20_000):
         family.add_sample("level", {"number": str(number)}, number)
-    chunks = list(form.encode([family]))
+    chunks = list(form([family]))
     assert len(chunks) > 1
     assert max(map(len, chunks)) <= LIMIT
     assert b"".join(chunks).count(b"\nlevel{") == 20_000
@@ -51,7 +52,7 @@ def test_nothing_is_read_before_it_is_asked_for(form):
             family.add_sample(family.name, {}, 1)
             yield family
 
-    chunks = form.encode(families())
+    chunks = form(families())
     assert asked == []
     next(chunks)
     assert len(asked) <= 5
@@ -67,9 +68,9 @@ def test_children_that_come_later_are_seen(form):
     gauge = Gauge("level", "", ["a"], registry=registry)
     families = list(registry.collect())
     gauge.labels("late").set(1)
-    assert b'level{a="late"} 1.0\n' in b"".join(form.encode(families))
+    assert b'level{a="late"} 1.0\n' in b"".join(form(families))
 
 
 def test_no_families_are_no_text_but_an_end_mark():
-    assert list(prometheus_text.encode([])) == []
-    assert list(openmetrics_text.encode([])) == [b"# EOF\n"]
+    assert list(encode_text([])) == []
+    assert list(encode_openmetrics([])) == [b"# EOF\n"]

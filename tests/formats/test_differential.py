@@ -15,7 +15,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 import asyncmetrics
-from asyncmetrics.formats import openmetrics_text, prometheus_text
+from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
+from asyncmetrics.formats.writing.text import encode_text
 
 # It writes labels in the order of their names, we in that of their declaration; "le" comes after these.
 LABELS = ["a", "b"]
@@ -63,7 +64,7 @@ def texts(hostile_text):
 def test_text_has_the_same_bytes(data, texts, written):
     arguments = data.draw(st.lists(AMOUNTS, max_size=4)), data.draw(texts)
     theirs = generate_latest(fill(prometheus_client, *arguments)).decode()
-    assert written(prometheus_text, fill(asyncmetrics, *arguments).collect()) == theirs
+    assert written(encode_text, fill(asyncmetrics, *arguments).collect()) == theirs
 
 
 @given(data=st.data())
@@ -71,7 +72,7 @@ def test_openmetrics_has_the_same_lines(data, texts, written):
     """The order of a family's metadata is free, and theirs is another one."""
     arguments = data.draw(st.lists(AMOUNTS, max_size=4)), data.draw(texts)
     theirs = generate_openmetrics(fill(prometheus_client, *arguments)).decode()
-    assert sorted(written(openmetrics_text, fill(asyncmetrics, *arguments).collect()).split("\n")) == sorted(
+    assert sorted(written(encode_openmetrics, fill(asyncmetrics, *arguments).collect()).split("\n")) == sorted(
         theirs.split("\n")
     )
 
@@ -87,7 +88,7 @@ def plain(families):
 @given(data=st.data())
 def test_their_text_parser_reads_our_text(data, texts, written):
     ours = fill(asyncmetrics, data.draw(st.lists(AMOUNTS, max_size=3)), data.draw(texts))
-    text = written(prometheus_text, ours.collect())
+    text = written(encode_text, ours.collect())
     theirs = {sample for family in plain(read_text(text)) for sample in map(_frozen, family[3])}
     mine = {_frozen((s.name, s.labels, repr(s.value))) for family in ours.collect() for s in family.samples}
     assert theirs == mine
@@ -101,7 +102,7 @@ def _frozen(sample):
 @given(data=st.data())
 def test_their_openmetrics_parser_reads_our_text(data, texts, written):
     ours = fill(asyncmetrics, data.draw(st.lists(AMOUNTS, max_size=3)), data.draw(texts))
-    assert plain(read_openmetrics(written(openmetrics_text, ours.collect()))) == plain(ours.collect())
+    assert plain(read_openmetrics(written(encode_openmetrics, ours.collect()))) == plain(ours.collect())
 
 
 @given(data=st.data())
@@ -109,7 +110,7 @@ def test_their_openmetrics_parser_reads_our_custom_families(data, openmetrics_fa
     families = data.draw(openmetrics_families)
     for family in families:
         family.samples = [s._replace(timestamp=None, exemplar=None) for s in family.samples]
-    assert len(list(read_openmetrics(written(openmetrics_text, families)))) == len(families)
+    assert len(list(read_openmetrics(written(encode_openmetrics, families)))) == len(families)
 
 
 def test_their_parser_reads_our_exemplars_and_creation_times(written):
@@ -121,11 +122,11 @@ def test_their_parser_reads_our_exemplars_and_creation_times(written):
         families = list(registry.collect())
     finally:
         asyncmetrics.disable_created_metrics()
-    jobs, size = read_openmetrics(written(openmetrics_text, families))
+    jobs, size = read_openmetrics(written(encode_openmetrics, families))
     assert [sample.name for sample in jobs.samples] == ["jobs_total", "jobs_created"]
     assert jobs.samples[0].exemplar.labels == {"trace_id": "a{b"}
     assert [sample.exemplar and sample.exemplar.value for sample in size.samples[:2]] == [None, 3.0]
-    assert "_created" not in written(prometheus_text, families)
+    assert "_created" not in written(encode_text, families)
 
 
 @pytest.mark.real
@@ -145,7 +146,7 @@ def test_promtool_finds_nothing_in_a_rich_registry(binary, written):
     assert shutil.which("promtool") == binary("promtool")
     done = subprocess.run(
         [binary("promtool"), "check", "metrics"],
-        input=written(prometheus_text, registry.collect()),
+        input=written(encode_text, registry.collect()),
         capture_output=True,
         encoding="utf-8",
         check=False,

@@ -10,13 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncmetrics.core import Exemplar, GaugeHistogramMetricFamily, HistogramMetricFamily, Metric, Sample, Timestamp
-from asyncmetrics.formats import openmetrics_text, prometheus_text
-from asyncmetrics.formats.parser import parse_openmetrics, parse_prometheus
+from asyncmetrics.formats.reading.openmetrics import parse_openmetrics
+from asyncmetrics.formats.reading.text import parse_prometheus
+from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
+from asyncmetrics.formats.writing.text import encode_text
 from asyncmetrics.model.family import METRIC_TYPES
 from asyncmetrics.model.names import ESCAPING_SCHEMES
 
-FORMATS = [prometheus_text, openmetrics_text]
-PAIRS = [(prometheus_text, parse_prometheus), (openmetrics_text, parse_openmetrics)]
+FORMATS = [encode_text, encode_openmetrics]
+PAIRS = [(encode_text, parse_prometheus), (encode_openmetrics, parse_openmetrics)]
 TEXTS = st.text(st.sampled_from('\n\r"\\#{}= a\ud800é.') | st.characters(), max_size=6)
 NONSENSE = (
     st.none() | TEXTS | st.integers(-5, 10**400) | st.floats() | st.booleans() | st.binary(max_size=3) | st.just([])
@@ -79,7 +81,7 @@ def test_whatever_is_collected_the_exposition_is_valid(form, parse, escaping, fa
 @settings(max_examples=50)
 @given(families=hostile_families())
 def test_promtool_takes_whatever_is_collected(binary, families, written):
-    text = written(prometheus_text, families)
+    text = written(encode_text, families)
     done = subprocess.run(
         [binary("promtool"), "check", "metrics"], input=text, capture_output=True, encoding="utf-8", check=False
     )
@@ -164,15 +166,15 @@ def test_two_labels_that_escape_to_one_are_written_once(form, written):
 
 def test_a_unit_that_the_written_name_does_not_end_with_is_left_out(written):
     family = Metric("level", "", "gauge", "µs")
-    assert "# UNIT" not in written(openmetrics_text, [family])
-    assert '# UNIT "level_µs" µs\n' in written(openmetrics_text, [family], escaping="allow-utf-8")
-    assert list(parse_openmetrics(written(openmetrics_text, [family], escaping="allow-utf-8"))) == [family]
+    assert "# UNIT" not in written(encode_openmetrics, [family])
+    assert '# UNIT "level_µs" µs\n' in written(encode_openmetrics, [family], escaping="allow-utf-8")
+    assert list(parse_openmetrics(written(encode_openmetrics, [family], escaping="allow-utf-8"))) == [family]
 
 
 def _kept(kind, samples, written):
     family = Metric("a", "", kind)
     family.samples = samples
-    return [line for line in written(openmetrics_text, [family]).split("\n") if line and line[0] != "#"]
+    return [line for line in written(encode_openmetrics, [family]).split("\n") if line and line[0] != "#"]
 
 
 @pytest.mark.parametrize("value", [-1, math.nan, -math.inf])
@@ -187,12 +189,12 @@ def test_a_histogram_whose_sum_is_left_out_loses_its_count(value, written):
     good = HistogramMetricFamily("a", "", labels=["b"])
     good.add_metric(["x"], [("+Inf", 2)], value)
     good.add_metric(["y"], [("+Inf", 2)], 5)
-    text = written(openmetrics_text, [good])
+    text = written(encode_openmetrics, [good])
     [family] = parse_openmetrics(text)
     assert [(s.name, s.labels["b"]) for s in family.samples] == [
         ("a_bucket", "x"), ("a_bucket", "y"), ("a_count", "y"), ("a_sum", "y")
     ]  # fmt: skip
-    assert "a_count" in written(prometheus_text, [good])
+    assert "a_count" in written(encode_text, [good])
 
 
 def test_a_histogram_with_negative_buckets_has_neither_count_nor_sum(written):
@@ -205,21 +207,21 @@ def test_a_histogram_with_negative_buckets_has_neither_count_nor_sum(written):
 
 def test_a_gauge_histogram_may_have_a_negative_sum_of_negative_buckets(written):
     families = [GaugeHistogramMetricFamily("a", "", [("-1.0", 2), ("+Inf", 3)], -4)]
-    assert list(parse_openmetrics(written(openmetrics_text, families)))[0].samples == families[0].samples
+    assert list(parse_openmetrics(written(encode_openmetrics, families)))[0].samples == families[0].samples
     families = [GaugeHistogramMetricFamily("a", "", [("1.0", 2), ("+Inf", 3)], -4)]
-    assert len(list(parse_openmetrics(written(openmetrics_text, families)))[0].samples) == 2
+    assert len(list(parse_openmetrics(written(encode_openmetrics, families)))[0].samples) == 2
 
 
 def test_a_gauge_histogram_without_sum_has_no_count_in_openmetrics(written):
     families = [GaugeHistogramMetricFamily("a", "", [("1.0", 2), ("+Inf", 3)], None)]
-    [family] = parse_openmetrics(written(openmetrics_text, families))
+    [family] = parse_openmetrics(written(encode_openmetrics, families))
     assert [sample.name for sample in family.samples] == ["a_bucket", "a_bucket"]
-    assert "a_gcount 3.0\n" in written(prometheus_text, families)
+    assert "a_gcount 3.0\n" in written(encode_text, families)
 
 
 def test_a_gauge_histogram_becomes_three_families_in_text(written):
     families = [GaugeHistogramMetricFamily("a", "Ages.", [("1.0", 2), ("+Inf", 3)], 4)]
-    found = list(parse_prometheus(written(prometheus_text, families)))
+    found = list(parse_prometheus(written(encode_text, families)))
     assert [(family.name, family.type, len(family.samples)) for family in found] == [
         ("a", "histogram", 2), ("a_gcount", "gauge", 1), ("a_gsum", "gauge", 1)
     ]  # fmt: skip
@@ -252,21 +254,21 @@ def test_a_stateset_whose_label_cannot_be_called_so_has_no_states(escaping, coun
     """OpenMetrics 1.0, "StateSet": the label is called as the family is, and no label may have a colon."""
     family = Metric("a:b", "", "stateset")
     family.samples = [Sample("a:b", {"a:b": "on"}, 1)]
-    [found] = parse_openmetrics(written(openmetrics_text, [family], escaping=escaping))
+    [found] = parse_openmetrics(written(encode_openmetrics, [family], escaping=escaping))
     assert len(found.samples) == count
 
 
 def test_created_is_for_openmetrics_only(written):
     family = Metric("a", "", "counter")
     family.samples = [Sample("a_total", {}, 1), Sample("a_created", {}, 5)]
-    assert "a_created 5.0\n" in written(openmetrics_text, [family])
-    assert "a_created" not in written(prometheus_text, [family])
+    assert "a_created 5.0\n" in written(encode_openmetrics, [family])
+    assert "a_created" not in written(encode_text, [family])
 
 
 def test_a_gauge_may_be_called_created(written):
     family = Metric("a_created", "", "gauge")
     family.samples = [Sample("a_created", {}, 5)]
-    assert "a_created 5.0\n" in written(prometheus_text, [family])
+    assert "a_created 5.0\n" in written(encode_text, [family])
 
 
 @pytest.mark.parametrize(
@@ -293,4 +295,4 @@ def test_exemplars_are_for_openmetrics_only_and_their_labels_are_escaped(written
     assert _kept("counter", [sample], written) == ['a_total 1.0 # {trace_id="a\\"\\n"} 1.0']
     family = Metric("a", "", "counter")
     family.samples = [sample]
-    assert "trace" not in written(prometheus_text, [family])
+    assert "trace" not in written(encode_text, [family])

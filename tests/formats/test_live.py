@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 import asyncmetrics
 from asyncmetrics import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info, Summary
 from asyncmetrics.core import Metric
-from asyncmetrics.formats import openmetrics_text, prometheus_text
+from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
+from asyncmetrics.formats.writing.text import encode_text
 from asyncmetrics.model.names import ESCAPING_SCHEMES
 
-FORMATS = [prometheus_text, openmetrics_text]
+FORMATS = [encode_text, encode_openmetrics]
 AMOUNTS = st.floats(min_value=0, allow_infinity=False) | st.integers(0, 10**20) | st.booleans()
 LABELS = st.sampled_from([(), ("b",), ("b", "a"), ("a.b",), ("a_b", "größe")])
 NAMES = st.sampled_from(["jobs", "jobs_seconds", "jobs.done", "größe", ":jobs"])
@@ -91,7 +92,7 @@ def test_a_label_block_that_is_kept_does_not_leak_into_another_scheme(escaping, 
     """Children remember their label block; a scheme that writes names differently must not see it."""
     registry = CollectorRegistry()
     Gauge("level", "", ["a_b", "c.d"], registry=registry).labels("1", "2").set(3)
-    fresh = written(prometheus_text, [eager(next(registry.collect()))], escaping=escaping)
+    fresh = written(encode_text, [eager(next(registry.collect()))], escaping=escaping)
     for other in ESCAPING_SCHEMES:
-        written(prometheus_text, registry.collect(), escaping=other)
-    assert written(prometheus_text, registry.collect(), escaping=escaping) == fresh
+        written(encode_text, registry.collect(), escaping=other)
+    assert written(encode_text, registry.collect(), escaping=escaping) == fresh

@@ -11,7 +11,7 @@ from asyncmetrics.formats.negotiation import (
     CONTENT_TYPE_OPENMETRICS,
     CONTENT_TYPE_PLAIN_0_0_4,
     CONTENT_TYPE_PLAIN_1_0_0,
-    accepts_gzip,
+    is_gzip_accepted,
     negotiate,
 )
 from asyncmetrics.model.names import ESCAPING_SCHEMES
@@ -138,7 +138,7 @@ def test_no_header_raises_or_is_echoed(accept):
     chosen = negotiate(accept)
     assert chosen.content_type in OFFERED
     assert list(chosen.encode([])) in ([], [b"# EOF\n"])
-    assert accepts_gzip(accept) in {True, False}
+    assert is_gzip_accepted(accept) in {True, False}
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_no_header_raises_or_is_echoed(accept):
     ],
 )  # fmt: skip
 def test_gzip_is_used_where_it_is_accepted(header, accepted):
-    assert accepts_gzip(header) is accepted
+    assert is_gzip_accepted(header) is accepted
 
 
 @pytest.mark.parametrize(
@@ -163,4 +163,4 @@ def test_gzip_is_used_where_it_is_accepted(header, accepted):
 def test_only_the_beginning_of_a_header_is_read(header):
     """The work is done on the event loop, and the header is whatever a client sends."""
     assert negotiate(f"{header},{OM}").content_type == CONTENT_TYPE_PLAIN_0_0_4
-    assert not accepts_gzip(f"{header},gzip")
+    assert not is_gzip_accepted(f"{header},gzip")

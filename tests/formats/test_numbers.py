@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncmetrics.core import Exemplar, Metric
-from asyncmetrics.formats import openmetrics_text, prometheus_text
+from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
+from asyncmetrics.formats.writing.text import encode_text
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import LiveFamily
 from asyncmetrics.model.names import ESCAPING_SCHEMES
 
-FORMATS = [prometheus_text, openmetrics_text]
+FORMATS = [encode_text, encode_openmetrics]
 NUMBERS = st.floats() | st.sampled_from([0.0, -0.0, -1.0, math.nan, math.inf, -math.inf, 5e-324])
 COUNTS = st.integers(-2, 10**6).map(float) | st.just(math.nan)
 
@@ -71,11 +72,11 @@ def test_any_numbers_are_written_as_those_of_samples(form, escaping, kind, numbe
 def test_a_live_counter_that_openmetrics_forbids_is_left_out(value, exemplar, labelnames, written):
     values = tuple("x" for _ in labelnames)
     family = live("counter", [Point(values, [value], exemplar)], labelnames=labelnames)
-    assert written(openmetrics_text, [family]) == "# TYPE a counter\n# HELP a \n# EOF\n"
-    assert written(prometheus_text, [family]).count("\na_total") == 1
+    assert written(encode_openmetrics, [family]) == "# TYPE a counter\n# HELP a \n# EOF\n"
+    assert written(encode_text, [family]).count("\na_total") == 1
 
 
 def test_a_live_exemplar_has_no_nul(written):
     """A client may have sent it, and Prometheus 2.42 gives up the whole scrape at one there."""
     family = live("counter", [Point(("\0",), [1.0], Exemplar({"id": "x\0"}, 1.0))])
-    assert 'a_total{b="\0"} 1.0 # {id="x\ufffd"} 1.0\n' in written(openmetrics_text, [family])
+    assert 'a_total{b="\0"} 1.0 # {id="x\ufffd"} 1.0\n' in written(encode_openmetrics, [family])

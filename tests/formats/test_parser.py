@@ -6,7 +6,8 @@ import pytest
 
 from asyncmetrics.core import Exemplar, Sample, Timestamp
 from asyncmetrics.errors import ParseError
-from asyncmetrics.formats.parser import parse_openmetrics, parse_prometheus
+from asyncmetrics.formats.reading.openmetrics import parse_openmetrics
+from asyncmetrics.formats.reading.text import parse_prometheus
 
 
 def text(source: str):

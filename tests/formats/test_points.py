@@ -9,15 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncmetrics.core import Exemplar, HistogramMetricFamily, Metric, Sample, Timestamp
-from asyncmetrics.formats import openmetrics_text, prometheus_text
-from asyncmetrics.formats.parser import parse_openmetrics
+from asyncmetrics.formats.reading.openmetrics import parse_openmetrics
+from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
+from asyncmetrics.formats.writing.text import encode_text
 
 
 def kept(kind, samples, written, name="a", **options):
     """Return the sample lines of one family, whose whole exposition the parser takes."""
     family = Metric(name, "", kind)
     family.samples = [Sample(*sample) for sample in samples]
-    text = written(openmetrics_text, [family], **options)
+    text = written(encode_openmetrics, [family], **options)
     list(parse_openmetrics(text))
     return [line for line in text.split("\n") if line and line[0] != "#"]
 
@@ -93,7 +94,7 @@ def test_totals_that_do_not_fit_the_buckets_are_left_out(totals, written):
     ],
     ids=repr,
 )
-@pytest.mark.parametrize("form", [openmetrics_text, prometheus_text], ids=["openmetrics", "text"])
+@pytest.mark.parametrize("form", [encode_openmetrics, encode_text], ids=["openmetrics", "text"])
 def test_of_two_samples_of_one_series_the_first_is_written(form, kind, first, second, written):
     family = Metric("a", "", kind)
     family.samples = [Sample(*first), Sample(*second)]
@@ -125,7 +126,7 @@ def test_the_states_of_a_family_with_an_escaped_name_are_one_child(written):
 def test_an_exemplar_stands_in_its_bucket_only(bound, value, there, written):
     family = HistogramMetricFamily("a", "", [(bound, 1, Exemplar({}, value)), ("+Inf", 1)], 1)
     family.samples = family.samples[:1] if bound == "+Inf" else family.samples[:2]
-    text = written(openmetrics_text, [family])
+    text = written(encode_openmetrics, [family])
     list(parse_openmetrics(text))
     assert (" # {} " in text) is there
 
@@ -145,7 +146,7 @@ def test_a_bad_exemplar_costs_only_itself(exemplar, written):
 
 
 @pytest.mark.parametrize("name", ["__name__", "..name..", "", b"__name__"])
-@pytest.mark.parametrize("form", [openmetrics_text, prometheus_text], ids=["openmetrics", "text"])
+@pytest.mark.parametrize("form", [encode_openmetrics, encode_text], ids=["openmetrics", "text"])
 def test_the_label_that_is_the_metrics_name_is_left_out(form, name, written):
     """Prometheus gives up the whole scrape: label name "__name__" is not unique."""
     family = Metric("a", "", "gauge")
@@ -160,7 +161,7 @@ def test_the_label_that_is_the_metrics_name_is_left_out(form, name, written):
 def test_a_time_that_no_server_can_read_costs_its_sample_in_text(when, written):
     family = Metric("a", "", "gauge")
     family.samples = [Sample("a", {"b": "c"}, 1, when), Sample("a", {}, 1)]
-    assert written(prometheus_text, [family]).split("\n")[2:] == ["a 1.0", ""]
+    assert written(encode_text, [family]).split("\n")[2:] == ["a 1.0", ""]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ def test_a_bound_that_is_no_number_costs_its_sample_in_text(kind, name, label, w
     """promtool gives up the whole text, whichever sample of the family has it."""
     family = Metric("a", "", kind)
     family.samples = [Sample(name, {label: "x"}, 1), Sample(name, {label: "1"}, 2)]
-    assert [line for line in written(prometheus_text, [family]).split("\n") if line and line[0] != "#"] == [
+    assert [line for line in written(encode_text, [family]).split("\n") if line and line[0] != "#"] == [
         f'{name}{{{label}="1"}} 2.0'
     ]
 
@@ -194,5 +195,5 @@ def test_a_histogram_in_any_order_is_written_whole(order, written):
 def test_a_family_restricted_to_some_names_may_lack_samples(written):
     family = HistogramMetricFamily("a", "", [("1.0", 1), ("+Inf", 1)], 1)
     part = family.restricted(frozenset({"a_count"}))
-    assert "\na_count 1.0\n" in written(openmetrics_text, [part])
+    assert "\na_count 1.0\n" in written(encode_openmetrics, [part])
     assert not family.restricted(frozenset({"a"})).partial

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from asyncmetrics.core import Exemplar, Metric, Sample, Timestamp
 from asyncmetrics.errors import ParseError
-from asyncmetrics.formats import openmetrics_text, prometheus_text
-from asyncmetrics.formats.parser import parse_openmetrics, parse_prometheus
+from asyncmetrics.formats.reading.openmetrics import parse_openmetrics
+from asyncmetrics.formats.reading.text import parse_prometheus
+from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
+from asyncmetrics.formats.writing.text import encode_text
 
 FRAGMENTS = st.sampled_from(
     ["# TYPE ", "# HELP ", "# UNIT ", "# EOF", "# EOF\n", "\n", " ", "a", "a_total", "a_bucket", "counter", "histogram"]
@@ -22,33 +24,31 @@ ANY_TEXT = st.text(max_size=60) | st.lists(FRAGMENTS, max_size=14).map("".join)
 @given(data=st.data())
 def test_text_families_come_back_equal(data, text_families, written):
     families = data.draw(text_families)
-    assert list(parse_prometheus(written(prometheus_text, families))) == families
+    assert list(parse_prometheus(written(encode_text, families))) == families
 
 
 @given(data=st.data())
 def test_openmetrics_families_come_back_equal(data, openmetrics_families, written):
     families = data.draw(openmetrics_families)
-    assert list(parse_openmetrics(written(openmetrics_text, families))) == families
+    assert list(parse_openmetrics(written(encode_openmetrics, families))) == families
 
 
 @given(data=st.data())
 def test_text_families_of_any_script_come_back_equal(data, text_utf8_families, written):
     families = data.draw(text_utf8_families)
-    assert list(parse_prometheus(written(prometheus_text, families, escaping="allow-utf-8"))) == families
+    assert list(parse_prometheus(written(encode_text, families, escaping="allow-utf-8"))) == families
 
 
 @given(data=st.data())
 def test_openmetrics_families_of_any_script_come_back_equal(data, openmetrics_utf8_families, written):
     families = data.draw(openmetrics_utf8_families)
-    assert list(parse_openmetrics(written(openmetrics_text, families, escaping="allow-utf-8"))) == families
+    assert list(parse_openmetrics(written(encode_openmetrics, families, escaping="allow-utf-8"))) == families
 
 
 @pytest.mark.parametrize(
     "value", [float("nan"), float("inf"), -float("inf"), 0.0, -0.0, 5e-324, 1.7976931348623157e308, 0.1 + 0.2]
 )
-@pytest.mark.parametrize(
-    ("form", "parse"), [(prometheus_text, parse_prometheus), (openmetrics_text, parse_openmetrics)]
-)
+@pytest.mark.parametrize(("form", "parse"), [(encode_text, parse_prometheus), (encode_openmetrics, parse_openmetrics)])
 def test_every_double_is_exact(form, parse, value, written):
     family = Metric("level", "", "gauge")
     family.add_sample("level", {}, value)
@@ -62,7 +62,7 @@ def test_every_double_is_exact(form, parse, value, written):
 def test_an_openmetrics_timestamp_keeps_its_type_and_value(when, written):
     family = Metric("done", "", "counter")
     family.samples = [Sample("done_total", {}, 1.0, when, Exemplar({"id": "1"}, 1.0, when))]
-    [back] = parse_openmetrics(written(openmetrics_text, [family]))
+    [back] = parse_openmetrics(written(encode_openmetrics, [family]))
     assert back.samples == family.samples
     assert type(back.samples[0].timestamp) is type(when)
 
@@ -70,7 +70,7 @@ def test_an_openmetrics_timestamp_keeps_its_type_and_value(when, written):
 def test_a_text_timestamp_is_rounded_to_milliseconds(written):
     family = Metric("level", "", "gauge")
     family.samples = [Sample("level", {}, 1.0, 1.001), Sample("level", {"a": "b"}, 1.0, Timestamp(2, 1_600_000))]
-    assert [line.split()[-1] for line in written(prometheus_text, [family]).splitlines()[2:]] == ["1001", "2002"]
+    assert [line.split()[-1] for line in written(encode_text, [family]).splitlines()[2:]] == ["1001", "2002"]
 
 
 @given(text=ANY_TEXT)
@@ -91,7 +91,7 @@ def test_no_text_breaks_the_openmetrics_parser(text):
 
 @given(data=st.data())
 def test_no_change_of_a_valid_text_breaks_the_openmetrics_parser(data, openmetrics_families, written):
-    lines = written(openmetrics_text, data.draw(openmetrics_families)).split("\n")
+    lines = written(encode_openmetrics, data.draw(openmetrics_families)).split("\n")
     place = data.draw(st.integers(0, len(lines) - 1))
     lines[place] = data.draw(ANY_TEXT | st.sampled_from(lines))
     try:
@@ -103,12 +103,12 @@ def test_no_change_of_a_valid_text_breaks_the_openmetrics_parser(data, openmetri
 @given(data=st.data())
 def test_what_the_openmetrics_parser_takes_is_written_back_whole(data, openmetrics_families, written):
     """Whatever passes the rules passes the encoder: neither drops what the other allows."""
-    lines = written(openmetrics_text, data.draw(openmetrics_families)).split("\n")
+    lines = written(encode_openmetrics, data.draw(openmetrics_families)).split("\n")
     place = data.draw(st.integers(0, len(lines) - 1))
     lines.insert(place, data.draw(st.sampled_from(lines)).replace("1", "2"))
     try:
         families = list(parse_openmetrics("\n".join(lines)))
     except ParseError:
         return
-    again = list(parse_openmetrics(written(openmetrics_text, families)))
+    again = list(parse_openmetrics(written(encode_openmetrics, families)))
     assert repr(again) == repr(families)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from asyncmetrics.core import Metric, Sample
-from asyncmetrics.formats import openmetrics_text, prometheus_text
-from asyncmetrics.formats.parser import parse_openmetrics, parse_prometheus
+from asyncmetrics.formats.reading.openmetrics import parse_openmetrics
+from asyncmetrics.formats.reading.text import parse_prometheus
+from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
+from asyncmetrics.formats.writing.text import encode_text
 
-PAIRS = [(prometheus_text, parse_prometheus), (openmetrics_text, parse_openmetrics)]
+PAIRS = [(encode_text, parse_prometheus), (encode_openmetrics, parse_openmetrics)]
 both = pytest.mark.parametrize(("form", "parse"), PAIRS, ids=["text", "openmetrics"])
 
 
@@ -52,8 +54,8 @@ def test_a_stray_that_a_reader_would_count_among_a_histogram_is_left_out(form, p
 def test_a_counter_s_sample_without_total_is_one_of_its_own_in_text_only(written):
     """OpenMetrics knows the bare name as the counter's own."""
     counter = family("jobs", "counter", ("jobs", {}, 1))
-    assert read(parse_prometheus, written(prometheus_text, [counter]))[-1] == ("jobs", "unknown", [("jobs", {}, 1)])
-    assert read(parse_openmetrics, written(openmetrics_text, [counter])) == [("jobs", "counter", [])]
+    assert read(parse_prometheus, written(encode_text, [counter]))[-1] == ("jobs", "unknown", [("jobs", {}, 1)])
+    assert read(parse_openmetrics, written(encode_openmetrics, [counter])) == [("jobs", "counter", [])]
 
 
 @both
@@ -123,7 +125,7 @@ def test_help_that_fails_is_empty(form, parse, written):
 @both
 def test_samples_that_are_added_while_their_family_is_written_do_not_disturb(form, parse, written):
     growing = family("a", "gauge", *[("a", {"n": str(number)}, 1) for number in range(5000)])
-    chunks = form.encode([growing])
+    chunks = form([growing])
     first = next(chunks)
     growing.add_sample("a", {"n": "0"}, 2)
     growing.samples.clear()

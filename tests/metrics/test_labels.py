@@ -173,10 +173,10 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch):
-    from asyncmetrics.storage import base
+    from asyncmetrics.children import table
 
     clock = Clock()
-    monkeypatch.setattr(base, "time", clock)
+    monkeypatch.setattr(table, "time", clock)
     return clock
 
 

@@ -106,7 +106,7 @@ def totals(registry: CollectorRegistry) -> Callable[..., dict[Any, float]]:
         "received": ("http_server_request_body_size_bytes_sum", ("method", "route")),
         "sent": ("http_server_response_body_size_bytes_sum", ("method", "route")),
         "sizes": ("http_server_response_body_size_bytes_count", ("method", "route")),
-        "background": ("http_server_background_seconds_sum", ("route",)),
+        "background": ("http_server_background_duration_seconds_sum", ("route",)),
         "connected": ("websocket_server_connection_duration_seconds_count", ("route", "outcome", "close_code")),
         "open": ("websocket_server_active_connections", ("route",)),
         "messages": ("websocket_server_messages_total", ("route", "direction")),

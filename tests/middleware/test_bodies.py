@@ -36,7 +36,7 @@ async def reading(scope, receive, send):
 FAMILIES = {
     "first_byte": {"http_server_time_to_first_byte_seconds"},
     "body_sizes": {"http_server_request_body_size_bytes", "http_server_response_body_size_bytes"},
-    "background": {"http_server_background_seconds"},
+    "background": {"http_server_background_duration_seconds"},
 }
 
 

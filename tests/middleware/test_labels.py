@@ -19,7 +19,7 @@ HTTP = (
     "http_server_time_to_first_byte_seconds_count",
     "http_server_request_body_size_bytes_count",
     "http_server_response_body_size_bytes_count",
-    "http_server_background_seconds_count",
+    "http_server_background_duration_seconds_count",
 )
 WEBSOCKET = (
     "websocket_server_connection_duration_seconds_count",
@@ -193,7 +193,7 @@ OPENTELEMETRY = {
         "http_route": "<unmatched>",
         "url_scheme": "http",
     },
-    "http_server_background_seconds_count": {"http_route": "<unmatched>", "url_scheme": "http"},
+    "http_server_background_duration_seconds_count": {"http_route": "<unmatched>", "url_scheme": "http"},
     "websocket_server_messages_total": {"http_route": "/socket", "direction": "sent", "url_scheme": "ws"},
     "http_server_active_requests": {
         "http_request_method": "GET",
@@ -248,4 +248,4 @@ async def test_instrument_passes_every_option_on(framework, ask, registry, label
     await ask(app)
     for name in ("http_server_response_body_size_bytes_count", "http_server_time_to_first_byte_seconds_count"):
         assert set(labels(name)[0]) == {"http_request_method", "http_route", "url_scheme", "service", "tenant"}
-    assert labels("http_server_background_seconds_count") != []
+    assert labels("http_server_background_duration_seconds_count") != []

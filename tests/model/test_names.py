@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.exposition import escape_label_name, escape_metric_name
 from prometheus_client.utils import floatToGoString
 
-from asyncmetrics.model.descriptor import bucket_text
-from asyncmetrics.model.names import ESCAPING_SCHEMES, clean_text, escape_name, label_text
+from asyncmetrics.model.descriptor import format_bound
+from asyncmetrics.model.names import ESCAPING_SCHEMES, clean_text, escape_name, to_label_text
 
 NAMES = st.text(st.sampled_from("aZ_:.-0 é") | st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)
 
@@ -29,12 +29,12 @@ def test_under_allow_utf_8_a_name_stays(name):
 
 @given(st.floats(min_value=1e-6, max_value=1e300))
 def test_a_bound_is_written_as_prometheus_client_writes_it(bound):
-    assert bucket_text(bound) == floatToGoString(bound)
+    assert format_bound(bound) == floatToGoString(bound)
 
 
 @given(st.floats(allow_nan=False))
 def test_a_bound_is_read_back_exactly(bound):
-    assert float(bucket_text(bound)) == bound
+    assert float(format_bound(bound)) == bound
 
 
 @given(st.text())
@@ -47,4 +47,4 @@ def test_clean_text_can_be_encoded_and_is_the_same_where_it_could_be(text):
 
 @pytest.mark.parametrize(("value", "text"), [(1, "1"), ("a\udc80", "a\ufffd"), (b"x", "b'x'")])
 def test_a_label_is_text(value, text):
-    assert label_text(value) == text
+    assert to_label_text(value) == text

@@ -132,7 +132,7 @@ def test_the_server_is_told_of_the_process(prometheus):
 
 def test_what_prometheus_scrapes_is_openmetrics(prometheus, shop):
     """With the very Accept header of the running server's generation."""
-    from asyncmetrics.formats.parser import parse_openmetrics
+    from asyncmetrics.formats.reading.openmetrics import parse_openmetrics
 
     accept = (
         "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from asyncmetrics.formats.parser import parse_prometheus
+from asyncmetrics.formats.reading.text import parse_prometheus
 from tests.patience import PATIENCE_SECONDS, wait_for, wait_until
 
 HERE = Path(__file__).parent

@@ -19,9 +19,9 @@ import pytest
 
 from asyncmetrics import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info, generate_latest
 from asyncmetrics.errors import StorageError
-from asyncmetrics.storage._directory import Directory
+from asyncmetrics.storage import SharedStorage
 from asyncmetrics.storage.automatic import AutomaticStorage
-from asyncmetrics.storage.shared import SharedStorage
+from asyncmetrics.storage.shared.files.directory import Directory
 from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS, wait_for
 
 
@@ -267,7 +267,7 @@ def test_forks_of_forks(worker, path):
 FORKING = """
 import os, signal, sys, threading
 from asyncmetrics import CollectorRegistry, Counter, generate_latest
-from asyncmetrics.storage.shared import SharedStorage
+from asyncmetrics.storage import SharedStorage
 
 registry = CollectorRegistry(storage=SharedStorage(sys.argv[1]))
 counter = Counter("c", "C.", ["n"], registry=registry)
@@ -441,7 +441,7 @@ sys.modules["fcntl"] = None
 for name in ("register_at_fork", "O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC", "posix_fallocate", "geteuid", "pread"):
     delattr(os, name)
 import asyncmetrics, asyncmetrics.testing
-from asyncmetrics.storage.shared import SharedStorage
+from asyncmetrics.storage import SharedStorage
 try:
     SharedStorage("x")
 except OSError as error:
@@ -483,7 +483,7 @@ print(sorted(name for name in sys.modules if name.startswith("asyncmetrics.stora
 def test_a_process_that_is_alone_opens_no_file_and_starts_no_thread():
     environment = {name: text for name, text in os.environ.items() if name != "ASYNCMETRICS_DIR"}
     ended = subprocess.run([sys.executable, "-c", ALONE], env=environment, capture_output=True, text=True, check=True)
-    assert not {"_arena", "_group", "shared", "_reading"} & {
+    assert not {"arena", "worker", "slot_readers", "slot_reader"} & {
         name.rpartition(".")[2].strip("',[]\n") for name in ended.stdout.split()
     }
 

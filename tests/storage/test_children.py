@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from asyncmetrics import CollectorRegistry, Counter, Gauge, Histogram, Summary
+from asyncmetrics.children import table
 from asyncmetrics.model.descriptor import Descriptor
-from asyncmetrics.storage import base
-from asyncmetrics.storage.memory import MemoryStorage
+from asyncmetrics.storage import MemoryStorage
 
 KEYS = st.integers(0, 12).map(lambda number: (str(number),))
 
@@ -22,13 +22,13 @@ class Table(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        base._SEGMENT = 3
+        table._SEGMENT = 3
         self.table = MemoryStorage().open(Descriptor("counter", "c", "C.", ("n",)), lambda *_: None)
         self.model: dict[tuple[str], object] = {}
         self.reading = None
 
     def teardown(self):
-        base._SEGMENT = 256
+        table._SEGMENT = 256
 
     @rule(key=KEYS)
     def find(self, key):

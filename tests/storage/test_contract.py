@@ -9,9 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from asyncmetrics import CollectorRegistry
+from asyncmetrics.storage import MemoryStorage, SharedStorage
 from asyncmetrics.storage.automatic import AutomaticStorage
-from asyncmetrics.storage.memory import MemoryStorage
-from asyncmetrics.storage.shared import SharedStorage
 from asyncmetrics.testing import Reader, StorageContract
 
 

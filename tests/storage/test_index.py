@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncmetrics.storage._index import Index
+from asyncmetrics.storage.shared.scrape.index import Index
 
 LARGEST_PART = 1024
 

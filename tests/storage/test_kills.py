@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from asyncmetrics.model.descriptor import Descriptor
-from asyncmetrics.storage import _arena, _cells
-from asyncmetrics.storage._directory import Directory
-from asyncmetrics.storage.shared import SharedStorage
+from asyncmetrics.storage import SharedStorage
+from asyncmetrics.storage.shared.files import arena as _arena
+from asyncmetrics.storage.shared.files import cells as _cells
+from asyncmetrics.storage.shared.files.directory import Directory
 
 INF = float("inf")
 COUNTER = Descriptor("counter", "c", "C.", ("n",))

@@ -24,7 +24,7 @@ from asyncmetrics import (
 )
 from asyncmetrics.errors import StorageError
 from asyncmetrics.middleware import MetricsMiddleware
-from asyncmetrics.storage.shared import SharedStorage
+from asyncmetrics.storage import SharedStorage
 from tests.patience import PATIENCE_SECONDS, eventually, wait_for
 
 

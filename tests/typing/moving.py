@@ -40,8 +40,8 @@ from asyncmetrics.core import (
 )
 from asyncmetrics.exposition import choose_encoder
 from asyncmetrics.exposition.handler import MetricsHandler
-from asyncmetrics.openmetrics.exposition import generate_latest as generate_openmetrics
-from asyncmetrics.parser import text_string_to_metric_families
+from asyncmetrics.prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from asyncmetrics.prometheus_client.parser import text_string_to_metric_families
 
 if TYPE_CHECKING:
     from typing_extensions import assert_type

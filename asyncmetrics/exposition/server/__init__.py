@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from asyncmetrics.exposition.server._server import MetricsServer, RunningServer, start_http_server, start_wsgi_server
+from asyncmetrics.exposition.server.server import MetricsServer, RunningServer, start_http_server, start_wsgi_server
 
 __all__ = ("MetricsServer", "RunningServer", "start_http_server", "start_wsgi_server")

@@ -24,7 +24,7 @@ from statistics import median
 
 import pytest
 
-from asyncmetrics.formats.parser import parse_prometheus
+from asyncmetrics.formats.reading.text import parse_prometheus
 from tests.patience import PATIENCE_SECONDS, wait_until
 
 HERE = Path(__file__).parent

@@ -14,7 +14,7 @@ import pytest
 
 from asyncmetrics import CollectorRegistry, Counter, Gauge
 from asyncmetrics.collectors import ProcessCollector
-from asyncmetrics.storage.shared import SharedStorage
+from asyncmetrics.storage import SharedStorage
 from tests.patience import PROGRAM_SECONDS
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 COUNT_MANY = """
 import sys
 from asyncmetrics import CollectorRegistry, Counter
-from asyncmetrics.storage.shared import SharedStorage
+from asyncmetrics.storage import SharedStorage
 
 registry = CollectorRegistry(storage=SharedStorage(sys.argv[1]))
 counter = Counter("c", "C.", ["n"], registry=registry)
@@ -107,7 +107,7 @@ def test_a_process_that_has_a_dead_workers_id_is_not_taken_for_it(tmp_path):
     declare = f"""
 import sys
 from asyncmetrics import CollectorRegistry, Counter, Gauge
-from asyncmetrics.storage.shared import SharedStorage
+from asyncmetrics.storage import SharedStorage
 registry = CollectorRegistry(storage=SharedStorage({folder!r}))
 Counter("c", "C.", registry=registry).inc(5)
 Gauge("g", "G.", multiprocess_mode="livesum", registry=registry).set(7)

@@ -1,0 +1,1 @@
+"""The children of one metric in this process: their interfaces, the table that holds them, and what they accept."""

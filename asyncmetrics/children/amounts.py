@@ -1,0 +1,20 @@
+"""The amounts that children accept."""
+
+from __future__ import annotations
+
+from asyncmetrics.children.table import Child
+from asyncmetrics.errors import AmountError, AmountTypeError
+
+__all__ = ("to_amount",)
+
+
+def to_amount(child: Child, amount: object) -> float:
+    """Return ``amount`` as an exact float, or raise `AmountTypeError` naming the metric."""
+    if isinstance(amount, (str, bytes, bytearray)):
+        raise AmountTypeError(repr(child), amount)
+    try:
+        return float(amount)  # type: ignore[arg-type]  # this is the test
+    except OverflowError:
+        raise AmountError(repr(child), amount, "a number that a double can hold") from None
+    except (TypeError, ValueError):
+        raise AmountTypeError(repr(child), amount) from None

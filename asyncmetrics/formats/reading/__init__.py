@@ -1,0 +1,1 @@
+"""Text to families: the Prometheus and the OpenMetrics text formats."""

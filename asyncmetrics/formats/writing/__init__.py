@@ -1,0 +1,1 @@
+"""Families to chunks of bytes: the Prometheus and the OpenMetrics text formats."""

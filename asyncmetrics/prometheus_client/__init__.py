@@ -1,0 +1,1 @@
+"""What exists only because prometheus_client has it: its import paths over our formats."""

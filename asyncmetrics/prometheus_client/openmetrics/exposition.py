@@ -1,0 +1,50 @@
+"""OpenMetrics 1.0 as bytes, and names as the escaping schemes write them, under prometheus_client's names."""
+
+from __future__ import annotations
+
+from asyncmetrics.errors import DefinitionError
+from asyncmetrics.formats.negotiation import CONTENT_TYPE_OPENMETRICS
+from asyncmetrics.formats.writing.lines import written_label_name, written_name
+from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
+from asyncmetrics.model.names import ALLOW_UTF_8, DOTS, UNDERSCORES, VALUES, check_escaping
+from asyncmetrics.registry import Collectable
+
+__all__ = (
+    "ALLOWUTF8",
+    "CONTENT_TYPE_LATEST",
+    "DOTS",
+    "ESCAPING_HEADER_TAG",
+    "UNDERSCORES",
+    "VALUES",
+    "escape_label_name",
+    "escape_metric_name",
+    "generate_latest",
+)
+
+ALLOWUTF8 = ALLOW_UTF_8
+CONTENT_TYPE_LATEST = CONTENT_TYPE_OPENMETRICS
+ESCAPING_HEADER_TAG = "escaping"
+
+
+def generate_latest(registry: Collectable, escaping: str = UNDERSCORES, version: str = "1.0.0") -> bytes:
+    """Return what is in ``registry`` in the OpenMetrics text format.
+
+    ``escaping`` is how names with other characters go. Raises `DefinitionError` for an escaping that there is not, and
+    for any ``version`` but 1.0.0, the only one that is a standard.
+    """
+    check_escaping(escaping)
+    if version != "1.0.0":
+        raise DefinitionError("version", f"expected '1.0.0', got {version!r}")
+    return b"".join(encode_openmetrics(registry.collect(), escaping=escaping))
+
+
+def escape_metric_name(s: str, escaping: str = UNDERSCORES) -> str:
+    """Return a metric's name as it is written: escaped, and in quotes if it still needs them."""
+    check_escaping(escaping)
+    return written_name(s, escaping) if s else s
+
+
+def escape_label_name(s: str, escaping: str = UNDERSCORES) -> str:
+    """Return a label's name as it is written: escaped, and in quotes if it still needs them."""
+    check_escaping(escaping)
+    return written_label_name(s, escaping) if s else s

@@ -1,0 +1,268 @@
+"""Children whose numbers live in this process and need no lock under the GIL.
+
+*Rules.* Under the GIL no lock is taken: between the load and the store of ``self.value += amount`` CPython (3.10 on)
+has no point at which it could switch threads or run a signal handler, as long as both numbers are exact floats.
+What is no exact float is made one first; an int beyond all doubles overflows there, and `real` says so in the metric's
+name, at no cost to the others. ``tests/concurrency`` disassembles these methods and fails if a call
+appears between a load and its store.
+
+Where there is no GIL, the storage hands out the children of `asyncmetrics.storage.memory.locked`.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from sys import float_info
+from typing import Any
+
+from asyncmetrics.children.amounts import to_amount
+from asyncmetrics.children.exemplars import make_exemplar
+from asyncmetrics.children.facts import check_facts, find_state
+from asyncmetrics.children.interfaces import (
+    CounterChild,
+    EnumChild,
+    GaugeChild,
+    GaugeFunction,
+    HistogramChild,
+    InfoChild,
+    SummaryChild,
+)
+from asyncmetrics.children.table import Child, ChildTable
+from asyncmetrics.errors import AmountError
+from asyncmetrics.model.samples import Exemplar
+
+__all__ = ("MemoryCounter", "MemoryEnum", "MemoryGauge", "MemoryHistogram", "MemoryInfo", "MemorySummary")
+
+_LARGEST = float_info.max
+_ONE = 1.0
+
+
+class MemoryCounter(Child, CounterChild):
+    """A counter's child."""
+
+    __slots__ = ("_created", "exemplar", "value")
+
+    def __init__(self, family: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(family, labelvalues)
+        self.value = 0.0
+        self.exemplar: Exemplar | None = None
+        self._created = time.time()
+
+    def inc(self, amount: float = _ONE, exemplar: Mapping[str, str] | None = None) -> None:
+        """Go up by ``amount``, which is finite and not negative."""
+        if amount is _ONE and exemplar is None:  # nothing given, nothing to check: benchmarks/hot_path.py
+            self.value += _ONE
+            return
+        if type(amount) is not float:
+            try:
+                amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
+            except OverflowError:
+                amount = to_amount(self, amount)
+        if not 0.0 <= amount <= _LARGEST:
+            raise AmountError(repr(self), amount, "a finite amount that is not negative")
+        if exemplar is None:
+            self.value += amount
+        else:
+            found = make_exemplar(self, exemplar, amount)
+            self.value += amount
+            self.exemplar = found or self.exemplar
+
+    def reset(self) -> None:
+        """Go back to zero, from now on."""
+        self._created = time.time()
+        self.exemplar = None
+        self.value = 0.0
+
+    @property
+    def created(self) -> float:
+        """When counting began, as a Unix time."""
+        return self._created
+
+    def numbers(self) -> Sequence[float]:
+        """Return the value."""
+        return (self.value,)
+
+    def exemplars(self) -> Mapping[int, Exemplar]:
+        """Return the latest exemplar."""
+        return {} if self.exemplar is None else {0: self.exemplar}
+
+
+class MemoryGauge(Child, GaugeChild):
+    """A gauge's child."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, family: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(family, labelvalues)
+        self.value = 0.0
+
+    def inc(self, amount: float = 1.0) -> None:
+        """Go up by ``amount``."""
+        if type(amount) is not float:
+            try:
+                amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
+            except OverflowError:
+                amount = to_amount(self, amount)
+        self.value += amount
+
+    def dec(self, amount: float = 1.0) -> None:
+        """Go down by ``amount``."""
+        if type(amount) is not float:
+            try:
+                amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
+            except OverflowError:
+                amount = to_amount(self, amount)
+        self.value -= amount
+
+    def set(self, value: float) -> None:
+        """Become ``value``."""
+        if type(value) is not float:
+            try:
+                value = value + 0.0 if type(value) is int else to_amount(self, value)
+            except OverflowError:
+                value = to_amount(self, value)
+        self.value = value
+
+    def set_function(self, f: GaugeFunction) -> None:
+        """Take the result of ``f`` at every collection."""
+        self.family.functions[self] = f
+
+    def numbers(self) -> Sequence[float]:
+        """Return the value."""
+        return (self.value,)
+
+
+class MemorySummary(Child, SummaryChild):
+    """A summary's child."""
+
+    __slots__ = ("_count", "_created", "_sum")
+
+    def __init__(self, family: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(family, labelvalues)
+        self._count = 0.0
+        self._sum = 0.0
+        self._created = time.time()
+
+    def observe(self, amount: float) -> None:
+        """Take one observation."""
+        if type(amount) is not float:
+            try:
+                amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
+            except OverflowError:
+                amount = to_amount(self, amount)
+        if amount != amount:  # noqa: PLR0124  # NaN, by its definition
+            self.family.report("dropped_observations")
+            return
+        self._count += 1.0
+        self._sum += amount
+
+    @property
+    def created(self) -> float:
+        """When counting began, as a Unix time."""
+        return self._created
+
+    def numbers(self) -> Sequence[float]:
+        """Return the count and the sum, of one moment."""
+        return (self._count, self._sum)
+
+
+class MemoryHistogram(Child, HistogramChild):
+    """A histogram's child; ``_counts`` are not cumulative, and the last one is ``+Inf``'s."""
+
+    __slots__ = ("_bounds", "_counts", "_created", "_exemplars", "_sum")
+
+    def __init__(self, family: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(family, labelvalues)
+        self._bounds = family.descriptor.buckets
+        self._counts = [0.0] * len(self._bounds)
+        self._sum = 0.0
+        self._exemplars: dict[int, Exemplar] | None = None
+        self._created = time.time()
+
+    def observe(self, amount: float, exemplar: Mapping[str, str] | None = None) -> None:
+        """Take one observation."""
+        if type(amount) is not float:
+            try:
+                amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
+            except OverflowError:
+                amount = to_amount(self, amount)
+        index = bisect_left(self._bounds, amount)
+        if not index and amount != amount:  # noqa: PLR0124  # NaN, by its definition
+            self.family.report("dropped_observations")
+            return
+        if exemplar is not None and (found := make_exemplar(self, exemplar, amount)):
+            self._exemplars = {**(self._exemplars or {}), index: found}
+        self._counts[index] += 1.0
+        self._sum += amount
+
+    def recorder(self) -> Callable[[float], None]:
+        """Return what observes seconds with nothing to check: benchmarks/decorators.py."""
+        bounds, counts = self._bounds, self._counts
+
+        def record(seconds: float) -> None:
+            counts[bisect_left(bounds, seconds)] += 1.0
+            self._sum += seconds
+
+        return record
+
+    @property
+    def created(self) -> float:
+        """When counting began, as a Unix time."""
+        return self._created
+
+    def snapshot(self) -> tuple[Sequence[float], float]:
+        """Return the counts of the buckets and the sum, of one moment."""
+        return self._counts[:], self._sum
+
+    def numbers(self) -> Sequence[float]:
+        """Return the cumulative buckets, and the count and the sum where the descriptor has rows for them."""
+        counts, total = self.snapshot()
+        cumulative = [*accumulate(counts)]
+        return cumulative if self._bounds[0] < 0 else [*cumulative, cumulative[-1], total]
+
+    def exemplars(self) -> Mapping[int, Exemplar]:
+        """Return the latest exemplar of each bucket that has one."""
+        return self._exemplars or {}
+
+
+class MemoryInfo(Child, InfoChild):
+    """An info's child."""
+
+    __slots__ = ("_facts",)
+
+    def __init__(self, family: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(family, labelvalues)
+        self._facts: dict[str, str] = {}
+
+    def info(self, val: Mapping[str, str]) -> None:
+        """Replace the facts."""
+        self._facts = check_facts(self, val)
+
+    def numbers(self) -> Sequence[float]:
+        """Return 1."""
+        return (1.0,)
+
+    def details(self) -> Mapping[str, str]:
+        """Return the facts."""
+        return self._facts
+
+
+class MemoryEnum(Child, EnumChild):
+    """A state set's child."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self, family: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(family, labelvalues)
+        self._state = 0
+
+    def state(self, state: str) -> None:
+        """Change to ``state``."""
+        self._state = find_state(self, state)
+
+    def numbers(self) -> Sequence[float]:
+        """Return 1 for the state that is on and 0 for the others."""
+        return [float(index == self._state) for index in range(len(self.family.descriptor.states))]

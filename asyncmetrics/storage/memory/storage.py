@@ -1,0 +1,76 @@
+"""The storage in this process's memory: the one that a registry uses unless it is told otherwise."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, final
+
+from asyncmetrics.children.table import Child, ChildTable, Report
+from asyncmetrics.model.descriptor import Descriptor, Kind
+from asyncmetrics.model.family import Metric
+from asyncmetrics.storage.memory.locked import (
+    LockedCounter,
+    LockedEnum,
+    LockedGauge,
+    LockedHistogram,
+    LockedInfo,
+    LockedSummary,
+)
+from asyncmetrics.storage.memory.plain import (
+    MemoryCounter,
+    MemoryEnum,
+    MemoryGauge,
+    MemoryHistogram,
+    MemoryInfo,
+    MemorySummary,
+)
+
+__all__ = ("MemoryStorage",)
+
+_LOCKFREE: dict[Kind, type[Child]] = {
+    "counter": MemoryCounter,
+    "gauge": MemoryGauge,
+    "summary": MemorySummary,
+    "histogram": MemoryHistogram,
+    "info": MemoryInfo,
+    "stateset": MemoryEnum,
+}
+_LOCKED: dict[Kind, type[Child]] = {
+    "counter": LockedCounter,
+    "gauge": LockedGauge,
+    "summary": LockedSummary,
+    "histogram": LockedHistogram,
+    "info": LockedInfo,
+    "stateset": LockedEnum,
+}
+
+
+def _gil_enabled() -> bool:
+    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
+
+
+@final
+class MemoryStorage:
+    """Keep numbers in this process. ``locking`` is whether children lock: by default where there is no GIL."""
+
+    def __init__(self, *, locking: bool | None = None) -> None:
+        self._kinds = _LOCKED if (locking if locking is not None else not _gil_enabled()) else _LOCKFREE
+
+    def open(
+        self, descriptor: Descriptor, report: Report, *, max_children: int | None = None, ttl: float | None = None
+    ) -> ChildTable[Any]:
+        """Return a new table for the children of a metric."""
+        return ChildTable(descriptor, self._kinds[descriptor.kind], report, max_children=max_children, ttl=ttl)
+
+    def prepare(self) -> Iterator[None]:
+        """Do nothing: there is nothing to `collect`."""
+        return iter(())
+
+    def collect(self) -> Iterable[Metric]:
+        """Return nothing: all there is, is in the tables."""
+        return ()
+
+    def processes(self) -> Mapping[str, int]:
+        """Return nothing: this process it is."""
+        return {}
