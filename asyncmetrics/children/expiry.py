@@ -31,11 +31,11 @@ class _Sleeper(Protocol):
     labelvalues: Key
     segment: list[Any]
 
-    def numbers(self) -> Sequence[float]:
+    def read_numbers(self) -> Sequence[float]:
         """Return one consistent reading."""
         ...
 
-    def details(self) -> Mapping[str, str]:
+    def read_extra_labels(self) -> Mapping[str, str]:
         """Return the labels besides the metric's."""
         ...
 
@@ -44,7 +44,7 @@ S = TypeVar("S", bound=_Sleeper)
 
 
 def _fingerprint(child: _Sleeper) -> Hashable:
-    return (*child.numbers(), *child.details().items())
+    return (*child.read_numbers(), *child.read_extra_labels().items())
 
 
 class _Sleep(Generic[S]):

@@ -15,13 +15,13 @@ def check_facts(child: Child, facts: Mapping[str, object]) -> dict[str, str]:
     """Return ``facts`` as labels, or raise `LabelError` naming the one that cannot be one."""
     if not isinstance(facts, Mapping):
         raise LabelError(repr(child), f"expected a mapping of names to texts, got {facts!r}")
-    taken = set(facts).intersection(child.family.descriptor.all_labelnames)
+    taken = set(facts).intersection(child.table.descriptor.all_labelnames)
     if taken:
         raise LabelError(repr(child), f"the facts {sorted(taken)} are labels of this metric already")
     if None in facts.values():
         raise LabelError(repr(child), f"expected texts, got None in {dict(facts)!r}")
     try:
-        check_label_names(repr(child), facts, frozenset(child.family.descriptor.all_labelnames))
+        check_label_names(repr(child), facts, frozenset(child.table.descriptor.all_labelnames))
     except ValueError as error:
         raise LabelError(repr(child), str(error)) from None
     return {name: clean_text(str(text)) for name, text in facts.items()}
@@ -30,7 +30,8 @@ def check_facts(child: Child, facts: Mapping[str, object]) -> dict[str, str]:
 def find_state(child: Child, state: str) -> int:
     """Return where ``state`` stands among those declared, or raise `LabelError`."""
     try:
-        return child.family.descriptor.states.index(state)
+        index: int = child.table.descriptor.states.index(state)
+        return index
     except ValueError:
-        expected = list(child.family.descriptor.states)
+        expected = list(child.table.descriptor.states)
         raise LabelError(repr(child), f"expected one of the states {expected}, got {state!r}") from None

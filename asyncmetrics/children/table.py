@@ -17,7 +17,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from asyncmetrics.children.expiry import Expiry
 from asyncmetrics.children.interfaces import GaugeChild, GaugeFunction, Labelled, Sampler
@@ -27,26 +27,39 @@ from asyncmetrics.model.label_blocks import make_block_writer
 from asyncmetrics.model.names import to_label_text
 from asyncmetrics.model.samples import Exemplar
 
-__all__ = ("OVERFLOW", "Child", "ChildTable", "Report")
+__all__ = ("OVERFLOW", "Child", "ChildTable", "TableEvents")
 
 OVERFLOW = "__overflow__"
 _SEGMENT = 256
 _NO_EXEMPLARS: Mapping[int, Exemplar] = {}
 _NO_DETAILS: Mapping[str, str] = {}
 
-Report: TypeAlias = Callable[[str, str], None]
-"""Count an event that must not be lost: its name (a self-metric) and what it happened to."""
+
+class TableEvents(Protocol):
+    """What counts the events of a child table that must not be lost, by the name of the metric."""
+
+    def count_dropped_observation(self, metric: str) -> None:
+        """Count an observation of NaN."""
+        ...
+
+    def count_overflowed_label_set(self, metric: str) -> None:
+        """Count a use of a new label set beyond ``max_children``."""
+        ...
+
+    def count_collector_error(self, collector: str) -> None:
+        """Count a gauge function, or the number that it returned, that failed; its exception is being handled."""
+        ...
 
 
 class Child(Labelled):
     """What every storage's children have: their labels, and the place in the table that they came from."""
 
-    __slots__ = ("__weakref__", "family", "labelvalues", "segment", "text")
+    __slots__ = ("__weakref__", "table", "labelvalues", "segment", "label_block")
 
-    def __init__(self, family: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
-        self.family = family
+    def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
+        self.table = table
         self.labelvalues = labelvalues
-        self.text: str | None = None
+        self.label_block: str | None = None
         self.segment: list[Any] = []
 
     @property
@@ -55,19 +68,19 @@ class Child(Labelled):
         return 0.0
 
     @abstractmethod
-    def numbers(self) -> Sequence[float]:
+    def read_numbers(self) -> Sequence[float]:
         """Return one consistent reading, a number for each row of the descriptor."""
 
-    def exemplars(self) -> Mapping[int, Exemplar]:
+    def read_exemplars(self) -> Mapping[int, Exemplar]:
         """Return the exemplars by the index of their row."""
         return _NO_EXEMPLARS
 
-    def details(self) -> Mapping[str, str]:
+    def read_extra_labels(self) -> Mapping[str, str]:
         """Return the labels that this child has besides its metric's."""
         return _NO_DETAILS
 
     def __repr__(self) -> str:
-        descriptor = self.family.descriptor
+        descriptor = self.table.descriptor
         pairs = zip(descriptor.all_labelnames, self.labelvalues, strict=True)
         return f"{descriptor.name}{{{','.join(f'{name}={value!r}' for name, value in pairs)}}}"
 
@@ -84,9 +97,9 @@ class ChildTable(Generic[C]):
 
     __slots__ = (
         "_entering",
+        "_events",
         "_make",
         "_max_children",
-        "_report",
         "_sampler",
         "_segments",
         "_staleness",
@@ -95,24 +108,24 @@ class ChildTable(Generic[C]):
         "descriptor",
         "failed",
         "functions",
-        "table",
+        "by_values",
     )
 
     def __init__(
         self,
         descriptor: Descriptor,
         make: Callable[[ChildTable[C], tuple[str, ...]], C],
-        report: Report,
+        events: TableEvents,
         *,
         max_children: int | None = None,
         ttl: float | None = None,
     ) -> None:
-        self.table: dict[tuple[str, ...], C] = {}
+        self.by_values: dict[tuple[str, ...], C] = {}
         self.descriptor = descriptor
         self.functions: dict[C, GaugeFunction] = {}
         self.failed: frozenset[C] = frozenset()
         self._make = make
-        self._report = report
+        self._events = events
         self._sampler: Sampler | None = None
         self._max_children = max_children
         self._write = make_block_writer(descriptor.all_labelnames)
@@ -126,23 +139,23 @@ class ChildTable(Generic[C]):
 
         Raises `LabelError` for too few or too many.
         """
-        key = self.key(values)
-        child = self.table.get(key)
+        key = self.make_key(values)
+        child = self.by_values.get(key)
         if child is not None:
             return child
         if key and self._is_full(key):
-            self.report("overflowed_label_sets")
+            self._events.count_overflowed_label_set(self.descriptor.name)
             key = (OVERFLOW,) * len(key)
         return self._create(key)
 
     def _is_full(self, key: tuple[str, ...]) -> bool:  # noqa: ARG002  # a storage may know some keys already
-        return self._max_children is not None and len(self.table) >= self._max_children
+        return self._max_children is not None and len(self.by_values) >= self._max_children
 
-    def keys(self) -> list[tuple[str, ...]]:
+    def list_keys(self) -> list[tuple[str, ...]]:
         """Return the label values of every child."""
-        return list(self.table)
+        return list(self.by_values)
 
-    def key(self, values: tuple[object, ...]) -> tuple[str, ...]:
+    def make_key(self, values: tuple[object, ...]) -> tuple[str, ...]:
         """Return label values as they stand in ``table``. Raises `LabelError` for too few or too many."""
         names = self.descriptor.all_labelnames
         if len(values) != len(names):
@@ -150,9 +163,9 @@ class ChildTable(Generic[C]):
             raise LabelError(self.descriptor.name, problem)
         return tuple(map(to_label_text, values))
 
-    def report(self, event: str) -> None:
-        """Count ``event`` of this metric in the registry's self-metrics."""
-        self._report(event, self.descriptor.name)
+    def count_dropped_observation(self) -> None:
+        """Count an observation of NaN, which is dropped."""
+        self._events.count_dropped_observation(self.descriptor.name)
 
     def collect_from(self, sampler: Sampler) -> None:
         """Take all children from ``sampler`` at every `refresh`."""
@@ -170,7 +183,7 @@ class ChildTable(Generic[C]):
             self._sample(self._sampler)
         pending: list[tuple[C, Awaitable[float]]] = []
         for child, function in list(self.functions.items()):
-            with self.taking(child):
+            with self.guard(child):
                 result = function()
                 if isinstance(result, Awaitable):
                     pending.append((child, result))
@@ -179,26 +192,26 @@ class ChildTable(Generic[C]):
         return pending
 
     def _sample(self, sampler: Sampler) -> None:
-        before = list(self.table)  # what comes meanwhile is of a sample taken later, in another thread
+        before = list(self.by_values)  # what comes meanwhile is of a sample taken later, in another thread
         told: set[tuple[str, ...]] = set()
         try:
             for values, number in sampler().items():
                 child = self.find(values)
                 cast("GaugeChild", child).set(number)
                 told.add(child.labelvalues)
-        except Exception:  # noqa: BLE001  # as in `taking`
-            self.report("collector_errors")
+        except Exception:  # noqa: BLE001  # as in `guard`
+            self._events.count_collector_error(self.descriptor.name)
             told.clear()
-        self.take_out([key for key in before if key not in told])
+        self.remove_local([key for key in before if key not in told])
 
     @contextmanager
-    def taking(self, child: C) -> Iterator[None]:
+    def guard(self, child: C) -> Iterator[None]:
         """Leave ``child`` out of the next readings, and count it, if its function or the number from it fails."""
         try:
             yield
         except Exception:  # noqa: BLE001  # a callback of the application must not cost the scrape
             self.failed |= {child}
-            self.report("collector_errors")
+            self._events.count_collector_error(self.descriptor.name)
 
     def _create(self, key: tuple[str, ...]) -> C:
         dormant = self._staleness.wake(key) if self._staleness else None
@@ -207,15 +220,15 @@ class ChildTable(Generic[C]):
     def _made(self, key: tuple[str, ...]) -> C:
         child = self._make(self, key)
         if self._write is not None:
-            child.text = self._write(key)
+            child.label_block = self._write(key)
         return child
 
     def _add(self, made: C) -> C:
-        child = self.table.setdefault(made.labelvalues, made)
+        child = self.by_values.setdefault(made.labelvalues, made)
         if child is made:
             try:
                 self._enrol(child)
-                if self.table.get(child.labelvalues) is not child:
+                if self.by_values.get(child.labelvalues) is not child:
                     self._withdraw(child)
             finally:
                 self._entering.pop(child, None)
@@ -244,14 +257,14 @@ class ChildTable(Generic[C]):
             if segment:
                 self._segments[id(segment)] = segment
 
-    def discard(self, key: tuple[str, ...]) -> None:
+    def remove(self, key: tuple[str, ...]) -> None:
         """Remove the child with these label values; one that is not there is no error."""
-        self.take_out((key,))
+        self.remove_local((key,))
 
-    def take_out(self, keys: Iterable[tuple[str, ...]]) -> None:
+    def remove_local(self, keys: Iterable[tuple[str, ...]]) -> None:
         """Remove the children of this process with these label values."""
         for key in keys:
-            child = self.table.get(key)
+            child = self.by_values.get(key)
             if child is not None:
                 self._leave(child)
                 self.functions.pop(child, None)
@@ -261,13 +274,13 @@ class ChildTable(Generic[C]):
     def _leave(self, child: C) -> None:
         key = child.labelvalues
         self._withdraw(child)
-        gone = self.table.pop(key, None) if self.table.get(key) is child else None
+        gone = self.by_values.pop(key, None) if self.by_values.get(key) is child else None
         if gone is not None:  # another one, if others have removed the child and made that one in between
             self._withdraw(gone)
 
-    def discard_all(self) -> None:
+    def clear(self) -> None:
         """Remove every child."""
-        self.take_out(list(self.table))
+        self.remove_local(list(self.by_values))
 
     def read(self) -> Iterator[Sequence[Any]]:
         """Yield the children, or points that stand for them, in slices, in the order in which they were created.
@@ -292,7 +305,7 @@ class ChildTable(Generic[C]):
 
     def _settled(self, batch: list[C]) -> list[C]:
         """Leave out whoever was removed meanwhile: another may have its label values by now."""
-        return [child for child in batch if self.table.get(child.labelvalues) is child]
+        return [child for child in batch if self.by_values.get(child.labelvalues) is child]
 
     def _take_back(self, staleness: Expiry[C]) -> Iterator[tuple[()]]:
         for group in staleness.sleepers():

@@ -19,6 +19,8 @@ from asyncmetrics.exposition.response import Request, Response, busy, denied, re
 from asyncmetrics.exposition.scrape import Client, ClientGoneError, Scrape, until_gone
 from asyncmetrics.pacing import preload
 from asyncmetrics.registry import REGISTRY, Collectable, is_fault
+from asyncmetrics.registry.collection import check_registry
+from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.typing import SCRAPE_KEY, ASGIApp, Receive, Scope, Send
 
 __all__ = ("MAX_CONCURRENT", "make_asgi_app")
@@ -61,6 +63,7 @@ def make_asgi_app(
 
     `asyncmetrics.instrument` serves both spellings without a redirect.
     """
+    check_registry(registry)
     check_on_error(on_error)
     if max_concurrent < 1:
         raise DefinitionError("max_concurrent", f"expected 1 or more, got {max_concurrent!r}")
@@ -87,6 +90,7 @@ class _Exposition:
         compression: bool,
     ) -> None:
         self._registry = registry
+        self._self_metrics = get_self_metrics(registry)
         self._on_error: OnError = on_error
         self._access = access
         self._admission = Admission(max_concurrent)
@@ -108,7 +112,7 @@ class _Exposition:
         scope[SCRAPE_KEY] = True
         request = _request(scope)
         if not await self._is_admitted(request, scope):
-            self._registry.count_event("scrapes", "denied")
+            self._self_metrics.count_scrape("denied")
             await self._answer(denied(request, self._access.challenge), send)
             return
         response = respond(request, compression=self._compression)
@@ -123,7 +127,7 @@ class _Exposition:
             await Client(send, self._timeout).answer(response)
 
     async def _refuse_busy(self, send: Send) -> None:
-        self._registry.count_event("scrapes", "busy")
+        self._self_metrics.count_scrape("busy")
         await self._answer(busy(self._admission.limit), send)
 
     async def _is_admitted(self, request: Request, scope: Scope) -> bool:
@@ -136,7 +140,7 @@ class _Exposition:
         except BaseException as error:  # a client that cannot be judged is refused
             if not is_fault(error):
                 raise
-            self._registry.count_event("internal_errors", "exposition.auth")
+            self._self_metrics.count_internal_error("exposition.auth")
             return False
 
     async def _scrape(self, response: Response, rendering: Rendering, receive: Receive, send: Send) -> None:
@@ -152,9 +156,8 @@ class _Exposition:
                 await until_gone(receive, partial(scrape.serve, response, Client(send, self._timeout, ticket)))
         finally:
             self._admission.release(ticket)
-            self._registry.count_event("scrapes", "displaced" if ticket.is_displaced else scrape.outcome)
-            self._registry.observe_event("scrape_duration_seconds", perf_counter() - begun)
-            self._registry.observe_event("scrape_chunks", scrape.chunks)
+            self._self_metrics.count_scrape("displaced" if ticket.is_displaced else scrape.outcome)
+            self._self_metrics.observe_scrape(perf_counter() - begun, scrape.chunks)
         if ticket.is_displaced and not scrape.is_started:
             await self._answer(busy(self._admission.limit), send)
 

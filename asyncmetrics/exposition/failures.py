@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 from asyncmetrics.errors import CollectorError, DefinitionError
 from asyncmetrics.registry import Collectable
+from asyncmetrics.registry.self_metrics import get_self_metrics
 
 __all__ = ("OnError", "check_on_error", "record_failure")
 
@@ -24,8 +25,9 @@ def record_failure(registry: Collectable, error: BaseException) -> str:
 
     The error's own message is kept for the log: it may hold what is not meant for everyone who can reach the endpoint.
     """
-    event, where = "internal_errors", "exposition"
+    self_metrics = get_self_metrics(registry)
     if isinstance(error, CollectorError):
-        event, where = "collector_errors", error.collector
-    registry.count_event(event, where)  # logs as well, the first time
-    return f"The metrics cannot be served: {event.replace('_', ' ')} in {where}; see the log."
+        self_metrics.count_collector_error(error.collector)
+        return f"The metrics cannot be served: collector errors in {error.collector}; see the log."
+    self_metrics.count_internal_error("exposition")
+    return "The metrics cannot be served: internal errors in exposition; see the log."

@@ -29,6 +29,7 @@ from asyncmetrics.exposition.calls import Call, may_wait
 from asyncmetrics.model.family import Metric
 from asyncmetrics.pacing import get_for_loop, run_in_turns
 from asyncmetrics.registry import Collectable, Collection, Collector, Outcome, ask_collector
+from asyncmetrics.registry.collection import begin_collection
 
 __all__ = ("gathered",)
 
@@ -57,7 +58,7 @@ async def gathered(
 
     Raises `CollectorError` for a collector that failed or was late, where ``on_error`` is ``"fail"``.
     """
-    collection = source.begin(on_error)
+    collection = begin_collection(source, on_error)
     key = _Key(registry, names)
     under_way = get_for_loop(_OF_LOOP, _OfLoop)
     gathering = under_way.gatherings.get(key)

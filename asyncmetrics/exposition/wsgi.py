@@ -11,6 +11,8 @@ from asyncmetrics.exposition.failures import record_failure
 from asyncmetrics.exposition.rendering import Rendering
 from asyncmetrics.exposition.response import Request, denied, failure, respond
 from asyncmetrics.registry import REGISTRY, Collectable
+from asyncmetrics.registry.collection import check_registry
+from asyncmetrics.registry.self_metrics import get_self_metrics
 
 __all__ = ("WSGIApp", "make_wsgi_app")
 
@@ -33,6 +35,7 @@ def make_wsgi_app(
     ``auth`` is as for `make_asgi_app`, but that a predicate takes the WSGI environment and cannot be async. Many hosts
     keep Authorization headers from applications unless told otherwise (mod_wsgi: ``WSGIPassAuthorization On``).
     """
+    check_registry(registry)
     access = Access(auth)
 
     def serve_metrics(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -63,7 +66,7 @@ def _is_admitted(access: Access, request: Request, environ: Environ, registry: C
             raise TypeError("auth: expected a predicate that is not async, under WSGI")
         return bool(answer)
     except Exception:  # noqa: BLE001  # who cannot be judged is refused
-        registry.count_event("internal_errors", "exposition.auth")
+        get_self_metrics(registry).count_internal_error("exposition.auth")
         return False
 
 

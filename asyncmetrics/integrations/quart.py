@@ -13,6 +13,7 @@ from asyncmetrics.errors import MissingExtraError
 from asyncmetrics.integrations.outermost import Outermost, check_path
 from asyncmetrics.middleware.scope import EXCEPTION_KEY, ROUTE_KEY, set_scope_value
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
+from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.typing import Scope
 
 try:
@@ -68,7 +69,7 @@ def _telling(app: Any, connection: Any, registry: CollectorRegistry) -> Callable
             if rule is not None:
                 set_scope_value(connection.scope, ROUTE_KEY, rule.rule)
         except Exception:  # noqa: BLE001  # framework internals that moved cost a label, never a request
-            registry.count_event("internal_errors", "integrations.quart")
+            get_self_metrics(registry).count_internal_error("integrations.quart")
 
     return tell_route
 

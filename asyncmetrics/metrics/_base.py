@@ -21,6 +21,7 @@ from asyncmetrics.model.descriptor import Descriptor, Kind
 from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.model.names import build_name, check_label_names, to_label_text
 from asyncmetrics.registry import REGISTRY, CollectorRegistry, close_awaitable
+from asyncmetrics.registry.self_metrics import get_self_metrics
 
 __all__ = ("ContextView", "MetricBase")
 
@@ -70,7 +71,7 @@ class _Later(Awaitable[Iterable[Metric]]):
     async def _settled(self) -> Iterable[Metric]:
         try:
             for child, awaitable in self._pending:
-                with self._children.taking(child):
+                with self._children.guard(child):
                     child.set(await awaitable)
         finally:
             self.close()
@@ -126,10 +127,11 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
             raise DefinitionError(family, f"expected a ttl of more than 0 seconds, or None, got {ttl!r}")
         self.descriptor = Descriptor(self._kind, family, str(documentation), names, context, unit, **shape)
         self._registry = registry if registry is not None else CollectorRegistry()
+        self._self_metrics = get_self_metrics(self._registry)
         self._children: ChildTable[Any] = self._registry.storage.open(
-            self.descriptor, self._registry.count_event, max_children=max_children, ttl=ttl
+            self.descriptor, self._self_metrics, max_children=max_children, ttl=ttl
         )
-        self._table: dict[tuple[object, ...], C] = self._children.table  # type: ignore[assignment]  # for look-ups only
+        self._table: dict[tuple[object, ...], C] = self._children.by_values  # type: ignore[assignment]  # for look-ups only
         if registry is not None:
             registry.register(self)
         if context:
@@ -158,7 +160,7 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
         Who still holds it may go on using it, unseen.
         """
         self._names_to_remove_by()
-        self._children.discard(self._children.key(labelvalues))
+        self._children.remove(self._children.make_key(labelvalues))
 
     def remove_by_labels(self, labels: Mapping[str, object]) -> None:
         """Take every child out that has these values, whatever its other labels are; no labels at all take none out."""
@@ -170,14 +172,14 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
         if unknown:
             raise LabelError(self.descriptor.name, f"has no labels {unknown}, only {list(names)}")
         wanted = [(names.index(name), to_label_text(value)) for name, value in labels.items()]
-        for key in self._children.keys() if wanted else ():
+        for key in self._children.list_keys() if wanted else ():
             if all(key[index] == value for index, value in wanted):
-                self._children.discard(key)
+                self._children.remove(key)
 
     def clear(self) -> None:
         """Take every child out; a metric without labels keeps its number."""
         if self.descriptor.all_labelnames:
-            self._children.discard_all()
+            self._children.clear()
 
     def _names_to_remove_by(self) -> tuple[str, ...]:
         names = self.descriptor.all_labelnames
@@ -187,7 +189,7 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
 
     def label_values(self) -> list[tuple[str, ...]]:
         """Return the label values of every child that this process has, those of the context last."""
-        return list(self._children.table)
+        return list(self._children.by_values)
 
     @property
     def blocking(self) -> bool:
@@ -238,7 +240,7 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
         try:
             return read_labels(names)
         except Exception:  # noqa: BLE001  # what was bound, far up the stack, must not break what is measured here
-            self._registry.count_event("internal_errors", "context_labels")
+            self._self_metrics.count_internal_error("context_labels")
             return ("",) * len(names)
 
     def require_labels(self) -> None:

@@ -16,6 +16,7 @@ from asyncmetrics.middleware.label_values import bound_scheme
 from asyncmetrics.middleware.routes.resolver import PENDING, UNMATCHED, RouteResolver
 from asyncmetrics.model.names import check_label_names
 from asyncmetrics.registry import CollectorRegistry
+from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.typing import Scope
 
 __all__ = ("Conventions", "ExtraLabel", "Labelling", "RequestRoute", "RouteCallable", "not_awaited")
@@ -73,6 +74,7 @@ class Labelling:
         if conventions not in _RENAMED:
             raise DefinitionError("conventions", f"expected one of {sorted(_RENAMED)}, got {conventions!r}")
         self.registry = registry
+        self._self_metrics = get_self_metrics(registry)
         self.context = check_label_names("context_labels", context_labels)
         self._renamed = _RENAMED[conventions]
         self._resolver = resolver = RouteResolver(partial(self.failed, "route"))
@@ -127,7 +129,7 @@ class Labelling:
     def failed(self, where: str) -> str:
         """Count the exception that is being handled as one of the middleware's own; return `UNMATCHED`."""
         try:
-            self.registry.count_event("internal_errors", f"middleware.{where}")
+            self._self_metrics.count_internal_error(f"middleware.{where}")
         except Exception:  # noqa: BLE001, S110  # there is nowhere left to tell it
             pass
         return UNMATCHED

@@ -93,7 +93,7 @@ class Point(Protocol):
         ...
 
     @property
-    def text(self) -> str | None:
+    def label_block(self) -> str | None:
         """The label block, ``method="GET",route="/"`` without braces, where the names are written in one way only."""
         ...
 
@@ -102,15 +102,15 @@ class Point(Protocol):
         """When the child was made, as a Unix time in seconds."""
         ...
 
-    def numbers(self) -> Sequence[float]:
+    def read_numbers(self) -> Sequence[float]:
         """Return one consistent reading, a number for each row of the descriptor."""
         ...
 
-    def exemplars(self) -> Mapping[int, Exemplar]:
+    def read_exemplars(self) -> Mapping[int, Exemplar]:
         """Return the exemplars by the index of their row."""
         ...
 
-    def details(self) -> Mapping[str, str]:
+    def read_extra_labels(self) -> Mapping[str, str]:
         """Return the labels that this child has besides its metric's: those of an info."""
         ...
 
@@ -170,9 +170,9 @@ class LiveFamily(Metric):
         names = self.descriptor.all_labelnames
         for point in _flatten(self.batches()):
             labels = dict(zip(names, point.labelvalues, strict=True))
-            labels.update(point.details())
-            numbers = point.numbers()
-            exemplars = point.exemplars()
+            labels.update(point.read_extra_labels())
+            numbers = point.read_numbers()
+            exemplars = point.read_exemplars()
             for index, row in self.rows.items():
                 own = {**labels, row.label[0]: row.label[1]} if row.label else dict(labels)
                 yield Sample(row.name, own, numbers[index], None, exemplars.get(index))

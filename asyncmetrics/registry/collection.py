@@ -13,10 +13,11 @@ from contextvars import copy_context
 from itertools import islice
 from typing import Protocol, TypeAlias, final
 
-from asyncmetrics.errors import is_cancellation, show
+from asyncmetrics.errors import DefinitionError, is_cancellation, show
 from asyncmetrics.model.family import Metric
 from asyncmetrics.model.names import UNDERSCORES, escape_name
 from asyncmetrics.model.samples import Sample
+from asyncmetrics.registry.self_metrics import SelfMetrics
 
 __all__ = (
     "MAX_FAMILIES",
@@ -29,6 +30,8 @@ __all__ = (
     "ask_collector",
     "ask_families",
     "awaited",
+    "begin_collection",
+    "check_registry",
     "claimed_names",
     "close_awaitable",
     "finite",
@@ -80,17 +83,26 @@ class Collectable(Protocol):
         """Return every family once, awaiting the collectors that are async."""
         ...
 
-    def begin(self, on_error: str = "skip") -> Collection:
-        """Begin a collection whose collectors the caller asks."""
-        ...
+    @property
+    def _self_metrics(self) -> SelfMetrics: ...
 
-    def count_event(self, event: str, value: str) -> None:
-        """Count what must not be lost without a trace."""
-        ...
+    def _begin(self, on_error: str = "skip") -> Collection: ...
 
-    def observe_event(self, event: str, amount: float) -> None:
-        """Observe how long or how much something was."""
-        ...
+
+def check_registry(registry: object) -> None:
+    """Raise `DefinitionError` unless ``registry`` is one of ours, or a part of one."""
+    if not isinstance(getattr(registry, "_self_metrics", None), SelfMetrics):
+        raise DefinitionError(
+            "registry", f"expected a CollectorRegistry of asyncmetrics, got {show(registry)}{_hint(registry)}"
+        )
+
+
+def begin_collection(registry: Collectable, on_error: str = "skip") -> Collection:
+    """Begin a collection of ``registry`` in which the caller asks the collectors, as the expositions do.
+
+    ``on_error`` is ``"skip"`` or ``"fail"``; see `CollectorRegistry.collect_async`.
+    """
+    return registry._begin(on_error)
 
 
 def claimed_names(family: Metric) -> frozenset[str]:

@@ -6,20 +6,17 @@ came first to ``dict.setdefault``.
 
 from __future__ import annotations
 
-import logging
 import os
-import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, final
 
-from asyncmetrics.children.table import ChildTable
 from asyncmetrics.errors import CollectorError, DefinitionError, DuplicateMetricError, UnknownCollectorError
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.families import InfoMetricFamily
-from asyncmetrics.model.family import LiveFamily, Metric
+from asyncmetrics.model.family import Metric
 from asyncmetrics.model.names import UNDERSCORES, escape_name
 from asyncmetrics.registry.collection import Collection, Collector, Families, ask_families, claimed_names
+from asyncmetrics.registry.self_metrics import SelfMetrics
 from asyncmetrics.storage.automatic import AutomaticStorage
 from asyncmetrics.storage.memory.storage import MemoryStorage
 from asyncmetrics.storage.protocol import Storage, choose_worker_label
@@ -27,82 +24,7 @@ from asyncmetrics.storage.protocol import Storage, choose_worker_label
 __all__ = ("REGISTRY", "CollectorRegistry", "Registry", "RestrictedRegistry")
 
 T = TypeVar("T")
-_log = logging.getLogger("asyncmetrics")
 _TARGET = "target_info"
-
-# What the library tells about itself, by event.
-_EVENTS = {
-    descriptor.name.removeprefix("asyncmetrics_"): descriptor
-    for descriptor in (
-        Descriptor(
-            "counter", "asyncmetrics_dropped_observations", "Observations of NaN that were left out.", ("metric",)
-        ),
-        Descriptor(
-            "counter",
-            "asyncmetrics_overflowed_label_sets",
-            "Uses of new label sets past the metric's limit.",
-            ("metric",),
-        ),
-        Descriptor(
-            "counter",
-            "asyncmetrics_internal_errors",
-            "Errors inside the instrumentation that were kept from the application.",
-            ("where",),
-        ),
-        Descriptor(
-            "counter",
-            "asyncmetrics_collector_errors",
-            "Collections that a collector or callback failed in, or was late for.",
-            ("collector",),
-        ),
-        Descriptor("counter", "asyncmetrics_scrapes", "Scrapes over HTTP, by how they ended.", ("outcome",)),
-        Descriptor(
-            "summary",
-            "asyncmetrics_scrape_duration_seconds",
-            "Time from the request of a scrape until its last chunk was sent.",
-            unit="seconds",
-        ),
-        Descriptor("summary", "asyncmetrics_scrape_chunks", "Chunks that a scrape was sent in."),
-    )
-}
-_LOGGED = frozenset({"internal_errors", "collector_errors"})
-
-
-class _SelfMetrics:
-    """The events of a registry by their names, each a metric with one label at most, there from its first event on."""
-
-    blocking = False
-
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
-        self._tables: dict[str, ChildTable[Any]] = {}
-
-    def count(self, event: str, value: str, error: BaseException | None) -> None:
-        table = self._table(event)
-        if event in _LOGGED and (value,) not in table.table:
-            _log.warning("%s in %s; further ones are only counted", event.replace("_", " "), value, exc_info=error)
-        table.find((value,)).inc()
-
-    def observe(self, event: str, amount: float) -> None:
-        self._table(event).find(()).observe(amount)
-
-    def _table(self, event: str) -> ChildTable[Any]:
-        table = self._tables.get(event)
-        if table is None:
-            opened = self._storage.open(_EVENTS[event], self._overflowed, max_children=1000)
-            table = self._tables.setdefault(event, opened)
-        return table
-
-    def _overflowed(self, event: str, value: str) -> None:
-        self.count(event, value, None)
-
-    def prepare(self) -> Iterator[None]:
-        return self._storage.prepare()
-
-    def collect(self) -> list[Metric]:
-        now = time.time()
-        own = [LiveFamily(table.descriptor, table.read, now=now) for table in list(self._tables.values())]
-        return [*own, *self._storage.collect()]
 
 
 class CollectorRegistry:
@@ -127,7 +49,7 @@ class CollectorRegistry:
         self._auto_describe = auto_describe
         self._support_collectors_without_names = support_collectors_without_names
         self._target_info: Mapping[str, str] | None = None
-        self._self_metrics = _SelfMetrics(self.storage)
+        self._self_metrics = SelfMetrics(self.storage)
         self.set_target_info(target_info)
 
     def register(self, collector: Collector) -> None:
@@ -159,7 +81,7 @@ class CollectorRegistry:
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family once; collectors that are async run in a private loop meanwhile."""
-        yield from _collected(self.begin())
+        yield from _collected(self._begin())
 
     async def collect_async(self, *, on_error: str = "skip") -> list[Metric]:
         """Return every family once, awaiting the collectors that are async.
@@ -167,10 +89,9 @@ class CollectorRegistry:
         A collector that raises is left out and counted in ``asyncmetrics_collector_errors_total``; with
         ``on_error="fail"`` it raises `CollectorError` instead.
         """
-        return await _collected_async(self.begin(on_error))
+        return await _collected_async(self._begin(on_error))
 
-    def begin(self, on_error: str = "skip") -> Collection:
-        """Begin a collection whose collectors the caller asks: what the expositions do."""
+    def _begin(self, on_error: str = "skip") -> Collection:
         return self._collection(list(self._collectors), on_error, None)
 
     def restricted_registry(self, names: Iterable[str]) -> RestrictedRegistry:
@@ -203,14 +124,6 @@ class CollectorRegistry:
         found = (s for family in self.collect() for s in family.samples if (s.name, s.labels) == (name, wanted))
         return next((sample.value for sample in found), None)
 
-    def count_event(self, event: str, value: str) -> None:
-        """Count what must not be lost without a trace, in ``asyncmetrics_<event>_total``; errors are logged once."""
-        self._self_metrics.count(event, value, sys.exc_info()[1])
-
-    def observe_event(self, event: str, amount: float) -> None:
-        """Observe how long or how much something was, in ``asyncmetrics_<event>``."""
-        self._self_metrics.observe(event, amount)
-
     def _names_of(self, collector: Collector) -> frozenset[str]:
         describe = getattr(collector, "describe", None)
         if describe is None and not self._auto_describe:
@@ -235,7 +148,7 @@ class CollectorRegistry:
             name = _name_of(collector)
             if on_error == "fail":
                 raise CollectorError(name, str(error)) from error
-            self._self_metrics.count("collector_errors", name, error)
+            self._self_metrics.count_collector_error(name, error)
 
         return failed
 
@@ -282,23 +195,18 @@ class RestrictedRegistry:
 
     def collect(self) -> Iterator[Metric]:
         """Yield what is left of every family once."""
-        yield from _collected(self.begin())
+        yield from _collected(self._begin())
 
     async def collect_async(self, *, on_error: str = "skip") -> list[Metric]:
         """Return what is left of every family once."""
-        return await _collected_async(self.begin(on_error))
+        return await _collected_async(self._begin(on_error))
 
-    def begin(self, on_error: str = "skip") -> Collection:
-        """Begin a collection whose collectors the caller asks."""
+    def _begin(self, on_error: str = "skip") -> Collection:
         return self._registry._collection(self._collectors(), on_error, self._names)
 
-    def count_event(self, event: str, value: str) -> None:
-        """Count in the whole registry what must not be lost without a trace."""
-        self._registry.count_event(event, value)
-
-    def observe_event(self, event: str, amount: float) -> None:
-        """Observe in the whole registry how long or how much something was."""
-        self._registry.observe_event(event, amount)
+    @property
+    def _self_metrics(self) -> SelfMetrics:
+        return self._registry._self_metrics
 
     def _collectors(self) -> list[Collector]:
         wanted = {escape_name(name, UNDERSCORES) for name in self._names}

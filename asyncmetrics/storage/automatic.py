@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
-from asyncmetrics.children.table import ChildTable, Report
+from asyncmetrics.children.table import ChildTable, TableEvents
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import Metric
 from asyncmetrics.storage.memory.storage import MemoryStorage
@@ -43,12 +43,12 @@ class AutomaticStorage:
         self._chosen: Storage | None = None
 
     def open(
-        self, descriptor: Descriptor, report: Report, *, max_children: int | None = None, ttl: float | None = None
+        self, descriptor: Descriptor, events: TableEvents, *, max_children: int | None = None, ttl: float | None = None
     ) -> ChildTable[Any]:
         """Return a new table for the children of a metric. Raises `StorageError` if ``ASYNCMETRICS_DIR`` is no use."""
         if self._chosen is None:
             self._chosen = _choose(self._name)
-        return self._chosen.open(descriptor, report, max_children=max_children, ttl=ttl)
+        return self._chosen.open(descriptor, events, max_children=max_children, ttl=ttl)
 
     def prepare(self) -> Iterator[None]:
         """Do what the storage that was chosen takes long for."""

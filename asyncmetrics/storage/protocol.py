@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from asyncmetrics.children.table import ChildTable, Report
+from asyncmetrics.children.table import ChildTable, TableEvents
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import Metric
 
@@ -24,7 +24,7 @@ class Storage(Protocol):
     """
 
     def open(
-        self, descriptor: Descriptor, report: Report, *, max_children: int | None = None, ttl: float | None = None
+        self, descriptor: Descriptor, events: TableEvents, *, max_children: int | None = None, ttl: float | None = None
     ) -> ChildTable[Any]:
         """Return a new table for the children of a metric."""
         ...

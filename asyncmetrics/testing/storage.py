@@ -26,6 +26,7 @@ from asyncmetrics.metrics import Counter, Enum, Gauge, Histogram, Info, Summary
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.samples import Sample
 from asyncmetrics.registry import CollectorRegistry
+from asyncmetrics.registry.self_metrics import SelfMetrics
 from asyncmetrics.storage.protocol import Storage
 
 __all__ = ("Declare", "Reader", "Step", "StorageContract")
@@ -76,7 +77,8 @@ class StorageContract:
     def open(self, kind: str = "counter", labelnames: Iterable[str] = ("n",), **options: Any) -> ChildTable[Any]:
         """Return a table of a new storage."""
         descriptor = Descriptor(kind, "m", "M.", tuple(labelnames))  # type: ignore[arg-type]  # one of them
-        return self.make_storage().open(descriptor, lambda *_: None, **options)
+        storage = self.make_storage()
+        return storage.open(descriptor, SelfMetrics(storage), **options)
 
     def test_a_counter_counts(self) -> None:
         """Increments of any amount add up, in each series by itself."""
@@ -289,7 +291,7 @@ class StorageContract:
         table = self.open(labelnames=["n", "m"])
         child = table.find(("1", 2))
         assert table.find((1, "2")) is child
-        assert table.table["1", "2"] is child
+        assert table.by_values["1", "2"] is child
         assert child.labelvalues == ("1", "2")
         for wrong in ((), ("1",), ("1", "2", "3")):
             with suppress(LabelError):
@@ -305,7 +307,7 @@ class StorageContract:
         for turn, batch in enumerate(table.read()):
             seen += [point.labelvalues for point in batch]
             table.find((f"comes {turn}",))
-            table.discard((f"comes {turn - 1}",))
+            table.remove((f"comes {turn - 1}",))
         assert len(set(seen)) == len(seen)
         assert {key for key in seen if key[0].startswith("stays")} == {(f"stays {number}",) for number in range(3000)}
 

@@ -22,6 +22,7 @@ from asyncmetrics.exposition.rendering import Rendering
 from asyncmetrics.formats.negotiation import negotiate
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import LiveFamily
+from asyncmetrics.registry.collection import begin_collection
 from asyncmetrics.storage import SharedStorage
 from tests.patience import PATIENCE_SECONDS
 
@@ -67,7 +68,7 @@ class Series:
 def steps(registry: CollectorRegistry, accept: str, names: frozenset[str], *, gzip: bool) -> Iterator[object]:
     """Scrape as an exposition on an event loop does."""
     rendering = Rendering(negotiate(accept), names, gzip, 10.0)
-    collection = rendering.source(registry).begin()
+    collection = begin_collection(rendering.source(registry))
     for collector in collection.collectors:
         collection.ask(collector)
     yield from collection.prepare()
@@ -176,7 +177,7 @@ def test_a_scrape_after_a_log_was_written_anew(worker, kind):
     registry = worker()
     Series(registry, kind)
     scraped(registry)
-    theirs.metric._children._group.arena.rewrite_log()
+    theirs.metric._children._worker.arena.rewrite_log()
     assert scraped(registry) <= LIMIT
 
 
@@ -190,7 +191,7 @@ def test_a_scrape_after_a_log_was_written_anew_and_another_scrape_was_given_up(w
     given_up = iter(family.batches())
     while not next(given_up):
         pass
-    theirs.metric._children._group.arena.rewrite_log()
+    theirs.metric._children._worker.arena.rewrite_log()
     assert scraped(registry) <= LIMIT
     assert heaviest(iter([given_up.close() for _ in range(1)])) <= LIMIT
     assert scraped(registry) <= LIMIT
@@ -248,7 +249,7 @@ def test_a_step_does_not_wait_for_a_thread_that_reads_for_long(worker):
     held, end = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with registry.storage._group._reading:
+        with registry.storage._worker._reading:
             held.set()
             end.wait(PATIENCE_SECONDS)
 
@@ -276,11 +277,11 @@ def test_a_scrape_is_whole_while_another_one_numbers_the_series_anew(worker, beg
     (family,) = (family for family in registry.collect() if family.name == "jobs")
     one, two = iter(family.batches()), iter(family.batches())
     found = [next(one, ()) for _ in range(begun)]
-    theirs[0].metric._children._group.arena.rewrite_log()
+    theirs[0].metric._children._worker.arena.rewrite_log()
     for _ in range(25):
         next(two, None)
     found.extend(one)
-    assert sum(point.numbers()[0] for batch in found for point in batch) == 6000
+    assert sum(point.read_numbers()[0] for batch in found for point in batch) == 6000
 
 
 @pytest.mark.parametrize("begun", range(2, 40, 2))

@@ -25,19 +25,19 @@ class Point:
 
     def __init__(self, labelvalues, numbers, exemplar=None):
         self.labelvalues = labelvalues
-        self.text = None
+        self.label_block = None
         self.created = 1.0
         self.value = numbers[0]
         self.exemplar = exemplar
         self._numbers = numbers
 
-    def numbers(self):
+    def read_numbers(self):
         return self._numbers
 
-    def exemplars(self):
+    def read_exemplars(self):
         return {0: self.exemplar} if self.exemplar else {}
 
-    def details(self):
+    def read_extra_labels(self):
         return {}
 
 

@@ -246,7 +246,7 @@ async def test_an_application_that_cannot_be_looked_into_costs_a_label_and_no_re
 async def test_a_registry_that_cannot_count_faults_harms_no_response(ask, registry, measured, totals, monkeypatch):
     app = measured(hello, route=lambda scope: 1 / 0)
     with monkeypatch.context() as patch:
-        patch.setattr(registry, "count_event", lambda *_: 1 / 0)
+        patch.setattr(registry._self_metrics.__class__, "count_internal_error", lambda *_: 1 / 0)
         asked = await ask(app)
     assert asked.error is None and asked.sent[1]["body"] == b"done"
     assert totals("counted") == {("GET", "<unmatched>", "200"): 1}

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from asyncmetrics import CollectorRegistry, Counter, Gauge, Histogram, Summary
 from asyncmetrics.children import table
 from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.registry.self_metrics import SelfMetrics
 from asyncmetrics.storage import MemoryStorage
 
 KEYS = st.integers(0, 12).map(lambda number: (str(number),))
@@ -23,7 +24,7 @@ class Table(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         table._SEGMENT = 3
-        self.table = MemoryStorage().open(Descriptor("counter", "c", "C.", ("n",)), lambda *_: None)
+        self.table = MemoryStorage().open(Descriptor("counter", "c", "C.", ("n",)), SelfMetrics(MemoryStorage()))
         self.model: dict[tuple[str], object] = {}
         self.reading = None
 
@@ -36,15 +37,15 @@ class Table(RuleBasedStateMachine):
         assert self.model.setdefault(key, child) is child
 
     @rule(key=KEYS)
-    def discard(self, key):
-        self.table.discard(key)
+    def remove(self, key):
+        self.table.remove(key)
         gone = self.model.pop(key, None)
         if self.reading:
             self.reading["stays"].discard(gone)
 
     @rule()
-    def discard_all(self):
-        self.table.discard_all()
+    def clear(self):
+        self.table.clear()
         self.model.clear()
         if self.reading:
             self.reading["stays"].clear()

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from asyncmetrics.model.descriptor import Descriptor
-from asyncmetrics.storage import SharedStorage
+from asyncmetrics.registry.self_metrics import SelfMetrics
+from asyncmetrics.storage import MemoryStorage, SharedStorage
 from asyncmetrics.storage.shared.files import arena as _arena
 from asyncmetrics.storage.shared.files import cells as _cells
 from asyncmetrics.storage.shared.files.directory import Directory
@@ -102,7 +103,9 @@ class Arena(RuleBasedStateMachine):
         Directory.unlink = stepping(UNLINK)
         self.path = tempfile.mkdtemp()
         self.reader = SharedStorage(self.path)
-        self.tables = [self.reader.open(descriptor, lambda *_: None) for descriptor in (COUNTER, HISTOGRAM, GAUGE)]
+        self.tables = [
+            self.reader.open(descriptor, SelfMetrics(MemoryStorage())) for descriptor in (COUNTER, HISTOGRAM, GAUGE)
+        ]
         self.counts: dict[tuple[str, ...], float] = {}
         self.observed: dict[tuple[str, ...], tuple[int, float]] = {}
         self.gauges: dict[tuple[str, ...], float] = {}
@@ -119,15 +122,15 @@ class Arena(RuleBasedStateMachine):
 
     def read(self):
         return [
-            {point.labelvalues: take(point.numbers()) for batch in table.read() for point in batch}
+            {point.labelvalues: take(point.read_numbers()) for batch in table.read() for point in batch}
             for table, take in zip(self.tables, (lambda n: n[0], lambda n: (n[2], n[3]), lambda n: n[0]), strict=True)
         ]
 
     def die(self):
         """The kernel closes what a dead process had open."""
         if self.worker is not None:
-            self.worker._group.arena.close()
-            self.worker._group.readers.close()
+            self.worker._worker.arena.close()
+            self.worker._worker.readers.close()
         self.worker = None
         self.gauges = {}
 
@@ -145,7 +148,9 @@ class Arena(RuleBasedStateMachine):
     def open(self):
         storage = SharedStorage(self.path)
         try:
-            self.own = [storage.open(descriptor, lambda *_: None) for descriptor in (COUNTER, HISTOGRAM, GAUGE)]
+            self.own = [
+                storage.open(descriptor, SelfMetrics(MemoryStorage())) for descriptor in (COUNTER, HISTOGRAM, GAUGE)
+            ]
             self.worker = storage
         finally:
             if self.worker is None:
@@ -188,7 +193,7 @@ class Arena(RuleBasedStateMachine):
     @rule(key=KEYS, kill=STEPS)
     def remove(self, key, kill):
         Clock.left = kill if kill < 8 else -1
-        if self.killable(lambda: self.own[0].discard(key)):
+        if self.killable(lambda: self.own[0].remove(key)):
             self.settle_with(0, self.counts, key, {self.counts.get(key), None})
             return
         self.counts.pop(key, None)
@@ -202,7 +207,7 @@ class Arena(RuleBasedStateMachine):
             pass
         finally:
             Clock.left, Clock.what = -1, Killed
-        self.worker._group.do(lambda: None)
+        self.worker._worker.do(lambda: None)
 
     @precondition(lambda self: self.worker is not None)
     @rule(key=KEYS, amount=st.integers(0, 5), at=STEPS)
@@ -222,7 +227,7 @@ class Arena(RuleBasedStateMachine):
     @precondition(lambda self: self.worker is not None)
     @rule(key=KEYS, at=STEPS)
     def remove_interrupted(self, key, at):
-        self.interrupted(lambda: self.own[0].discard(key), at)
+        self.interrupted(lambda: self.own[0].remove(key), at)
         self.counts.pop(key, None)
 
     def settle_with(self, table, model, key, allowed):

@@ -402,7 +402,7 @@ def test_a_scrape_is_whole_while_another_follows_a_log_that_is_written_anew(begu
     write_anew()
     list(islice(storage.prepare(), 2))  # is left in the middle
     found.extend(reading)
-    assert sum(point.numbers()[0] for batch in found for point in batch) == 3000
+    assert sum(point.read_numbers()[0] for batch in found for point in batch) == 3000
 
 
 def test_families_of_other_workers_are_told_of_while_other_threads_scrape(worker):
@@ -505,4 +505,4 @@ def test_created_is_that_of_the_oldest_part(worker):
     counter = Counter("c", "C.", registry=two)
     (family,) = counter.collect()
     (batch,) = [batch for batch in family.batches() if batch]
-    assert batch[0].created < counter._children.table[()].created
+    assert batch[0].created < counter._children.by_values[()].created

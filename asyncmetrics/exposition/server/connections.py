@@ -21,6 +21,7 @@ from asyncmetrics.exposition.admission import Admission, Ticket
 from asyncmetrics.exposition.server.http import Connection, Timeouts
 from asyncmetrics.exposition.server.tls import Certificates
 from asyncmetrics.registry import Collectable
+from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.typing import ASGIApp
 
 __all__ = ("Connections",)
@@ -47,7 +48,7 @@ class Connections:
         self._app = app
         self._certificates = certificates
         self._timeouts = timeouts
-        self._registry = registry
+        self._self_metrics = get_self_metrics(registry)
         self._admission = Admission(max_connections)
 
     async def accept(self, listening: socket.socket, tasks: TaskGroup) -> None:
@@ -93,7 +94,7 @@ class Connections:
             except BaseException as error:
                 if is_cancellation(error) and (scope.cancel_called or tasks.cancel_scope.cancel_called):
                     raise
-                self._registry.count_event("internal_errors", "exposition.server")
+                self._self_metrics.count_internal_error("exposition.server")
             finally:
                 self._admission.release(ticket)
                 if stream is None:

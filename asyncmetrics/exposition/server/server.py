@@ -15,6 +15,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from types import TracebackType
 from typing import NamedTuple, final
 
@@ -30,6 +31,7 @@ from asyncmetrics.exposition.server.http import Timeouts
 from asyncmetrics.exposition.server.listening import inode_of, listen, listen_unix, remove_unix
 from asyncmetrics.exposition.server.tls import TLS, Certificates
 from asyncmetrics.registry import REGISTRY, Collectable
+from asyncmetrics.registry.self_metrics import get_self_metrics
 
 __all__ = ("MetricsServer", "RunningServer", "start_http_server", "start_wsgi_server")
 
@@ -95,7 +97,9 @@ def start_http_server(
     )
     certificates = None
     if tls.is_wanted:
-        certificates = Certificates(tls, lambda: registry.count_event("internal_errors", "exposition.certificates"))
+        certificates = Certificates(
+            tls, partial(get_self_metrics(registry).count_internal_error, "exposition.certificates")
+        )
     app = make_asgi_app(
         registry,
         disable_compression,
@@ -185,7 +189,7 @@ class MetricsServer:
                 self._started.set_exception(error)
             else:
                 _log.exception("%s: the metrics are served no longer", self._thread.name)
-                self._registry.count_event("internal_errors", "exposition.server.thread")
+                get_self_metrics(self._registry).count_internal_error("exposition.server.thread")
             self._remove_socket()
         finally:
             self._listening.close()

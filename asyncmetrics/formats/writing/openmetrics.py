@@ -74,8 +74,8 @@ def _odd_writer(family: LiveFamily, escaping: str) -> OddWriter | None:
     created = written_name(f"{family.name}_created", escaping)
 
     def write(point: Point, text: str) -> str | None:
-        exemplars = point.exemplars()
-        numbers = point.numbers()
+        exemplars = point.read_exemplars()
+        numbers = point.read_numbers()
         barred = forbidden(numbers)
         if not (exemplars or barred or family.created):
             return None

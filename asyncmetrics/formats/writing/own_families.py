@@ -1,7 +1,7 @@
 """The lines of live families: those of the library's own metrics, a million children of which may be on their way.
 
 *Theory of operation.* The children of a metric differ in their label block and their numbers alone, so the rest is
-written once, as a template. A child brings its label block with it, in ``point.text``, as long as its label names are
+written once, as a template. A child brings its label block with it, in ``point.label_block``, as long as its label names are
 written the same way under every escaping scheme.
 """
 
@@ -27,10 +27,10 @@ def _block_writer(family: LiveFamily, escaping: str) -> BlockWriter:
     written = LabelNames(escaping)
 
     def write(point: Point) -> str:
-        return label_block({**dict(zip(names, point.labelvalues, strict=True)), **point.details()}, written)
+        return label_block({**dict(zip(names, point.labelvalues, strict=True)), **point.read_extra_labels()}, written)
 
     def kept(point: Point) -> str:
-        return write(point) if point.text is None else point.text
+        return write(point) if point.label_block is None else point.label_block
 
     keeps = keeps_label_names(names, escaping) and family.type != "info"
     return kept if keeps else write
@@ -64,14 +64,14 @@ def _either(odd: OddWriter | None, fill: Fill, point: Point, text: str) -> str:
 def _value_pieces(family: LiveFamily, name: str, write: BlockWriter, odd: OddWriter | None) -> Iterator[str | None]:
     """Yield the lines of children with one line each, a counter's or a gauge's: benchmarks/render.py.
 
-    Such children have ``value`` beside ``numbers()``, and counters ``exemplar`` beside ``exemplars()``.
+    Such children have ``value`` beside ``read_numbers()``, and counters ``exemplar`` beside ``exemplars()``.
     """
     head = f"{name}{{"
     low = -float_info.max if odd is None else 0.0  # with ``odd``, numbers below have to be asked about as well
     high = float_info.max
 
     def fill(point: Point, text: str) -> str:
-        return f"{head}{text}}} {format_number(point.numbers()[0])}\n"
+        return f"{head}{text}}} {format_number(point.read_numbers()[0])}\n"
 
     for batch in family.batches():
         points: Sequence[Any] = batch
@@ -82,7 +82,7 @@ def _value_pieces(family: LiveFamily, name: str, write: BlockWriter, odd: OddWri
         else:
             yield "".join(
                 [
-                    f"{head}{p.text or write(p)}}} {v!r}\n"
+                    f"{head}{p.label_block or write(p)}}} {v!r}\n"
                     if low <= (v := p.value) <= high
                     else _either(odd, fill, p, write(p))
                     for p in points
@@ -111,7 +111,7 @@ def _template(family: LiveFamily, escaping: str) -> Fill:
     indexes = [index for index, _, _ in rows]
 
     def fill(point: Point, text: str) -> str:
-        numbers = point.numbers()
+        numbers = point.read_numbers()
         values: Sequence[object] = [numbers[index] for index in indexes]
         total = sum(numbers)
         if total - total != 0.0:  # repr, which %s means for a float, is right for finite numbers only

@@ -62,10 +62,10 @@ def _locked(method: Callable[..., Any]) -> Callable[..., Any]:
 def locking(plain: type[Child], *names: str) -> type[Child]:
     """Return ``plain`` with a lock of each child's own around the methods called ``names``."""
 
-    def __init__(self: Any, family: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:  # noqa: N807
+    def __init__(self: Any, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:  # noqa: N807
         self._lock = RLock()
         self._forks = _forks
-        plain.__init__(self, family, labelvalues)
+        plain.__init__(self, table, labelvalues)
 
     methods: dict[str, Any] = {name: _locked(getattr(plain, name)) for name in names}
     own = {"__slots__": ("_forks", "_lock"), "__init__": __init__, "__doc__": plain.__doc__, "__module__": __name__}
@@ -74,7 +74,7 @@ def locking(plain: type[Child], *names: str) -> type[Child]:
 
 LockedCounter = locking(MemoryCounter, "inc", "reset")
 LockedGauge = locking(MemoryGauge, "inc", "dec", "set")
-LockedSummary = locking(MemorySummary, "observe", "numbers")
+LockedSummary = locking(MemorySummary, "observe", "read_numbers")
 LockedHistogram = locking(MemoryHistogram, "observe", "snapshot")
 LockedHistogram.recorder = HistogramChild.recorder  # type: ignore[attr-defined]  # through observe, which locks
 LockedInfo = locking(MemoryInfo, "info")

@@ -45,8 +45,8 @@ class MemoryCounter(Child, CounterChild):
 
     __slots__ = ("_created", "exemplar", "value")
 
-    def __init__(self, family: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
-        super().__init__(family, labelvalues)
+    def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(table, labelvalues)
         self.value = 0.0
         self.exemplar: Exemplar | None = None
         self._created = time.time()
@@ -81,11 +81,11 @@ class MemoryCounter(Child, CounterChild):
         """When counting began, as a Unix time."""
         return self._created
 
-    def numbers(self) -> Sequence[float]:
+    def read_numbers(self) -> Sequence[float]:
         """Return the value."""
         return (self.value,)
 
-    def exemplars(self) -> Mapping[int, Exemplar]:
+    def read_exemplars(self) -> Mapping[int, Exemplar]:
         """Return the latest exemplar."""
         return {} if self.exemplar is None else {0: self.exemplar}
 
@@ -95,8 +95,8 @@ class MemoryGauge(Child, GaugeChild):
 
     __slots__ = ("value",)
 
-    def __init__(self, family: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
-        super().__init__(family, labelvalues)
+    def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(table, labelvalues)
         self.value = 0.0
 
     def inc(self, amount: float = 1.0) -> None:
@@ -128,9 +128,9 @@ class MemoryGauge(Child, GaugeChild):
 
     def set_function(self, f: GaugeFunction) -> None:
         """Take the result of ``f`` at every collection."""
-        self.family.functions[self] = f
+        self.table.functions[self] = f
 
-    def numbers(self) -> Sequence[float]:
+    def read_numbers(self) -> Sequence[float]:
         """Return the value."""
         return (self.value,)
 
@@ -140,8 +140,8 @@ class MemorySummary(Child, SummaryChild):
 
     __slots__ = ("_count", "_created", "_sum")
 
-    def __init__(self, family: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
-        super().__init__(family, labelvalues)
+    def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(table, labelvalues)
         self._count = 0.0
         self._sum = 0.0
         self._created = time.time()
@@ -154,7 +154,7 @@ class MemorySummary(Child, SummaryChild):
             except OverflowError:
                 amount = to_amount(self, amount)
         if amount != amount:  # noqa: PLR0124  # NaN, by its definition
-            self.family.report("dropped_observations")
+            self.table.count_dropped_observation()
             return
         self._count += 1.0
         self._sum += amount
@@ -164,7 +164,7 @@ class MemorySummary(Child, SummaryChild):
         """When counting began, as a Unix time."""
         return self._created
 
-    def numbers(self) -> Sequence[float]:
+    def read_numbers(self) -> Sequence[float]:
         """Return the count and the sum, of one moment."""
         return (self._count, self._sum)
 
@@ -174,9 +174,9 @@ class MemoryHistogram(Child, HistogramChild):
 
     __slots__ = ("_bounds", "_counts", "_created", "_exemplars", "_sum")
 
-    def __init__(self, family: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
-        super().__init__(family, labelvalues)
-        self._bounds = family.descriptor.buckets
+    def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(table, labelvalues)
+        self._bounds = table.descriptor.buckets
         self._counts = [0.0] * len(self._bounds)
         self._sum = 0.0
         self._exemplars: dict[int, Exemplar] | None = None
@@ -191,7 +191,7 @@ class MemoryHistogram(Child, HistogramChild):
                 amount = to_amount(self, amount)
         index = bisect_left(self._bounds, amount)
         if not index and amount != amount:  # noqa: PLR0124  # NaN, by its definition
-            self.family.report("dropped_observations")
+            self.table.count_dropped_observation()
             return
         if exemplar is not None and (found := make_exemplar(self, exemplar, amount)):
             self._exemplars = {**(self._exemplars or {}), index: found}
@@ -217,13 +217,13 @@ class MemoryHistogram(Child, HistogramChild):
         """Return the counts of the buckets and the sum, of one moment."""
         return self._counts[:], self._sum
 
-    def numbers(self) -> Sequence[float]:
+    def read_numbers(self) -> Sequence[float]:
         """Return the cumulative buckets, and the count and the sum where the descriptor has rows for them."""
         counts, total = self.snapshot()
         cumulative = [*accumulate(counts)]
         return cumulative if self._bounds[0] < 0 else [*cumulative, cumulative[-1], total]
 
-    def exemplars(self) -> Mapping[int, Exemplar]:
+    def read_exemplars(self) -> Mapping[int, Exemplar]:
         """Return the latest exemplar of each bucket that has one."""
         return self._exemplars or {}
 
@@ -233,19 +233,19 @@ class MemoryInfo(Child, InfoChild):
 
     __slots__ = ("_facts",)
 
-    def __init__(self, family: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
-        super().__init__(family, labelvalues)
+    def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(table, labelvalues)
         self._facts: dict[str, str] = {}
 
     def info(self, val: Mapping[str, str]) -> None:
         """Replace the facts."""
         self._facts = check_facts(self, val)
 
-    def numbers(self) -> Sequence[float]:
+    def read_numbers(self) -> Sequence[float]:
         """Return 1."""
         return (1.0,)
 
-    def details(self) -> Mapping[str, str]:
+    def read_extra_labels(self) -> Mapping[str, str]:
         """Return the facts."""
         return self._facts
 
@@ -255,14 +255,14 @@ class MemoryEnum(Child, EnumChild):
 
     __slots__ = ("_state",)
 
-    def __init__(self, family: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
-        super().__init__(family, labelvalues)
+    def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(table, labelvalues)
         self._state = 0
 
     def state(self, state: str) -> None:
         """Change to ``state``."""
         self._state = find_state(self, state)
 
-    def numbers(self) -> Sequence[float]:
+    def read_numbers(self) -> Sequence[float]:
         """Return 1 for the state that is on and 0 for the others."""
-        return [float(index == self._state) for index in range(len(self.family.descriptor.states))]
+        return [float(index == self._state) for index in range(len(self.table.descriptor.states))]

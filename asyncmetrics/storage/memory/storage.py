@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, final
 
-from asyncmetrics.children.table import Child, ChildTable, Report
+from asyncmetrics.children.table import Child, ChildTable, TableEvents
 from asyncmetrics.model.descriptor import Descriptor, Kind
 from asyncmetrics.model.family import Metric
 from asyncmetrics.storage.memory.locked import (
@@ -58,10 +58,10 @@ class MemoryStorage:
         self._kinds = _LOCKED if (locking if locking is not None else not _gil_enabled()) else _LOCKFREE
 
     def open(
-        self, descriptor: Descriptor, report: Report, *, max_children: int | None = None, ttl: float | None = None
+        self, descriptor: Descriptor, events: TableEvents, *, max_children: int | None = None, ttl: float | None = None
     ) -> ChildTable[Any]:
         """Return a new table for the children of a metric."""
-        return ChildTable(descriptor, self._kinds[descriptor.kind], report, max_children=max_children, ttl=ttl)
+        return ChildTable(descriptor, self._kinds[descriptor.kind], events, max_children=max_children, ttl=ttl)
 
     def prepare(self) -> Iterator[None]:
         """Do nothing: there is nothing to `collect`."""

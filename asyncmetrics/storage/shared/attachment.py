@@ -30,14 +30,14 @@ class FirstTouch:
     def __setitem__(self, index: int, value: float) -> None:
         """Have the child settled; what it holds is written then."""
         self._child.leave()
-        family: Any = self._child.family
-        family.attach_soon(self._child)
+        table: Any = self._child.table
+        table.attach_soon(self._child)
 
 
 class SharedChild(Protocol):
     """What all children of shared storage have besides their operations."""
 
-    family: Any
+    table: Any
     labelvalues: tuple[str, ...]
     index: int
 
@@ -71,8 +71,8 @@ class Placed(Child):
     cells: Cells
     index: int
 
-    def __init__(self, family: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
-        super().__init__(family, labelvalues)
+    def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(table, labelvalues)
         self.leave()
 
     def leave(self) -> None:

@@ -102,8 +102,8 @@ class SharedGauge(Placed, MemoryGauge):
 
     __slots__ = ("cells", "index", "marked")
 
-    def __init__(self, family: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
-        super().__init__(family, labelvalues)
+    def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(table, labelvalues)
         self.marked = NEVER_SET
 
     def inc(self, amount: float = 1.0) -> None:
@@ -148,8 +148,8 @@ class SharedGauge(Placed, MemoryGauge):
         """Take the result of ``f`` at every collection, and once a second for those of other workers."""
         self.mark(0.0)  # until there is a result
         super().set_function(f)
-        family: Any = self.family
-        family.keep()
+        table: Any = self.table
+        table.keep()
 
     def mark(self, at: float) -> None:
         """Say when the number was set; 0 says that there is none."""
@@ -190,7 +190,7 @@ class SharedSummary(Placed, MemorySummary):
             except OverflowError:
                 amount = to_amount(self, amount)
         if amount != amount:  # noqa: PLR0124  # NaN, by its definition
-            self.family.report("dropped_observations")
+            self.table.count_dropped_observation()
             return
         self._count = self._count + 1.0
         self._sum = self._sum + amount
@@ -216,8 +216,8 @@ class SharedHistogram(Placed, MemoryHistogram):
 
     __slots__ = ("_after", "cells", "index")
 
-    def __init__(self, family: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
-        super().__init__(family, labelvalues)
+    def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(table, labelvalues)
         self._after = len(self._bounds)
 
     def observe(self, amount: float, exemplar: Mapping[str, str] | None = None) -> None:
@@ -229,7 +229,7 @@ class SharedHistogram(Placed, MemoryHistogram):
                 amount = to_amount(self, amount)
         bucket = bisect_left(self._bounds, amount)
         if not bucket and amount != amount:  # noqa: PLR0124  # NaN, by its definition
-            self.family.report("dropped_observations")
+            self.table.count_dropped_observation()
             return
         if exemplar is not None and (found := make_exemplar(self, exemplar, amount)):
             self._exemplars = {**(self._exemplars or {}), bucket: found}
@@ -322,13 +322,13 @@ class SharedEnum(Placed, MemoryEnum):
 
 
 def _exemplary(child: SharedCounter | SharedHistogram) -> None:
-    family: Any = child.family
-    family.exemplary = True
+    table: Any = child.table
+    table.exemplary = True
 
 
 def _tell(child: SharedInfo) -> None:
-    family: Any = child.family
-    family.attach_soon(child)
+    table: Any = child.table
+    table.attach_soon(child)
 
 
 _LOCKFREE: dict[Kind, type[Child]] = {
@@ -345,7 +345,7 @@ _LOCKED: dict[type[Child], type[Child]] = {
     SharedCounter: locking(SharedCounter, "inc", "reset", *_PLACING),
     SharedGauge: locking(SharedGauge, "inc", "dec", "set", *_PLACING),
     RecentGauge: locking(RecentGauge, "inc", "dec", "set", *_PLACING),
-    SharedSummary: locking(SharedSummary, "observe", "numbers", *_PLACING),
+    SharedSummary: locking(SharedSummary, "observe", "read_numbers", *_PLACING),
     SharedHistogram: locking(SharedHistogram, "observe", "snapshot", *_PLACING),
     SharedInfo: locking(SharedInfo, "info", *_PLACING),
     SharedEnum: locking(SharedEnum, "state", *_PLACING),

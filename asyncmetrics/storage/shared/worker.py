@@ -39,12 +39,12 @@ from asyncmetrics.storage.shared.files.processes import read_start_time
 from asyncmetrics.storage.shared.files.slot_reader import SlotReader
 from asyncmetrics.storage.shared.files.slots import owning
 from asyncmetrics.storage.shared.keeper import Keeper
-from asyncmetrics.storage.shared.scrape.merged_family import View
+from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
 from asyncmetrics.storage.shared.scrape.snapshot import OwnPart
 from asyncmetrics.storage.shared.weak_list import WeakList
 
-__all__ = ("Group",)
+__all__ = ("Worker",)
 
 T = TypeVar("T")
 _log = logging.getLogger("asyncmetrics")
@@ -61,7 +61,7 @@ _OVER = _Over()
 
 
 @final
-class Group:
+class Worker:
     """The workers of one directory.
 
     ``find`` returns the directory, None for as long as it cannot be told, and raises `StorageError` where there is none
@@ -78,7 +78,7 @@ class Group:
         self.keeper = Keeper()
         self._tables: WeakList[Any] = WeakList()
         self._begin()
-        _GROUPS.add(self)
+        _WORKERS.add(self)
 
     def _begin(self) -> None:
         self.arena: Arena | None = None
@@ -204,7 +204,7 @@ class Group:
     def settle(self, table: Any, child: SharedChild) -> None:
         """Give a child its place; to be done through `do`."""
         self.take_part()
-        if self.arena is None or table.table.get(child.labelvalues) is not child:
+        if self.arena is None or table.by_values.get(child.labelvalues) is not child:
             return
         try:
             family = self.family(table)
@@ -236,7 +236,7 @@ class Group:
         family = self.family(table)
         for key in keys:
             self.arena.remove(family, key)
-            child = table.table.get(key)
+            child = table.by_values.get(key)
             if child is not None:  # made again meanwhile
                 child.leave()
                 self.settle(table, child)
@@ -301,11 +301,11 @@ class Group:
             finally:
                 self._is_read = False
 
-    def read(self, view: View, own: OwnPart) -> Iterator[Sequence[Point]]:
+    def read(self, merged: MergedFamily, own: OwnPart) -> Iterator[Sequence[Point]]:
         """Read a family over all slots, nobody else's step between the beginning and the end of one."""
 
         def begin(readers: SlotReaders) -> Iterator[Sequence[Point]]:
-            return (view if readers is self.readers else view.anew()).readings(readers, own)
+            return (merged if readers is self.readers else merged.anew()).readings(readers, own)
 
         return self._in_steps(begin)
 
@@ -339,10 +339,10 @@ class Group:
                     self._is_read = was_read
                     self._reading.release()
 
-    def forget(self, view: View) -> None:
-        """Release what a view knows that is of no more use."""
+    def forget(self, merged: MergedFamily) -> None:
+        """Release what a merged knows that is of no more use."""
         with self._reading_alone() as readers:
-            view.forget(readers.spent)
+            merged.forget(readers.spent)
 
     @contextmanager
     def followed(self) -> Iterator[list[SlotReader]]:
@@ -379,11 +379,11 @@ def _is_of_the_system(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno is not None
 
 
-_GROUPS: WeakList[Group] = WeakList()
+_WORKERS: WeakList[Worker] = WeakList()
 
 
 def _after_fork() -> None:
-    for group in _GROUPS.all():
+    for group in _WORKERS.all():
         group.after_fork()
 
 

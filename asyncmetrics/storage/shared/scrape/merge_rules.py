@@ -33,7 +33,7 @@ class _ValuePoint(NamedTuple):
     """A counter or gauge."""
 
     joined: Joined
-    text: str | None
+    label_block: str | None
     value: float
     exemplar: Exemplar | None
     ordinal: int
@@ -44,15 +44,15 @@ class _ValuePoint(NamedTuple):
         """The label values: asked for where a label block has to be written anew."""
         return self.reading.split(self.joined)
 
-    def numbers(self) -> Sequence[float]:
+    def read_numbers(self) -> Sequence[float]:
         """Return the value."""
         return (self.value,)
 
-    def exemplars(self) -> Mapping[int, Exemplar]:
+    def read_exemplars(self) -> Mapping[int, Exemplar]:
         """Return the exemplar of this process."""
         return NO_EXEMPLARS if self.exemplar is None else {0: self.exemplar}
 
-    def details(self) -> Mapping[str, str]:
+    def read_extra_labels(self) -> Mapping[str, str]:
         """Return the label that tells workers apart, where there is one."""
         return self.reading.details
 
@@ -66,7 +66,7 @@ class _RowsPoint(NamedTuple):
     """A summary or histogram."""
 
     joined: Joined
-    text: str | None
+    label_block: str | None
     ordinal: int
     reading: Reading
 
@@ -75,15 +75,15 @@ class _RowsPoint(NamedTuple):
         """The label values: asked for where a label block has to be written anew."""
         return self.reading.split(self.joined)
 
-    def numbers(self) -> Sequence[float]:
+    def read_numbers(self) -> Sequence[float]:
         """Return the rows, added up over all slots."""
         return self.reading.numbers(self.ordinal)
 
-    def exemplars(self) -> Mapping[int, Exemplar]:
+    def read_exemplars(self) -> Mapping[int, Exemplar]:
         """Return the exemplars of this process."""
         return self.reading.exemplars_of(self.labelvalues)
 
-    def details(self) -> Mapping[str, str]:
+    def read_extra_labels(self) -> Mapping[str, str]:
         """Return nothing."""
         return NOTHING
 
@@ -97,20 +97,20 @@ class _FixedPoint(NamedTuple):
     """An info or a state set."""
 
     labelvalues: Key
-    text: str | None
+    label_block: str | None
     rows: Sequence[float]
     extra: Mapping[str, str]
     created: float = 0.0
 
-    def numbers(self) -> Sequence[float]:
+    def read_numbers(self) -> Sequence[float]:
         """Return the rows."""
         return self.rows
 
-    def exemplars(self) -> Mapping[int, Exemplar]:
+    def read_exemplars(self) -> Mapping[int, Exemplar]:
         """Return nothing."""
         return NO_EXEMPLARS
 
-    def details(self) -> Mapping[str, str]:
+    def read_extra_labels(self) -> Mapping[str, str]:
         """Return the facts, or the worker."""
         return self.extra
 
@@ -204,7 +204,7 @@ def _folded(reading: Reading, fold: _Fold) -> Iterator[Sequence[Point]]:
 
 
 def _infos(reading: Reading) -> Iterator[Sequence[Point]]:
-    table = reading.own.table
+    table = reading.own.by_values
     others = reading.of([part for part in reading.parts if part.live and part.slot != reading.own.slot])
     yield from others.string()
     for piece in others.slices(_SHORT):
@@ -212,13 +212,13 @@ def _infos(reading: Reading) -> Iterator[Sequence[Point]]:
         points: list[Point] = []
         for at, key in enumerate(reading.keys(piece)):
             child = table.get(key)
-            told = [] if child is None else [child.details()]
+            told = [] if child is None else [child.read_extra_labels()]
             told += [part.facts(part.place(piece.start + at)) for part, there in present if there[at]]
             points += _facts_points(key, told)
         yield points
     for batch in reading.own.children():  # those that no slot has, for want of room
         alone = [child for child in batch if reading.is_beyond(child.labelvalues)]
-        yield [point for child in alone for point in _facts_points(child.labelvalues, [child.details()])]
+        yield [point for child in alone for point in _facts_points(child.labelvalues, [child.read_extra_labels()])]
 
 
 def _facts_points(key: Key, told: Sequence[Mapping[str, str]]) -> Iterator[Point]:

@@ -8,7 +8,7 @@ dead one; what is defined otherwise is left out and counted.
 of the numbers.
 
 1. Follow the logs of all slots (`asyncmetrics.storage.shared.scrape.slot_readers`).
-2. Number the series that are new (`asyncmetrics.storage.shared.scrape.numbering`). A view that knows a log which was written anew
+2. Number the series that are new (`asyncmetrics.storage.shared.scrape.numbering`). A merged that knows a log which was written anew
    begins with a new numbering: series that the log no longer has would stay for ever.
 3. Read the cells of each slot; if a log was written anew meanwhile, begin again.
 4. Yield the points.
@@ -32,7 +32,7 @@ from asyncmetrics.storage.shared.scrape.numbering import Numbering
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
 from asyncmetrics.storage.shared.scrape.snapshot import OwnPart, Part, Reading
 
-__all__ = ("View", "newest")
+__all__ = ("MergedFamily", "newest")
 
 _TRIES = 5
 
@@ -40,7 +40,7 @@ _Families: TypeAlias = "list[tuple[SlotReader, SlotFamily]]"
 
 
 @final
-class View:
+class MergedFamily:
     """One family over all slots. ``write`` writes a label block, or is None where it is written in several ways.
 
     Its caller sees to it that one thread at a time takes a step of `readings`.
@@ -65,9 +65,9 @@ class View:
             if is_done:
                 return
 
-    def anew(self) -> View:
-        """Return a view of the same family that has met no series yet."""
-        return View(self.descriptor, self._space, self._write)
+    def anew(self) -> MergedFamily:
+        """Return a merged of the same family that has met no series yet."""
+        return MergedFamily(self.descriptor, self._space, self._write)
 
     def forget(self, spent: Spent) -> None:
         """Give up what is known; a reading that is under way goes on with it."""

@@ -37,12 +37,12 @@ def _no_children() -> Iterator[Sequence[Any]]:
 class OwnPart(NamedTuple):
     """What a reading takes from this process itself.
 
-    ``slot`` is its slot (None without one), ``table`` its children, which ``children`` yields in slices; ``exemplary``
+    ``slot`` is its slot (None without one), ``by_values`` its children, which ``children`` yields in slices; ``exemplary``
     is whether any child has had an exemplar. ``ttl`` is the family's here.
     """
 
     slot: int | None
-    table: Mapping[Key, Any]
+    by_values: Mapping[Key, Any]
     children: Callable[[], Iterator[Sequence[Any]]] = _no_children
     exemplary: bool = False
     ttl: float | None = None
@@ -204,8 +204,8 @@ class Reading:
 
     def exemplars_of(self, key: Key) -> Mapping[int, Exemplar]:
         """Return the exemplars that this process has."""
-        child = self.own.table.get(key) if self.own.exemplary else None
-        return NO_EXEMPLARS if child is None else child.exemplars()
+        child = self.own.by_values.get(key) if self.own.exemplary else None
+        return NO_EXEMPLARS if child is None else child.read_exemplars()
 
     def slices(self, length: int = SLICE) -> Iterator[slice]:
         """Yield the slices that a reading is done in: shorter ones where there are many parts to put together."""

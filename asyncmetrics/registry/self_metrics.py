@@ -1,0 +1,120 @@
+"""What a registry exposes about the library itself: errors, dropped data, scrapes.
+
+To add a self-metric, add its `Descriptor` here and a method that counts it. A family is exposed from its first event on.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any, Protocol, final
+
+from asyncmetrics.children.table import ChildTable
+from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.model.family import LiveFamily, Metric
+from asyncmetrics.storage.protocol import Storage
+
+__all__ = ("SelfMetrics", "get_self_metrics")
+
+_log = logging.getLogger("asyncmetrics")
+
+_DROPPED_OBSERVATIONS = Descriptor(
+    "counter", "asyncmetrics_dropped_observations", "Observations of NaN that were dropped.", ("metric",)
+)
+_OVERFLOWED_LABEL_SETS = Descriptor(
+    "counter", "asyncmetrics_overflowed_label_sets", "Uses of new label sets beyond the metric's limit.", ("metric",)
+)
+_INTERNAL_ERRORS = Descriptor(
+    "counter",
+    "asyncmetrics_internal_errors",
+    "Errors inside the instrumentation that were kept from the application.",
+    ("where",),
+)
+_COLLECTOR_ERRORS = Descriptor(
+    "counter",
+    "asyncmetrics_collector_errors",
+    "Collections in which a collector or callback failed or was late.",
+    ("collector",),
+)
+_SCRAPES = Descriptor("counter", "asyncmetrics_scrapes", "Scrapes over HTTP, by their outcome.", ("outcome",))
+_SCRAPE_DURATION = Descriptor(
+    "summary",
+    "asyncmetrics_scrape_duration_seconds",
+    "Time from the request of a scrape until its last chunk was sent.",
+    unit="seconds",
+)
+_SCRAPE_CHUNKS = Descriptor("summary", "asyncmetrics_scrape_chunks", "Chunks in which a scrape was sent.")
+
+# The values of a label here are few, and chosen by the program; a limit all the same, since names may come from users.
+_MAX_CHILDREN = 1000
+
+
+@final
+class SelfMetrics:
+    """The self-metrics of one registry; also the collector that yields them with the storage's own families."""
+
+    blocking = False
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._tables: dict[str, ChildTable[Any]] = {}
+
+    def count_internal_error(self, where: str) -> None:
+        """Count an error inside the instrumentation; the first one in each place is logged with its traceback."""
+        self._count_error(_INTERNAL_ERRORS, "internal errors", where, sys.exc_info()[1])
+
+    def count_collector_error(self, collector: str, error: BaseException | None = None) -> None:
+        """Count a collector or callback that failed or was late; the first failure of each is logged."""
+        self._count_error(_COLLECTOR_ERRORS, "collector errors", collector, error or sys.exc_info()[1])
+
+    def count_dropped_observation(self, metric: str) -> None:
+        """Count an observation of NaN that ``metric`` dropped."""
+        self._open(_DROPPED_OBSERVATIONS).find((metric,)).inc()
+
+    def count_overflowed_label_set(self, metric: str) -> None:
+        """Count a use of a new label set beyond ``max_children`` of ``metric``."""
+        self._open(_OVERFLOWED_LABEL_SETS).find((metric,)).inc()
+
+    def count_scrape(self, outcome: str) -> None:
+        """Count a scrape over HTTP by its outcome."""
+        self._open(_SCRAPES).find((outcome,)).inc()
+
+    def observe_scrape(self, seconds: float, chunks: int) -> None:
+        """Observe how long a scrape took and in how many chunks it was sent."""
+        self._open(_SCRAPE_DURATION).find(()).observe(seconds)
+        self._open(_SCRAPE_CHUNKS).find(()).observe(chunks)
+
+    def prepare(self) -> Iterator[None]:
+        """Do the slow part of `collect`, a short step at a time."""
+        return self._storage.prepare()
+
+    def collect(self) -> list[Metric]:
+        """Return the self-metrics and the families that the storage adds."""
+        now = time.time()
+        own = [LiveFamily(table.descriptor, table.read, now=now) for table in list(self._tables.values())]
+        return [*own, *self._storage.collect()]
+
+    def _count_error(self, descriptor: Descriptor, what: str, value: str, error: BaseException | None) -> None:
+        table = self._open(descriptor)
+        if (value,) not in table.by_values:
+            _log.warning("%s in %s; further ones are only counted", what, value, exc_info=error)
+        table.find((value,)).inc()
+
+    def _open(self, descriptor: Descriptor) -> ChildTable[Any]:
+        table = self._tables.get(descriptor.name)
+        if table is None:
+            opened = self._storage.open(descriptor, self, max_children=_MAX_CHILDREN)
+            table = self._tables.setdefault(descriptor.name, opened)
+        return table
+
+
+class _HasSelfMetrics(Protocol):
+    @property
+    def _self_metrics(self) -> SelfMetrics: ...
+
+
+def get_self_metrics(registry: _HasSelfMetrics) -> SelfMetrics:
+    """Return where the package counts what happens around ``registry``."""
+    return registry._self_metrics
