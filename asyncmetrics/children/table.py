@@ -54,7 +54,7 @@ class TableEvents(Protocol):
 class Child(Labelled):
     """What every storage's children have: their labels, and the place in the table that they came from."""
 
-    __slots__ = ("__weakref__", "table", "labelvalues", "segment", "label_block")
+    __slots__ = ("__weakref__", "label_block", "labelvalues", "segment", "table")
 
     def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
         self.table = table
@@ -105,10 +105,10 @@ class ChildTable(Generic[C]):
         "_staleness",
         "_tail",
         "_write",
+        "by_values",
         "descriptor",
         "failed",
         "functions",
-        "by_values",
     )
 
     def __init__(

@@ -60,7 +60,7 @@ C = TypeVar("C", bound=Child)
 class SharedChildTable(ChildTable[C]):
     """The children of one metric in this process; readings are of all workers."""
 
-    __slots__ = ("__weakref__", "_worker", "_merged", "ages", "copy", "exemplary", "space")
+    __slots__ = ("__weakref__", "_merged", "_worker", "ages", "copy", "exemplary", "space")
 
     def __init__(
         self,
