@@ -15,6 +15,7 @@ from typing import Protocol, TypeAlias, final
 
 from asyncmetrics.errors import DefinitionError, is_cancellation, show
 from asyncmetrics.model.family import Metric
+from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.model.names import UNDERSCORES, escape_name
 from asyncmetrics.model.samples import Sample
 from asyncmetrics.registry.self_metrics import SelfMetrics
@@ -46,14 +47,6 @@ Outcome: TypeAlias = list[Metric] | BaseException
 """What a collector came back with: its families, or why there are none."""
 
 Failed: TypeAlias = Callable[["Collector", BaseException], None]
-
-_SUFFIXES: dict[str, tuple[str, ...]] = {
-    "counter": ("_total", "_created"),
-    "summary": ("_sum", "_count", "_created"),
-    "histogram": ("_bucket", "_sum", "_count", "_created"),
-    "gaugehistogram": ("_bucket", "_gsum", "_gcount"),
-    "info": ("_info",),
-}
 
 
 class Collector(Protocol):
@@ -107,7 +100,8 @@ def begin_collection(registry: Collectable, on_error: str = "skip") -> Collectio
 
 def claimed_names(family: Metric) -> frozenset[str]:
     """Return what ``family`` calls itself and its samples, as a server that allows the fewest characters sees it."""
-    names = (family.name, *(family.name + suffix for suffix in _SUFFIXES.get(family.type, ())))
+    suffixes = KINDS[family.type].suffixes if family.type in KINDS else ()  # a collector may have overwritten it
+    names = (family.name, *(family.name + suffix for suffix in suffixes))
     return frozenset(escape_name(name, UNDERSCORES) for name in names)
 
 
