@@ -38,9 +38,8 @@ class NoWorkerError(StorageError):
 def choose_path(supervisor: Supervisor) -> str:
     """Return the path of the directory of a supervisor's workers; if it is new, remove old ones beside it."""
     base = _choose_base()
-    path = (
-        base / f"{_PREFIX}-{os.geteuid()}-{_read_boot_id()}-{_read_pid_namespace()}-{supervisor.pid}-{supervisor.start}"
-    )
+    machine = f"{os.geteuid()}-{_read_boot_id()}-{_read_pid_namespace()}"
+    path = base / f"{_PREFIX}-{machine}-{supervisor.pid}-{supervisor.start}"
     if not path.exists():
         for old in list(_list_leftovers(base)):
             with suppress(OSError):
@@ -49,7 +48,7 @@ def choose_path(supervisor: Supervisor) -> str:
 
 
 def find_directory() -> Directory | None:
-    """Return the directory of this process's supervisor, None while the process does not know its purpose yet.
+    """Return the directory of this process's supervisor, None while `is_being_prepared`.
 
     Raises `NoWorkerError` if the process is no worker, and `StorageError` if the directory cannot be used.
     """

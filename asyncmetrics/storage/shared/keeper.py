@@ -58,7 +58,7 @@ class Keeper:
 
     def start(self) -> None:
         """Start the thread, if it is allowed, there is a chore, and there is no thread yet."""
-        if self._thread is None and self._chores.all() and self.is_allowed:
+        if self._thread is None and self._chores.list_alive() and self.is_allowed:
             self._thread = threading.Thread(target=_work, args=(ref(self),), name="asyncmetrics-keeper", daemon=True)
             try:
                 self._thread.start()
@@ -73,7 +73,7 @@ class Keeper:
     def run_due(self) -> float:
         """Do all chores that are due and return the seconds until the next one is."""
         due: dict[int, float] = {}
-        for chore in self._chores.all():
+        for chore in self._chores.list_alive():
             now = time.monotonic()
             due[id(chore)] = self._due.get(id(chore), now)
             if now >= due[id(chore)]:

@@ -1,17 +1,17 @@
 """Reading the slots of all workers in short steps, so that no thread waits for a whole reading of another.
 
-*Rules.* Hold the lock for one step only. Let a step of an iterator wait at most 0.5 ms for the lock. Where a signal
-handler or a finaliser interrupts a step of the same thread, read with new readers: the interrupted step has the shared
-ones half changed.
+*Rules.* Hold the lock for one step only, or for one look at the slots (`StepReader.borrow_slots`). Let a step wait at
+most 0.5 ms for the lock. If a signal handler or a finaliser reads while it interrupts a step of its own thread, give it
+new readers: the shared ones are half changed.
 
 *Theory of operation.* The states of an iterator that `StepReader.take_steps` returns:
 
 1. *New*: nothing is read. The first item is empty, so that the reading begins when the caller asks for the second.
 2. *Waiting*: the next step needs the lock. If another thread holds it for longer than 0.5 ms, the iterator yields an
    empty item and stays here; the caller can do something else and ask again.
-3. *Begun*: the iterator got the lock for the first time and chose its readers: the shared ones, or new ones if it
-   interrupted another step. With each item it takes the lock, does one step and releases the lock.
-4. *Done*: the steps have ended. What the shared readers have learnt of the logs stays for the next reading.
+3. *In a step*: the iterator holds the lock. In its first step it chooses its readers: the shared ones, or new ones if
+   it has interrupted another step. After the step it releases the lock, yields the item and goes back to 2.
+4. *Done*: no step is left. The shared readers keep what they have read of the logs, for the next reading.
 """
 
 from __future__ import annotations

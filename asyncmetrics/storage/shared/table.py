@@ -81,13 +81,13 @@ class SharedChildTable(ChildTable[C]):
 
     @property
     def merged_family(self) -> MergedFamily:
-        """The reading of the metric over all workers, made at its first use."""
+        """The metric's family, merged over all workers; made at its first use."""
         if self._merged_family is None:
             self._merged_family = MergedFamily(self.descriptor, self.space, self._write)
         return self._merged_family
 
     def attach_soon(self, child: C) -> None:
-        """Attach a child to cells: now, or as the next work of the code that this call interrupts."""
+        """Attach a child to cells: now, or after the structural work that other code does at the moment."""
         self._worker.do(partial(self._attach, child))
 
     def attach_all(self) -> None:

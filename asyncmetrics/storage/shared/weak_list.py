@@ -24,7 +24,7 @@ class WeakList(Generic[T]):
         """Add ``item``, which the list does not keep alive."""
         self._items[id(item)] = item
 
-    def all(self) -> list[T]:
+    def list_alive(self) -> list[T]:
         """Return the objects that are alive."""
         items = [reference() for reference in self._items.valuerefs()]  # `valuerefs` copies the references at once
         return [item for item in items if item is not None]

@@ -1,8 +1,8 @@
 """This process as one of the workers that share a directory: the slot that it owns, and its queue of structural work.
 
-*Rules.* Never wait for a lock where a number changes: the caller may be a signal handler or a finaliser, and wait for
-itself. Change the structure of the arena through `Worker.do` only. Let nothing that another process does, or leaves in
-its files, raise here.
+*Rules.* Never wait for a lock where a number changes: the caller may be a signal handler or a finaliser, which would
+wait for the code that it interrupts. Change the structure of the arena through `Worker.do` only. Raise nothing because
+of what another process does or leaves in its files.
 
 *Theory of operation.* The states of a process:
 
@@ -10,10 +10,10 @@ its files, raise here.
    numbers only. A process starts here, and stays here while ``find`` returns None.
 2. *Attached*: ``arena`` is the slot that the process owns; its children write to cells there. `Worker.attach_slot`
    leads from 1 to 2: it opens the directory, takes the lowest free slot with the counts that it holds, and attaches the
-   children that the process has.
+   children that were made before the directory was known.
 3. *Alone*: ``problem`` says why the process cannot share. `Worker.attach_slot` leads from 1 to 3 if there is no
    directory or no slot, `Worker.close` from any state to 3. Children are detached, keep their numbers, and only this
-   process exposes them. Closing the slot leaves its files; the next worker takes them over.
+   process exposes them. Closing the slot leaves its files; the next worker takes them over. A fork alone ends state 3.
 4. *Files removed*: `Worker.reattach` finds that the files of an attached process are gone. It detaches the children,
    closes the slot and goes by way of 1 to 2: the children copy their numbers into new files.
 5. *Forked*: `Worker.reset_after_fork` leads a child process from any state to 1, with a new queue, new locks and new
@@ -69,7 +69,7 @@ class WorkerTable(Protocol):
 
     @property
     def merged_family(self) -> MergedFamily:
-        """The reading of the metric over all workers."""
+        """The metric's family, merged over all workers."""
         ...
 
     def attach_all(self) -> None:
@@ -87,7 +87,7 @@ class WorkerTable(Protocol):
 
 @final
 class Worker:
-    """The part of this process in one directory.
+    """This process's slot, tables and readers in one directory.
 
     ``find`` returns the directory, or None while it cannot be known. It raises `NoWorkerError` where the process is no
     worker, and another `StorageError` where it is one and has no usable directory. ``problem`` says why this process
@@ -164,7 +164,7 @@ class Worker:
         if sys.is_finalizing():  # a temporary directory may be gone before this process
             return
         if arena is not None and directory is not None and directory.is_sound() and not arena.is_in_place():
-            _log.warning("%s: files of this process were removed; it goes on with new ones", self.path)
+            _log.warning("%s: files of this process were removed; it continues in new ones", self.path)
             for table in self.list_tables():
                 table.detach_all()  # `attach_slot` attaches them to new cells, with the numbers that they hold
             self.arena = self.directory = None
@@ -172,7 +172,7 @@ class Worker:
         self.attach_slot()
 
     def _set_problem(self, error: OSError) -> None:
-        self.problem = getattr(error, "problem", f"no slot can be had: {error}")
+        self.problem = getattr(error, "problem", f"no slot is available: {error}")
         self.is_worker = not isinstance(error, NoWorkerError)
         if self.is_worker:
             _log.warning("%s: this process keeps its metrics for itself: %s", self.path, self.problem)
@@ -182,7 +182,7 @@ class Worker:
         self.do(self._detach)
 
     def _detach(self) -> None:
-        self.problem = "it was closed"
+        self.problem = "the storage was closed"
         for table in self.list_tables():
             table.detach_all()  # the worker that takes the slot over writes to these cells
         arena, self.arena = self.arena, None
@@ -196,7 +196,7 @@ class Worker:
 
     def list_tables(self) -> list[WorkerTable]:
         """Return the child tables of this process that share this directory."""
-        return self._tables.all()
+        return self._tables.list_alive()
 
     def do(self, work: Callable[[], None]) -> None:
         """Queue structural work; do all that is queued, unless other code does work at the moment."""
@@ -245,7 +245,7 @@ _WORKERS: WeakList[Worker] = WeakList()
 
 
 def _reset_after_fork() -> None:
-    for worker in _WORKERS.all():
+    for worker in _WORKERS.list_alive():
         worker.reset_after_fork()
 
 
