@@ -72,7 +72,7 @@ class SharedCounter(SharedChild, MemoryCounter):
         if amount is _ONE and exemplar is None:  # see MemoryCounter.inc; benchmarks/workers.py
             self.value = self.cells[self.index] = self.value + _ONE
             return
-        if type(amount) is not float:  # here and below, see MemoryCounter.inc
+        if type(amount) is not float:  # see MemoryCounter.inc
             try:
                 amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
             except OverflowError:
@@ -82,9 +82,9 @@ class SharedCounter(SharedChild, MemoryCounter):
         if exemplar is None:
             self.value = self.cells[self.index] = self.value + amount
         else:
-            recorded = make_exemplar(self, exemplar, amount)
+            latest = make_exemplar(self, exemplar, amount)
             self.value = self.cells[self.index] = self.value + amount
-            self.exemplar = recorded or self.exemplar
+            self.exemplar = latest or self.exemplar
             get_shared_table(self).has_exemplars = True
 
     def reset(self) -> None:
@@ -123,7 +123,7 @@ class SharedGauge(SharedChild, MemoryGauge):
 
     def inc(self, amount: float = 1.0) -> None:
         """Increase the gauge by ``amount``."""
-        if type(amount) is not float:
+        if type(amount) is not float:  # see MemoryCounter.inc
             try:
                 amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
             except OverflowError:
@@ -132,7 +132,7 @@ class SharedGauge(SharedChild, MemoryGauge):
 
     def dec(self, amount: float = 1.0) -> None:
         """Decrease the gauge by ``amount``."""
-        if type(amount) is not float:
+        if type(amount) is not float:  # see MemoryCounter.inc
             try:
                 amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
             except OverflowError:
@@ -141,7 +141,7 @@ class SharedGauge(SharedChild, MemoryGauge):
 
     def set(self, value: float) -> None:
         """Set the gauge to ``value``."""
-        if type(value) is not float:
+        if type(value) is not float:  # see MemoryCounter.inc
             try:
                 value = value + 0.0 if type(value) is int else to_amount(self, value)
             except OverflowError:
@@ -198,7 +198,7 @@ class SharedSummary(SharedChild, MemorySummary):
 
     def observe(self, amount: float) -> None:
         """Add one observation."""
-        if type(amount) is not float:
+        if type(amount) is not float:  # see MemoryCounter.inc
             try:
                 amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
             except OverflowError:
@@ -236,7 +236,7 @@ class SharedHistogram(SharedChild, MemoryHistogram):
 
     def observe(self, amount: float, exemplar: Mapping[str, str] | None = None) -> None:
         """Add one observation."""
-        if type(amount) is not float:
+        if type(amount) is not float:  # see MemoryCounter.inc
             try:
                 amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
             except OverflowError:
@@ -245,8 +245,8 @@ class SharedHistogram(SharedChild, MemoryHistogram):
         if not bucket and amount != amount:  # noqa: PLR0124  # NaN, by its definition
             self.table.count_dropped_observation()
             return
-        if exemplar is not None and (recorded := make_exemplar(self, exemplar, amount)):
-            self._exemplars = {**(self._exemplars or {}), bucket: recorded}
+        if exemplar is not None and (latest := make_exemplar(self, exemplar, amount)):
+            self._exemplars = {**(self._exemplars or {}), bucket: latest}
             get_shared_table(self).has_exemplars = True
         self._sum = self._sum + amount
         self._counts[bucket] = self._counts[bucket] + 1.0
