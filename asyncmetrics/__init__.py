@@ -28,7 +28,7 @@ Names and arguments are prometheus_client's. What writers of custom collectors n
 
 from __future__ import annotations
 
-from importlib import import_module
+import importlib
 from typing import TYPE_CHECKING
 
 from asyncmetrics.collectors import (
@@ -159,14 +159,16 @@ _LOADED_ON_USE = {
 }
 
 
-def __getattr__(name: str) -> object:
-    """Load a name of the package at its first use (PEP 562)."""
-    module = _LOADED_ON_USE.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(module), name)
-    globals()[name] = value  # the next use finds it without this function
-    return value
+if not TYPE_CHECKING:  # with it, type checkers would take any name for one of the package
+
+    def __getattr__(name: str) -> object:
+        """Load a name of the package at its first use (PEP 562)."""
+        module = _LOADED_ON_USE.get(name)
+        if module is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value: object = getattr(importlib.import_module(module), name)
+        globals()[name] = value  # the next use finds it without this function
+        return value
 
 
 def __dir__() -> list[str]:
