@@ -1,7 +1,8 @@
 """The storage that several workers share: each writes its own files and reads those of all.
 
-Every worker has an *arena* in a common directory: two files, which it alone writes. A scrape of any worker reads the
-arenas of all workers and merges them. There is no server, no hook of the web server, and no file per past process.
+Every worker has an *arena* in a common directory: two files, which it alone writes to while it lives. A scrape of any
+worker reads the arenas of all workers and merges them. There is no server, no hook of the web server, and no file per
+past process.
 
 *Rules.* Use it on one host, in a file system that is memory or as fast (``/dev/shm``). Restart the workers at will: a
 dead worker's slot goes to the next worker with its counts, so that counters never decrease and the number of files
