@@ -2,8 +2,8 @@
 
 *What happens to a counter when its worker is killed?* Nothing is lost but, at most, the increment in flight.
 
-1. Before, the worker owns a *slot*: two files that it alone writes to, and a lock on them. Each increment is stored in the
-   file of cells at once, which is memory, so that no process has to write anything at the end.
+1. Before, the worker owns a *slot*: two files that it alone writes to, and a lock on them. It stores each increment in
+   the file of cells at once. The file is mapped into memory, so nothing is left to write when the process ends.
 2. The worker is killed. The kernel drops the lock; the files stay. A scrape of any other worker still reads the slot
    and adds its counts to those of the live workers, so the sum does not decrease. Gauges of the modes ``live…`` vanish.
 3. The next worker that starts takes the lowest slot without an owner. It adopts the counts: a child that it makes with
