@@ -31,7 +31,7 @@ def find_state(child: Child, state: str) -> int:
     """Return where ``state`` stands among those declared, or raise `LabelError`."""
     try:
         index: int = child.table.descriptor.states.index(state)
-        return index
     except ValueError:
         expected = list(child.table.descriptor.states)
         raise LabelError(repr(child), f"expected one of the states {expected}, got {state!r}") from None
+    return index

@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
@@ -59,7 +59,7 @@ class Reader:
         return sorted(found, key=lambda labels: sorted(labels.items()))
 
 
-class StorageContract:
+class StorageContract(ABC):
     """The tests. Gauges are of the mode ``sum``, which means the same in one process and in several."""
 
     @abstractmethod
