@@ -24,7 +24,7 @@ from asyncmetrics.children.interfaces import Labelled
 from asyncmetrics.children.table import ChildTable
 from asyncmetrics.context import read_labels
 from asyncmetrics.errors import DefinitionError, DuplicateMetricError, LabelError
-from asyncmetrics.metrics.created import created_enabled
+from asyncmetrics.metrics.created import is_created_enabled
 from asyncmetrics.model.descriptor import Descriptor, GaugeMode, Kind
 from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.model.names import build_name, check_label_names, to_label_text
@@ -272,7 +272,7 @@ class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
         return f"{type(self).__name__}({self.descriptor.name!r})"
 
     def _family(self) -> LiveFamily:
-        return LiveFamily(self.descriptor, self._children.read, now=time.time(), created=created_enabled())
+        return LiveFamily(self.descriptor, self._children.read, now=time.time(), created=is_created_enabled())
 
     def _positional(self, values: tuple[object, ...], named: Mapping[str, object]) -> tuple[object, ...]:
         names = self.descriptor.labelnames
