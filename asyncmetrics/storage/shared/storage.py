@@ -115,10 +115,10 @@ class SharedChildTable(ChildTable[C]):
 
     def has(self, key: tuple[str, ...]) -> bool:
         """Tell whether this process has a child with these label values, be it stale."""
-        return key in self.by_values or bool(self._staleness and self._staleness.is_asleep(key))
+        return key in self.by_values or bool(self._expiry and self._expiry.is_parked(key))
 
     def _all(self) -> list[Any]:
-        return [*self.by_values.values(), *(self._staleness.sleeping() if self._staleness else ())]
+        return [*self.by_values.values(), *(self._expiry.list_parked() if self._expiry else ())]
 
     def list_keys(self) -> list[tuple[str, ...]]:
         """Return the label values of every child that any worker has."""
@@ -172,7 +172,7 @@ class SharedChildTable(ChildTable[C]):
     @property
     def pause(self) -> float:
         """How long this may be left alone, in seconds."""
-        return 1.0 if self._staleness is None else self._staleness.ttl / 8
+        return 1.0 if self._expiry is None else self._expiry.ttl / 8
 
     def attend(self) -> None:
         """Do what is to be done every now and then."""
@@ -182,8 +182,8 @@ class SharedChildTable(ChildTable[C]):
                 await_all(pending)
         for _ in self.tick():
             time.sleep(0)  # an event loop that waits for the interpreter's lock gets it
-        if self._staleness:
-            self._worker.do(partial(self._worker.expire, self, self._staleness.ttl))
+        if self._expiry:
+            self._worker.do(partial(self._worker.expire, self, self._expiry.ttl))
 
     def read(self) -> Iterator[Sequence[Any]]:
         """Yield the points of all workers in slices; empty ones while there is much to learn about other workers."""
@@ -193,19 +193,19 @@ class SharedChildTable(ChildTable[C]):
             return
         yield from self.tick()
         slot = self._worker.arena.number if self._worker.arena else None
-        ttl = self._staleness.ttl if self._staleness else None
-        yield from self._worker.read(self.merged, OwnPart(slot, self.by_values, self.slices, self.exemplary, ttl))
+        ttl = self._expiry.ttl if self._expiry else None
+        yield from self._worker.read(self.merged, OwnPart(slot, self.by_values, self.read_slices, self.exemplary, ttl))
 
     def tick(self) -> Iterator[tuple[()]]:
         """Tell the other workers which children have changed, and forget those that have not for long, in steps."""
-        if self._staleness is None:
+        if self._expiry is None:
             return
         changed_at = self._changed_at
         for batch in super().read():
             for child in batch:
                 at: Any = child
                 if is_attached(at):
-                    at.cells[at.index + changed_at] = self._staleness.changed(child)
+                    at.cells[at.index + changed_at] = self._expiry.get_changed_at(child)
             yield ()
 
     @property
