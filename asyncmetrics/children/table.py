@@ -229,7 +229,7 @@ class ChildTable(Generic[C]):
 
     @contextmanager
     def guard(self, child: C) -> Iterator[None]:
-        """Count a failure of the function of ``child`` or of its number, and keep ``child`` out of the next readings."""
+        """Count an exception, which is of the function of ``child``, and leave ``child`` out of the next readings."""
         try:
             yield
         except Exception:  # noqa: BLE001  # a callback of the application must not fail the scrape
