@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar, final
+from typing import ParamSpec, TypeVar, final
 
 from asyncmetrics.errors import CollectorError, DefinitionError, DuplicateMetricError, UnknownCollectorError
 from asyncmetrics.model.descriptor import Descriptor
@@ -23,6 +23,7 @@ from asyncmetrics.storage.protocol import Storage, choose_worker_label
 
 __all__ = ("REGISTRY", "CollectorRegistry", "Registry", "RestrictedRegistry")
 
+P = ParamSpec("P")
 T = TypeVar("T")
 _TARGET = "target_info"
 
@@ -72,17 +73,18 @@ class CollectorRegistry:
             raise UnknownCollectorError(collector)
         self._release(collector, names)
 
-    def get_or_create(self, metric: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    def get_or_create(self, metric: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return the metric of this registry that these arguments declare; create it if there is none.
 
         ``registry.get_or_create(Counter, "jobs", "Jobs run.", ["kind"])``. Raises `DuplicateMetricError` if the
         registry has a metric of that name whose kind, unit, labels, buckets or states differ.
         """
-        return metric(*args, registry=self, exist_ok=True, **kwargs)
+        declare: Callable[..., T] = metric
+        return declare(*args, registry=self, exist_ok=True, **kwargs)
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family once; async collectors run in an event loop of their own, in another thread."""
-        yield from _finish(self._begin())
+        yield from _collect_all(self._begin())
 
     async def collect_async(self, *, on_error: str = "skip") -> list[Metric]:
         """Return every family once; await the collectors that are async.
@@ -90,7 +92,7 @@ class CollectorRegistry:
         A collector that raises is skipped and counted in ``asyncmetrics_collector_errors_total``. With
         ``on_error="fail"``, this method raises `CollectorError` instead.
         """
-        return await _finish_async(self._begin(on_error))
+        return await _collect_all_async(self._begin(on_error))
 
     def _begin(self, on_error: str = "skip") -> Collection:
         return self._begin_with(list(self._collectors), on_error, None)
@@ -165,13 +167,13 @@ def _get_name(collector: Collector) -> str:
     return descriptor.name if isinstance(descriptor, Descriptor) else type(collector).__name__
 
 
-def _finish(collection: Collection) -> list[Metric]:
+def _collect_all(collection: Collection) -> list[Metric]:
     for collector in collection.collectors:
         collection.ask(collector)
     return collection.finish()
 
 
-async def _finish_async(collection: Collection) -> list[Metric]:
+async def _collect_all_async(collection: Collection) -> list[Metric]:
     for collector in collection.collectors:
         await collection.ask_async(collector)
     return collection.finish()
@@ -198,11 +200,11 @@ class RestrictedRegistry:
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family once, with only the samples of these names."""
-        yield from _finish(self._begin())
+        yield from _collect_all(self._begin())
 
     async def collect_async(self, *, on_error: str = "skip") -> list[Metric]:
         """Return every family once, with only the samples of these names."""
-        return await _finish_async(self._begin(on_error))
+        return await _collect_all_async(self._begin(on_error))
 
     def _begin(self, on_error: str = "skip") -> Collection:
         return self._registry._begin_with(self._list_collectors(), on_error, self._names)

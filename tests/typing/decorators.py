@@ -84,6 +84,7 @@ def declare() -> None:
     assert_type(Gauge("g", "G.", (), "", "", "", None, multiprocess_mode="livesum", ttl=5), Gauge)
     assert_type(Enum("e", "E.", ["n"], states=("on", "off"), context_labels=["tenant"]), Enum)
     assert_type(Enum("e", "E.", ["n"], states=("on", "off")).labels("a"), EnumChild)
+    assert_type(registry.get_or_create(Histogram, "h", "H.", buckets=[1]), Histogram)
 
 
 def wrong() -> None:
@@ -104,6 +105,7 @@ def wrong() -> None:
     Enum("e", "E.", buckets=[1], states=["on"])  # type: ignore[arg-type]
     Histogram("h", "H.", states=["on"])  # type: ignore[arg-type]
     Histogram("h", "H.", mode="sum")  # type: ignore[call-arg]
+    CollectorRegistry().get_or_create(Counter, "c", "C.", buckets=[1])  # type: ignore[arg-type]
     Instrument(h)  # type: ignore[abstract]
     CounterChild()  # type: ignore[abstract]
     MetricsMiddleware(Starlette(), registry="registry")  # type: ignore[arg-type]
