@@ -123,12 +123,12 @@ class Instrument(ABC, Generic[X]):
         if self._labels is None:
             self._target.require_labels()  # now, rather than at the end of every call
         if inspect.isawaitable(subject):
-            return wrap_awaitable(subject, self._steps_once())
+            return wrap_awaitable(subject, self._make_steps())
         if isinstance(subject, (classmethod, staticmethod)):
             return type(subject)(self(subject.__func__))
         labels = self._labels
         if not callable(labels):
-            steps = self._steps_once()
+            steps = self._make_steps()
             return wrap_callable(subject, steps, lambda _args, _kwargs: steps)
 
         def choose(args: tuple[object, ...], kwargs: Mapping[str, object]) -> Measure:
@@ -147,7 +147,7 @@ class Instrument(ABC, Generic[X]):
             raise TypeError(message)
         return self._choose((), self._labels)
 
-    def _steps_once(self) -> Steps:
+    def _make_steps(self) -> Steps:
         end, fail, begin, discard = self._measure_once()
         return end, fail, begin, discard
 

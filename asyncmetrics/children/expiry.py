@@ -59,7 +59,7 @@ class _Expirable(Protocol):
 S = TypeVar("S", bound=_Expirable)
 
 
-def _fingerprint(child: _Expirable) -> Hashable:
+def _make_fingerprint(child: _Expirable) -> Hashable:
     return (*child.read_numbers(), *child.read_extra_labels().items())
 
 
@@ -101,7 +101,7 @@ class Expiry(Generic[S]):
 
     def is_stale(self, child: S, now: float) -> bool:
         """Return whether ``child`` has not changed for the time to live, at the monotonic time ``now``."""
-        present = _fingerprint(child)
+        present = _make_fingerprint(child)
         known = self._seen.setdefault(id(child.segment), {})
         seen, since = known.setdefault(child, (present, now))
         if seen != present:
@@ -146,7 +146,7 @@ class Expiry(Generic[S]):
         parked = self._get_parked(key).pop(key, None)
         if parked is None:
             return None
-        if parked.held is not None and _fingerprint(parked.held) == parked.seen:
+        if parked.held is not None and _make_fingerprint(parked.held) == parked.seen:
             parked.held = None  # it returns None below, unless the application holds the child
         return parked.reference()
 
@@ -160,7 +160,7 @@ class Expiry(Generic[S]):
         """Yield the parked children whose numbers have changed, for their table, and forget those that are freed."""
         for parked in entries:
             child, others = parked.reference(), self._get_parked(parked.key)
-            if child is not None and _fingerprint(child) == parked.seen:
+            if child is not None and _make_fingerprint(child) == parked.seen:
                 parked.held = None
             # The second look at the dict is the pop: a use of the labels may unpark the child at any moment.
             elif others.get(parked.key) is parked and others.pop(parked.key, None) is parked and child is not None:

@@ -38,7 +38,9 @@ class Labelled(ABC):  # noqa: B024  # every child inherits these two as they are
 
     def labels(self, *values: object, **named: object) -> Labelled:
         """Return the child with these label values; a child raises `LabelError`, since its labels are set."""
-        raise LabelError(repr(self), f"the labels are already set, so labels({_call(values, named)}) cannot be chained")
+        raise LabelError(
+            repr(self), f"the labels are already set, so labels({_format_call(values, named)}) cannot be chained"
+        )
 
     def require_labels(self) -> None:  # noqa: B027  # as above
         """Raise `LabelError` if this is a metric whose labels are not chosen; a child raises nothing."""
@@ -217,5 +219,5 @@ class EnumChild(Labelled):
         """Change to ``state``. Raises `LabelError` for a state that the metric does not declare."""
 
 
-def _call(values: tuple[object, ...], named: dict[str, object]) -> str:
+def _format_call(values: tuple[object, ...], named: dict[str, object]) -> str:
     return ", ".join([*(repr(value) for value in values), *(f"{name}={value!r}" for name, value in named.items())])

@@ -37,7 +37,7 @@ class _Reading(NamedTuple):
     value: float
 
 
-def _this_process() -> str:
+def _get_own_pid() -> str:
     return "self"
 
 
@@ -52,7 +52,7 @@ class ProcessCollector:
     def __init__(
         self,
         namespace: str = "",
-        pid: Callable[[], int | str] = _this_process,
+        pid: Callable[[], int | str] = _get_own_pid,
         proc: str = "/proc",
         registry: CollectorRegistry | None = REGISTRY,
     ) -> None:
@@ -79,7 +79,7 @@ class ProcessCollector:
         yield from families.values()
 
     def _list_processes(self) -> list[tuple[dict[str, str], int | str]]:
-        if self._pid is not _this_process:
+        if self._pid is not _get_own_pid:
             return [({}, self._pid())]
         workers = self._registry.storage.processes() if self._registry is not None else {}
         return [({"worker": worker}, pid) for worker, pid in workers.items()] or [({}, self._pid())]

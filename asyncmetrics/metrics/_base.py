@@ -82,7 +82,7 @@ class Shape(NamedTuple):
     mode: GaugeMode = "all"
 
 
-_OPTIONS = ("buckets", "states", "multiprocess_mode")
+_OPTIONS = frozenset({"buckets", "states", "multiprocess_mode"})
 
 
 @final
@@ -90,11 +90,11 @@ class _PendingFamily(Awaitable[Iterable[Metric]]):
     """The family of a gauge that has async functions; `close` closes the awaitables that were not awaited."""
 
     def __init__(
-        self, children: ChildTable[Any], pending: list[tuple[Any, Awaitable[float]]], family: Callable[[], Metric]
+        self, children: ChildTable[Any], pending: list[tuple[Any, Awaitable[float]]], make_family: Callable[[], Metric]
     ) -> None:
         self._children = children
         self._pending = pending
-        self._family = family
+        self._make_family = make_family
 
     def __await__(self) -> Generator[Any, None, Iterable[Metric]]:
         return self._await_all().__await__()
@@ -106,7 +106,7 @@ class _PendingFamily(Awaitable[Iterable[Metric]]):
                     child.set(await awaitable)
         finally:
             self.close()
-        return [self._family()]
+        return [self._make_family()]
 
     def close(self) -> None:
         for _, awaitable in self._pending:
@@ -163,8 +163,8 @@ class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
         ttl: float | None = None,
         exist_ok: bool = False,  # noqa: ARG002  # read by the metaclass
     ) -> None:
-        values = zip(_OPTIONS, (buckets, states, multiprocess_mode), strict=True)
-        shape = self._make_shape(name, **self._own_options({key: value for key, value in values if value is not None}))
+        options = self._pick_options(buckets=buckets, states=states, multiprocess_mode=multiprocess_mode)
+        shape = self._make_shape(name, **options)
         family = build_name(self._kind, name, namespace, subsystem, unit)
         reserved = self._reserved | ({family} if self._kind == "stateset" else frozenset())  # its states' own label
         names = check_label_names(family, labelnames, reserved)
@@ -191,16 +191,19 @@ class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
                 setattr(self, operation, getattr(child, operation))
 
     @classmethod
-    def _own_options(cls, options: dict[str, Any]) -> dict[str, Any]:
-        own = cls._make_shape.__kwdefaults__ or ()
-        for option in options:
-            if option not in own:
-                message = f"{cls.__name__}() got an unexpected keyword argument {option!r}"
-                raise TypeError(message)
-        return options
+    def _pick_options(cls, **options: Any) -> dict[str, Any]:
+        """Return the options that the caller passed. Raises `TypeError` for one that this kind does not have."""
+        passed = {option: value for option, value in options.items() if value is not None}
+        for option in passed.keys() - (cls._make_shape.__kwdefaults__ or {}).keys():
+            message = f"{cls.__name__}() got an unexpected keyword argument {option!r}"
+            raise TypeError(message)
+        return passed
 
-    def _make_shape(self, name: str) -> Shape:  # noqa: ARG002  # for the errors of the kinds that have an option
-        """Return what the options of this kind make of its descriptor; a kind with an option adds it as a keyword."""
+    def _make_shape(self, name: str) -> Shape:  # noqa: ARG002  # the errors of the kinds that have an option use it
+        """Return the part of the descriptor that the option decides.
+
+        A kind with an option overrides this method and adds the option as a keyword-only argument, with its default.
+        """
         return Shape()
 
     def labels(self, *values: object, **named: object) -> C:
@@ -209,7 +212,7 @@ class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
         A value that is not text is converted by ``str``. Raises `LabelError` that names the missing or unknown labels.
         """
         if named:
-            values = self._positional(values, named)
+            values = self._to_positional(values, named)
         try:
             return self._table[values]
         except (KeyError, TypeError):  # new, or not text, or not even hashable
@@ -221,12 +224,12 @@ class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
 
         References to the child keep working but are no longer exposed.
         """
-        self._names_to_remove_by()
+        self._require_label_names()
         self._children.remove(self._children.make_key(labelvalues))
 
     def remove_by_labels(self, labels: Mapping[str, object]) -> None:
         """Remove every child that has these values, whatever its other labels are; an empty mapping removes none."""
-        names = self._names_to_remove_by()
+        names = self._require_label_names()
         if not isinstance(labels, Mapping):
             message = f"{self.descriptor.name}: expected a mapping of label names to values, got {labels!r}"
             raise TypeError(message)
@@ -243,7 +246,7 @@ class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
         if self.descriptor.all_labelnames:
             self._children.clear()
 
-    def _names_to_remove_by(self) -> tuple[str, ...]:
+    def _require_label_names(self) -> tuple[str, ...]:
         names = self.descriptor.all_labelnames
         if not names:
             raise LabelError(self.descriptor.name, "has no labels, so there is no child to remove")
@@ -261,7 +264,7 @@ class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
     def collect(self) -> Iterable[Metric] | Awaitable[Iterable[Metric]]:
         """Return the family of this metric, or an awaitable of it if a gauge function is async."""
         pending = self._children.refresh()
-        return _PendingFamily(self._children, pending, self._family) if pending else [self._family()]
+        return _PendingFamily(self._children, pending, self._make_family) if pending else [self._make_family()]
 
     def describe(self) -> Iterable[Metric]:
         """Return the family of this metric without samples."""
@@ -271,10 +274,10 @@ class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.descriptor.name!r})"
 
-    def _family(self) -> LiveFamily:
+    def _make_family(self) -> LiveFamily:
         return LiveFamily(self.descriptor, self._children.read, now=time.time(), created=is_created_enabled())
 
-    def _positional(self, values: tuple[object, ...], named: Mapping[str, object]) -> tuple[object, ...]:
+    def _to_positional(self, values: tuple[object, ...], named: Mapping[str, object]) -> tuple[object, ...]:
         names = self.descriptor.labelnames
         if not values and len(named) == len(names):
             try:
@@ -290,7 +293,7 @@ class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
     def _labels_in_context(self, *values: object, **named: object) -> Any:
         names = self.descriptor.labelnames
         if named:
-            values = self._positional(values, named)
+            values = self._to_positional(values, named)
         if len(values) != len(names):
             raise LabelError(
                 self.descriptor.name, f"has the labels {list(names)}, but the values {list(values)} were given"

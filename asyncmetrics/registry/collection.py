@@ -103,7 +103,7 @@ def check_registry(registry: object) -> None:
     """Raise `DefinitionError` unless ``registry`` is a registry of asyncmetrics, restricted or not."""
     if not isinstance(getattr(registry, "_self_metrics", None), SelfMetrics):
         raise DefinitionError(
-            "registry", f"expected a CollectorRegistry of asyncmetrics, got {show(registry)}{_hint(registry)}"
+            "registry", f"expected a CollectorRegistry of asyncmetrics, got {show(registry)}{_make_hint(registry)}"
         )
 
 
@@ -290,7 +290,7 @@ class FamilySet:
     def add(self, family: Metric) -> str | None:
         """Add a family, or its new samples to the family of its name; return the problem if neither is possible."""
         if not isinstance(family, Metric):
-            return f"expected a metric family, got {show(family)}{_hint(family)}"
+            return f"expected a metric family, got {show(family)}{_make_hint(family)}"
         key = escape_name(family.name, UNDERSCORES)
         before = self._families.get(key)
         if before is not None and (before.name, before.type) == (family.name, family.type):
@@ -325,7 +325,7 @@ class FamilySet:
         return list(self._families.values())
 
 
-def _hint(family: object) -> str:
+def _make_hint(family: object) -> str:
     if not type(family).__module__.startswith("prometheus_client."):
         return ""
     return ": wrap its collector in asyncmetrics.bridges.prometheus_client.PrometheusClientCollector"

@@ -124,8 +124,8 @@ class CollectorRegistry:
     def get_sample_value(self, name: str, labels: Mapping[str, str] | None = None) -> float | None:
         """Return the value of one sample, or None if there is none. This is for tests."""
         wanted = dict(labels or {})
-        found = (s for family in self.collect() for s in family.samples if (s.name, s.labels) == (name, wanted))
-        return next((sample.value for sample in found), None)
+        matches = (s for family in self.collect() for s in family.samples if (s.name, s.labels) == (name, wanted))
+        return next((sample.value for sample in matches), None)
 
     def _list_names(self, collector: Collector) -> frozenset[str]:
         describe = getattr(collector, "describe", None)
