@@ -55,7 +55,10 @@ class Target(Protocol):
     """A metric or a child of one."""
 
     def labels(self, *values: object, **named: object) -> Any:
-        """Return the child with these label values: what this protocol's kind of metric has for children."""
+        """Return the child with these label values.
+
+        A child of a target suits the same instruments as the target. Python's types cannot say that, hence Any.
+        """
 
     def require_labels(self) -> None:
         """Raise `LabelError` if this is a metric whose labels are not chosen."""
@@ -86,9 +89,9 @@ X = TypeVar("X", bound=Target)
 class Measure(NamedTuple):
     """The functions to call around something that is measured.
 
-    ``begin`` is called before it. After it, ``end`` is called with the seconds taken, or ``fail`` with the seconds and
-    the exception; without a ``fail``, ``end`` is called on every path. ``discard`` undoes ``begin`` where another
-    measure replaces this one.
+    ``begin`` is called first. At the end, ``end`` is called with the seconds taken; after an exception, ``fail`` is
+    called with the seconds and the exception instead, if there is a ``fail``. ``discard`` undoes ``begin`` of a measure
+    that another one replaces.
     """
 
     end: Callable[[float], object]
@@ -121,7 +124,7 @@ class Instrument(ABC, Generic[X]):
     def __call__(self, subject: Any, /) -> Any:
         """Return ``subject`` measured: a callable of the same kind and signature, or a coroutine for an awaitable."""
         if self._labels is None:
-            self._target.require_labels()  # now, rather than at the end of every call
+            self._target.require_labels()  # raise at decoration, not at the end of every call
         if inspect.isawaitable(subject):
             return wrap_awaitable(subject, self._make_steps())
         if isinstance(subject, (classmethod, staticmethod)):
@@ -244,7 +247,7 @@ class ExceptionCounter(Instrument[_Counting]):
     def __init__(self, target: _Counting, exception: Exceptions, labels: CallLabels | None = None) -> None:
         super().__init__(target, labels)
         types = exception if isinstance(exception, tuple) else (exception,)
-        self._everything = BaseException in types
+        self._everything = BaseException in types  # which does not name cancellation or GeneratorExit
         self._named = tuple(item for item in types if item is not BaseException)
 
     def measure(self, target: _Counting) -> Measure:

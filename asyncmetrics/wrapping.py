@@ -67,7 +67,7 @@ def wrap_callable(function: Callable[P, object], fixed: Steps | None, choose: Ch
     while isinstance(code, functools.partial):
         code = code.func
     if not (inspect.isroutine(code) or inspect.isclass(code)):
-        code = type(code).__call__
+        code = type(code).__call__  # an object that is callable is of the kind of its __call__
     wrapper = next((wrap for is_kind, wrap in _KINDS if is_kind(code)), _wrap_function)
     return functools.wraps(function)(wrapper(function, fixed, choose))
 
@@ -164,7 +164,7 @@ def _wrap_async_generator(
                 value = await step
                 try:
                     sent = yield value
-                except GeneratorExit:
+                except GeneratorExit:  # closed early: close the wrapped one now, not when it is collected
                     await generator.aclose()
                     raise
                 except BaseException as error:  # noqa: BLE001  # athrow() passes it to the generator

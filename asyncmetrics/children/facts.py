@@ -18,7 +18,7 @@ def check_facts(child: Child, facts: Mapping[str, object]) -> dict[str, str]:
     taken = set(facts).intersection(child.table.descriptor.all_labelnames)
     if taken:
         raise LabelError(repr(child), f"the facts {sorted(taken)} are already labels of this metric")
-    if None in facts.values():
+    if None in facts.values():  # str(None) would be a fact called "None"
         raise LabelError(repr(child), f"expected text, got None in {dict(facts)!r}")
     try:
         check_label_names(repr(child), facts, frozenset(child.table.descriptor.all_labelnames))

@@ -55,7 +55,7 @@ OVERFLOW = "__overflow__"
 """The value of every label of the child that label sets beyond ``max_children`` share."""
 _SEGMENT = 256  # children: a reading copies a segment by one call and yields it as one step
 _NO_EXEMPLARS: Mapping[int, Exemplar] = {}
-_NO_DETAILS: Mapping[str, str] = {}
+_NO_EXTRA_LABELS: Mapping[str, str] = {}
 
 
 class TableEvents(Protocol):
@@ -100,7 +100,7 @@ class Child(Labelled):
 
     def read_extra_labels(self) -> Mapping[str, str]:
         """Return the labels that this child has besides its metric's."""
-        return _NO_DETAILS
+        return _NO_EXTRA_LABELS
 
     def __repr__(self) -> str:
         descriptor = self.table.descriptor

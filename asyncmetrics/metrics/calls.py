@@ -117,7 +117,7 @@ class _Series:
     def record(self, seconds: float, error: BaseException | None = None) -> None:
         self.find_active().dec()
         values = self.values or ()
-        if error is None or isinstance(error, GeneratorExit):
+        if error is None or isinstance(error, GeneratorExit):  # the consumer of a generator closed it: no fault
             outcome = "ok"
         elif is_cancellation(error):
             outcome = "cancelled"

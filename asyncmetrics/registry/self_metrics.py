@@ -108,7 +108,7 @@ class SelfMetrics:
         table = self._tables.get(descriptor.name)
         if table is None:
             opened = self._storage.open(descriptor, self, max_children=_MAX_CHILDREN)
-            table = self._tables.setdefault(descriptor.name, opened)
+            table = self._tables.setdefault(descriptor.name, opened)  # another thread may have been faster
         return table
 
 

@@ -92,7 +92,7 @@ _shared: list[SharedStorage] = []
 
 def _choose_storage(name: str) -> Storage:
     path = os.environ.get(_VARIABLE)
-    if not path and os.name != "posix":
+    if not path and os.name != "posix":  # sharing needs flock and posix_fallocate
         return MemoryStorage()
     try:
         if not _shared:
@@ -118,10 +118,10 @@ def _make_shared(path: str | None) -> SharedStorage | None:
     from asyncmetrics.storage.shared.discovery import directory_of, find_later
     from asyncmetrics.storage.shared.storage import SharedStorage
 
-    serves = found is None or not found.here
+    serves = found is None or not found.here  # gunicorn --preload declares metrics before there are workers
     if path:
         storage = SharedStorage(path, serves=serves)
-    elif found is None:
+    elif found is None:  # multiprocessing has not said yet what this process is for
         return SharedStorage.later(find_later)
     else:
         storage = SharedStorage.later(partial(directory_of, found), serves=serves)

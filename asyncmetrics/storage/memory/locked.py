@@ -44,7 +44,7 @@ if hasattr(os, "register_at_fork"):
 def _get_lock(child: Any) -> RLock:
     if child._forks != _forks:
         with _renewal:
-            if child._forks != _forks:
+            if child._forks != _forks:  # again: another thread may have renewed it before this one had the lock
                 child._lock = RLock()
                 child._forks = _forks
     lock: RLock = child._lock

@@ -160,7 +160,7 @@ class MemorySummary(Child, SummaryChild):
         if amount != amount:  # noqa: PLR0124  # NaN, by its definition
             self.table.count_dropped_observation()
             return
-        self._count += 1.0
+        self._count += 1.0  # no call between these two updates: a reading sees both or neither
         self._sum += amount
 
     @property
@@ -198,7 +198,10 @@ class MemoryHistogram(Child, HistogramChild):
             self.table.count_dropped_observation()
             return
         if exemplar is not None and (latest := make_exemplar(self, exemplar, amount)):
-            self._exemplars = {**(self._exemplars or {}), index: latest}
+            self._exemplars = {
+                **(self._exemplars or {}),
+                index: latest,
+            }  # a new dict: a reading may iterate over the old one
         self._counts[index] += 1.0
         self._sum += amount
 

@@ -46,7 +46,7 @@ _LOCKED: dict[Kind, type[Child]] = {
 }
 
 
-def _is_gil_enabled() -> bool:
+def _is_gil_enabled() -> bool:  # `sys` has the function from Python 3.13 on; before, there is always a GIL
     return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
