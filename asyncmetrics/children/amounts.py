@@ -9,7 +9,10 @@ __all__ = ("to_amount",)
 
 
 def to_amount(child: Child, amount: object) -> float:
-    """Return ``amount`` as an exact float, or raise `AmountTypeError` naming the metric."""
+    """Return ``amount`` as an exact float.
+
+    Raises `AmountTypeError` or `AmountError`, which name the metric, for anything that no double can hold.
+    """
     if isinstance(amount, (str, bytes, bytearray)):
         raise AmountTypeError(repr(child), amount)
     try:

@@ -184,7 +184,7 @@ class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
         if registry is not None:
             registry.register(self)
         if context:
-            self.labels = self._labels_in_context  # type: ignore[method-assign]
+            self.labels = self._labels_in_context  # type: ignore[method-assign,assignment]  # it does what a child does
         elif not names:
             child = self._children.find(())
             for operation in self._operations:
@@ -290,7 +290,7 @@ class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
         unknown = [name for name in named if name not in names]
         raise LabelError(self.descriptor.name, f"has the labels {list(names)}: missing {missing}, unknown {unknown}")
 
-    def _labels_in_context(self, *values: object, **named: object) -> Any:
+    def _labels_in_context(self, *values: object, **named: object) -> ContextChild[C]:
         names = self.descriptor.labelnames
         if named:
             values = self._to_positional(values, named)

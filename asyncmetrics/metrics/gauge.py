@@ -61,7 +61,7 @@ class Gauge(MetricBase[GaugeChild, NoReturn, NoReturn, GaugeMode], _GaugeOperati
     def _make_shape(self, name: str, *, multiprocess_mode: GaugeMode = "all") -> Shape:
         if multiprocess_mode not in GAUGE_MODES:
             raise DefinitionError(
-                name, f"expected a multiprocess_mode out of {list(GAUGE_MODES)}, got {multiprocess_mode!r}"
+                name, f"expected multiprocess_mode= to be one of {list(GAUGE_MODES)}, got {multiprocess_mode!r}"
             )
         return Shape(mode=multiprocess_mode)
 

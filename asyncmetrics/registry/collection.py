@@ -183,8 +183,8 @@ def ask_families(collector: Collector) -> list[Metric]:
         except BaseException as error:  # noqa: BLE001  # the thread that waits raises it again
             errors.append(error)
 
-    # asyncio.run() raises in a thread that runs a loop already. The copy of the context gives the collector the caller's
-    # context labels.
+    # asyncio.run() raises in a thread that runs a loop already. The copy of the context gives the collector the context
+    # labels of the caller.
     thread = threading.Thread(target=copy_context().run, args=(work,), name="asyncmetrics-collect")
     thread.start()
     thread.join()

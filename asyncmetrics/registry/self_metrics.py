@@ -101,7 +101,7 @@ class SelfMetrics:
     def _count_error(self, descriptor: Descriptor, what: str, value: str, error: BaseException | None) -> None:
         table = self._open(descriptor)
         if (value,) not in table.by_values:
-            _log.warning("%s in %s; further ones are only counted", what, value, exc_info=error)
+            _log.warning("%s in %s; later ones are counted and not logged", what, value, exc_info=error)
         table.find((value,)).inc()
 
     def _open(self, descriptor: Descriptor) -> ChildTable[Any]:
