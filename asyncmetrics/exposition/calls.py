@@ -18,7 +18,15 @@ from anyio import Event, from_thread
 from anyio.lowlevel import EventLoopToken, checkpoint, current_token
 
 from asyncmetrics.exposition.detached import detach
-from asyncmetrics.registry import Collector, CollectorResult, Outcome, awaited, close_awaitable, finite, is_fault
+from asyncmetrics.registry import (
+    Collector,
+    CollectorResult,
+    Outcome,
+    await_families,
+    close_awaitable,
+    is_fault,
+    limit_families,
+)
 
 __all__ = ("Call", "may_wait")
 
@@ -97,7 +105,7 @@ class Call:
 
     async def _finish(self, result: CollectorResult) -> None:
         try:
-            self.outcome = await awaited(result, checkpoint)
+            self.outcome = await await_families(result, checkpoint)
         except BaseException as error:
             self.outcome = error
             if isinstance(error, KeyboardInterrupt) and current_thread() is main_thread():
@@ -107,7 +115,7 @@ class Call:
         result: CollectorResult | BaseException
         try:
             result = self.collector.collect()
-            result = result if isinstance(result, (Awaitable, AsyncIterable)) else finite(result)
+            result = result if isinstance(result, (Awaitable, AsyncIterable)) else limit_families(result)
         except BaseException as error:  # noqa: BLE001  # of whatever kind: it ends this thread and nothing else
             result = error
         try:

@@ -70,7 +70,7 @@ async def gathered(
     finally:
         if under_way.gatherings.get(key) is gathering:
             del under_way.gatherings[key]
-    return collection.families()
+    return collection.finish()
 
 
 def _put_together(

@@ -72,7 +72,7 @@ def steps(registry: CollectorRegistry, accept: str, names: frozenset[str], *, gz
     for collector in collection.collectors:
         collection.ask(collector)
     yield from collection.prepare()
-    yield from rendering.pieces(collection.families())
+    yield from rendering.pieces(collection.finish())
 
 
 def heaviest(work: Iterator[object]) -> int:

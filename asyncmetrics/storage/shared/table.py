@@ -108,10 +108,10 @@ class SharedChildTable(ChildTable[C]):
             child.reset_after_fork()
 
     def _list_children(self) -> list[C]:
-        return [*self.by_values.values(), *(self._staleness.sleeping() if self._staleness else ())]
+        return [*self.by_values.values(), *(self._expiry.list_parked() if self._expiry else ())]
 
     def _has_child(self, key: tuple[str, ...]) -> bool:
-        return key in self.by_values or bool(self._staleness and self._staleness.is_asleep(key))
+        return key in self.by_values or bool(self._expiry and self._expiry.is_parked(key))
 
     def _attach(self, child: C) -> None:
         """Attach a child and publish its series; call it through `Worker.do`."""
@@ -210,7 +210,7 @@ class SharedChildTable(ChildTable[C]):
     @property
     def interval_seconds(self) -> float:
         """The time between two runs of `run_chore`."""
-        return _REFRESH_SECONDS if self._staleness is None else self._staleness.ttl / _CHECKS_PER_TTL
+        return _REFRESH_SECONDS if self._expiry is None else self._expiry.ttl / _CHECKS_PER_TTL
 
     def run_chore(self) -> None:
         """Call the gauge functions, publish when children changed, and remove series that have expired."""
@@ -220,8 +220,8 @@ class SharedChildTable(ChildTable[C]):
                 await_all(pending)
         for _ in self._publish_changes():
             time.sleep(0)  # an event loop that waits for the interpreter's lock gets it
-        if self._staleness:
-            self._worker.do(partial(self._expire, self._staleness.ttl))
+        if self._expiry:
+            self._worker.do(partial(self._expire, self._expiry.ttl))
 
     def _expire(self, ttl: float) -> None:
         """Remove series that have not changed for ``ttl`` seconds and have no child here; call through `Worker.do`."""
@@ -251,20 +251,20 @@ class SharedChildTable(ChildTable[C]):
             return
         yield from self._publish_changes()
         slot = worker.arena.number if worker.arena else None
-        ttl = self._staleness.ttl if self._staleness else None
+        ttl = self._expiry.ttl if self._expiry else None
         yield from worker.reader.read(
-            self.merged_family, OwnPart(slot, self.by_values, self.slices, self.has_exemplars, ttl)
+            self.merged_family, OwnPart(slot, self.by_values, self.read_slices, self.has_exemplars, ttl)
         )
 
     def _publish_changes(self) -> Iterator[tuple[()]]:
         """Write to the cells when each child last changed, and put stale children to sleep, in steps."""
-        if self._staleness is None:
+        if self._expiry is None:
             return
         change_cell = Definition(self.space, self.copy, self.ages, self.descriptor).presence + 1
         for batch in super().read():
             for child in batch:
                 if is_attached(child):
-                    child.cells[child.index + change_cell] = self._staleness.changed(child)
+                    child.cells[child.index + change_cell] = self._expiry.get_changed_at(child)
             yield ()
 
     def _add(self, made: C) -> C:
