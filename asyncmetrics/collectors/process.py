@@ -12,12 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
-from typing import NamedTuple, final
+from typing import TYPE_CHECKING, NamedTuple, final
 
 from asyncmetrics.model.families import CounterMetricFamily, GaugeMetricFamily
 from asyncmetrics.model.family import Metric
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ("PROCESS_COLLECTOR", "ProcessCollector")
 
@@ -58,7 +60,7 @@ class ProcessCollector:
     ) -> None:
         self._prefix = f"{namespace}_process_" if namespace else "process_"
         self._pid = pid
-        self._proc = Path(proc)
+        self._proc = proc
         self._registry = registry
         if registry is not None:
             registry.register(self)
@@ -85,27 +87,32 @@ class ProcessCollector:
         return [({"worker": worker}, pid) for worker, pid in workers.items()] or [({}, self._pid())]
 
     def _read(self, pid: int | str) -> Iterator[_Reading]:
-        if not (self._proc / "stat").exists():
+        from pathlib import Path  # 4 ms, and the first scrape has the time
+
+        proc = Path(self._proc)
+        if not (proc / "stat").exists():
             yield from _read_interpreter() if pid in {"self", os.getpid()} else ()
             return
-        process = self._proc / str(pid).strip()
-        for read in (self._read_stat, _count_descriptors, _read_descriptor_limit):
+        process = proc / str(pid).strip()
+        for read in (_read_stat, _count_descriptors, _read_descriptor_limit):
             with suppress(OSError, ValueError, IndexError):  # ended, not readable by this user, or in another format
                 yield from list(read(process))
 
-    def _read_stat(self, process: Path) -> Iterator[_Reading]:
-        ticks = os.sysconf("SC_CLK_TCK")
-        # The fields follow the command in parentheses, which may itself have blanks and parentheses (proc(5)).
-        fields = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()
-        yield _Reading("cpu_seconds", (int(fields[11]) + int(fields[12])) / ticks)
-        yield _Reading("virtual_memory_bytes", int(fields[20]))
-        yield _Reading("resident_memory_bytes", int(fields[21]) * os.sysconf("SC_PAGE_SIZE"))
-        yield _Reading("threads", int(fields[17]))
-        yield _Reading("start_time_seconds", self._read_boot_time() + int(fields[19]) / ticks)
 
-    def _read_boot_time(self) -> float:
-        lines = (self._proc / "stat").read_text().splitlines()
-        return next(float(line.split()[1]) for line in lines if line.startswith("btime "))
+def _read_stat(process: Path) -> Iterator[_Reading]:
+    ticks = os.sysconf("SC_CLK_TCK")
+    # The fields follow the command in parentheses, which may itself have blanks and parentheses (proc(5)).
+    fields = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    yield _Reading("cpu_seconds", (int(fields[11]) + int(fields[12])) / ticks)
+    yield _Reading("virtual_memory_bytes", int(fields[20]))
+    yield _Reading("resident_memory_bytes", int(fields[21]) * os.sysconf("SC_PAGE_SIZE"))
+    yield _Reading("threads", int(fields[17]))
+    yield _Reading("start_time_seconds", _read_boot_time(process.parent) + int(fields[19]) / ticks)
+
+
+def _read_boot_time(proc: Path) -> float:
+    lines = (proc / "stat").read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("btime "))
 
 
 def _count_descriptors(process: Path) -> Iterator[_Reading]:
