@@ -66,7 +66,7 @@ class Rendering:
             yield last
 
     def _wanted(self, families: Iterable[Metric]) -> Iterator[Metric]:
-        parts = (family.restricted(self.names) for family in families)
+        parts = (family.restrict(self.names) for family in families)
         return (part for part in parts if part is not None)
 
 

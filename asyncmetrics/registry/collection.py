@@ -297,7 +297,7 @@ class Families:
 
     def restricted(self, names: frozenset[str]) -> list[Metric]:
         """Return what is left of the families when only the samples (or families) called ``names`` are wanted."""
-        return [part for part in (family.restricted(names) for family in self._families.values()) if part]
+        return [part for part in (family.restrict(names) for family in self._families.values()) if part]
 
     def all(self) -> list[Metric]:
         """Return the families."""

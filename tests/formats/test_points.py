@@ -194,6 +194,6 @@ def test_a_histogram_in_any_order_is_written_whole(order, written):
 
 def test_a_family_restricted_to_some_names_may_lack_samples(written):
     family = HistogramMetricFamily("a", "", [("1.0", 1), ("+Inf", 1)], 1)
-    part = family.restricted(frozenset({"a_count"}))
+    part = family.restrict(frozenset({"a_count"}))
     assert "\na_count 1.0\n" in written(encode_openmetrics, [part])
-    assert not family.restricted(frozenset({"a"})).partial
+    assert not family.restrict(frozenset({"a"})).partial
