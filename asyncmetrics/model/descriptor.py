@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Literal, TypeAlias, final
+from typing import Literal, TypeAlias, final, get_args
 
 from asyncmetrics.model.kinds import KINDS, DeclaredKind
 
@@ -12,9 +12,7 @@ __all__ = ("GAUGE_MODES", "Descriptor", "GaugeMode", "Row", "format_bound")
 GaugeMode: TypeAlias = Literal[
     "all", "liveall", "min", "livemin", "max", "livemax", "sum", "livesum", "mostrecent", "livemostrecent"
 ]
-GAUGE_MODES: tuple[GaugeMode, ...] = (
-    "all", "liveall", "min", "livemin", "max", "livemax", "sum", "livesum", "mostrecent", "livemostrecent",
-)  # fmt: skip
+GAUGE_MODES: tuple[GaugeMode, ...] = get_args(GaugeMode)
 
 
 def format_bound(bound: float) -> str:

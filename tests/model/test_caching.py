@@ -1,4 +1,4 @@
-"""Which results a cache by text keeps, and what it pins."""
+"""Which results the cache for short texts keeps, and which texts it keeps alive."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def calls():
 
 @pytest.fixture
 def join(calls):
-    """A cached function of two texts, whose ``calls`` are noted."""
+    """A cached function of two texts that appends to ``calls``."""
 
     @cache_short_texts
     def join(one: str, other: str) -> str:
