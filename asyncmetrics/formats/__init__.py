@@ -8,5 +8,5 @@
 ``numbers``           doubles as text
 ===================== ============================================================================================
 
-Label values are escaped in ``asyncmetrics.model.label_blocks``, names in ``asyncmetrics.model.names``.
+Label values are escaped in ``asyncmetrics.model.label_blocks``, names in ``asyncmetrics.model.escaping``.
 """

@@ -24,8 +24,8 @@ from typing import NamedTuple, final
 
 from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
 from asyncmetrics.formats.writing.text import encode_text
+from asyncmetrics.model.escaping import ESCAPING_SCHEMES, UNDERSCORES
 from asyncmetrics.model.family import Metric
-from asyncmetrics.model.names import ESCAPING_SCHEMES, UNDERSCORES
 
 __all__ = (
     "CONTENT_TYPE_LATEST",

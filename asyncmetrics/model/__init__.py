@@ -2,7 +2,8 @@
 
 =================== ==============================================================================================
 ``kinds``           the table of the kinds of metrics: suffixes, own labels, units, how workers are merged
-``names``           which names are legal, and the four escaping schemes
+``names``           which names a program may declare
+``escaping``        the four schemes that escape names; `escape_name`
 ``descriptor``      `Descriptor`: the definition of a metric; `format_bound`
 ``family``          `Metric`: a family with its samples; `LiveFamily`: a family that is read from children
 ``families``        the families that custom collectors yield, such as `GaugeMetricFamily`

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from asyncmetrics.model.names import clean_text, is_legacy_label_name
+from asyncmetrics.model.escaping import is_legacy_label_name
+from asyncmetrics.model.names import clean_text
 
 __all__ = ("escape_label_value", "make_block_writer")
 

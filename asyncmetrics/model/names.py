@@ -1,47 +1,31 @@
-"""Which names metrics and labels may have, and how a name is escaped for a server that allows fewer characters.
+"""Which names a program may declare for metrics and labels, and which texts a label may have.
 
 *Rules.*
 
 * Declare metrics and labels with letters of any script, digits, ``_`` and ``.`` (metrics also ``:``), and no digit
   first. Blanks and hyphens are refused: in a declared name they are mistakes.
-* Accept any UTF-8 in the names that custom collectors yield.
-* Escape both by one of four schemes (https://prometheus.io/docs/instrumenting/escaping_schemes/).
+* Accept any UTF-8 in the names that custom collectors yield: this module does not check them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from asyncmetrics.errors import DefinitionError
+from asyncmetrics.model.escaping import UNDERSCORES, escape_name
 from asyncmetrics.model.kinds import KINDS
 
 __all__ = (
-    "ALLOW_UTF_8",
-    "DOTS",
-    "ESCAPING_SCHEMES",
-    "UNDERSCORES",
-    "VALUES",
     "build_name",
-    "check_escaping",
     "check_label_names",
     "check_metric_name",
     "clean_text",
-    "escape_name",
-    "is_legacy_label_name",
-    "is_legacy_metric_name",
     "to_label_text",
 )
 
-ALLOW_UTF_8 = "allow-utf-8"
-UNDERSCORES = "underscores"
-DOTS = "dots"
-VALUES = "values"
-
 _DECLARED_METRIC_NAME = re.compile(r"[^\W\d][\w.:]*|:[\w.:]*")
 _DECLARED_LABEL_NAME = re.compile(r"[^\W\d][\w.]*")
-is_legacy_metric_name: Callable[[str], object] = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*").fullmatch
-is_legacy_label_name: Callable[[str], object] = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*").fullmatch
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -106,44 +90,3 @@ def check_label_names(metric: str, names: Iterable[str], reserved: frozenset[str
             continue
         raise DefinitionError(metric, f"bad label name {name!r}: {problem}")
     return checked
-
-
-def _is_legacy_character(char: str, first: bool, *, colon: bool) -> bool:
-    return char.isascii() and (
-        char.isalpha() or char == "_" or (char.isdigit() and not first) or (colon and char == ":")
-    )
-
-
-def _escape_dots(char: str, fits: bool) -> str:
-    return "__" if char == "_" else "_dot_" if char == "." else char if fits else "__"
-
-
-def _escape_values(char: str, fits: bool) -> str:
-    return "__" if char == "_" else char if fits else f"_{ord(char):x}_"
-
-
-_ESCAPES: dict[str, Callable[[str, bool], str]] = {
-    UNDERSCORES: lambda char, fits: char if fits else "_",
-    DOTS: _escape_dots,
-    VALUES: _escape_values,
-}
-ESCAPING_SCHEMES = (UNDERSCORES, DOTS, VALUES, ALLOW_UTF_8)
-
-
-def check_escaping(scheme: str) -> None:
-    """Raise `DefinitionError` unless ``scheme`` is one of `ESCAPING_SCHEMES`."""
-    if scheme not in ESCAPING_SCHEMES:
-        raise DefinitionError("escaping", f"expected one of {ESCAPING_SCHEMES}, got {scheme!r}")
-
-
-def escape_name(name: str, scheme: str, *, label: bool = False) -> str:
-    """Return ``name`` escaped by ``scheme``. ``allow-utf-8`` leaves it as it is; formats then put it in quotes.
-
-    ``dots`` replaces every ``_``, even in a name that needs no escaping: otherwise it would not be reversible.
-    """
-    legacy = is_legacy_label_name(name) if label else is_legacy_metric_name(name)
-    if scheme == ALLOW_UTF_8 or (legacy and scheme != DOTS):
-        return name
-    escape = _ESCAPES[scheme]
-    escaped = "".join(escape(char, _is_legacy_character(char, i == 0, colon=not label)) for i, char in enumerate(name))
-    return f"U__{escaped}" if scheme == VALUES else escaped

@@ -14,9 +14,9 @@ from itertools import islice
 from typing import Protocol, TypeAlias, final
 
 from asyncmetrics.errors import DefinitionError, is_cancellation, show
+from asyncmetrics.model.escaping import UNDERSCORES, escape_name
 from asyncmetrics.model.family import Metric
 from asyncmetrics.model.kinds import KINDS
-from asyncmetrics.model.names import UNDERSCORES, escape_name
 from asyncmetrics.model.samples import Sample
 from asyncmetrics.registry.self_metrics import SelfMetrics
 

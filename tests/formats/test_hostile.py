@@ -14,8 +14,8 @@ from asyncmetrics.formats.reading.openmetrics import parse_openmetrics
 from asyncmetrics.formats.reading.text import parse_prometheus
 from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
 from asyncmetrics.formats.writing.text import encode_text
+from asyncmetrics.model.escaping import ESCAPING_SCHEMES
 from asyncmetrics.model.family import METRIC_TYPES
-from asyncmetrics.model.names import ESCAPING_SCHEMES
 
 FORMATS = [encode_text, encode_openmetrics]
 PAIRS = [(encode_text, parse_prometheus), (encode_openmetrics, parse_openmetrics)]

@@ -11,7 +11,7 @@ from asyncmetrics import CollectorRegistry, Counter, Enum, Gauge, Histogram, Inf
 from asyncmetrics.core import Metric
 from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
 from asyncmetrics.formats.writing.text import encode_text
-from asyncmetrics.model.names import ESCAPING_SCHEMES
+from asyncmetrics.model.escaping import ESCAPING_SCHEMES
 
 FORMATS = [encode_text, encode_openmetrics]
 AMOUNTS = st.floats(min_value=0, allow_infinity=False) | st.integers(0, 10**20) | st.booleans()

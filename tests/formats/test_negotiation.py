@@ -14,7 +14,7 @@ from asyncmetrics.formats.negotiation import (
     is_gzip_accepted,
     negotiate,
 )
-from asyncmetrics.model.names import ESCAPING_SCHEMES
+from asyncmetrics.model.escaping import ESCAPING_SCHEMES
 
 OM = "application/openmetrics-text"
 PROMETHEUS_2_42 = (

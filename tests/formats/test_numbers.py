@@ -12,8 +12,8 @@ from asyncmetrics.core import Exemplar, Metric
 from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
 from asyncmetrics.formats.writing.text import encode_text
 from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.model.escaping import ESCAPING_SCHEMES
 from asyncmetrics.model.family import LiveFamily
-from asyncmetrics.model.names import ESCAPING_SCHEMES
 
 FORMATS = [encode_text, encode_openmetrics]
 NUMBERS = st.floats() | st.sampled_from([0.0, -0.0, -1.0, math.nan, math.inf, -math.inf, 5e-324])

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import final
 
 from asyncmetrics.formats.writing.lines import LabelNames, rename_labels
+from asyncmetrics.model.escaping import UNDERSCORES
 from asyncmetrics.model.family import METRIC_TYPES, LiveFamily, Metric
-from asyncmetrics.model.names import UNDERSCORES
 from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
 
 __all__ = ("SampleReader", "get_help", "is_writable", "list_samples")

@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import final
 
+from asyncmetrics.model.escaping import DOTS, escape_name, is_legacy_label_name, is_legacy_metric_name
 from asyncmetrics.model.label_blocks import escape_label_value
-from asyncmetrics.model.names import (
-    DOTS,
-    clean_text,
-    escape_name,
-    is_legacy_label_name,
-    is_legacy_metric_name,
-    to_label_text,
-)
+from asyncmetrics.model.names import clean_text, to_label_text
 
 __all__ = (
     "LabelNames",

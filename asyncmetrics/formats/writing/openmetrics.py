@@ -29,9 +29,9 @@ from asyncmetrics.formats.writing.lines import (
 )
 from asyncmetrics.formats.writing.live_families import SpecialWriter, format_rows, render_live_family
 from asyncmetrics.formats.writing.sample_order import order_samples
+from asyncmetrics.model.escaping import UNDERSCORES
 from asyncmetrics.model.family import LiveFamily, Metric, Point
 from asyncmetrics.model.kinds import KINDS, is_never_negative
-from asyncmetrics.model.names import UNDERSCORES
 from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
 
 __all__ = ("encode_openmetrics",)

@@ -15,9 +15,9 @@ from asyncmetrics.formats.writing.claims import Claims
 from asyncmetrics.formats.writing.custom_families import SampleReader, get_help, list_samples
 from asyncmetrics.formats.writing.lines import escape_help, format_labels, format_name, format_sample_line
 from asyncmetrics.formats.writing.live_families import render_live_family
+from asyncmetrics.model.escaping import UNDERSCORES
 from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.model.kinds import KINDS, NUMERIC_LABELS
-from asyncmetrics.model.names import UNDERSCORES
 from asyncmetrics.model.samples import Sample, Timestamp
 
 __all__ = ("encode_text",)

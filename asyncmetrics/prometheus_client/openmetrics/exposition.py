@@ -6,7 +6,7 @@ from asyncmetrics.errors import DefinitionError
 from asyncmetrics.formats.negotiation import CONTENT_TYPE_OPENMETRICS
 from asyncmetrics.formats.writing.lines import format_label_name, format_name
 from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
-from asyncmetrics.model.names import ALLOW_UTF_8, DOTS, UNDERSCORES, VALUES, check_escaping
+from asyncmetrics.model.escaping import ALLOW_UTF_8, DOTS, UNDERSCORES, VALUES, check_escaping
 from asyncmetrics.registry import Collectable
 
 __all__ = (
