@@ -15,8 +15,8 @@ from typing import final
 
 from asyncmetrics.formats.negotiation import Format
 from asyncmetrics.formats.writing.text import encode_text
+from asyncmetrics.model.escaping import check_escaping
 from asyncmetrics.model.family import Metric
-from asyncmetrics.model.names import check_escaping
 from asyncmetrics.registry import Collectable, CollectorRegistry
 
 __all__ = ("Chunk", "Rendering", "text_pieces")
@@ -66,7 +66,7 @@ class Rendering:
             yield last
 
     def _wanted(self, families: Iterable[Metric]) -> Iterator[Metric]:
-        parts = (family.restricted(self.names) for family in families)
+        parts = (family.restrict(self.names) for family in families)
         return (part for part in parts if part is not None)
 
 

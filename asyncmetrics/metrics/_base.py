@@ -61,7 +61,7 @@ class _MetricType(ABCMeta):
                 raise
             if existing.descriptor == wanted.descriptor:
                 return existing  # type: ignore[return-value]  # equal descriptors are of one kind
-            problem = f"it differs: {existing.descriptor.difference(wanted.descriptor)}"
+            problem = f"it differs: {existing.descriptor.describe_difference(wanted.descriptor)}"
             raise DuplicateMetricError(error.duplicates, existing, wanted, problem) from None
         return metric
 

@@ -21,9 +21,9 @@ from itertools import islice
 from typing import Protocol, TypeAlias, final
 
 from asyncmetrics.errors import DefinitionError, is_cancellation, show
+from asyncmetrics.model.escaping import UNDERSCORES, escape_name
 from asyncmetrics.model.family import Metric
 from asyncmetrics.model.kinds import KINDS
-from asyncmetrics.model.names import UNDERSCORES, escape_name
 from asyncmetrics.model.samples import Sample
 from asyncmetrics.registry.self_metrics import SelfMetrics
 
@@ -314,7 +314,7 @@ class FamilySet:
 
     def restrict(self, names: frozenset[str]) -> list[Metric]:
         """Return the families with only the samples, or whole families, called one of ``names``."""
-        restricted = (family.restricted(names) for family in self._families.values())
+        restricted = (family.restrict(names) for family in self._families.values())
         return [family for family in restricted if family]
 
     def list_all(self) -> list[Metric]:

@@ -12,9 +12,9 @@ from typing import ParamSpec, TypeVar, final
 
 from asyncmetrics.errors import CollectorError, DefinitionError, DuplicateMetricError, UnknownCollectorError
 from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.model.escaping import UNDERSCORES, escape_name
 from asyncmetrics.model.families import InfoMetricFamily
 from asyncmetrics.model.family import Metric
-from asyncmetrics.model.names import UNDERSCORES, escape_name
 from asyncmetrics.registry.collection import Collection, Collector, FamilySet, ask_families, list_names
 from asyncmetrics.registry.self_metrics import SelfMetrics
 from asyncmetrics.storage.automatic import AutomaticStorage

@@ -188,7 +188,7 @@ def test_a_scrape_after_a_log_was_written_anew_and_another_scrape_was_given_up(w
     Series(registry)
     scraped(registry)
     (family,) = (family for family in registry.collect() if family.name == "jobs")
-    given_up = iter(family.batches())
+    given_up = iter(family.read_batches())
     while not next(given_up):
         pass
     theirs.metric._children._worker.arena.rewrite_log()
@@ -254,7 +254,7 @@ def test_a_step_does_not_wait_for_a_thread_that_reads_for_long(worker):
             end.wait(PATIENCE_SECONDS)
 
     (family,) = (family for family in registry.collect() if family.name == "jobs")
-    reading = iter(family.batches())
+    reading = iter(family.read_batches())
     thread = threading.Thread(target=hold)
     thread.start()
     try:
@@ -275,7 +275,7 @@ def test_a_scrape_is_whole_while_another_one_numbers_the_series_anew(worker, beg
     registry = worker()
     Series(registry)
     (family,) = (family for family in registry.collect() if family.name == "jobs")
-    one, two = iter(family.batches()), iter(family.batches())
+    one, two = iter(family.read_batches()), iter(family.read_batches())
     found = [next(one, ()) for _ in range(begun)]
     theirs[0].metric._children._worker.arena.rewrite_log()
     for _ in range(25):

@@ -600,7 +600,7 @@ def test_a_scrape_inside_a_scrape_reads_the_same(worker):
         counter.labels(str(number)).inc()
     Counter("c", "C.", ["n"], registry=two)
     outer = [family for family in two.collect() if family.name == "c"][0]
-    batches = outer.batches()
+    batches = outer.read_batches()
     seen = 0
     for batch in batches:
         seen += len(batch)

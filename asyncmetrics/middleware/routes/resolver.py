@@ -16,7 +16,7 @@ from typing import Any, final
 
 from asyncmetrics.middleware.routes.table import Place, RouteTable
 from asyncmetrics.middleware.scope import ROUTE_KEY, remove_root_path
-from asyncmetrics.model.caching import cache_short
+from asyncmetrics.model.caching import cache_short_texts
 from asyncmetrics.typing import Scope
 
 __all__ = ("FRONTEND", "PENDING", "UNMATCHED", "RouteResolver")
@@ -101,7 +101,7 @@ class _Index:
         self._table = table
         self._length = len(self._router.routes)
         told = [place for place in table.places if not place.hosted]
-        self._matched: Callable[[str, str], str] = cache_short(lambda path, method: _chosen(told, path, method))
+        self._matched: Callable[[str, str], str] = cache_short_texts(lambda path, method: _chosen(told, path, method))
 
     def _mount_around(self, scope: Scope) -> str:
         """Return the template of the mount that an endpoint unknown to the index is behind."""

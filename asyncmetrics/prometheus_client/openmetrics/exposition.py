@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.formats.negotiation import CONTENT_TYPE_OPENMETRICS
-from asyncmetrics.formats.writing.lines import written_label_name, written_name
+from asyncmetrics.formats.writing.lines import format_label_name, format_name
 from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
-from asyncmetrics.model.names import ALLOW_UTF_8, DOTS, UNDERSCORES, VALUES, check_escaping
+from asyncmetrics.model.escaping import ALLOW_UTF_8, DOTS, UNDERSCORES, VALUES, check_escaping
 from asyncmetrics.registry import Collectable
 
 __all__ = (
@@ -41,10 +41,10 @@ def generate_latest(registry: Collectable, escaping: str = UNDERSCORES, version:
 def escape_metric_name(s: str, escaping: str = UNDERSCORES) -> str:
     """Return a metric's name as it is written: escaped, and in quotes if it still needs them."""
     check_escaping(escaping)
-    return written_name(s, escaping) if s else s
+    return format_name(s, escaping) if s else s
 
 
 def escape_label_name(s: str, escaping: str = UNDERSCORES) -> str:
     """Return a label's name as it is written: escaped, and in quotes if it still needs them."""
     check_escaping(escaping)
-    return written_label_name(s, escaping) if s else s
+    return format_label_name(s, escaping) if s else s

@@ -214,6 +214,6 @@ class Definition(NamedTuple):
 
     @classmethod
     def _check(cls, found: Definition) -> Definition:
-        if found.stride > 0 and found.descriptor.rows() is not None:
+        if found.stride > 0 and found.descriptor.list_rows() is not None:
             return found
         raise CorruptError("no definition of a family")
