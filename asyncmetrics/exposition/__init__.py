@@ -69,13 +69,15 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    """Import the module of ``name`` (PEP 562), and keep the value so that this is called once for each name."""
-    module = _MODULES.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
-    return value
+if not TYPE_CHECKING:  # a type checker would accept any name of a module that has __getattr__
+
+    def __getattr__(name: str) -> object:
+        """Import the module of ``name`` (PEP 562), and keep the value so that this is called once for each name."""
+        module = _MODULES.get(name)
+        if module is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+        return value
 
 
 def __dir__() -> list[str]:

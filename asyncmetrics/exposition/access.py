@@ -5,8 +5,8 @@
 1. Compare digests of credentials, in constant time: the time must not reveal which characters were right.
 2. Refuse before anything else is read of a request: a refused client must not learn which methods are served, or
    whether there are metrics.
-3. Strip only what HTTP calls whitespace (RFC 9110, section 5.6.3): a header is bytes, and a token may end in ``à``, whose
-   last byte is A0.
+3. Strip only what HTTP calls whitespace (RFC 9110, section 5.6.3): a header is bytes, and a token may end in ``à``,
+   whose last byte is A0.
 4. Raise `DefinitionError` for an option that no client can fulfil.
 """
 

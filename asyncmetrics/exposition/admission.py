@@ -69,7 +69,7 @@ class Ticket:
 
     @contextmanager
     def track_gathering(self) -> Iterator[None]:
-        """Let an applicant with an earlier deadline for its collectors displace the holder during the ``with`` block."""
+        """Let an applicant whose collectors have an earlier deadline displace the holder during the ``with`` block."""
         self.gathers_until = self._deadline
         try:
             yield
@@ -78,7 +78,7 @@ class Ticket:
 
     @property
     def displaceable_at(self) -> float:
-        """When an applicant may displace the holder, on the monotonic clock; infinity while the holder does not wait."""
+        """When an applicant may displace the holder, on the monotonic clock; infinity unless the holder waits."""
         return self._displaceable_at
 
 
