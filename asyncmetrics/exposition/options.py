@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf
+import sys
 
 from asyncmetrics.errors import DefinitionError, show
 
@@ -17,5 +17,5 @@ def check_limit(name: str, value: object) -> None:
 
 def check_seconds(name: str, value: object) -> None:
     """Raise `DefinitionError` unless the option ``name`` is a finite number of more than 0 seconds."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < inf:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value <= sys.float_info.max:
         raise DefinitionError(name, f"expected more than 0 seconds, as a finite number, got {show(value)}")

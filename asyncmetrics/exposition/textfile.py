@@ -6,11 +6,14 @@ import os
 import secrets
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asyncmetrics.errors import TextfileError
 from asyncmetrics.exposition.latest import generate_chunks
 from asyncmetrics.registry import REGISTRY, Collectable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ("write_to_textfile",)
 
@@ -29,6 +32,8 @@ def write_to_textfile(
     Raises `TextfileError` (an OSError) if that is not possible. Whatever is raised, the old file is kept and the
     temporary one is removed.
     """
+    from pathlib import Path  # here, as it imports urllib (on Python 3.11)
+
     target = Path(path)
     # node_exporter reads *.prom only, so the temporary name must not end like the target's.
     name = f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
