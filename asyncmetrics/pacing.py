@@ -61,7 +61,7 @@ async def take_turn() -> AsyncIterator[Callable[[], bool]]:
 
 
 async def run_in_turns(steps: Iterator[object]) -> None:
-    """Run ``steps`` to the end, as many in each turn as fit, and discard what they yield."""
+    """Run ``steps`` to the end, as many in each turn as fit, and discard the values that they yield."""
     while True:
         async with take_turn() as is_over:
             for _ in steps:

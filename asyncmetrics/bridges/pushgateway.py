@@ -201,7 +201,7 @@ def _write_label(name: str, value: str) -> str:
     from urllib.parse import quote_plus
 
     if not value:
-        return f"{name}@base64/="
+        return f"{name}@base64/="  # an empty segment would be a double slash, which servers join
     if "/" in value or " " in value:
         return f"{name}@base64/{urlsafe_b64encode(value.encode()).decode('ascii')}"
     return f"{name}/{quote_plus(value)}"

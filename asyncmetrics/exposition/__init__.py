@@ -9,17 +9,17 @@ The ways:
 * `latest`: `generate_latest`, one exposition as bytes, and `choose_encoder`.
 * `textfile`: `write_to_textfile`, one exposition as a file, for node_exporter.
 
-What is behind them, in the order in which a request to ``/metrics`` passes it:
+The modules behind them, in the order in which a request to ``/metrics`` passes them:
 
-* `access`: has the client the credentials?
-* `response`: which status, format and compression does the request get? It asks `formats.negotiation`.
-* `admission`: is there room for one more scrape, or one that can be displaced?
+* `access`: checks the credentials of the client.
+* `response`: chooses status, headers, format and compression (gzip: `formats.negotiation.is_gzip_accepted`).
+* `admission`: limits the scrapes at a time, and displaces one that makes no progress.
 * `scrape`: gathers, renders in turns of the loop (`asyncmetrics.pacing`), and sends.
 * `gathering`: shares the calls of collectors between scrapes, each with its own deadline.
 * `collector_calls`: calls one collector, in a thread or in a task of `detached`.
 * `rendering`: renders families to chunks of bytes, and compresses them with gzip.
 * `client`: sends the chunks, and notices that the client has gone away.
-* `failures`: counts and logs a failed collector, for ``on_error="fail"``.
+* `failures`: has the option ``on_error``, counts and logs a failed scrape.
 * `options`: checks limits and timeouts.
 
 A name is imported from its module at its first use, so that a program pays only for the ways it uses.

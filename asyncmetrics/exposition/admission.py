@@ -5,7 +5,7 @@ connection that asks for a ticket.
 
 *Rules.*
 
-1. Give each holder a ticket, and let it tell the ticket whenever it waits for its client or for collectors.
+1. Mark every wait of a holder for its client or its collectors on its ticket (`Ticket.track_wait`).
 2. Never displace a holder that makes progress.
 3. Refuse an applicant only where all holders make progress: a limit that clients could hold without using it would
    shut out the scraper.
@@ -15,9 +15,9 @@ connection that asks for a ticket.
 1. A ticket is free. An applicant takes it at once.
 2. All tickets are held. The applicant displaces the holder that has waited longest beyond its patience, if one has.
 3. No holder has lost its patience. The applicant displaces the holder that would wait longest for its collectors, if
-   that is longer than the applicant itself would wait.
-4. No such holder either. A connection is refused (`Admission.admit`); a scrape waits for up to 0.75 s, if a holder's
-   patience ends within that time, and is refused otherwise (`Admission.admit_soon`).
+   that is longer than the applicant would wait for its own (and than 7.5 s).
+4. No such holder either. A connection is refused (`Admission.admit`). A scrape waits for up to 0.75 s if a holder's
+   patience ends within that time and few others wait, and is refused otherwise (`Admission.admit_soon`).
 5. A displaced holder is cancelled. It has lost its ticket already, and releases it once more without effect.
 """
 
@@ -44,7 +44,7 @@ _LONGEST_WAIT_SECONDS = 0.75
 # The collectors' share of Prometheus' default scrape timeout, 0.75 of 10 s (`response`). An applicant that is in a
 # greater hurry than this does not displace a scrape with the default.
 _USUAL_GATHERING_SECONDS = 7.5
-_RETRY_SECONDS = 0.02  # what a scrape waits longer than it must, at most
+_RETRY_SECONDS = 0.02  # at most this much is added to the wait of a scrape
 
 
 @final

@@ -1,7 +1,8 @@
 """The client of a request under ASGI: sending to it, and noticing that it has gone away.
 
-Servers announce that in two ways: uvicorn by ``receive`` alone, others by an `OSError` from ``send``. So `Client`
-raises `ClientGoneError` for the one, and `run_until_gone` cancels for the other.
+Servers announce that the client has gone away in two ways: uvicorn only by ``http.disconnect`` from ``receive``, others
+by an `OSError` from ``send``. `run_until_gone` cancels the scrape for the first, and `Client` raises `ClientGoneError`
+for the second.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class ClientGoneError(Exception):
 
 
 async def run_until_gone(receive: Receive, serve: Callable[[], Awaitable[None]]) -> None:
-    """Await ``serve()``, cancel it when the client goes away, and raise what it raises but `ClientGoneError`."""
+    """Await ``serve()``, and cancel it when the client goes away. Its errors are raised, except `ClientGoneError`."""
     raised: Exception | None = None
     async with create_task_group() as tasks:
         tasks.start_soon(_cancel_when_gone, receive, tasks.cancel_scope)

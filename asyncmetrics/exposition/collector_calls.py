@@ -14,7 +14,7 @@
 3. The thread hands the result to the loop. If that is an awaitable and scrapes still wait, a detached task awaits it;
    if none waits, it is closed and the call counts as cancelled.
 4. The task awaits the result. If the last scrape stops waiting, the task is cancelled once.
-5. The call has its ``outcome``, leaves the loop's calls and sets ``ended``.
+5. The call has its ``outcome``, is removed from the loop's calls, and sets ``ended``.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _is_async(collector: Collector) -> bool:
     return _is_async_function(getattr(collect, "__func__", collect))
 
 
-# Bound: functions may be made for each collector. 4096 is more than the methods of any program's collectors.
+# Inspecting a function takes longer than looking it up. Bounded, since each collector may have a function of its own.
 @lru_cache(maxsize=4096)
 def _is_async_function(collect: Callable[..., object]) -> bool:
     return iscoroutinefunction(collect) or isasyncgenfunction(collect)
@@ -102,7 +102,7 @@ class CollectorCall:
         self._waiters -= 1
         if not self._waiters and self._cancel is not None and not self.is_cancelled and not self.ended.is_set():
             self.is_cancelled = True
-            self._cancel()  # once: a second cancellation would interrupt what the collector does after the first
+            self._cancel()  # once: a second cancellation would interrupt the collector's clean-up after the first
 
     def _await_detached(self, result: CollectorResult) -> None:
         self._result = result

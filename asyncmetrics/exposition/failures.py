@@ -1,4 +1,4 @@
-"""A failed collector: the option ``on_error``, and what is counted, logged and answered when it is ``"fail"``."""
+"""A failed scrape: the option ``on_error``, which lets a collector fail it, and how a failure is counted and logged."""
 
 from __future__ import annotations
 

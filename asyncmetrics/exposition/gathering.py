@@ -2,7 +2,7 @@
 
 *Rules.*
 
-1. Give each scrape a deadline of its own, and serve it what its collectors have returned by then.
+1. Give each scrape a deadline of its own, and serve it the families that its collectors have returned by then.
 2. Leave out a collector that fails or is late; let it cost no other collector its families.
 
 *Theory of operation.*
@@ -63,13 +63,13 @@ async def gather_families(
     key = _Key(registry, names)
     state = get_for_loop(_STATE, _LoopState)
     gathering = state.gatherings.get(key)
-    if gathering is None or current_time() - gathering.begun > seconds:
+    if gathering is None or current_time() - gathering.begun > seconds:  # step 1
         gathering = state.gatherings[key] = _Gathering(state.calls)
     try:
         outcomes = await _ScrapeWait(gathering, seconds).wait_for_outcomes(collection.collectors)
         await run_in_turns(_take_outcomes(collection, outcomes, gathering.immediate_outcomes))
     finally:
-        if state.gatherings.get(key) is gathering:
+        if state.gatherings.get(key) is gathering:  # step 5; an older gathering may have been replaced already
             del state.gatherings[key]
     return collection.families()
 
@@ -91,7 +91,7 @@ def _take_outcomes(
 
 @final
 class _Gathering:
-    """What several scrapes share: the calls of collectors that may wait, and the outcomes of the immediate ones."""
+    """The calls of collectors that may wait, and the outcomes of the immediate ones, shared by several scrapes."""
 
     def __init__(self, loop_calls: dict[Collector, CollectorCall]) -> None:
         self.begun = current_time()
@@ -151,6 +151,7 @@ class _ScrapeWait:
             await call.ended.wait()
             if not call.is_cancelled:
                 return
+            # Its last waiter gave it up before this scrape began to wait, so it has no outcome.
             call.remove_waiter()
             self._add_call(self._gathering.replace_call(call))
 

@@ -25,7 +25,7 @@ class MetricsHandler(BaseHTTPRequestHandler):
         return type(cls.__name__, (cls,), {"registry": registry})
 
     def handle(self) -> None:
-        """Handle a connection; a client that goes away is no error, which socketserver would print each time."""
+        """Handle a connection. A client that goes away is no error; socketserver would print a traceback each time."""
         try:
             super().handle()
         except ConnectionError:

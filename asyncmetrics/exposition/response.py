@@ -1,6 +1,6 @@
 """From a request to its response, decided without any I/O: the status, the headers, and what to render.
 
-This is where a scrape gets its format (by Accept) and gzip (by Accept-Encoding); `rendering` compresses.
+Accept decides on the format (`negotiate`), Accept-Encoding on gzip (`is_gzip_accepted`); `rendering` compresses.
 
 *Rules.*
 
@@ -45,7 +45,7 @@ _VARY = (b"vary", b"Accept, Accept-Encoding")
 
 _match_seconds: Callable[[str], object] = re.compile(r"[0-9]{1,4}(\.[0-9]{1,9})?").fullmatch
 _DEFAULT_TIMEOUT_SECONDS = 10.0  # Prometheus' own default
-# What the collectors have of the scraper's timeout; the rest is for rendering and sending.
+# Of the scraper's timeout; the rest is for rendering and sending.
 _COLLECTORS_SHARE = 0.75
 
 
@@ -68,7 +68,7 @@ class Request:
 @final
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response whose body is ``text``, or what ``rendering`` renders of the families."""
+    """A response whose body is ``text``, or the families as ``rendering`` renders them."""
 
     status: int
     headers: Headers

@@ -40,7 +40,7 @@ class Scrape:
     """One scrape, its ``outcome``, how many ``chunks`` it has sent, and whether the response ``is_started``."""
 
     def __init__(self, registry: Collectable, on_error: OnError, rendering: Rendering, ticket: Ticket) -> None:
-        self.outcome = "abandoned"  # if the client goes away or the task is cancelled before there is another outcome
+        self.outcome = "abandoned"  # unless there is another outcome before the task is cancelled
         self.chunks = 0
         self.is_started = False
         self._registry = registry

@@ -29,8 +29,8 @@ def write_to_textfile(
     The text is written to a temporary file in the same folder (or in ``tmpdir``, which must be on the same file system)
     and flushed to the disk. Then the temporary file replaces the old one; its permissions are those of any new file.
 
-    Raises `TextfileError` (an OSError) if that is not possible. Whatever is raised, the old file is kept and the
-    temporary one is removed.
+    Raises `TextfileError` (an OSError) if that is not possible. After any exception the old file is kept and
+    the temporary one is removed.
     """
     from pathlib import Path  # here, as it imports urllib (on Python 3.11)
 

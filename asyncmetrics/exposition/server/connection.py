@@ -15,7 +15,7 @@
 1. The connection is idle. The server waits for a request: for the first one as long as a client may take, for a later
    one as long as a connection is kept.
 2. The request's head has arrived. The application is called and its messages are sent.
-3. The response is sent. What is left of the request's body is skipped, up to 64 KiB, and the connection is idle again.
+3. The response is sent. The rest of the request's body is skipped, up to 64 KiB, and the connection is idle again.
 4. The client has closed, the request was refused, or its body was not skipped. The server announces the end, waits for
    the client's own for up to a second, and closes.
 5. A response was broken off. The server closes, in a way that the client takes for an error.

@@ -1,8 +1,8 @@
-"""The connections of a server: accepting them, displacing idle ones, and containing what they raise.
+"""The connections of a server: accepting them, displacing idle ones, and containing their errors.
 
 *Rules.*
 
-1. Let nothing that one connection does end another: contain in its task whatever is raised there.
+1. Contain every error of a connection in its task: it must not end another connection.
 2. Treat clients that fail, are silent or go away as no errors. Count every other error, and log the first.
 """
 
@@ -34,8 +34,8 @@ _SOCKET_GONE_ERRNOS = {errno.EBADF, errno.ENOTSOCK, errno.EINVAL}
 # Accepting more before the loop passes on would displace connections that have not read what their clients have sent:
 # 8 at a time, or fewer where 8 are more than an eighth of the limit.
 _ACCEPTED_AT_ONCE = 8
-# Passes of the loop in which connections that were just accepted get as far as waiting for their clients, so that they
-# can be displaced. A TLS connection needs the most, and takes fewer than 20.
+# A connection can be displaced once it waits for its client, a few passes of the loop after it was accepted. Twenty
+# passes are more than it needs, and take an idle loop less than a millisecond.
 _ADMISSION_ATTEMPTS = 20
 
 
@@ -89,7 +89,7 @@ class Connections:
             tasks.start_soon(self._serve, connected, scope, ticket, tasks)
 
     async def _serve(self, connected: socket.socket, scope: CancelScope, ticket: Ticket, tasks: TaskGroup) -> None:
-        """Serve a connection to its end, and contain what is raised meanwhile."""
+        """Serve a connection to its end, and contain its errors."""
         stream: ByteStream | None = None
         with scope:
             try:

@@ -25,6 +25,10 @@ from asyncmetrics.registry.self_metrics import get_self_metrics
 
 __all__ = ("RunningServer", "start_http_server", "start_wsgi_server")
 
+# Far more than scrapers, far fewer than the 1024 file descriptors that a process usually has.
+_MAX_CONNECTIONS = 100
+# Prometheus' default scrape timeout: it would take no answer that comes later.
+_TIMEOUT_SECONDS = 10.0
 # Longer than the usual scrape intervals (15 s to 1 min), so that a scraper keeps its connection.
 _KEEP_ALIVE_SECONDS = 150.0
 
@@ -72,8 +76,8 @@ def start_http_server(
     on_error: OnError = "skip",
     auth: Auth | None = None,
     max_concurrent: int = MAX_CONCURRENT,
-    max_connections: int = 100,
-    timeout_seconds: float = 10.0,
+    max_connections: int = _MAX_CONNECTIONS,
+    timeout_seconds: float = _TIMEOUT_SECONDS,
     keep_alive_seconds: float = _KEEP_ALIVE_SECONDS,
 ) -> RunningServer:
     """Serve ``registry`` on ``port`` (0 takes a free one) from a daemon thread, and return at once.

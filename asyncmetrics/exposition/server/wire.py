@@ -17,7 +17,10 @@ from anyio.streams.tls import TLSStream
 __all__ = ("MAX_SKIPPED_BYTES", "Wire")
 
 MAX_SKIPPED_BYTES = 64 * 1024
-"""How much of what a client sends is read only to be discarded."""
+"""How many bytes of a client are read only to be discarded.
+
+A scraper sends none; a client with more is not worth the time, and sees the connection closed.
+"""
 
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, for 0 seconds
 
@@ -51,7 +54,7 @@ class Wire:
             raise ConnectionResetError("the client is gone") from error
 
     async def end(self) -> None:
-        """Announce that nothing follows, and discard what the client still sends.
+        """Announce that nothing follows, and discard the bytes that the client still sends.
 
         Closing at once would reset the connection, and the client could lose the response (RFC 9112, section 9.6).
         """
