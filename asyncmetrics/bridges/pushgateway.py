@@ -29,7 +29,7 @@ __all__ = (
     "tls_auth_handler",
 )
 
-_PROTOCOL_TLS_CLIENT = 16  # of ssl, which this default must not import
+_PROTOCOL_TLS_CLIENT = 16  # ssl.PROTOCOL_TLS_CLIENT, without the import of ssl (20 ms)
 
 Headers: TypeAlias = list[tuple[str, str]]
 Send: TypeAlias = Callable[[], None]
