@@ -68,11 +68,11 @@ class Series:
 def steps(registry: CollectorRegistry, accept: str, names: frozenset[str], *, gzip: bool) -> Iterator[object]:
     """Scrape as an exposition on an event loop does."""
     rendering = Rendering(negotiate(accept), names, gzip, 10.0)
-    collection = begin_collection(rendering.source(registry))
+    collection = begin_collection(rendering.select_source(registry))
     for collector in collection.collectors:
         collection.ask(collector)
     yield from collection.prepare()
-    yield from rendering.pieces(collection.finish())
+    yield from rendering.render_pieces(collection.finish())
 
 
 def heaviest(work: Iterator[object]) -> int:
@@ -239,7 +239,7 @@ def test_an_empty_slice_is_a_step_of_its_own(form):
     rendering = Rendering(negotiate(TEXT), options["names"], options["gzip"], 10.0)
     read = lambda: iter([()] * 50)  # noqa: E731
     family = LiveFamily(Descriptor("counter", "jobs", "Jobs.", ("name",)), read, now=0.0)
-    assert len(list(rendering.pieces([family]))) >= 50
+    assert len(list(rendering.render_pieces([family]))) >= 50
 
 
 def test_a_step_does_not_wait_for_a_thread_that_reads_for_long(worker):
