@@ -65,7 +65,7 @@ def test_the_watchdog_sees_a_program_that_hangs():
     ("program", "expected"),
     [
         ("raise ValueError('wrong')", "ends with 1: ValueError: wrong"),
-        ("os._exit(3)", "ends with 3: nothing said"),
+        ("os._exit(3)", "ends with 3: no message"),
         ("sys.stderr.write('odd')", "ends with 0: odd"),
         ("problems.append('one lost')", "one lost"),
         ("increments(); creates(); collects()", FINE),
