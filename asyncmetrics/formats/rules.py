@@ -13,47 +13,19 @@ from math import inf, isnan
 from typing import TypeAlias, final
 
 from asyncmetrics.formats.numbers import parse_bound
+from asyncmetrics.model.kinds import KINDS, NUMERIC_LABELS, is_never_negative
 from asyncmetrics.model.samples import Exemplar, Sample
 
 __all__ = (
-    "SUFFIXES",
-    "TOTALS",
-    "UNITLESS",
     "FamilyRules",
     "buckets_problem",
     "exemplar_problem",
-    "own_label",
     "value_problem",
 )
 
-SUFFIXES = {
-    "counter": ("_total", "_created"),
-    "gauge": ("",),
-    "summary": ("", "_count", "_sum", "_created"),
-    "histogram": ("_bucket", "_count", "_sum", "_created"),
-    "gaugehistogram": ("_bucket", "_gcount", "_gsum"),
-    "info": ("_info",),
-    "stateset": ("",),
-    "unknown": ("",),
-}
-UNITLESS = frozenset({"info", "stateset"})
 EXEMPLAR_LIMIT = 128
-_WHOLE = frozenset({"_bucket", "_count", "_gcount"})
-_NEVER_NEGATIVE = frozenset({"_total", "_bucket", "_count", "_sum", "_gcount"})
-_WITH_EXEMPLARS = frozenset({"_total", "_bucket"})
-# The label that tells the samples of one child apart, and the suffix of those that have it; a stateset's is its name.
-_OWN_LABELS = {"histogram": ("le", "_bucket"), "gaugehistogram": ("le", "_bucket"), "summary": ("quantile", "")}
-TOTALS = {"histogram": ("_count", "_sum"), "gaugehistogram": ("_gcount", "_gsum")}
 
 _Labels: TypeAlias = frozenset[tuple[str, str]]
-
-
-def own_label(name: str, kind: str, suffix: str) -> str:
-    """Return the label that tells samples of one child and ``suffix`` apart, or ``""``."""
-    if kind == "stateset":
-        return name
-    label, where = _OWN_LABELS.get(kind, ("", ""))
-    return label if suffix == where else ""
 
 
 def _bucket(labels: Mapping[str, str]) -> str:
@@ -73,17 +45,17 @@ def _quantile(labels: Mapping[str, str], value: float) -> str:
 
 def value_problem(name: str, kind: str, suffix: str, labels: Mapping[str, str], value: float) -> str:
     """Return why the family ``name`` cannot have a sample with this suffix, labels and value, or ``""``."""
-    if suffix not in SUFFIXES[kind]:
+    rules = KINDS[kind]
+    if suffix not in rules.suffixes:
         return f"a {kind} has no sample {name}{suffix}"
-    if suffix in _NEVER_NEGATIVE and not value >= 0:
+    if is_never_negative(suffix) and not value >= 0:
         return f"{suffix} can be neither negative nor NaN"
     if suffix == "_gsum" and isnan(value):
         return "_gsum cannot be NaN"
-    if suffix in _WHOLE and not value.is_integer():
+    if suffix in rules.whole and not value.is_integer():
         return f"{suffix} is a whole number"
-    own = _OWN_LABELS.get(kind)
-    if own is not None and own[0] in labels and own[1] != suffix:
-        return f"{suffix} has no label {own[0]}"
+    if rules.own_label in NUMERIC_LABELS and rules.own_label in labels and suffix != rules.own_suffix:
+        return f"{suffix} has no label {rules.own_label}"
     match kind, suffix:
         case "histogram" | "gaugehistogram", "_bucket":
             return _bucket(labels)
@@ -98,7 +70,7 @@ def value_problem(name: str, kind: str, suffix: str, labels: Mapping[str, str], 
 
 def exemplar_problem(kind: str, suffix: str, labels: Mapping[str, str], exemplar: Exemplar) -> str:
     """Return why a sample with this suffix and these labels cannot have the exemplar, or ``""``."""
-    if suffix not in _WITH_EXEMPLARS:
+    if suffix not in KINDS[kind].exemplars:
         return f"no exemplar may be at a {kind}'s {suffix or 'value'}"
     length = sum(len(name) + len(text) for name, text in exemplar.labels.items())
     if length > EXEMPLAR_LIMIT:
@@ -121,7 +93,7 @@ def buckets_problem(kind: str, group: Mapping[tuple[str, str], float]) -> str:
 
 
 def _totals_problem(kind: str, group: Mapping[tuple[str, str], float], buckets: Sequence[tuple[float, float]]) -> str:
-    count_name, sum_name = TOTALS[kind]
+    count_name, sum_name = KINDS[kind].totals
     count, total = group.get((count_name, "")), group.get((sum_name, ""))
     if (count is None) is not (total is None):
         return f"{count_name} and {sum_name} go together"
@@ -155,7 +127,7 @@ class FamilyRules:
         return problem or self._place(sample, suffix)
 
     def _place(self, sample: Sample, suffix: str) -> str:
-        own = own_label(self._name, self._kind, suffix)
+        own = KINDS[self._kind].get_own_label(self._name, suffix)
         problem = ""
         child = frozenset(item for item in sample.labels.items() if item[0] != own)
         time = None if sample.timestamp is None else float(sample.timestamp)
@@ -169,7 +141,7 @@ class FamilyRules:
 
     def end(self) -> str:
         """Return what is wrong with the group that is complete now."""
-        return buckets_problem(self._kind, self._group) if self._kind in TOTALS and self._group else ""
+        return buckets_problem(self._kind, self._group) if KINDS[self._kind].totals and self._group else ""
 
     def _begin(self, child: _Labels, time: float | None) -> str:
         later = child == self._child and self._time is not None and time is not None and time > self._time

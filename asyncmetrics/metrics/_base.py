@@ -17,8 +17,9 @@ from asyncmetrics.children.table import ChildTable
 from asyncmetrics.context import read_labels
 from asyncmetrics.errors import DefinitionError, DuplicateMetricError, LabelError
 from asyncmetrics.metrics.created import created_enabled
-from asyncmetrics.model.descriptor import Descriptor, Kind
+from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import LiveFamily, Metric
+from asyncmetrics.model.kinds import DeclaredKind
 from asyncmetrics.model.names import build_name, check_label_names, to_label_text
 from asyncmetrics.registry import REGISTRY, CollectorRegistry, close_awaitable
 from asyncmetrics.registry.self_metrics import get_self_metrics
@@ -95,7 +96,7 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
     Raises `DefinitionError` for bad names and options, `DuplicateMetricError` for a name that is taken.
     """
 
-    _kind: ClassVar[Kind]
+    _kind: ClassVar[DeclaredKind]
     _reserved: ClassVar[frozenset[str]] = frozenset()
     _operations: ClassVar[tuple[str, ...]] = ()
     _view: ClassVar[type[ContextView]]

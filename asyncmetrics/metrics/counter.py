@@ -8,7 +8,7 @@ from typing import ClassVar, final
 
 from asyncmetrics.children.interfaces import CounterChild
 from asyncmetrics.metrics._base import ContextView, MetricBase
-from asyncmetrics.model.descriptor import Kind
+from asyncmetrics.model.kinds import DeclaredKind
 
 __all__ = ("Counter",)
 
@@ -47,6 +47,6 @@ class Counter(MetricBase[CounterChild], _Resolving):
         3.0
     """
 
-    _kind: ClassVar[Kind] = "counter"
+    _kind: ClassVar[DeclaredKind] = "counter"
     _operations: ClassVar[tuple[str, ...]] = ("inc", "reset")
     _view: ClassVar[type[ContextView]] = _ContextCounter

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, final
 from asyncmetrics.children.interfaces import EnumChild
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.metrics._base import ContextView, MetricBase
-from asyncmetrics.model.descriptor import Kind
+from asyncmetrics.model.kinds import DeclaredKind
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 
 __all__ = ("Enum",)
@@ -44,7 +44,7 @@ class Enum(MetricBase[EnumChild], _Resolving):
         1.0
     """
 
-    _kind: ClassVar[Kind] = "stateset"
+    _kind: ClassVar[DeclaredKind] = "stateset"
     _operations: ClassVar[tuple[str, ...]] = ("state",)
     _view: ClassVar[type[ContextView]] = _ContextEnum
 

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, final
 from asyncmetrics.children.interfaces import GaugeChild, GaugeFunction
 from asyncmetrics.errors import DefinitionError, LabelError
 from asyncmetrics.metrics._base import ContextView, MetricBase
-from asyncmetrics.model.descriptor import GAUGE_MODES, GaugeMode, Kind
+from asyncmetrics.model.descriptor import GAUGE_MODES, GaugeMode
+from asyncmetrics.model.kinds import DeclaredKind
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 
 __all__ = ("Gauge",)
@@ -58,7 +59,7 @@ class Gauge(MetricBase[GaugeChild], _Resolving):
         6.0
     """
 
-    _kind: ClassVar[Kind] = "gauge"
+    _kind: ClassVar[DeclaredKind] = "gauge"
     _operations: ClassVar[tuple[str, ...]] = ("inc", "dec", "set", "set_function")
     _view: ClassVar[type[ContextView]] = _ContextGauge
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, final
 from asyncmetrics.children.interfaces import HistogramChild
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.metrics._base import ContextView, MetricBase
-from asyncmetrics.model.descriptor import Kind
+from asyncmetrics.model.kinds import DeclaredKind
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 
 __all__ = ("Histogram", "exponential_buckets", "linear_buckets")
@@ -50,7 +50,7 @@ class Histogram(MetricBase[HistogramChild], _Resolving):
     """
 
     DEFAULT_BUCKETS: ClassVar[tuple[float, ...]] = (*_SECONDS, inf)
-    _kind: ClassVar[Kind] = "histogram"
+    _kind: ClassVar[DeclaredKind] = "histogram"
     _reserved: ClassVar[frozenset[str]] = frozenset({"le"})
     _operations: ClassVar[tuple[str, ...]] = ("observe", "recorder")
     _view: ClassVar[type[ContextView]] = _ContextHistogram

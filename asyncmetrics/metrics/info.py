@@ -8,7 +8,7 @@ from typing import ClassVar, final
 
 from asyncmetrics.children.interfaces import InfoChild
 from asyncmetrics.metrics._base import ContextView, MetricBase
-from asyncmetrics.model.descriptor import Kind
+from asyncmetrics.model.kinds import DeclaredKind
 
 __all__ = ("Info",)
 
@@ -42,6 +42,6 @@ class Info(MetricBase[InfoChild], _Resolving):
         1.0
     """
 
-    _kind: ClassVar[Kind] = "info"
+    _kind: ClassVar[DeclaredKind] = "info"
     _operations: ClassVar[tuple[str, ...]] = ("info",)
     _view: ClassVar[type[ContextView]] = _ContextInfo

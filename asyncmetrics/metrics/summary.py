@@ -7,7 +7,7 @@ from typing import ClassVar, final
 
 from asyncmetrics.children.interfaces import SummaryChild
 from asyncmetrics.metrics._base import ContextView, MetricBase
-from asyncmetrics.model.descriptor import Kind
+from asyncmetrics.model.kinds import DeclaredKind
 
 __all__ = ("Summary",)
 
@@ -41,7 +41,7 @@ class Summary(MetricBase[SummaryChild], _Resolving):
         42.0
     """
 
-    _kind: ClassVar[Kind] = "summary"
+    _kind: ClassVar[DeclaredKind] = "summary"
     _reserved: ClassVar[frozenset[str]] = frozenset({"quantile"})
     _operations: ClassVar[tuple[str, ...]] = ("observe", "recorder")
     _view: ClassVar[type[ContextView]] = _ContextSummary

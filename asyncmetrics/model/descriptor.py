@@ -5,23 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Literal, TypeAlias, final
 
-__all__ = ("GAUGE_MODES", "Descriptor", "GaugeMode", "Kind", "Row", "format_bound")
+from asyncmetrics.model.kinds import KINDS, DeclaredKind
 
-Kind: TypeAlias = Literal["counter", "gauge", "summary", "histogram", "info", "stateset"]
+__all__ = ("GAUGE_MODES", "Descriptor", "GaugeMode", "Row", "format_bound")
+
 GaugeMode: TypeAlias = Literal[
     "all", "liveall", "min", "livemin", "max", "livemax", "sum", "livesum", "mostrecent", "livemostrecent"
 ]
 GAUGE_MODES: tuple[GaugeMode, ...] = (
     "all", "liveall", "min", "livemin", "max", "livemax", "sum", "livesum", "mostrecent", "livemostrecent",
 )  # fmt: skip
-
-_FIXED_SUFFIXES: dict[str, tuple[str, ...]] = {
-    "counter": ("_total",),
-    "gauge": ("",),
-    "summary": ("_count", "_sum"),
-    "info": ("_info",),
-}
-_CREATED: frozenset[Kind] = frozenset({"counter", "summary", "histogram"})
 
 
 def format_bound(bound: float) -> str:
@@ -60,7 +53,7 @@ class Descriptor:
     upper bounds, ``+Inf`` last. ``mode`` says how a gauge is merged over several workers.
     """
 
-    kind: Kind
+    kind: DeclaredKind
     name: str
     documentation: str = field(compare=False)
     labelnames: tuple[str, ...] = ()
@@ -78,7 +71,7 @@ class Descriptor:
     @property
     def has_created(self) -> bool:
         """Whether this kind may expose when a child was created."""
-        return self.kind in _CREATED
+        return KINDS[self.kind].has_created
 
     def difference(self, other: Descriptor) -> str:
         """Tell in what ``other`` differs from this definition."""
@@ -95,7 +88,9 @@ class Descriptor:
         if self.kind == "stateset":
             return tuple(Row(self.name, (self.name, state)) for state in self.states)
         if self.kind != "histogram":
-            return tuple(Row(self.name + suffix) for suffix in _FIXED_SUFFIXES[self.kind])
+            kind = KINDS[self.kind]  # a summary of ours has no quantiles
+            suffixes = (suffix for suffix in kind.value_suffixes if suffix != kind.own_suffix or not kind.own_label)
+            return tuple(Row(self.name + suffix) for suffix in suffixes)
         buckets = tuple(Row(f"{self.name}_bucket", ("le", format_bound(bound))) for bound in self.buckets)
         totals = () if self.buckets[0] < 0 else (Row(f"{self.name}_count"), Row(f"{self.name}_sum"))
         return buckets + totals

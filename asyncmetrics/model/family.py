@@ -12,11 +12,12 @@ from typing import Protocol
 
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.model.descriptor import Descriptor, Row
+from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
 
 __all__ = ("METRIC_TYPES", "LiveFamily", "Metric", "Point")
 
-METRIC_TYPES = ("counter", "gauge", "summary", "histogram", "gaugehistogram", "unknown", "info", "stateset")
+METRIC_TYPES = tuple(KINDS)
 
 
 class Metric:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from asyncmetrics.errors import DefinitionError
+from asyncmetrics.model.kinds import KINDS
 
 __all__ = (
     "ALLOW_UTF_8",
@@ -61,7 +62,7 @@ def build_name(kind: str, name: str, namespace: str = "", subsystem: str = "", u
         joined = joined.removesuffix("_total")
     if unit and not joined.endswith("_" + unit):
         joined = f"{joined}_{unit}"
-    if unit and kind in {"info", "stateset"}:
+    if unit and not KINDS[kind].has_unit:
         raise DefinitionError(f"metric name {joined!r}", f"the type {kind} has no unit, got {unit!r}")
     check_metric_name(joined)
     if kind == "stateset" and ":" in joined:

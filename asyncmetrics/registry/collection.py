@@ -6,7 +6,6 @@ whoever drives it decides where a collector runs, how long it may take, and how 
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Iterator
 from contextvars import copy_context
@@ -15,6 +14,7 @@ from typing import Protocol, TypeAlias, final
 
 from asyncmetrics.errors import DefinitionError, is_cancellation, show
 from asyncmetrics.model.family import Metric
+from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.model.names import UNDERSCORES, escape_name
 from asyncmetrics.model.samples import Sample
 from asyncmetrics.registry.self_metrics import SelfMetrics
@@ -46,14 +46,6 @@ Outcome: TypeAlias = list[Metric] | BaseException
 """What a collector came back with: its families, or why there are none."""
 
 Failed: TypeAlias = Callable[["Collector", BaseException], None]
-
-_SUFFIXES: dict[str, tuple[str, ...]] = {
-    "counter": ("_total", "_created"),
-    "summary": ("_sum", "_count", "_created"),
-    "histogram": ("_bucket", "_sum", "_count", "_created"),
-    "gaugehistogram": ("_bucket", "_gsum", "_gcount"),
-    "info": ("_info",),
-}
 
 
 class Collector(Protocol):
@@ -107,7 +99,8 @@ def begin_collection(registry: Collectable, on_error: str = "skip") -> Collectio
 
 def claimed_names(family: Metric) -> frozenset[str]:
     """Return what ``family`` calls itself and its samples, as a server that allows the fewest characters sees it."""
-    names = (family.name, *(family.name + suffix for suffix in _SUFFIXES.get(family.type, ())))
+    suffixes = KINDS[family.type].suffixes if family.type in KINDS else ()  # a collector may have overwritten it
+    names = (family.name, *(family.name + suffix for suffix in suffixes))
     return frozenset(escape_name(name, UNDERSCORES) for name in names)
 
 
@@ -166,6 +159,8 @@ def ask_families(collector: Collector) -> list[Metric]:
         return finite(result)
     families: list[Metric] = []
     errors: list[BaseException] = []
+
+    import asyncio  # 22 ms, and only a collector that is async needs it
 
     def work() -> None:
         try:

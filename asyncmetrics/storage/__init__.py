@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 __all__ = ("MemoryStorage", "SharedStorage", "Storage")
 
 
-def __getattr__(name: str) -> object:
-    """Load `SharedStorage` at its first use: a program that is no worker never needs it."""
-    if name == "SharedStorage":
-        from asyncmetrics.storage.shared.storage import SharedStorage
+if not TYPE_CHECKING:  # with it, type checkers would take any name for one of the package
 
-        return SharedStorage
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        """Load `SharedStorage` at its first use: a program that is no worker never needs it."""
+        if name == "SharedStorage":
+            from asyncmetrics.storage.shared.storage import SharedStorage
+
+            return SharedStorage
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,13 +13,14 @@ from typing import final
 from asyncmetrics.errors import ParseError
 from asyncmetrics.formats.reading.lines import NAME, OPENMETRICS, read_sample, unescape, unquote
 from asyncmetrics.formats.reading.open_family import OpenFamily, check_family_name
-from asyncmetrics.formats.rules import SUFFIXES, UNITLESS, FamilyRules
+from asyncmetrics.formats.rules import FamilyRules
 from asyncmetrics.model.family import Metric
+from asyncmetrics.model.kinds import KINDS
 
 __all__ = ("parse_openmetrics",)
 
 _METADATA = re.compile(rf"# (HELP|TYPE|UNIT) ({NAME})(?: (.*))?")
-_ALL_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+_ALL_SUFFIXES = frozenset(suffix for kind in KINDS.values() for suffix in kind.suffixes)
 
 
 def parse_openmetrics(text: str) -> Iterator[Metric]:
@@ -68,7 +69,7 @@ class _OpenMetrics:
         kind = self._kind(family)
         self._hold(self._rules.end() if self._rules else "")
         self._hold(self._taken_by(family, kind) or _wrong_unit(family, kind))
-        self._taken.update(family.name + suffix for suffix in ("", *SUFFIXES[kind]))
+        self._taken.update(family.name + suffix for suffix in ("", *KINDS[kind].suffixes))
         self._family = self._rules = None
         return family.metric(family.name, kind)
 
@@ -81,13 +82,13 @@ class _OpenMetrics:
             raise ParseError(problem, self._number, self._line)
 
     def _taken_by(self, family: OpenFamily, kind: str) -> str:
-        clashes = sorted(self._taken.intersection(family.name + suffix for suffix in ("", *SUFFIXES[kind])))
+        clashes = sorted(self._taken.intersection(family.name + suffix for suffix in ("", *KINDS[kind].suffixes)))
         return f"{', '.join(clashes)} has been there before: the lines of a family stand together" if clashes else ""
 
     def _metadata(self, number: int, line: str, keyword: str, written: str, rest: str) -> Metric | None:
         name = check_family_name(unquote(written), number, line)
-        if keyword == "TYPE" and rest not in SUFFIXES:
-            raise ParseError(f"expected a type out of {tuple(SUFFIXES)}, got {rest!r}", number, line)
+        if keyword == "TYPE" and rest not in KINDS:
+            raise ParseError(f"expected a type out of {tuple(KINDS)}, got {rest!r}", number, line)
         done = None
         if self._family is None or self._family.name != name:
             done = self.finished()
@@ -116,7 +117,7 @@ class _OpenMetrics:
 
     def _is_of(self, family: OpenFamily, name: str, number: int, line: str) -> bool:
         kind = self._kind(family)
-        if name in {family.name + suffix for suffix in SUFFIXES[kind]}:
+        if name in {family.name + suffix for suffix in KINDS[kind].suffixes}:
             return True
         if name in {family.name + suffix for suffix in _ALL_SUFFIXES} and family.metadata:
             raise ParseError(f"no {kind} has a sample called {name!r}", number, line)
@@ -125,7 +126,7 @@ class _OpenMetrics:
 
 def _wrong_unit(family: OpenFamily, kind: str) -> str:
     unit = family.metadata.get("UNIT", "")
-    if unit and kind in UNITLESS:
+    if unit and not KINDS[kind].has_unit:
         return f"the type {kind} has no unit"
     return (
         f"the name {family.name!r} has to end with its unit {unit!r}"

@@ -9,6 +9,7 @@ from asyncmetrics.errors import ParseError
 from asyncmetrics.formats.reading.lines import NAME, PROMETHEUS, read_sample, unquote
 from asyncmetrics.formats.reading.open_family import OpenFamily, check_family_name
 from asyncmetrics.model.family import Metric
+from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.model.samples import Sample
 
 __all__ = ("parse_prometheus",)
@@ -23,12 +24,12 @@ _TEXT_KEYWORD = re.compile(r"[ \t]*#[ \t]+(HELP|TYPE)(?![^ \t])")
 _TEXT_ESCAPED = re.compile(r"\\([\\n])")
 
 
+# The types that a text can declare, and what their sample names add to the family's name: a counter's family is called
+# as its samples are, with _total.
 _TEXT_TYPES = {
-    "counter": ("", "_total"),
-    "gauge": ("",),
-    "summary": ("", "_count", "_sum"),
-    "histogram": ("_bucket", "_count", "_sum"),
-    "untyped": ("",),
+    kind.text_type: ("", *kind.value_suffixes) if kind.text_suffix else kind.value_suffixes
+    for kind in KINDS.values()
+    if kind.text_type in {kind.name, "untyped"}
 }
 
 

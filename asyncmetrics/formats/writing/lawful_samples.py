@@ -13,20 +13,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias, final
 
 from asyncmetrics.formats.numbers import parse_bound
-from asyncmetrics.formats.rules import SUFFIXES, TOTALS, buckets_problem, exemplar_problem, own_label, value_problem
+from asyncmetrics.formats.rules import buckets_problem, exemplar_problem, value_problem
 from asyncmetrics.formats.writing.custom_families import Claims, SampleReader, raw_samples
 from asyncmetrics.formats.writing.lines import written_label_name, written_name
 from asyncmetrics.model.caching import cache_short
 from asyncmetrics.model.descriptor import format_bound
 from asyncmetrics.model.family import Metric
+from asyncmetrics.model.kinds import KINDS, NUMERIC_LABELS
 from asyncmetrics.model.names import to_label_text
 from asyncmetrics.model.samples import Sample
 
 __all__ = ("lawful_samples",)
 
 _STEP = 64  # samples are looked at in one go: benchmarks/scrape.py says what an event loop can bear
-_NUMBERS_AS_LABELS = frozenset({"le", "quantile"})
-_GROUPED = frozenset({"summary", "histogram", "gaugehistogram", "stateset"})
 
 _Child: TypeAlias = frozenset[tuple[str, str]]
 # The samples of one point by their suffix and own label, and the points of one child by their time.
@@ -52,7 +51,9 @@ class _Lawful:
         self._can_be = kind != "stateset" or label.strip('"') == written_name(family.name, escaping).strip('"')
         self._claims = claims
         self._read = SampleReader(escaping, exemplars=True)
-        self._own = {family.name + suffix: (suffix, own_label(label, kind, suffix)) for suffix in SUFFIXES[kind]}
+        self._own = {
+            family.name + suffix: (suffix, KINDS[kind].get_own_label(label, suffix)) for suffix in KINDS[kind].suffixes
+        }
         # Before it is written, a stateset's own label is called as the family is.
         self._unwritten = {name: family.name if own == label else own for name, (_, own) in self._own.items()}
 
@@ -60,7 +61,7 @@ class _Lawful:
         """Yield the samples, each child once."""
         raws = raw_samples(self._family)
         seen: set[_Child] = set()
-        alike = self._kind not in _GROUPED
+        alike = not KINDS[self._kind].own_label
         for start in range(0, len(raws) if alike else 0, _STEP):
             alike = alike and _are_alike(raws[start : start + _STEP], raws[0])
             yield None
@@ -119,7 +120,7 @@ class _Lawful:
             return None
         suffix, own = self._own[sample.name]
         labels = sample.labels
-        if own in _NUMBERS_AS_LABELS and own in labels:
+        if own in NUMERIC_LABELS and own in labels:
             labels[own] = _canonical(labels[own])
         if value_problem(self._label, self._kind, suffix, labels, sample.value):
             return None
@@ -129,7 +130,7 @@ class _Lawful:
 
     def _lawful_point(self, point: _Point) -> _Point:
         """Return the samples of one histogram as they are, or sorted, or without count and sum, or none of them."""
-        if self._kind not in TOTALS or self._family.partial:
+        if not KINDS[self._kind].totals or self._family.partial:
             return point
         ordered = _by_bound(point)
         for arranged in (point, ordered, _without_totals(self._kind, ordered)):
@@ -176,4 +177,4 @@ def _by_bound(point: _Point) -> _Point:
 
 
 def _without_totals(kind: str, point: _Point) -> _Point:
-    return {key: sample for key, sample in point.items() if key[0] not in TOTALS[kind]}
+    return {key: sample for key, sample in point.items() if key[0] not in KINDS[kind].totals}

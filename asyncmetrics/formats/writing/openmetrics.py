@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from asyncmetrics.formats.numbers import format_number
-from asyncmetrics.formats.rules import SUFFIXES, UNITLESS
 from asyncmetrics.formats.writing.custom_families import Claims, help_of
 from asyncmetrics.formats.writing.lawful_samples import lawful_samples
 from asyncmetrics.formats.writing.lines import (
@@ -26,6 +25,7 @@ from asyncmetrics.formats.writing.lines import (
 )
 from asyncmetrics.formats.writing.own_families import OddWriter, live_pieces, row_lines
 from asyncmetrics.model.family import LiveFamily, Metric, Point
+from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.model.names import UNDERSCORES
 from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
 
@@ -42,7 +42,7 @@ def encode_openmetrics(families: Iterable[Metric], *, escaping: str = UNDERSCORE
 def _pieces(families: Iterable[Metric], escaping: str) -> Iterator[str | None]:
     claims = Claims(escaping)
     for family in claims.families(families):
-        if not claims.take([family.name, *(family.name + suffix for suffix in SUFFIXES[family.type])]):
+        if not claims.take([family.name, *(family.name + suffix for suffix in KINDS[family.type].suffixes)]):
             continue
         yield _header(family, escaping)
         if isinstance(family, LiveFamily):
@@ -60,7 +60,7 @@ def _header(family: Metric, escaping: str) -> str:
 
 def _has_unit(family: Metric, written: str) -> bool:
     """Tell whether the name ends with the unit, also as it is written: escaping leaves units alone."""
-    if family.type in UNITLESS or not isinstance(family.unit, str) or not _is_unit(family.unit):
+    if not KINDS[family.type].has_unit or not isinstance(family.unit, str) or not _is_unit(family.unit):
         return False
     return written.strip('"').endswith(f"_{family.unit}")
 
@@ -109,7 +109,9 @@ _FORBIDDEN: dict[str, Callable[[Sequence[float]], Sequence[int]]] = {
 
 
 def _eager_pieces(family: Metric, escaping: str, claims: Claims) -> Iterator[str]:
-    names = {family.name + suffix: written_name(family.name + suffix, escaping) for suffix in SUFFIXES[family.type]}
+    names = {
+        family.name + suffix: written_name(family.name + suffix, escaping) for suffix in KINDS[family.type].suffixes
+    }
     for sample in lawful_samples(family, escaping, claims):
         yield "" if sample is None else _line(names[sample.name], sample)
 

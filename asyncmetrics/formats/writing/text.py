@@ -9,30 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from asyncmetrics.formats.numbers import format_number, parse_bound
-from asyncmetrics.formats.rules import SUFFIXES
 from asyncmetrics.formats.writing.custom_families import Claims, SampleReader, help_of, raw_samples
 from asyncmetrics.formats.writing.lines import chunks, escape_help, label_parts, sample_line, written_name
 from asyncmetrics.formats.writing.own_families import live_pieces
 from asyncmetrics.model.family import LiveFamily, Metric
+from asyncmetrics.model.kinds import KINDS, NUMERIC_LABELS
 from asyncmetrics.model.names import UNDERSCORES
 from asyncmetrics.model.samples import Sample, Timestamp
 
 __all__ = ("encode_text",)
 
-# The type that is written, and what the family's name gets behind it, where they are not those of the model.
-_TYPES = {
-    "counter": ("counter", "_total"),
-    "info": ("gauge", "_info"),
-    "stateset": ("gauge", ""),
-    "gaugehistogram": ("histogram", ""),
-    "unknown": ("untyped", ""),
-}
-# Samples that no type of these formats holds become families of their own.
-_GAUGES_APART = {"gaugehistogram": ("_gcount", "_gsum")}
-# Names that a reader counts among a family's own besides those it has.
-_READ_AS_OWN = {"gaugehistogram": ("_count", "_sum")}
-# The label that a reader takes for a number in every sample of the family.
-_NUMBERS_AS_LABELS = {"histogram": "le", "gaugehistogram": "le", "summary": "quantile"}
 # In milliseconds: promtool gives up beyond 63 bits, and Prometheus (2.42) at a sign, which OpenMetrics lets it read.
 _LATEST = 10**18
 
@@ -45,12 +31,13 @@ def encode_text(families: Iterable[Metric], *, escaping: str = UNDERSCORES) -> I
 def _pieces(families: Iterable[Metric], escaping: str) -> Iterator[str | None]:
     claims = Claims(escaping)
     for family in claims.families(families):
-        kind, suffix = _TYPES.get(family.type, (family.type, ""))
-        name = family.name + suffix
-        more = _READ_AS_OWN.get(family.type, ())
-        if not claims.take([name, *_own_names(family), *(family.name + suffix for suffix in more)]):
+        kind = KINDS[family.type]
+        name = family.name + kind.text_suffix
+        # A reader of the written type counts these names among the family's own as well.
+        read_as_own = KINDS[kind.text_type].totals if kind.text_type in KINDS else ()
+        if not claims.take([name, *_own_names(family), *(family.name + suffix for suffix in read_as_own)]):
             continue
-        yield _header(written_name(name, escaping), kind, help_of(family))
+        yield _header(written_name(name, escaping), kind.text_type, help_of(family))
         if isinstance(family, LiveFamily):
             yield from live_pieces(family, escaping, None)
         else:
@@ -58,7 +45,7 @@ def _pieces(families: Iterable[Metric], escaping: str) -> Iterator[str | None]:
 
 
 def _own_names(family: Metric) -> list[str]:
-    return [family.name + suffix for suffix in SUFFIXES[family.type] if suffix != "_created"]
+    return [family.name + suffix for suffix in KINDS[family.type].value_suffixes]
 
 
 def _header(written: str, kind: str, documentation: str) -> str:
@@ -66,10 +53,13 @@ def _header(written: str, kind: str, documentation: str) -> str:
 
 
 def _eager_pieces(family: Metric, escaping: str, claims: Claims) -> Iterator[str]:
-    apart: dict[str, list[str]] = {family.name + suffix: [] for suffix in _GAUGES_APART.get(family.type, ())}
+    kind = KINDS[family.type]
+    # A gauge histogram is written as a histogram, whose type has no _gcount and _gsum: they become families of their own.
+    foreign = kind.totals if kind.text_type != kind.name else ()
+    apart: dict[str, list[str]] = {family.name + suffix: [] for suffix in foreign}
     names = {name: written_name(name, escaping) for name in _own_names(family)}
     read = SampleReader(escaping, exemplars=False)
-    bound = _NUMBERS_AS_LABELS.get(family.type, "")
+    bound = kind.own_label if kind.own_label in NUMERIC_LABELS else ""
     seen: set[str] = set()
     for raw in raw_samples(family):
         sample = read(raw)
@@ -91,7 +81,7 @@ def _eager_pieces(family: Metric, escaping: str, claims: Claims) -> Iterator[str
 
 
 def _is_created(family: Metric, sample: Sample) -> bool:
-    return sample.name == f"{family.name}_created" and "_created" in SUFFIXES[family.type]
+    return sample.name == f"{family.name}_created" and KINDS[family.type].has_created
 
 
 def _line(name: str, sample: Sample, seen: set[str]) -> str:

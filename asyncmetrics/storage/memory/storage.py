@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, final
 
 from asyncmetrics.children.table import Child, ChildTable, TableEvents
-from asyncmetrics.model.descriptor import Descriptor, Kind
+from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import Metric
+from asyncmetrics.model.kinds import DeclaredKind
 from asyncmetrics.storage.memory.locked import (
     LockedCounter,
     LockedEnum,
@@ -28,7 +29,7 @@ from asyncmetrics.storage.memory.plain import (
 
 __all__ = ("MemoryStorage",)
 
-_LOCKFREE: dict[Kind, type[Child]] = {
+_LOCKFREE: dict[DeclaredKind, type[Child]] = {
     "counter": MemoryCounter,
     "gauge": MemoryGauge,
     "summary": MemorySummary,
@@ -36,7 +37,7 @@ _LOCKFREE: dict[Kind, type[Child]] = {
     "info": MemoryInfo,
     "stateset": MemoryEnum,
 }
-_LOCKED: dict[Kind, type[Child]] = {
+_LOCKED: dict[DeclaredKind, type[Child]] = {
     "counter": LockedCounter,
     "gauge": LockedGauge,
     "summary": LockedSummary,

@@ -23,7 +23,8 @@ from asyncmetrics.children.facts import find_state
 from asyncmetrics.children.interfaces import GaugeFunction, HistogramChild
 from asyncmetrics.children.table import Child, ChildTable
 from asyncmetrics.errors import AmountError
-from asyncmetrics.model.descriptor import Descriptor, Kind
+from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.model.kinds import DeclaredKind
 from asyncmetrics.storage.memory.locked import locking
 from asyncmetrics.storage.memory.plain import (
     MemoryCounter,
@@ -331,7 +332,7 @@ def _tell(child: SharedInfo) -> None:
     table.attach_soon(child)
 
 
-_LOCKFREE: dict[Kind, type[Child]] = {
+_LOCKFREE: dict[DeclaredKind, type[Child]] = {
     "counter": SharedCounter,
     "gauge": SharedGauge,
     "summary": SharedSummary,
