@@ -81,7 +81,7 @@ class ProcessCollector:
     def _processes(self) -> list[tuple[dict[str, str], int | str]]:
         if self._pid is not _this_process:
             return [({}, self._pid())]
-        sharing = self._registry.storage.processes() if self._registry is not None else {}
+        sharing = self._registry.storage.list_processes() if self._registry is not None else {}
         return [({"worker": worker}, pid) for worker, pid in sharing.items()] or [({}, self._pid())]
 
     def _readings(self, pid: int | str) -> Iterator[_Reading]:

@@ -115,7 +115,7 @@ class CollectorRegistry:
 
         Collectors put it on what they know of this process alone. ``labelnames`` are those that they have besides.
         """
-        own = [worker for worker, pid in self.storage.processes().items() if pid == os.getpid()]
+        own = [worker for worker, pid in self.storage.list_processes().items() if pid == os.getpid()]
         return {choose_worker_label(labelnames): own[0]} if own else {}
 
     def get_sample_value(self, name: str, labels: Mapping[str, str] | None = None) -> float | None:

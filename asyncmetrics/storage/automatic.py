@@ -58,9 +58,9 @@ class AutomaticStorage:
         """Return what the storage that was chosen has to tell."""
         return () if self._chosen is None else self._chosen.collect()
 
-    def processes(self) -> Mapping[str, int]:
+    def list_processes(self) -> Mapping[str, int]:
         """Return the processes of the storage that was chosen."""
-        return {} if self._chosen is None else self._chosen.processes()
+        return {} if self._chosen is None else self._chosen.list_processes()
 
 
 @final
@@ -76,11 +76,11 @@ class _Unshared:
 
     def collect(self) -> Iterable[Metric]:
         """Tell of it."""
-        from asyncmetrics.storage.shared.self_metrics import about_sharing
+        from asyncmetrics.storage.shared.self_metrics import describe_sharing
 
-        return [about_sharing(shared=False)]
+        return [describe_sharing(shared=False)]
 
-    def processes(self) -> Mapping[str, int]:
+    def list_processes(self) -> Mapping[str, int]:
         """Return this process, under a name that no other has."""
         return {f"pid-{os.getpid()}": os.getpid()}
 
@@ -109,20 +109,20 @@ def _choose(name: str) -> Storage:
 
 def _made(path: str | None) -> SharedStorage | None:
     """Return the storage of this process, or None if it is no worker."""
-    from asyncmetrics.storage.shared.supervisors import is_being_prepared, supervisor
+    from asyncmetrics.storage.shared.supervisors import find_supervisor, is_being_prepared
 
-    found = supervisor()
+    found = find_supervisor()
     if not path and found is None and not is_being_prepared():
         return None
-    from asyncmetrics.storage.shared.discovery import directory_of, find_later
+    from asyncmetrics.storage.shared.discovery import find_directory, open_directory
     from asyncmetrics.storage.shared.storage import SharedStorage
 
-    serves = found is None or not found.here
+    serves = found is None or not found.is_this_process
     if path:
         storage = SharedStorage(path, serves=serves)
     elif found is None:
-        return SharedStorage.later(find_later)
+        return SharedStorage.later(find_directory)
     else:
-        storage = SharedStorage.later(partial(directory_of, found), serves=serves)
+        storage = SharedStorage.later(partial(open_directory, found), serves=serves)
     storage.join()
     return storage

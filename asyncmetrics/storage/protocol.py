@@ -37,6 +37,6 @@ class Storage(Protocol):
         """Yield the families that there are besides those of the tables: other processes', and the storage's own."""
         ...
 
-    def processes(self) -> Mapping[str, int]:
+    def list_processes(self) -> Mapping[str, int]:
         """Return the ids of the processes whose numbers these are, by what tells them apart; none if it is this one."""
         ...

@@ -249,7 +249,7 @@ def test_a_step_does_not_wait_for_a_thread_that_reads_for_long(worker):
     held, end = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with registry.storage._worker._reading:
+        with registry.storage._worker.reader._lock:
             held.set()
             end.wait(PATIENCE_SECONDS)
 

@@ -710,7 +710,7 @@ def test_a_slot_that_there_is_no_room_for_is_a_clear_error(path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(StorageError, match="no slot can be had.*No space left on device"):
+    with pytest.raises(StorageError, match="no slot is available.*No space left on device"):
         Counter("c", "C.", registry=CollectorRegistry(storage=SharedStorage(str(path))))
 
 

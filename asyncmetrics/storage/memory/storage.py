@@ -72,6 +72,6 @@ class MemoryStorage:
         """Return nothing: all there is, is in the tables."""
         return ()
 
-    def processes(self) -> Mapping[str, int]:
+    def list_processes(self) -> Mapping[str, int]:
         """Return nothing: this process it is."""
         return {}
