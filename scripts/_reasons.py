@@ -52,7 +52,7 @@ NOT_PLANNED = {
     "core.NativeHistogram": _NATIVE,
     "core.Sample.native_histogram": _NATIVE,
     "exposition.CompressionType": "A name for type checkers.",
-    "exposition.ThreadingWSGIServer": "The server is asynchronous, in a thread of its own.",
+    "exposition.ThreadingWSGIServer": "The server is asynchronous and has its own thread.",
     "multiprocess.MultiProcessCollector": "Remove it: every registry exposes all workers (`docs/workers.md`).",
     "multiprocess.mark_process_dead": "Remove it: the kernel releases the lock of an ended worker.",
     "openmetrics.exposition.CONTENT_TYPE_LATEST_2_0": "OpenMetrics 2.0 is a draft.",
