@@ -28,7 +28,7 @@ help:
 demo: $(VENV)/.group-demo
 	@$(RUN) -m examples.demo
 
-# The tests with real servers run one by one, because they need the whole machine. They run even if others have failed.
+# Real servers have the machine to themselves, and are tested even if something else has failed.
 test: $(VENV)/.group-test
 	status=0; \
 	$(RUN) -m pytest $(PARALLEL) -m "not real" --cov --cov-report= --cov-fail-under=0 $(ARGS) || status=1; \
