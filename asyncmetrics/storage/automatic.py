@@ -10,7 +10,6 @@ be used. Log a warning, and set ``asyncmetrics_workers_shared`` to 0, if another
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
@@ -28,7 +27,6 @@ if TYPE_CHECKING:  # imported only in a worker
 __all__ = ("AutomaticStorage",)
 
 _VARIABLE = "ASYNCMETRICS_DIR"
-_log = logging.getLogger("asyncmetrics")
 
 
 @final
@@ -104,7 +102,11 @@ def _choose_storage(name: str) -> Storage:
     except OSError as error:
         if path:
             raise
-        _log.warning("the metrics of this worker are not shared with the others: %s", error)
+        import logging  # 3 ms
+
+        logging.getLogger("asyncmetrics").warning(
+            "the metrics of this worker are not shared with the others: %s", error
+        )
         return _Unshared()
 
 

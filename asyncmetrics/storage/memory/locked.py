@@ -15,6 +15,7 @@ from typing import Any
 
 from asyncmetrics.children.interfaces import HistogramChild
 from asyncmetrics.children.table import Child, ChildTable
+from asyncmetrics.model.kinds import DeclaredKind
 from asyncmetrics.storage.memory.plain import (
     MemoryCounter,
     MemoryEnum,
@@ -24,7 +25,16 @@ from asyncmetrics.storage.memory.plain import (
     MemorySummary,
 )
 
-__all__ = ("LockedCounter", "LockedEnum", "LockedGauge", "LockedHistogram", "LockedInfo", "LockedSummary", "locking")
+__all__ = (
+    "LOCKED_CHILDREN",
+    "LockedCounter",
+    "LockedEnum",
+    "LockedGauge",
+    "LockedHistogram",
+    "LockedInfo",
+    "LockedSummary",
+    "locking",
+)
 
 
 _forks = 0  # between the first process and this one
@@ -80,3 +90,14 @@ LockedHistogram = locking(MemoryHistogram, "observe", "snapshot")
 LockedHistogram.recorder = HistogramChild.recorder  # type: ignore[attr-defined]  # observe, which locks
 LockedInfo = locking(MemoryInfo, "info")
 LockedEnum = locking(MemoryEnum, "state")
+
+
+LOCKED_CHILDREN: dict[DeclaredKind, type[Child]] = {
+    "counter": LockedCounter,
+    "gauge": LockedGauge,
+    "summary": LockedSummary,
+    "histogram": LockedHistogram,
+    "info": LockedInfo,
+    "stateset": LockedEnum,
+}
+"""The child classes by the kind of their metric."""

@@ -33,9 +33,18 @@ from asyncmetrics.children.interfaces import (
 )
 from asyncmetrics.children.table import Child, ChildTable
 from asyncmetrics.errors import AmountError
+from asyncmetrics.model.kinds import DeclaredKind
 from asyncmetrics.model.samples import Exemplar
 
-__all__ = ("MemoryCounter", "MemoryEnum", "MemoryGauge", "MemoryHistogram", "MemoryInfo", "MemorySummary")
+__all__ = (
+    "PLAIN_CHILDREN",
+    "MemoryCounter",
+    "MemoryEnum",
+    "MemoryGauge",
+    "MemoryHistogram",
+    "MemoryInfo",
+    "MemorySummary",
+)
 
 _LARGEST = float_info.max
 _ONE = 1.0  # the default amount: `inc()` is recognised by identity, which is faster than a comparison
@@ -274,3 +283,14 @@ class MemoryEnum(Child, EnumChild):
     def read_numbers(self) -> Sequence[float]:
         """Return 1 for the present state and 0 for the others."""
         return [float(index == self._state) for index in range(len(self.table.descriptor.states))]
+
+
+PLAIN_CHILDREN: dict[DeclaredKind, type[Child]] = {
+    "counter": MemoryCounter,
+    "gauge": MemoryGauge,
+    "summary": MemorySummary,
+    "histogram": MemoryHistogram,
+    "info": MemoryInfo,
+    "stateset": MemoryEnum,
+}
+"""The child classes by the kind of their metric."""
