@@ -3,8 +3,6 @@
 `instrument` here has the arguments of `asyncmetrics.instrument`. Litestar writes into the scope which route it chose.
 It writes nothing for a path that has no handler for the method: a 405 is ``<unmatched>``, as a 404 is.
 """
-# pyright: reportTypedDictNotRequiredAccess=false
-# `check_options` has added the defaults.
 
 from __future__ import annotations
 

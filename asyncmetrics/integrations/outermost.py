@@ -1,6 +1,4 @@
 """The wrapper that every integration puts around an application: the middleware, and the exposition around that."""
-# pyright: reportTypedDictNotRequiredAccess=false
-# `check_options` has added the defaults.
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 `instrument` here has the arguments of `asyncmetrics.instrument`.
 """
-# pyright: reportTypedDictNotRequiredAccess=false
-# `check_options` has added the defaults.
 
 from __future__ import annotations
 

@@ -4,8 +4,6 @@ Put it outside of all other middleware, since it does not measure what happens a
 or a CORS preflight that other middleware answers. `asyncmetrics.instrument` puts it there.
 ``app.add_middleware(MetricsMiddleware)`` works as well, and misses those.
 """
-# pyright: reportTypedDictNotRequiredAccess=false
-# `complete_options` has added the defaults.
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
 """The sizes of bodies and the time to the first byte: the probe that measures them, and their metrics."""
-# pyright: reportTypedDictNotRequiredAccess=false
-# `complete_options` has added the defaults.
 
 from __future__ import annotations
 

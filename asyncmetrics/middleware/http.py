@@ -3,8 +3,6 @@
 A `BodyProbe` stands between the exchange and its server if an option asks for the sizes or times of bodies. Without
 one, a message costs nothing for them.
 """
-# pyright: reportTypedDictNotRequiredAccess=false
-# `complete_options` has added the defaults.
 
 from __future__ import annotations
 

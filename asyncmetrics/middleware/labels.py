@@ -3,8 +3,6 @@
 *Rule.* Let no exception of a user's function or of a framework's internals leave this module: count it, and use a label
 value that says nothing.
 """
-# pyright: reportTypedDictNotRequiredAccess=false
-# `complete_options` has added the defaults.
 
 from __future__ import annotations
 

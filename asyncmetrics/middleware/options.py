@@ -126,8 +126,8 @@ def _describe_unknown(function: str, name: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches  # 2 ms, for an error only
 
     nearest = get_close_matches(name, known, n=1)
-    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return f"{function}() got an unexpected keyword argument {name!r}; {hint}Its options are {', '.join(known)}."
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
+    return f"{function}() got an unexpected keyword argument {name!r}{hint} Its options are {', '.join(known)}."
 
 
 def show_options(declared: type, defaults: Mapping[str, object]) -> Callable[[F], F]:
