@@ -5,7 +5,7 @@ entry in the table below, which leads from the name of a class to that file. The
 
 - `asyncmetrics.metrics` for the metrics of a client such as Redis;
 - for a web framework, ``integrations/outermost.py`` and ``integrations/options.py``, and
-  `asyncmetrics.middleware.scope` to write into a request's scope what only the framework knows.
+  `asyncmetrics.middleware.scope` to write the framework's route and exceptions into the scope of a request.
 
 The table holds names, so an application loads the integration of its own framework only.
 """

@@ -40,7 +40,7 @@ __all__ = ("RouteMiddleware", "instrument")
 
 D = TypeVar("D", bound=ASGIHandler)
 
-_INSTRUMENTED: WeakSet[ASGIHandler] = WeakSet()
+_INSTRUMENTED_APPS: WeakSet[ASGIHandler] = WeakSet()
 
 
 @final
@@ -90,14 +90,14 @@ def instrument(app: D, **options: Unpack[InstrumentOptions]) -> D:
     ``app`` is the handler that ``get_asgi_application()`` returns, or one of a derived class.
     """
     complete = check_options(options)
-    if app in _INSTRUMENTED:
+    if app in _INSTRUMENTED_APPS:
         log_ignored_options(app, options)
         return app
     handler: Any = app
     kind: Any = type(app)
     handler.__class__ = _make_class(kind, Outermost(partial(kind.__call__, app), complete))
     got_request_exception.connect(_write_exception, dispatch_uid="asyncmetrics")
-    _INSTRUMENTED.add(app)
+    _INSTRUMENTED_APPS.add(app)
     return app
 
 

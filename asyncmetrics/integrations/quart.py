@@ -34,14 +34,14 @@ __all__ = ("instrument",)
 
 Q = TypeVar("Q", bound=Quart)
 
-_INSTRUMENTED: WeakSet[Quart] = WeakSet()
+_INSTRUMENTED_APPS: WeakSet[Quart] = WeakSet()
 
 
 @show_options(InstrumentOptions, INSTRUMENT_DEFAULTS)
 def instrument(app: Q, **options: Unpack[InstrumentOptions]) -> Q:
     """Measure ``app``, serve its metrics, and return it; a second call changes nothing."""
     complete = check_options(options)
-    if app in _INSTRUMENTED:
+    if app in _INSTRUMENTED_APPS:
         log_ignored_options(app, options)
         return app
     application: Any = app
@@ -52,7 +52,7 @@ def instrument(app: Q, **options: Unpack[InstrumentOptions]) -> Q:
     application.before_websocket_funcs[None].insert(0, _make_route_writer(application, websocket, registry))
     got_request_exception.connect(_write_request_exception, app)
     got_websocket_exception.connect(_write_websocket_exception, app)
-    _INSTRUMENTED.add(app)
+    _INSTRUMENTED_APPS.add(app)
     return app
 
 

@@ -28,14 +28,14 @@ __all__ = ("instrument",)
 
 S = TypeVar("S", bound=Starlette)
 
-_INSTRUMENTED: WeakSet[Starlette] = WeakSet()
+_INSTRUMENTED_APPS: WeakSet[Starlette] = WeakSet()
 
 
 @show_options(InstrumentOptions, INSTRUMENT_DEFAULTS)
 def instrument(app: S, **options: Unpack[InstrumentOptions]) -> S:
     """Measure ``app``, serve its metrics, and return it; a second call changes nothing."""
     complete = check_options(options)
-    if app in _INSTRUMENTED:
+    if app in _INSTRUMENTED_APPS:
         log_ignored_options(app, options)
         return app
     build = app.build_middleware_stack
@@ -43,5 +43,5 @@ def instrument(app: S, **options: Unpack[InstrumentOptions]) -> S:
     app.build_middleware_stack = lambda: outermost.wrap(build())  # type: ignore[method-assign]
     if app.middleware_stack is not None:  # the application has served requests, so its stack is built
         app.middleware_stack = outermost.wrap(app.middleware_stack)
-    _INSTRUMENTED.add(app)
+    _INSTRUMENTED_APPS.add(app)
     return app

@@ -1,7 +1,7 @@
 """The middleware that measures any ASGI application: its requests and its websockets, by route.
 
-Put it outside of all other middleware, since it does not measure what happens around it: a 503 of an exception handler,
-or a CORS preflight that other middleware answers. `asyncmetrics.instrument` puts it there.
+Put it outside of all other middleware, since it does not measure the responses that others make around it: the 503 of
+an exception handler, or the answer of CORS middleware to a preflight. `asyncmetrics.instrument` puts it there.
 ``app.add_middleware(MetricsMiddleware)`` works as well, and misses those.
 """
 

@@ -1,4 +1,4 @@
-"""What a request over HTTP and a WebSocket connection have in common for the middleware.
+"""The base of HTTP requests and WebSocket connections: how they begin, which exceptions count, how they end.
 
 *Rules.*
 
@@ -41,11 +41,16 @@ class ExchangeMetrics(Protocol):
 
 
 class Exchange(Generic[M]):
-    """One request or connection. The application gets its ``receive`` and ``send`` instead of the server's."""
+    """One request or connection. The application gets its ``receive`` and ``send`` instead of the server's.
+
+    The methods that raise `NotImplementedError` are abstract. This is no ``abc.ABC``, since CPython 3.13 creates the
+    instances of a class with a metaclass more slowly.
+    """
 
     __slots__ = ("_disconnected", "_ended", "_metrics", "_receive", "_scope", "_send", "method", "route", "started")
 
     def __init__(self, metrics: M, method: str, scope: Scope, receive: Receive, send: Send) -> None:
+        # HttpExchange.__init__ repeats these statements, for speed.
         self.method = method
         self.route = RequestRoute(metrics.labels, scope)
         self._metrics = metrics

@@ -70,7 +70,7 @@ class RequestLabels:
         self.registry = options["registry"]
         self._self_metrics = get_self_metrics(self.registry)
         self.context_names = check_label_names("context_labels", options["context_labels"])
-        self._renamed = _NAMES_BY_CONVENTION[conventions]
+        self._convention = _NAMES_BY_CONVENTION[conventions]
         self._resolver = resolver = RouteResolver(partial(self.count_failure, "route"))
         self._resolve = (
             resolver.resolve if route is None else partial(_find_route, check_sync("route", route), resolver.resolve)
@@ -78,7 +78,7 @@ class RequestLabels:
         own: dict[str, ExtraLabel] = {"url_scheme": _read_scheme} if conventions == "opentelemetry" else {}
         extra = {**own, **(options["extra_labels"] or {})}
         # Check against the names of all metrics now, since no metric is registered yet.
-        known = [self._renamed.get(name, name) for name in _NAMES]
+        known = [self._convention.get(name, name) for name in _NAMES]
         check_label_names("extra_labels", (*known, *extra, *self.context_names))
         self.extra_names = tuple(extra)
         self._values = tuple(
@@ -89,7 +89,7 @@ class RequestLabels:
 
     def list_names(self, *names: str) -> list[str]:
         """Return label names by the convention, followed by the names of the extra labels."""
-        return [*(self._renamed.get(name, name) for name in names), *self.extra_names]
+        return [*(self._convention.get(name, name) for name in names), *self.extra_names]
 
     def read_extras(self, scope: Scope) -> tuple[str, ...]:
         """Return the values of the extra labels for an exchange. The value of a function that fails is empty."""

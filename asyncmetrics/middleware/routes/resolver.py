@@ -114,19 +114,19 @@ class _Index:
         self._table = table
         self._length = len(self._router.routes)
         # A match looks at the path alone, so it cannot choose a route that depends on the host.
-        unhosted = [entry for entry in table.entries if not entry.hosted]
+        unhosted = [entry for entry in table.entries if not entry.is_hosted]
         self._match_cached: Callable[[str, str], str] = cache_short(
             lambda path, method: _find_first(unhosted, path, method)
         )
 
     def _find_mount(self, scope: Scope) -> str:
         """Return the template of the mount around an endpoint that the index does not know."""
-        mounted_at = remove_root_path(
+        mount_path = remove_root_path(
             scope.get("root_path", ""), scope.get("app_root_path", scope.get("root_path", ""))
         )
-        if not mounted_at:
+        if not mount_path:
             return UNMATCHED
-        mounts = (entry for entry in self._table.entries if entry.mounted and entry.is_for(f"{mounted_at}/"))
+        mounts = (entry for entry in self._table.entries if entry.is_mount and entry.is_for(f"{mount_path}/"))
         return next((entry.template for entry in mounts), UNMATCHED)
 
 
@@ -136,14 +136,14 @@ def _find_first(entries: list[RouteEntry], path: str, method: object) -> str:
     A mount takes any method and comes after the routes inside. If one of those has the path but not the method, it is
     the route that responds with a 405.
     """
-    refusing: RouteEntry | None = None
+    refusal: RouteEntry | None = None
     for entry in entries:
         if not entry.is_for(path):
             continue
         if entry.has_method(method):
-            return refusing.template if refusing is not None and refusing.is_within(entry) else entry.template
-        refusing = refusing or entry
-    return UNMATCHED if refusing is None else refusing.template
+            return refusal.template if refusal is not None and refusal.is_within(entry) else entry.template
+        refusal = refusal or entry
+    return UNMATCHED if refusal is None else refusal.template
 
 
 def _get_local_path(scope: Scope) -> str:

@@ -28,16 +28,16 @@ _BELOW = "/{path}"
 class RouteEntry(NamedTuple):
     """One endpoint at one path: its full template, and the patterns and methods of its requests.
 
-    ``mounted`` says that the entry has all paths below its own, ``hosted`` that it depends on a request's host too.
+    ``is_mount`` says that the entry has all paths below its own, ``is_hosted`` that it depends on a request's host too.
     """
 
     endpoint: object
     template: str
     mounts: tuple[re.Pattern[str], ...]
-    own: re.Pattern[str] | None = None
+    pattern: re.Pattern[str] | None = None
     methods: frozenset[str] | None = None
-    mounted: bool = False
-    hosted: bool = False
+    is_mount: bool = False
+    is_hosted: bool = False
 
     def is_for(self, path: str) -> bool:
         """Return whether a path without its root path fits the patterns."""
@@ -46,7 +46,7 @@ class RouteEntry(NamedTuple):
             if match is None:
                 return False
             path = f"/{match['path']}"
-        return self.own is None or self.own.match(path) is not None
+        return self.pattern is None or self.pattern.match(path) is not None
 
     def has_method(self, method: object) -> bool:
         """Return whether the endpoint serves ``method``; other methods get a 405."""
@@ -54,7 +54,7 @@ class RouteEntry(NamedTuple):
 
     def is_within(self, other: RouteEntry) -> bool:
         """Return whether ``other`` is a mount around this entry."""
-        return other.mounted and self.mounts[: len(other.mounts)] == other.mounts
+        return other.is_mount and self.mounts[: len(other.mounts)] == other.mounts
 
 
 class _Prefix(NamedTuple):
@@ -62,7 +62,7 @@ class _Prefix(NamedTuple):
 
     template: str = ""
     mounts: tuple[re.Pattern[str], ...] = ()
-    hosted: bool = False
+    is_hosted: bool = False
     owners: tuple[object, ...] = ()
 
 
@@ -78,13 +78,13 @@ class RouteTable:
 
     def __init__(self, router: Any, count_failure: Callable[[], object]) -> None:
         self._count_failure = count_failure
-        self._walked: list[tuple[Any, list[Any]]] = []
+        self._snapshots: list[tuple[Any, list[Any]]] = []
         self._walkers = _list_walkers()
         self.entries = tuple(self._walk_owner(router, _Prefix()))
 
     def is_current(self) -> bool:
         """Return whether the routes are unchanged: 6 ns a route, since lists compare identities first."""
-        return all(list(owner.routes) == routes for owner, routes in self._walked)
+        return all(list(owner.routes) == routes for owner, routes in self._snapshots)
 
     def _walk_owner(self, owner: Any, prefix: _Prefix) -> _Entries:
         """Walk the routes of ``owner`` unless it is mounted within itself, which would never end."""
@@ -96,7 +96,7 @@ class RouteTable:
     def _remember(self, owner: Any) -> list[Any]:
         """Return the routes of ``owner`` now, and keep them for `is_current`."""
         routes = list(owner.routes)
-        self._walked.append((owner, routes))
+        self._snapshots.append((owner, routes))
         return routes
 
     def _walk_each(self, routes: Iterable[Any], prefix: _Prefix, walk: Callable[[Any, _Prefix], _Entries]) -> _Entries:
@@ -125,7 +125,7 @@ class RouteTable:
             prefix.mounts,
             route.path_regex,
             frozenset(methods) if methods else None,
-            hosted=prefix.hosted,
+            is_hosted=prefix.is_hosted,
         )
 
     def _walk_mount(self, route: Any, prefix: _Prefix) -> _Entries:
@@ -133,11 +133,11 @@ class RouteTable:
         mounts = (*prefix.mounts, route.path_regex)
         inside = _find_routes_owner(route.app) or (route if route.routes else None)
         yield from self._walk_owner(inside, prefix._replace(template=template, mounts=mounts))
-        yield RouteEntry(route.app, template + _BELOW, mounts, mounted=True, hosted=prefix.hosted)
+        yield RouteEntry(route.app, template + _BELOW, mounts, is_mount=True, is_hosted=prefix.is_hosted)
 
     def _walk_host(self, route: Any, prefix: _Prefix) -> _Entries:
-        yield from self._walk_owner(_find_routes_owner(route.app), prefix._replace(hosted=True))
-        yield RouteEntry(route.app, prefix.template + _BELOW, prefix.mounts, mounted=True, hosted=True)
+        yield from self._walk_owner(_find_routes_owner(route.app), prefix._replace(is_hosted=True))
+        yield RouteEntry(route.app, prefix.template + _BELOW, prefix.mounts, is_mount=True, is_hosted=True)
 
     def _walk_context(self, context: Any, prefix: _Prefix) -> _Entries:
         """Walk FastAPI's context for one route of an included router, except one without a pattern.
