@@ -1,7 +1,7 @@
 """Measure ASGI applications.
 
-`MetricsMiddleware` and the types of its options are public. So is `asyncmetrics.middleware.scope`: an integration writes
-the route and the exceptions that only its framework knows into the scope of a request.
+`MetricsMiddleware` and the types of its options are public. So is `asyncmetrics.middleware.scope`: an integration
+writes the route and the exceptions that only its framework knows into the scope of a request.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class HttpExchange(Exchange[HttpMetrics]):
             receive, send = probe.receive, probe.send
         self._status: int | None = None
         self._trailers = False
-        # The statements of Exchange.__init__: its call would take 100 ns of the 3.2 µs that measuring a request adds
+        # The statements of Exchange.__init__, whose call would add 50 ns to the 3.2 µs that a request costs here
         # (benchmarks/middleware.py).
         self.method = limit_method(scope.get("method"))
         self.route = RequestRoute(metrics.labels, scope)
