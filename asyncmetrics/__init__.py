@@ -28,12 +28,9 @@ Names and arguments are prometheus_client's. What writers of custom collectors n
 
 from __future__ import annotations
 
-from asyncmetrics.bridges.pushgateway import (
-    delete_from_gateway,
-    instance_ip_grouping_key,
-    push_to_gateway,
-    pushadd_to_gateway,
-)
+import importlib
+from typing import TYPE_CHECKING
+
 from asyncmetrics.collectors import (
     GC_COLLECTOR,
     PLATFORM_COLLECTOR,
@@ -43,21 +40,6 @@ from asyncmetrics.collectors import (
     ProcessCollector,
 )
 from asyncmetrics.context import bind_labels, bound_labels, clear_labels, get_labels, reset_labels, unbind_labels
-from asyncmetrics.exposition import (
-    generate_latest,
-    make_asgi_app,
-    make_wsgi_app,
-    start_http_server,
-    start_wsgi_server,
-    write_to_textfile,
-)
-from asyncmetrics.formats.negotiation import (
-    CONTENT_TYPE_LATEST,
-    CONTENT_TYPE_OPENMETRICS,
-    CONTENT_TYPE_PLAIN_0_0_4,
-    CONTENT_TYPE_PLAIN_1_0_0,
-)
-from asyncmetrics.integrations import instrument
 from asyncmetrics.metrics import (
     CallMetrics,
     Counter,
@@ -71,9 +53,32 @@ from asyncmetrics.metrics import (
     exponential_buckets,
     linear_buckets,
 )
-from asyncmetrics.middleware import MetricsMiddleware
 from asyncmetrics.model.family import Metric
 from asyncmetrics.registry import REGISTRY, CollectorRegistry, Registry
+
+if TYPE_CHECKING:
+    from asyncmetrics.bridges.pushgateway import (
+        delete_from_gateway,
+        instance_ip_grouping_key,
+        push_to_gateway,
+        pushadd_to_gateway,
+    )
+    from asyncmetrics.exposition import (
+        generate_latest,
+        make_asgi_app,
+        make_wsgi_app,
+        start_http_server,
+        start_wsgi_server,
+        write_to_textfile,
+    )
+    from asyncmetrics.formats.negotiation import (
+        CONTENT_TYPE_LATEST,
+        CONTENT_TYPE_OPENMETRICS,
+        CONTENT_TYPE_PLAIN_0_0_4,
+        CONTENT_TYPE_PLAIN_1_0_0,
+    )
+    from asyncmetrics.integrations import instrument
+    from asyncmetrics.middleware import MetricsMiddleware
 
 __all__ = (
     "CONTENT_TYPE_LATEST",
@@ -120,3 +125,51 @@ __all__ = (
     "unbind_labels",
     "write_to_textfile",
 )
+
+# What instrumented code does not need is loaded at its first use: a module that declares a metric must not pay for
+# servers, TLS and event loops (tests/architecture/test_import_cost.py). The imports above show these names to type
+# checkers.
+_LOADED_ON_USE = {
+    **dict.fromkeys(
+        ("delete_from_gateway", "instance_ip_grouping_key", "push_to_gateway", "pushadd_to_gateway"),
+        "asyncmetrics.bridges.pushgateway",
+    ),
+    **dict.fromkeys(
+        (
+            "generate_latest",
+            "make_asgi_app",
+            "make_wsgi_app",
+            "start_http_server",
+            "start_wsgi_server",
+            "write_to_textfile",
+        ),
+        "asyncmetrics.exposition",
+    ),
+    **dict.fromkeys(
+        (
+            "CONTENT_TYPE_LATEST",
+            "CONTENT_TYPE_OPENMETRICS",
+            "CONTENT_TYPE_PLAIN_0_0_4",
+            "CONTENT_TYPE_PLAIN_1_0_0",
+        ),
+        "asyncmetrics.formats.negotiation",
+    ),
+    "instrument": "asyncmetrics.integrations",
+    "MetricsMiddleware": "asyncmetrics.middleware",
+}
+
+
+if not TYPE_CHECKING:  # with it, type checkers would take any name for one of the package
+
+    def __getattr__(name: str) -> object:
+        """Load a name of the package at its first use (PEP 562)."""
+        module = _LOADED_ON_USE.get(name)
+        if module is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value: object = getattr(importlib.import_module(module), name)
+        globals()[name] = value  # the next use finds it without this function
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

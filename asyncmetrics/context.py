@@ -1,4 +1,4 @@
-"""Context labels: label values bound once, up the stack, and read by every metric that declares their names.
+"""Context labels: label values that are bound once, up the stack, and read by every metric that declares their names.
 
     >>> from asyncmetrics import Counter, CollectorRegistry, bound_labels
     >>> registry = CollectorRegistry()
@@ -8,9 +8,14 @@
     >>> registry.get_sample_value("jobs_total", {"tenant": "acme"})
     1.0
 
-*Theory of operation.* One `contextvars.ContextVar` holds one immutable mapping. Tasks, threads started by
-``to_thread`` and callbacks inherit it as they inherit any context variable; siblings never see each other's. Only names
-that a metric declares are ever read, so what is bound elsewhere cannot add series.
+*Theory of operation.*
+
+1. One `contextvars.ContextVar` holds one mapping of names to values. At the start it is empty.
+2. Binding replaces the mapping by a new one and never changes it. The current context has the new mapping; all other
+   contexts keep theirs.
+3. Tasks, callbacks and threads started by ``to_thread`` inherit the mapping as they inherit any context variable.
+   Siblings do not see each other's labels.
+4. A metric reads only the names that it declares, so a label that is bound for one metric adds no series to another.
 """
 
 from __future__ import annotations
@@ -27,21 +32,18 @@ __all__ = (
     "bind_labels",
     "bound_labels",
     "clear_labels",
-    "enter_labels",
     "get_labels",
-    "leave_labels",
-    "read_labels",
     "reset_labels",
     "unbind_labels",
 )
 
-_NOTHING: Mapping[str, object] = {}  # never changed, like every mapping that is bound
-_BOUND: ContextVar[Mapping[str, object]] = ContextVar("asyncmetrics_labels", default=_NOTHING)
+_NO_LABELS: Mapping[str, object] = {}  # never changed, like every mapping that is bound
+_BOUND: ContextVar[Mapping[str, object]] = ContextVar("asyncmetrics_labels", default=_NO_LABELS)
 
 
 @final
 class LabelTokens:
-    """What some names were bound to before `bind_labels`; give it to `reset_labels`."""
+    """The values of some names before a `bind_labels`, for `reset_labels`."""
 
     __slots__ = ("_before", "_names")
 
@@ -49,15 +51,15 @@ class LabelTokens:
         self._names = names
         self._before = {name: before[name] for name in names if name in before}
 
-    def restored(self, bound: Mapping[str, object]) -> dict[str, object]:
-        """Return ``bound`` with these names as they were."""
+    def restore(self, bound: Mapping[str, object]) -> dict[str, object]:
+        """Return ``bound`` with these names as they were before."""
         return {name: value for name, value in bound.items() if name not in self._names} | self._before
 
 
 def bind_labels(**labels: object) -> LabelTokens:
-    """Bind label values in the current context and return what undoes it.
+    """Bind label values in the current context and return the tokens for `reset_labels`.
 
-    A value is written by ``str``; a callable without arguments is called each time a metric reads the name.
+    A value is converted by ``str``. A callable without arguments is called each time a metric reads the name.
     """
     bound = _BOUND.get()
     _BOUND.set({**bound, **labels})
@@ -65,53 +67,53 @@ def bind_labels(**labels: object) -> LabelTokens:
 
 
 def reset_labels(tokens: LabelTokens) -> None:
-    """Bind the names of one `bind_labels` to what they were before it; other names stay."""
-    _BOUND.set(tokens.restored(_BOUND.get()))
+    """Undo one `bind_labels`: its names get the values that they had before it; other names keep theirs."""
+    _BOUND.set(tokens.restore(_BOUND.get()))
 
 
 def enter_labels(labels: Mapping[str, object]) -> Token[Mapping[str, object]]:
-    """Begin what `leave_labels` ends, with ``labels`` bound, which the caller changes no more.
+    """Internal: bind the mapping ``labels`` until ``leave_labels(token)``. Do not mutate it.
 
-    A fifth of the price of `bind_labels`, once for each request: benchmarks/middleware.py.
-    """
+    This costs a fifth of `bind_labels`, once for each request: benchmarks/middleware.py.
+    """  # noqa: D401
     bound = _BOUND.get()
     return _BOUND.set({**bound, **labels} if bound else labels)
 
 
 def leave_labels(token: Token[Mapping[str, object]]) -> None:
-    """Bind exactly what was bound at `enter_labels`: whatever else was bound in between ends here as well."""
+    """Internal: restore the mapping of before `enter_labels`; this undoes all other bindings since then as well."""  # noqa: D401
     try:
         _BOUND.reset(token)
-    except ValueError:  # whoever drives the coroutine changed its context, so there is nothing here to undo
+    except ValueError:  # a server ran the coroutine in another context, which has nothing to undo
         pass
 
 
 def unbind_labels(*names: str) -> None:
-    """Take ``names`` out of the current context; names that are not bound do no harm."""
+    """Remove ``names`` from the current context; names that are not bound are ignored."""
     unbound = frozenset(names)
     _BOUND.set({name: value for name, value in _BOUND.get().items() if name not in unbound})
 
 
 def clear_labels() -> None:
-    """Take every label out of the current context."""
-    _BOUND.set(_NOTHING)
+    """Remove every label from the current context."""
+    _BOUND.set(_NO_LABELS)
 
 
 def get_labels() -> Mapping[str, object]:
-    """Return a read-only view of what is bound in the current context."""
+    """Return the labels of the current context, as a read-only mapping."""
     return MappingProxyType(dict(_BOUND.get()))
 
 
 def read_labels(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the values of ``names`` as metrics see them: text, and ``""`` where nothing is bound.
+    """Internal: return the values of ``names`` as text; an unbound name has the value ``""``.
 
-    Whatever a bound callable, or the ``str`` of a value, raises comes out.
-    """
+    Raises what a bound callable or the ``str`` of a value raises.
+    """  # noqa: D401
     bound = _BOUND.get()
-    return tuple([_text(bound[name]) if name in bound else "" for name in names])
+    return tuple([_to_text(bound[name]) if name in bound else "" for name in names])
 
 
-def _text(value: object) -> str:
+def _to_text(value: object) -> str:
     if callable(value):
         value = value()
     return clean_text(value if isinstance(value, str) else str(value))
@@ -121,7 +123,7 @@ def _text(value: object) -> str:
 class bound_labels:  # noqa: N801  # reads as a statement: with bound_labels(tenant="acme")
     """Bind label values for a block: ``with bound_labels(tenant="acme"): …``.
 
-    The manager may be used again, also inside itself and by several tasks at once.
+    The context manager may be used again, also inside itself and by several tasks at once.
     """
 
     __slots__ = ("_labels",)
@@ -136,13 +138,13 @@ class bound_labels:  # noqa: N801  # reads as a statement: with bound_labels(ten
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Bind what was bound before."""
+        """Restore the values of before."""
         inner: list[_Entered] = []
         entered = _ENTERED.get()
         while entered is not None and entered.manager is not self:
             inner.append(entered)
             entered = entered.outer
-        if entered is None:  # it was not entered in this context, so there is nothing here to undo
+        if entered is None:  # this context never entered it, so there is nothing to undo
             return
         outer = entered.outer
         for other in reversed(inner):
@@ -153,12 +155,12 @@ class bound_labels:  # noqa: N801  # reads as a statement: with bound_labels(ten
 
 @final
 class _Entered(NamedTuple):
-    """A manager that is entered, and the ones around it: a chain, since a copy for each would be quadratic."""
+    """An entered manager and the ones around it. A chain: copying a tuple at each entry would take quadratic time."""
 
     manager: bound_labels
     tokens: LabelTokens
     outer: _Entered | None
 
 
-# The managers that are entered, by context: what each task has to undo is its own.
+# The entered managers of this context: each task undoes its own.
 _ENTERED: ContextVar[_Entered | None] = ContextVar("asyncmetrics_entered", default=None)

@@ -1,4 +1,4 @@
-"""What writers of custom collectors need: families, samples, registries, under prometheus_client's names."""
+"""For authors of custom collectors: families, samples and registries, under the names of prometheus_client."""
 
 from __future__ import annotations
 

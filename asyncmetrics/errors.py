@@ -3,25 +3,24 @@
 ::
 
     MetricsError
-    ├── DefinitionError (ValueError)         a metric declared wrongly: name, labels, buckets, states
+    ├── DefinitionError (ValueError)         a wrong declaration of a metric: name, labels, buckets, states
     ├── DuplicateMetricError (ValueError)    a name that the registry already has
-    ├── UnknownCollectorError (KeyError)     unregistering what is not registered
+    ├── UnknownCollectorError (KeyError)     unregistering a collector that is not registered
     ├── LabelError (ValueError)              labels that do not fit the metric
-    ├── AmountError (ValueError)             a number that the metric cannot take
+    ├── AmountError (ValueError)             a number that the metric does not accept
     │   └── ExemplarError                    an exemplar that OpenMetrics does not allow
-    ├── AmountTypeError (TypeError)          not a number at all
-    ├── CollectorError (RuntimeError)        a collector that failed where the caller asked to hear of it
-    ├── ParseError (ValueError)              an exposition that its format does not allow
-    ├── TextfileError (OSError)              a textfile that could not be written
-    ├── PushError (OSError)                  a gateway that could not be reached, or that refused
-    ├── StorageError (OSError)               a directory for the metrics of several workers that cannot be used
+    ├── AmountTypeError (TypeError)          an amount that is not a number
+    ├── CollectorError (RuntimeError)        a failed collector, if the caller asks for ``on_error="fail"``
+    ├── ParseError (ValueError)              an exposition that breaks the rules of its format
+    ├── TextfileError (OSError)              a textfile that cannot be written
+    ├── PushError (OSError)                  a push gateway that cannot be reached, or that refuses
+    ├── StorageError (OSError)               a directory for shared metrics that cannot be used
     └── MissingExtraError (ImportError)      an optional part whose packages are not installed
 """
 
 from __future__ import annotations
 
 import sys
-from asyncio import CancelledError
 
 __all__ = (
     "AmountError",
@@ -44,29 +43,30 @@ __all__ = (
 )
 
 _LONGEST_VALUE = 200  # characters of a value in a message
-_LONGEST_PART = 1000  # characters of any other part: messages are logged, and a scraped line may have megabytes
-_WIDEST_INT = 4096  # bits of an int that is written out: the time that `repr` takes grows with their square
+_LONGEST_TEXT = 1000  # characters of any other text in it: messages are logged, and a scraped line may have megabytes
+_WIDEST_INT = 4096  # bits of an int that is written out: the time of `repr` grows with their square
 
 
-def shorten(text: str, longest: int = _LONGEST_PART) -> str:
-    """Return ``text`` for a message: where it is longer than ``longest``, its beginning and its end."""
+def shorten(text: str, longest: int = _LONGEST_TEXT) -> str:
+    """Return ``text`` for a message; of a text longer than ``longest`` characters, its beginning and its end."""
     return text if len(text) <= longest else f"{text[: longest // 2]}…{text[-longest // 2 :]}"
 
 
 def show(value: object) -> str:
-    """Return the `repr` of ``value`` for a message, shortened; never raises."""
+    """Return the `repr` of ``value`` for a message, shortened. Never raises."""
     if isinstance(value, int) and value.bit_length() > _WIDEST_INT:
         return f"an int of {value.bit_length()} bits"
     try:
         return shorten(repr(value), _LONGEST_VALUE)
-    except Exception:  # noqa: BLE001  # an object of the application's
+    except Exception:  # noqa: BLE001  # the application's `__repr__`
         return f"an object of type {type(value).__name__} that has no text"
 
 
 def is_cancellation(error: BaseException | None) -> bool:
-    """Tell whether ``error`` is how asyncio or trio cancels a task, and so no fault."""
-    trio = sys.modules.get("trio")
-    return isinstance(error, CancelledError) or (trio is not None and isinstance(error, trio.Cancelled))
+    """Return whether ``error`` is the exception by which asyncio or trio cancels a task."""
+    # A loop that was not imported cancels nothing, and importing asyncio would take 22 ms.
+    asyncio, trio = sys.modules.get("asyncio.exceptions"), sys.modules.get("trio")
+    return isinstance(error, (getattr(asyncio, "CancelledError", ()), getattr(trio, "Cancelled", ())))
 
 
 class MetricsError(Exception):
@@ -74,7 +74,7 @@ class MetricsError(Exception):
 
 
 class DefinitionError(MetricsError, ValueError):
-    """Tell that a metric is declared wrongly: ``subject`` is what was named, ``problem`` what is wrong with it."""
+    """A metric or option is declared wrongly: ``subject`` is its name, ``problem`` says what is wrong."""
 
     def __init__(self, subject: str, problem: str) -> None:
         self.subject = subject
@@ -83,9 +83,9 @@ class DefinitionError(MetricsError, ValueError):
 
 
 class DuplicateMetricError(MetricsError, ValueError):
-    """Tell that a registry already has these names.
+    """A collector is not registered, because the registry already has some of its names.
 
-    ``existing`` is the collector that holds them, ``rejected`` the one that was refused, ``duplicates`` the names.
+    ``duplicates`` are these names, ``existing`` is the collector that has them, ``rejected`` the new one.
     """
 
     def __init__(self, duplicates: set[str], existing: object, rejected: object, problem: str = "") -> None:
@@ -101,7 +101,7 @@ class DuplicateMetricError(MetricsError, ValueError):
 
 
 class UnknownCollectorError(MetricsError, KeyError):
-    """Tell that ``collector`` is not registered."""
+    """A collector cannot be unregistered: ``collector`` is not registered."""
 
     def __init__(self, collector: object) -> None:
         self.collector = collector
@@ -112,7 +112,7 @@ class UnknownCollectorError(MetricsError, KeyError):
 
 
 class LabelError(MetricsError, ValueError):
-    """Tell that labels do not fit ``metric``."""
+    """Labels do not fit the metric: ``metric`` is its name, ``problem`` says what is wrong."""
 
     def __init__(self, metric: str, problem: str) -> None:
         self.metric = metric
@@ -121,7 +121,7 @@ class LabelError(MetricsError, ValueError):
 
 
 class AmountError(MetricsError, ValueError):
-    """Tell that ``metric`` cannot take ``amount``; nothing was changed."""
+    """A metric does not accept a number: ``metric`` is its name. The metric is unchanged."""
 
     def __init__(self, metric: str, amount: object, expected: str) -> None:
         self.metric = metric
@@ -132,23 +132,23 @@ class AmountError(MetricsError, ValueError):
 
 
 class ExemplarError(AmountError):
-    """Tell that an exemplar breaks a rule of OpenMetrics 1.0 ("Exemplars"); nothing was counted."""
+    """An exemplar breaks a rule of OpenMetrics 1.0 ("Exemplars"). The metric is unchanged."""
 
 
 class AmountTypeError(MetricsError, TypeError):
-    """Tell that ``metric`` was given something that is no real number."""
+    """An amount is not a real number: ``metric`` is the name of the metric, which is unchanged."""
 
     def __init__(self, metric: str, amount: object) -> None:
         self.metric = metric
         self.amount = amount
         super().__init__(
-            f"{shorten(metric)}: expected a real number (int, float or what float() makes one of), "
+            f"{shorten(metric)}: expected a real number (int, float or an object that float() converts), "
             f"got {show(amount)} of type {type(amount).__name__}; the value is unchanged."
         )
 
 
 class CollectorError(MetricsError, RuntimeError):
-    """Tell that ``collector`` failed during a collection; the cause is chained."""
+    """A collector fails during a collection: ``collector`` is its name; the exception is chained."""
 
     def __init__(self, collector: str, problem: str) -> None:
         self.collector = collector
@@ -157,7 +157,7 @@ class CollectorError(MetricsError, RuntimeError):
 
 
 class ParseError(MetricsError, ValueError):
-    """Tell that line ``line_number`` of an exposition is not what its format allows.
+    """An exposition breaks the rules of its format in line ``line_number``.
 
     ``line`` is the whole line; the message shows its beginning and its end.
     """
@@ -170,7 +170,7 @@ class ParseError(MetricsError, ValueError):
 
 
 class TextfileError(MetricsError, OSError):
-    """Tell that the textfile at ``path`` could not be written; what was there before is still there."""
+    """The textfile at ``path`` cannot be written; it keeps its old content."""
 
     def __init__(self, path: str, cause: OSError) -> None:
         self.path = path
@@ -180,7 +180,7 @@ class TextfileError(MetricsError, OSError):
 
 
 class PushError(MetricsError, OSError):
-    """Tell that ``method`` at ``url`` failed; what was pushed before is still there."""
+    """A request ``method`` to the push gateway at ``url`` fails; the gateway keeps what was pushed before."""
 
     def __init__(self, method: str, url: str, problem: str) -> None:
         self.method = method
@@ -190,7 +190,7 @@ class PushError(MetricsError, OSError):
 
 
 class StorageError(MetricsError, OSError):
-    """Tell that workers cannot share their metrics in the directory ``path``."""
+    """Workers cannot share their metrics in the directory ``path``."""
 
     def __init__(self, path: str, problem: str, code: int) -> None:
         self.path = path
@@ -199,7 +199,7 @@ class StorageError(MetricsError, OSError):
 
 
 class MissingExtraError(MetricsError, ImportError):
-    """Tell which extra to install: ``feature`` needs ``package``."""
+    """An optional part is used without its packages: ``feature`` needs ``package``, which ``extra`` installs."""
 
     def __init__(self, feature: str, package: str, extra: str) -> None:
         self.feature = feature

@@ -1,10 +1,22 @@
-"""Turns on an event loop: how all scrapes together hold it for a moment only, however many there are and however large.
+"""Turns on an event loop: long work in short steps, with room for everything else on the loop between them.
 
-*Rules.* Whatever a scrape does on the loop is a series of short steps, done in turns: a turn takes new steps until its
-budget is used up. The budget belongs to the loop and not to a scrape: turns are taken one after the other, in the order
-in which they were asked for, and between two of them everything else on the loop gets several goes. Several, because a
-request is rarely through after one: with a single one it would wait a whole turn at each of its steps
-(benchmarks/scrape.py). Nothing that may wait for a client is done within a turn.
+Work on the loop that would take longer than a moment, such as rendering a large exposition, runs in turns. The budget
+belongs to the loop and not to a piece of work: however many pieces of work take turns, together they hold the loop for
+one budget at a time.
+
+*Rules.*
+
+1. Cut the work into steps of well under a millisecond. A turn ends between two steps, never within one.
+2. Never wait for a client, a collector or a file within a turn: all other turns of the loop would wait with it.
+3. Take a turn with `take_turn` and ask after each step whether the turn is over, or hand all steps to `run_in_turns`.
+
+*Theory of operation.*
+
+1. A task asks for a turn. It waits for the loop's lock, which is given in the order of asking.
+2. The task holds the lock and does steps until `BUDGET_SECONDS` are used up.
+3. The task stops its steps, still holds the lock, and lets the loop pass eight times: every other task that is ready
+   runs in each pass.
+4. The task releases the lock, and the next task in the queue begins its turn.
 """
 
 from __future__ import annotations
@@ -18,36 +30,40 @@ from typing import TypeVar
 from anyio import Lock
 from anyio.lowlevel import RunVar, checkpoint
 
-__all__ = ("BUDGET_SECONDS", "get_for_loop", "preload", "run_in_turns", "turn")
+__all__ = ("BUDGET_SECONDS", "get_for_loop", "preload_asyncio_backend", "run_in_turns", "take_turn")
 
 T = TypeVar("T")
 
 BUDGET_SECONDS = 0.001
-_GOES = 8
+"""How long one turn may hold the loop."""
+
+# A request takes several passes of the loop. With one pass between turns it would wait for a whole turn at each of
+# them: a request of four steps waited 1.7 ms with one pass and 0.05 ms with eight (benchmarks/scrape.py).
+_PASSES_BETWEEN_TURNS = 8
 
 _LOCK: RunVar[Lock] = RunVar("asyncmetrics_turns")
 
 
-def preload() -> None:
-    """Load anyio's side of asyncio now, 14 ms that the first scrape would otherwise hold the loop for."""
-    with suppress(ImportError):  # it may move
+def preload_asyncio_backend() -> None:
+    """Import anyio's backend for asyncio now: otherwise the first turn would hold the loop for these 14 ms."""
+    with suppress(ImportError):  # a private module of anyio, which may move
         import_module("anyio._backends._asyncio")
 
 
 @asynccontextmanager
-async def turn() -> AsyncIterator[Callable[[], bool]]:
-    """Wait for a turn on the loop that is running; what is given tells when it is over."""
+async def take_turn() -> AsyncIterator[Callable[[], bool]]:
+    """Wait for a turn on the running loop, and yield a function that returns whether the turn is over."""
     async with get_for_loop(_LOCK, Lock):
         end = perf_counter() + BUDGET_SECONDS
         yield lambda: perf_counter() >= end
-        for _ in range(_GOES):
+        for _ in range(_PASSES_BETWEEN_TURNS):
             await checkpoint()
 
 
 async def run_in_turns(steps: Iterator[object]) -> None:
-    """Do all ``steps``, whose results do not matter."""
+    """Run ``steps`` to the end, as many in each turn as fit, and discard the values that they yield."""
     while True:
-        async with turn() as is_over:
+        async with take_turn() as is_over:
             for _ in steps:
                 if is_over():
                     break
@@ -55,10 +71,11 @@ async def run_in_turns(steps: Iterator[object]) -> None:
                 return
 
 
-def get_for_loop(kept: RunVar[T], make: Callable[[], T]) -> T:
-    """Return what is kept for the loop that is running, made at its first use."""
+def get_for_loop(variable: RunVar[T], make: Callable[[], T]) -> T:
+    """Return the value of ``variable`` on the running loop; the first call on a loop makes the value."""
     try:
-        return kept.get()
+        return variable.get()
     except LookupError:
-        kept.set(made := make())
-        return made
+        value = make()
+        variable.set(value)
+        return value

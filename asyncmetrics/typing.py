@@ -1,4 +1,4 @@
-"""Shared type names: what an ASGI application is, and what can be observed or incremented."""
+"""Types that several modules share: ASGI applications, label values, and protocols of metrics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = (
     "Unpack",
 )
 
-# ASGI (asgi.readthedocs.io) leaves the values of its mappings open, hence the only Any in a public name.
+# ASGI (asgi.readthedocs.io) leaves the types of the values open, hence Any.
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -32,20 +32,20 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SCRAPE_KEY = "asyncmetrics.scrape"
-"""What the exposition writes into the scopes of its own requests, which no middleware counts."""
+"""The key that the exposition sets in the scope of a scrape, so that no middleware counts it."""
 
 LabelValues: TypeAlias = Mapping[str, object]
 
 
 class Observer(Protocol):
-    """Something that takes observations: a histogram, a summary, or one child of theirs."""
+    """A histogram, a summary, or a child of one."""
 
     def observe(self, amount: float) -> None:
-        """Take one observation."""
+        """Add one observation."""
 
 
 class Incrementer(Protocol):
-    """Something that goes up: a counter, a gauge, or one child of theirs."""
+    """A counter, a gauge, or a child of one."""
 
     def inc(self, amount: float = ...) -> None:
-        """Go up by ``amount``."""
+        """Increase the number by ``amount``."""

@@ -1,17 +1,20 @@
 """prometheus_client beside asyncmetrics in one process: the metrics of either, exposed by the other.
 
-A library that registers its metrics with prometheus_client goes on doing so, and one line exposes them with ours::
+A library registers its metrics with prometheus_client, and one line exposes them with ours::
 
-    PrometheusClientCollector()  # all that is in prometheus_client.REGISTRY, now and later
+    PrometheusClientCollector()  # every metric of prometheus_client.REGISTRY, now and later
 
 The other way round, a program that serves prometheus_client's registry serves ours with it::
 
     AsyncmetricsCollector()
 
-Labels, values, timestamps, exemplars and ``_created`` samples come over as they are, documentation and units as well.
+Labels, values, timestamps, exemplars, ``_created`` samples, documentation and units are converted without a change.
 
-*Rules.* Both may be in use at once: what has come over one bridge is not sent back over the other. What both libraries
-collect about the process by themselves stays where it is.
+*Rules.*
+
+1. Send no family back over one bridge that has come over the other: both may be in use at once.
+2. Leave the families that both libraries collect about the process (`SHARED_FAMILIES`) where they are.
+3. Leave out a family or a sample that the other library cannot write: it must not cost the whole exposition.
 """
 
 from __future__ import annotations
@@ -31,24 +34,25 @@ __all__ = ("SHARED_FAMILIES", "AsyncmetricsCollector", "PrometheusClientCollecto
 
 SHARED_FAMILIES = frozenset(
     {
-        *(f"process_{what}" for what in ("cpu_seconds", "max_fds", "open_fds", "start_time_seconds")),
-        *(f"process_{what}_memory_bytes" for what in ("resident", "virtual")),
-        *(f"python_gc_{what}" for what in ("collections", "objects_collected", "objects_uncollectable")),
+        *(f"process_{name}" for name in ("cpu_seconds", "max_fds", "open_fds", "start_time_seconds")),
+        *(f"process_{name}_memory_bytes" for name in ("resident", "virtual")),
+        *(f"python_gc_{name}" for name in ("collections", "objects_collected", "objects_uncollectable")),
         "python_info",
     }
 )
-"""The families that both libraries collect by themselves in their default registries."""
+"""The families that both libraries collect in their default registries."""
 
-_EXEMPLARS_AT = {"counter": "_total", "histogram": "_bucket", "gaugehistogram": "_bucket"}
+# prometheus_client refuses the whole exposition for an exemplar on any other sample.
+_EXEMPLAR_SUFFIXES = {"counter": "_total", "histogram": "_bucket", "gaugehistogram": "_bucket"}
 
-# The registries that a collection under way, here or further up, takes from or gives to.
+# The ids of the registries that the current collection has come from or goes to, over this and all outer bridges.
 _CROSSED: ContextVar[frozenset[int]] = ContextVar("asyncmetrics_crossed_registries", default=frozenset())
 
-M = TypeVar("M")
+T = TypeVar("T")
 
 
 class TheirCollector(Protocol):
-    """A collector or a registry of prometheus_client: what has ``collect``."""
+    """A collector or a registry of prometheus_client."""
 
     def collect(self) -> Iterable[Any]:
         """Yield prometheus_client's families."""
@@ -65,11 +69,11 @@ class TheirRegistry(TheirCollector, Protocol):
 
 @final
 class PrometheusClientCollector:
-    """Collect what a registry or a collector of prometheus_client collects, and register with ``registry``.
+    """Collect the families of a registry or a collector of prometheus_client, and register with ``registry``.
 
     ``source`` is prometheus_client's default registry unless another, or a single collector, is given.
-    ``registry=None`` registers nowhere. Families called one of ``leave_out`` stay behind, and so do native histograms
-    and what has no name that can be written.
+    ``registry=None`` registers nowhere. Families with a name of ``leave_out`` are left out, and so are native
+    histograms and families whose names cannot be written.
 
     Raises `DuplicateMetricError` if one of the families is in ``registry`` already, and `MissingExtraError` if
     prometheus_client is needed and not installed.
@@ -82,32 +86,32 @@ class PrometheusClientCollector:
         *,
         leave_out: Iterable[str] = SHARED_FAMILIES,
     ) -> None:
-        self._source: TheirCollector = _prometheus_client().REGISTRY if source is None else source
+        self._source: TheirCollector = _import_prometheus_client().REGISTRY if source is None else source
         self._registry = registry
         self._leave_out = frozenset(leave_out)
         if registry is not None:
             registry.register(self)
 
     def collect(self) -> list[Metric]:
-        """Return their families as ours."""
-        return _crossing(self._source, self._registry, self._families)
+        """Return prometheus_client's families as ours."""
+        return _collect_once(self._source, self._registry, self._families)
 
     def describe(self) -> list[Metric]:
-        """Return the families of this moment without samples."""
-        return [Metric(found.name, found.documentation, found.type, found.unit) for found in self.collect()]
+        """Return the current families without samples."""
+        return [Metric(family.name, family.documentation, family.type, family.unit) for family in self.collect()]
 
     def _families(self) -> Iterator[Metric]:
-        for theirs in self._source.collect():
-            if theirs.name not in self._leave_out and (ours := _ours(theirs)) is not None:
-                yield ours
+        for family in self._source.collect():
+            if family.name not in self._leave_out and (converted := _to_our_family(family)) is not None:
+                yield converted
 
 
 @final
 class AsyncmetricsCollector:
-    """A collector for prometheus_client that collects one of our registries, and registers with one of theirs.
+    """A collector for prometheus_client that collects one of our registries, and registers with one of its own.
 
-    ``source`` is our default registry unless another is given, and ``registry`` is theirs. Families called one of
-    ``leave_out`` stay behind. Collectors that are async run in a private loop.
+    ``source`` is our default registry unless another is given, and ``registry`` is prometheus_client's. Families with a
+    name of ``leave_out`` are left out. Collectors that are async run in a private loop.
 
     Raises prometheus_client's ``DuplicateTimeseries`` (a ValueError) if one of the families is in ``registry`` already,
     and `MissingExtraError` if prometheus_client is not installed.
@@ -120,39 +124,41 @@ class AsyncmetricsCollector:
         *,
         leave_out: Iterable[str] = SHARED_FAMILIES,
     ) -> None:
-        self._theirs = _prometheus_client()
+        self._library = _import_prometheus_client()
         self._source = source
-        self._registry: TheirRegistry = self._theirs.REGISTRY if registry is None else registry
+        self._registry: TheirRegistry = self._library.REGISTRY if registry is None else registry
         self._leave_out = frozenset(leave_out)
         self._registry.register(self)
 
     def collect(self) -> list[Any]:
-        """Return our families as theirs."""
-        return _crossing(self._source, self._registry, self._families)
+        """Return our families as prometheus_client's."""
+        return _collect_once(self._source, self._registry, self._families)
 
     def describe(self) -> list[Any]:
-        """Return the families of this moment without samples."""
-        make = self._theirs.Metric
-        return [make(found.name, found.documentation, found.type, found.unit) for found in self.collect()]
+        """Return the current families without samples."""
+        make = self._library.Metric
+        return [make(family.name, family.documentation, family.type, family.unit) for family in self.collect()]
 
     def _families(self) -> Iterator[Any]:
-        for ours in self._source.collect():
-            if ours.name not in self._leave_out:
-                family = self._theirs.Metric(clean_text(ours.name), clean_text(str(ours.documentation)), ours.type)
-                family.unit = ours.unit
-                family.samples = list(_theirs(ours, importlib.import_module("prometheus_client.samples")))
-                yield family
+        samples = importlib.import_module("prometheus_client.samples")
+        for family in self._source.collect():
+            if family.name not in self._leave_out:
+                name, documentation = clean_text(family.name), clean_text(str(family.documentation))
+                converted = self._library.Metric(name, documentation, family.type)
+                converted.unit = family.unit
+                converted.samples = list(_to_their_samples(family, samples))
+                yield converted
 
 
-def _prometheus_client() -> Any:
+def _import_prometheus_client() -> Any:
     try:
         return importlib.import_module("prometheus_client")
     except ImportError as error:
         raise MissingExtraError("this bridge", "prometheus_client", "prometheus-client") from error
 
 
-def _crossing(source: object, target: object, families: Callable[[], Iterable[M]]) -> list[M]:
-    """Return ``families()``, or nothing where this collection has come from ``source`` or gone through it already."""
+def _collect_once(source: object, target: object, families: Callable[[], Iterable[T]]) -> list[T]:
+    """Return ``families()``, or nothing if the current collection has gone through ``source`` already."""
     crossed = _CROSSED.get()
     if id(source) in crossed:
         return []
@@ -163,48 +169,52 @@ def _crossing(source: object, target: object, families: Callable[[], Iterable[M]
         _CROSSED.reset(token)
 
 
-def _ours(family: Any) -> Metric | None:
+def _to_our_family(family: Any) -> Metric | None:
+    """Return a family of prometheus_client as ours, or None if its name cannot be written."""
     try:
-        ours = Metric(family.name, family.documentation, family.type, family.unit)
+        converted = Metric(family.name, family.documentation, family.type, family.unit)
     except DefinitionError:
         return None
-    ours.samples = [_our_sample(sample) for sample in family.samples if not getattr(sample, "native_histogram", None)]
-    return ours
+    samples = (sample for sample in family.samples if not getattr(sample, "native_histogram", None))
+    converted.samples = [_to_our_sample(sample) for sample in samples]
+    return converted
 
 
-def _our_sample(sample: Any) -> Sample:
+def _to_our_sample(sample: Any) -> Sample:
     exemplar = sample.exemplar and Exemplar(
-        dict(sample.exemplar.labels), sample.exemplar.value, _time(Timestamp, sample.exemplar.timestamp)
+        dict(sample.exemplar.labels), sample.exemplar.value, _convert_time(Timestamp, sample.exemplar.timestamp)
     )
-    return Sample(sample.name, dict(sample.labels), sample.value, _time(Timestamp, sample.timestamp), exemplar)
+    return Sample(sample.name, dict(sample.labels), sample.value, _convert_time(Timestamp, sample.timestamp), exemplar)
 
 
-def _theirs(family: Metric, samples: Any) -> Iterator[Any]:
-    """Yield samples as theirs: what could not be written there, and would cost the whole exposition, is left out."""
-    where = _EXEMPLARS_AT.get(family.type)
+def _to_their_samples(family: Metric, samples: Any) -> Iterator[Any]:
+    """Yield the samples of ``family`` as prometheus_client's, without those that it could not write."""
+    suffix = _EXEMPLAR_SUFFIXES.get(family.type)
     for sample in family.samples:
         try:
-            exemplar = sample.exemplar if where and sample.name.endswith(where) else None
+            exemplar = sample.exemplar if suffix and sample.name.endswith(suffix) else None
             yield samples.Sample(
                 clean_text(sample.name),
-                _texts(sample.labels),
+                _to_label_texts(sample.labels),
                 float(sample.value),
-                _time(samples.Timestamp, sample.timestamp),
+                _convert_time(samples.Timestamp, sample.timestamp),
                 exemplar
                 and samples.Exemplar(
-                    _texts(exemplar.labels), float(exemplar.value), _time(samples.Timestamp, exemplar.timestamp)
+                    _to_label_texts(exemplar.labels),
+                    float(exemplar.value),
+                    _convert_time(samples.Timestamp, exemplar.timestamp),
                 ),
             )
-        except Exception:  # noqa: BLE001, S112  # whatever a collector's own objects raise: a bad sample costs itself
+        except Exception:  # noqa: BLE001, S112  # a collector's own objects may raise anything: leave out the sample
             continue
 
 
-def _texts(labels: Any) -> dict[str, str]:
+def _to_label_texts(labels: Any) -> dict[str, str]:
     return {to_label_text(name): to_label_text(text) for name, text in labels.items()}
 
 
-def _time(kind: Callable[[int, int], M], timestamp: Any) -> float | M | None:
-    """Return a time as it is, but that one of the other library's becomes a ``kind``."""
+def _convert_time(kind: Callable[[int, int], T], timestamp: Any) -> float | T | None:
+    """Return a number or None as it is, and a timestamp of the other library as a ``kind``."""
     if timestamp is None or isinstance(timestamp, (int, float)):
         return timestamp
     return kind(timestamp.sec, abs(timestamp.nsec))

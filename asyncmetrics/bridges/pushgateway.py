@@ -1,18 +1,16 @@
-"""Metrics pushed to a Pushgateway, for jobs that end before anybody could scrape them.
+"""Metrics pushed to a Pushgateway, for jobs that end before they are scraped.
 
-https://prometheus.io/docs/practices/pushing/ tells when to. The functions wait for the answer; on an event loop call
-them in a thread: ``await anyio.to_thread.run_sync(push_to_gateway, "gateway:9091", "job", registry)``.
+https://prometheus.io/docs/practices/pushing/ says when to push. The functions wait for the answer; on an event loop
+call them in a thread: ``await anyio.to_thread.run_sync(push_to_gateway, "gateway:9091", "job", registry)``.
+
+Modules that only a push needs (ssl, urllib, gzip, socket) are imported by the functions that need them.
 """
 
 from __future__ import annotations
 
-import gzip
-import socket
-import ssl
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias
-from urllib.parse import quote_plus
 
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.formats.negotiation import CONTENT_TYPE_PLAIN_0_0_4
@@ -31,24 +29,29 @@ __all__ = (
     "tls_auth_handler",
 )
 
+_PROTOCOL_TLS_CLIENT = 16  # ssl.PROTOCOL_TLS_CLIENT, without the import of ssl (20 ms)
+
 Headers: TypeAlias = list[tuple[str, str]]
 Send: TypeAlias = Callable[[], None]
 Handler: TypeAlias = Callable[[str, str, float | None, Headers, bytes], Send]
-"""Given URL, method, seconds, headers and body (by these names in lower case), return what sends the request."""
+"""A function of ``url``, ``method``, ``timeout``, ``headers`` and ``data``. It returns a function that sends them."""
 
 
 def default_handler(url: str, method: str, timeout: float | None, headers: Headers, data: bytes) -> Send:
-    """Return what sends a request over HTTP or HTTPS."""
-    from asyncmetrics.bridges.http import opening
+    """Return a function that sends a request over HTTP or HTTPS."""
+    from asyncmetrics.bridges.http import make_sender
 
-    return opening(url, method, timeout, headers, data)
+    return make_sender(url, method, timeout, headers, data)
 
 
 def passthrough_redirect_handler(url: str, method: str, timeout: float | None, headers: Headers, data: bytes) -> Send:
-    """Return what sends a request, and again wherever it is redirected to: for gateways whose redirects you trust."""
-    from asyncmetrics.bridges.http import opening
+    """Return a function that sends a request and repeats it where it is redirected to.
 
-    return opening(url, method, timeout, headers, data, redirects=True)
+    Use it for gateways whose redirects you trust: the whole request is repeated, credentials included.
+    """
+    from asyncmetrics.bridges.http import make_sender
+
+    return make_sender(url, method, timeout, headers, data, redirects=True)
 
 
 def basic_auth_handler(
@@ -60,7 +63,7 @@ def basic_auth_handler(
     username: str | None = None,
     password: str | None = None,
 ) -> Send:
-    """Return what sends a request with basic credentials (RFC 7617), for a `Handler` of your own to call."""
+    """Return a function that sends a request with basic credentials (RFC 7617), for a `Handler` of your own to call."""
     if username is None or password is None:
         return default_handler(url, method, timeout, headers, data)
     token = b64encode(f"{username}:{password}".encode()).decode("ascii")
@@ -76,14 +79,17 @@ def tls_auth_handler(
     certfile: str,
     keyfile: str,
     cafile: str | None = None,
-    protocol: int = ssl.PROTOCOL_TLS_CLIENT,
+    protocol: int = _PROTOCOL_TLS_CLIENT,
     insecure_skip_verify: bool = False,
 ) -> Send:
-    """Return what sends a request over TLS with a certificate of this client, for a `Handler` of your own to call.
+    """Return a function that sends a request over TLS with a client's certificate, for a `Handler` of your own to call.
 
-    The gateway's certificate is checked against ``cafile``, or else against those that the system trusts.
+    The gateway's certificate is checked against ``cafile``, or else against those that the system trusts. ``protocol``
+    is ``ssl.PROTOCOL_TLS_CLIENT`` by default.
     """
-    from asyncmetrics.bridges.http import opening
+    import ssl
+
+    from asyncmetrics.bridges.http import make_sender
 
     context = ssl.SSLContext(protocol)
     if cafile is None:
@@ -94,7 +100,7 @@ def tls_auth_handler(
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     context.load_cert_chain(certfile, keyfile)
-    return opening(url, method, timeout, headers, data, tls=context)
+    return make_sender(url, method, timeout, headers, data, tls=context)
 
 
 def push_to_gateway(
@@ -106,9 +112,9 @@ def push_to_gateway(
     handler: Handler = default_handler,
     compression: Literal["gzip"] | None = None,
 ) -> None:
-    """Replace all metrics of this job and grouping key by what is in ``registry``.
+    """Replace all metrics of this job and grouping key by those of ``registry``.
 
-    ``gateway`` is ``host:port`` or a URL. ``grouping_key`` are labels that tell one pushing process from others.
+    ``gateway`` is ``host:port`` or a URL. ``grouping_key`` are labels that distinguish one pushing process from others.
     ``timeout`` is in seconds. Raises `PushError` (an OSError) if the gateway cannot be reached or refuses.
     """
     _push("PUT", gateway, job, registry, grouping_key, timeout, handler, compression)
@@ -123,9 +129,9 @@ def pushadd_to_gateway(
     handler: Handler = default_handler,
     compression: Literal["gzip"] | None = None,
 ) -> None:
-    """Replace those metrics of this job and grouping key that have the names of what is in ``registry``.
+    """Replace the metrics of this job and grouping key that have the same names as those of ``registry``.
 
-    The arguments are those of `push_to_gateway`; no registry means the default one.
+    The arguments are those of `push_to_gateway`; None means the default registry.
     """
     _push("POST", gateway, job, registry or REGISTRY, grouping_key, timeout, handler, compression)
 
@@ -138,11 +144,13 @@ def delete_from_gateway(
     handler: Handler = default_handler,
 ) -> None:
     """Delete all metrics of this job and grouping key; the arguments are those of `push_to_gateway`."""
-    _send("DELETE", _url(gateway, job, grouping_key), timeout, handler, b"")
+    _send("DELETE", _make_url(gateway, job, grouping_key), timeout, handler, b"")
 
 
 def instance_ip_grouping_key() -> dict[str, str]:
     """Return a grouping key with the address by which this host reaches others, or the loopback's if it cannot."""
+    import socket
+
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("10.255.255.255", 1))  # a datagram's destination: nothing is sent
@@ -163,9 +171,11 @@ def _push(
 ) -> None:
     if compression not in {None, "gzip"}:
         raise DefinitionError("compression", f"expected None or 'gzip', got {compression!r}")
-    url = _url(gateway, job, grouping_key)
+    url = _make_url(gateway, job, grouping_key)
     data = b"".join(encode_text(registry.collect()))
     if compression:
+        import gzip
+
         _send(method, url, timeout, handler, gzip.compress(data), ("Content-Encoding", "gzip"))
     else:
         _send(method, url, timeout, handler, data)
@@ -175,21 +185,23 @@ def _send(
     method: str, url: str, timeout: float | None, handler: Handler, data: bytes, *headers: tuple[str, str]
 ) -> None:
     all_headers = [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4), *headers]
-    # By name, as prometheus_client does: whoever has a handler of their own may have the arguments in another order.
+    # By name, as prometheus_client does: a user's handler may have the arguments in another order.
     handler(url=url, method=method, timeout=timeout, headers=all_headers, data=data)()  # type: ignore[call-arg]
 
 
-def _url(gateway: str, job: str, grouping_key: Mapping[str, object] | None) -> str:
+def _make_url(gateway: str, job: str, grouping_key: Mapping[str, object] | None) -> str:
     base = gateway if gateway.startswith(("http://", "https://")) else f"http://{gateway}"
     labels = {"job": job, **dict(sorted((grouping_key or {}).items()))}
-    path = "".join(f"/{_label(name, str(value))}" for name, value in labels.items())
+    path = "".join(f"/{_write_label(name, str(value))}" for name, value in labels.items())
     return f"{base.rstrip('/')}/metrics{path}"
 
 
-def _label(name: str, value: str) -> str:
-    """Write one label; what a path cannot hold goes as base64 (https://github.com/prometheus/pushgateway#url)."""
+def _write_label(name: str, value: str) -> str:
+    """Return one label for a path, as base64 if a path cannot hold its value (https://github.com/prometheus/pushgateway#url)."""
+    from urllib.parse import quote_plus
+
     if not value:
-        return f"{name}@base64/="
+        return f"{name}@base64/="  # an empty segment would be a double slash, which servers join
     if "/" in value or " " in value:
         return f"{name}@base64/{urlsafe_b64encode(value.encode()).decode('ascii')}"
     return f"{name}/{quote_plus(value)}"

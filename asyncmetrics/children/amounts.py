@@ -1,4 +1,4 @@
-"""The amounts that children accept."""
+"""The amounts that children accept: real numbers, as exact floats."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ __all__ = ("to_amount",)
 
 
 def to_amount(child: Child, amount: object) -> float:
-    """Return ``amount`` as an exact float, or raise `AmountTypeError` naming the metric."""
+    """Return ``amount`` as an exact float.
+
+    Raises `AmountTypeError` or `AmountError`, which name the metric, for anything that no double can hold.
+    """
     if isinstance(amount, (str, bytes, bytearray)):
         raise AmountTypeError(repr(child), amount)
     try:
-        return float(amount)  # type: ignore[arg-type]  # this is the test
+        return float(amount)  # type: ignore[arg-type]  # the call is the check
     except OverflowError:
         raise AmountError(repr(child), amount, "a number that a double can hold") from None
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""The exemplars that children accept."""
+"""The exemplars that children accept: labels of at most 128 characters."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from asyncmetrics.model.samples import Exemplar
 __all__ = ("make_exemplar",)
 
 
-_EXEMPLAR_LIMIT = 128
+_EXEMPLAR_LIMIT = 128  # code points of all names and values; OpenMetrics 1.0, "Exemplars"
 
 
 def make_exemplar(child: Child, labels: Mapping[str, str], value: float) -> Exemplar | None:
-    """Return an exemplar of now, None without labels; or raise `ExemplarError`.
+    """Return an exemplar with the present time, or None for an empty mapping.
 
-    OpenMetrics 1.0, "Exemplars": 128 code points in all.
+    Raises `ExemplarError` for labels that are not text, names that are not allowed, or too many characters.
     """
     if not isinstance(labels, Mapping) or not all(type(text) is str for pair in labels.items() for text in pair):
         raise ExemplarError(repr(child), labels, "an exemplar that maps label names to text")
     try:
         check_label_names(repr(child), labels)
     except ValueError as error:
-        raise ExemplarError(repr(child), labels, f"an exemplar with proper label names ({error})") from None
+        raise ExemplarError(repr(child), labels, f"an exemplar with valid label names ({error})") from None
     size = sum(len(name) + len(text) for name, text in labels.items())
     if size > _EXEMPLAR_LIMIT:
         raise ExemplarError(repr(child), labels, f"an exemplar of at most {_EXEMPLAR_LIMIT} characters, not {size},")

@@ -1,11 +1,23 @@
-"""Which children have not changed for a while: their time to live, judged at each reading and free in between.
+"""The time to live of children: find those whose numbers have not changed for a while, and park them.
 
-*Rules.* One reading at a time judges; another that comes in between takes the children as they are. No step of a
-reading grows with the number of children.
+*Rules.* Only one reading at a time expires children; another reading at the same time takes the children as they are.
+No step of a reading grows with the number of children. Between readings, expiry costs nothing.
 
-*Theory of operation.* One dict of a million children takes 67 ms for its last growth, so there are many small ones:
-what was seen of a child is kept by the segment that the child is in, and who sleeps by some bits of the label values'
-hash. Each change is one call of one dict, which neither a thread nor a signal handler can interrupt.
+*Theory of operation.* A child is either in its table or parked.
+
+1. A reading passes each child of the table to `Expiry.is_stale`. Before, ``_seen`` has the numbers of the last reading,
+   or nothing. After, it has the present numbers and the time of the first reading that saw them.
+2. The reading parks a child whose numbers have not changed for the time to live. Before, the child is in its table and
+   in ``_seen``. After, it is only in ``_parked`` and no longer exposed. A strong reference keeps it until the next
+   reading, because another thread may have found it just before and be about to change it.
+3. The next reading looks at each parked child (`Expiry.unpark_changed`). A child whose numbers have changed returns to
+   its table. Any other child loses the strong reference: from now on it lives only as long as the application holds it.
+4. A use of the same label values calls `Expiry.unpark`. Before, the child is parked. After, it is back in its table
+   with its numbers if it is alive; otherwise the table creates a new child, which starts at zero.
+
+One dict of a million children takes 67 ms for its last growth, so there are many small ones: ``_seen`` has a dict for
+each segment of the table, and ``_parked`` has 256, chosen by the hash of the label values. Each change is one call of
+one dict, which neither a thread nor a signal handler can interrupt.
 """
 
 from __future__ import annotations
@@ -16,39 +28,43 @@ import weakref
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar, final
+from typing import Generic, Protocol, TypeAlias, TypeVar, final
 
 __all__ = ("Expiry",)
 
 
-_GROUPS = 256
-_JUDGED = 256  # sleepers that are looked at in one step
+_PARKED_DICTS = 256  # a million parked children are then 4,000 a dict
+_PARKED_STEP = 256  # parked children that one step looks at; as many as a segment of a table has
 
 Key: TypeAlias = tuple[str, ...]
 
 
-class _Sleeper(Protocol):
+class _Expirable(Protocol):
     labelvalues: Key
-    segment: list[Any]
+
+    @property
+    def segment(self) -> object:
+        """The segment of the table that the child is in."""
+        ...
 
     def read_numbers(self) -> Sequence[float]:
         """Return one consistent reading."""
         ...
 
     def read_extra_labels(self) -> Mapping[str, str]:
-        """Return the labels besides the metric's."""
+        """Return the labels that this child has besides its metric's."""
         ...
 
 
-S = TypeVar("S", bound=_Sleeper)
+S = TypeVar("S", bound=_Expirable)
 
 
-def _fingerprint(child: _Sleeper) -> Hashable:
+def _make_fingerprint(child: _Expirable) -> Hashable:
     return (*child.read_numbers(), *child.read_extra_labels().items())
 
 
-class _Sleep(Generic[S]):
-    """A child that sleeps, held until the next reading: somebody may have found it and be about to count."""
+class _Parked(Generic[S]):
+    """A parked child; ``held`` is the strong reference of step 2, and None from step 3 on."""
 
     __slots__ = ("held", "key", "reference", "seen")
 
@@ -61,100 +77,97 @@ class _Sleep(Generic[S]):
 
 @final
 class Expiry(Generic[S]):
-    """Remember when each child's numbers last changed.
+    """Remember when the numbers of each child last changed, and keep the children that are parked."""
 
-    A stale child sleeps: from the next reading on it is held weakly, so it is freed unless somebody kept it, and wakes
-    with its numbers when they change or its labels are asked for again.
-    """
-
-    __slots__ = ("_asleep", "_at_work", "_process", "_seen", "ttl")
+    __slots__ = ("_expiring", "_parked", "_process", "_seen", "ttl")
 
     def __init__(self, ttl: float) -> None:
         self.ttl = ttl
-        self._seen: dict[int, dict[S, tuple[Hashable, float]]] = {}  # by the segment's id
-        self._asleep: dict[int, dict[Key, _Sleep[S]]] = {}  # by the group
-        self._at_work, self._process = Lock(), os.getpid()
+        self._seen: dict[int, dict[S, tuple[Hashable, float]]] = {}  # by the id of the segment
+        self._parked: dict[int, dict[Key, _Parked[S]]] = {}  # by some bits of the key's hash
+        self._expiring, self._process = Lock(), os.getpid()
 
     @contextmanager
-    def alone(self) -> Iterator[bool]:
-        """Tell whether nobody else judges meanwhile; who is told so may judge."""
-        if self._process != os.getpid():  # whoever was at work is not in this fork
-            self._at_work, self._process = Lock(), os.getpid()
-        allowed = self._at_work.acquire(blocking=False)
+    def try_lock(self) -> Iterator[bool]:
+        """Try to become the only reading that expires children; yield whether this one is it."""
+        if self._process != os.getpid():  # a fork: a thread that held the lock does not exist in this process
+            self._expiring, self._process = Lock(), os.getpid()
+        is_only_one = self._expiring.acquire(blocking=False)
         try:
-            yield allowed
+            yield is_only_one
         finally:
-            if allowed:
-                self._at_work.release()
+            if is_only_one:
+                self._expiring.release()
 
     def is_stale(self, child: S, now: float) -> bool:
-        """Tell whether ``child`` has not changed for the time to live by the monotonic time ``now``."""
-        found = _fingerprint(child)
+        """Return whether ``child`` has not changed for the time to live, at the monotonic time ``now``."""
+        present = _make_fingerprint(child)
         known = self._seen.setdefault(id(child.segment), {})
-        seen, since = known.setdefault(child, (found, now))
-        if seen != found:
-            known[child] = (found, now)
+        seen, since = known.setdefault(child, (present, now))
+        if seen != present:
+            known[child] = (present, now)
             return False
         return now - since >= self.ttl
 
-    def changed(self, child: S) -> float:
-        """Return the monotonic time at which a change of ``child`` was seen last."""
-        found = self._seen.get(id(child.segment), {}).get(child)
-        return time.monotonic() if found is None else found[1]
+    def get_changed_at(self, child: S) -> float:
+        """Return the monotonic time of the reading that last saw a change of ``child``; now if none has seen it."""
+        entry = self._seen.get(id(child.segment), {}).get(child)
+        return time.monotonic() if entry is None else entry[1]
 
     def _forget_seen(self, child: S) -> Hashable:
-        """Forget what was seen of a child, and return it."""
-        which = id(child.segment)
-        known = self._seen.get(which, {})
+        """Forget the numbers of ``child``, and return them."""
+        segment = id(child.segment)
+        known = self._seen.get(segment, {})
         seen, _ = known.pop(child, (None, 0.0))
         if not known:
-            self._seen.pop(which, None)
+            self._seen.pop(segment, None)
         return seen
 
-    def _group(self, key: Key) -> dict[Key, _Sleep[S]]:
-        return self._asleep.setdefault(hash(key) % _GROUPS, {})
+    def _get_parked(self, key: Key) -> dict[Key, _Parked[S]]:
+        return self._parked.setdefault(hash(key) % _PARKED_DICTS, {})
 
-    def is_asleep(self, key: Key) -> bool:
-        """Return whether a stale child with these label values is held by somebody."""
-        sleep = self._group(key).get(key)
-        return sleep is not None and sleep.reference() is not None
+    def is_parked(self, key: Key) -> bool:
+        """Return whether a child with these label values is parked and alive."""
+        parked = self._get_parked(key).get(key)
+        return parked is not None and parked.reference() is not None
 
-    def sleeping(self) -> list[S]:
-        """Return the stale children that somebody holds."""
-        sleeps = [sleep for group in list(self._asleep.values()) for sleep in list(group.values())]
-        children = [sleep.reference() for sleep in sleeps]
+    def list_parked(self) -> list[S]:
+        """Return the parked children that are alive."""
+        entries = [parked for some in list(self._parked.values()) for parked in list(some.values())]
+        children = [parked.reference() for parked in entries]
         return [child for child in children if child is not None]
 
-    def put_to_sleep(self, child: S) -> None:
-        """Let a stale child sleep from now on."""
-        self._group(child.labelvalues)[child.labelvalues] = _Sleep(child, self._forget_seen(child))
+    def park(self, child: S) -> None:
+        """Park a stale child, which its table removes."""
+        self._get_parked(child.labelvalues)[child.labelvalues] = _Parked(child, self._forget_seen(child))
 
-    def wake(self, key: tuple[str, ...]) -> S | None:
-        """Return the sleeping child with these label values, if it sleeps and somebody kept it."""
-        sleep = self._group(key).pop(key, None)
-        if sleep is None:
+    def unpark(self, key: Key) -> S | None:
+        """Return the parked child with these label values if it is alive; it is parked no longer."""
+        parked = self._get_parked(key).pop(key, None)
+        if parked is None:
             return None
-        if sleep.held is not None and _fingerprint(sleep.held) == sleep.seen:
-            sleep.held = None
-        return sleep.reference()
+        if parked.held is not None and _make_fingerprint(parked.held) == parked.seen:
+            parked.held = None  # it returns None below, unless the application holds the child
+        return parked.reference()
 
-    def sleepers(self) -> Iterator[list[_Sleep[S]]]:
-        """Yield the sleeping children, a few at a time, for `awakened`."""
-        for group in list(self._asleep.values()):
-            sleeps = list(group.values())
-            yield from (sleeps[start : start + _JUDGED] for start in range(0, len(sleeps), _JUDGED))
+    def read_parked(self) -> Iterator[list[_Parked[S]]]:
+        """Yield the parked children in short lists, for `unpark_changed`."""
+        for some in list(self._parked.values()):
+            entries = list(some.values())
+            yield from (entries[start : start + _PARKED_STEP] for start in range(0, len(entries), _PARKED_STEP))
 
-    def awakened(self, sleeps: list[_Sleep[S]]) -> Iterator[S]:
-        """Yield the sleeping children whose numbers changed, and forget those that nobody kept."""
-        for sleep in sleeps:
-            child, group = sleep.reference(), self._group(sleep.key)
-            if child is not None and _fingerprint(child) == sleep.seen:
-                sleep.held = None
-            elif group.get(sleep.key) is sleep and group.pop(sleep.key, None) is sleep and child is not None:
-                yield child  # unless somebody has just woken it
+    def unpark_changed(self, entries: list[_Parked[S]]) -> Iterator[S]:
+        """Yield the parked children whose numbers have changed, for their table, and forget those that are freed."""
+        for parked in entries:
+            child, others = parked.reference(), self._get_parked(parked.key)
+            if child is not None and _make_fingerprint(child) == parked.seen:
+                parked.held = None
+            # The second look at the dict is the pop: a use of the labels may unpark the child at any moment.
+            elif others.get(parked.key) is parked and others.pop(parked.key, None) is parked and child is not None:
+                yield child
 
     def forget(self, key: Key, child: S | None) -> None:
-        """Drop what is known of a removed child."""
-        self._group(key).pop(key, None)
+        """Forget a child that is removed, in its table or parked."""
+        self._get_parked(key).pop(key, None)
         if child is not None:
             self._forget_seen(child)

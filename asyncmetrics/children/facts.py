@@ -1,4 +1,4 @@
-"""What an info and an enum accept: facts as labels, and one of the declared states."""
+"""What an info and an enum accept: facts that can be labels, and one of the declared states."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ("check_facts", "find_state")
 
 
 def check_facts(child: Child, facts: Mapping[str, object]) -> dict[str, str]:
-    """Return ``facts`` as labels, or raise `LabelError` naming the one that cannot be one."""
+    """Return ``facts`` as labels. Raises `LabelError` that names a fact that cannot be a label."""
     if not isinstance(facts, Mapping):
-        raise LabelError(repr(child), f"expected a mapping of names to texts, got {facts!r}")
+        raise LabelError(repr(child), f"expected a mapping of names to text, got {facts!r}")
     taken = set(facts).intersection(child.table.descriptor.all_labelnames)
     if taken:
-        raise LabelError(repr(child), f"the facts {sorted(taken)} are labels of this metric already")
-    if None in facts.values():
-        raise LabelError(repr(child), f"expected texts, got None in {dict(facts)!r}")
+        raise LabelError(repr(child), f"the facts {sorted(taken)} are already labels of this metric")
+    if None in facts.values():  # str(None) would be a fact called "None"
+        raise LabelError(repr(child), f"expected text, got None in {dict(facts)!r}")
     try:
         check_label_names(repr(child), facts, frozenset(child.table.descriptor.all_labelnames))
     except ValueError as error:
@@ -28,10 +28,10 @@ def check_facts(child: Child, facts: Mapping[str, object]) -> dict[str, str]:
 
 
 def find_state(child: Child, state: str) -> int:
-    """Return where ``state`` stands among those declared, or raise `LabelError`."""
+    """Return the index of ``state`` among the declared states. Raises `LabelError` for any other."""
     try:
         index: int = child.table.descriptor.states.index(state)
-        return index
     except ValueError:
         expected = list(child.table.descriptor.states)
         raise LabelError(repr(child), f"expected one of the states {expected}, got {state!r}") from None
+    return index

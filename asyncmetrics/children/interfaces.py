@@ -1,13 +1,13 @@
-"""What can be done to one child of each metric type, wherever its numbers live.
+"""The interfaces of the children: what a program can do to one child of each kind of metric.
 
-A storage's children and the metrics themselves implement these; the timers and counters that build on them are
-written once, here.
+Each storage implements them in its own children, and each metric implements the interface of its children. Timers,
+exception counters and in-progress trackers need only these interfaces, so they are written once, here.
 """
 
 from __future__ import annotations
 
 import time
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar, overload
 
@@ -31,25 +31,27 @@ GaugeFunction = Callable[[], "float | Awaitable[float]"]
 Sampler = Callable[[], Mapping[tuple[object, ...], float]]
 
 
-class Labelled:
-    """Something that may have labels to choose; a child has them already."""
+class Labelled(ABC):  # noqa: B024  # every child inherits these two as they are
+    """A metric or a child: `labels` chooses a child of a metric; a child has its labels already."""
 
     __slots__ = ()
 
     def labels(self, *values: object, **named: object) -> Labelled:
-        """Choose a child by its label values; on a child this raises `LabelError`, since it is chosen."""
-        raise LabelError(repr(self), f"the labels are already set, so labels({_call(values, named)}) cannot be chained")
+        """Return the child with these label values; a child raises `LabelError`, since its labels are set."""
+        raise LabelError(
+            repr(self), f"the labels are already set, so labels({_format_call(values, named)}) cannot be chained"
+        )
 
-    def require_labels(self) -> None:
-        """Raise `LabelError` while labels are still to be chosen; here they are chosen."""
+    def require_labels(self) -> None:  # noqa: B027  # as above
+        """Raise `LabelError` if this is a metric whose labels are not chosen; a child raises nothing."""
 
 
-class _Timed(Labelled):
+class _TimedChild(Labelled):
     __slots__ = ()
 
     @abstractmethod
     def recorder(self) -> Callable[[float], None]:
-        """Return what takes the seconds that a timer took."""
+        """Return the function to which a timer passes the seconds that it measured."""
 
     @overload
     def time(self, awaitable: None = None, *, labels: CallLabels | None = None) -> Timer: ...
@@ -58,12 +60,12 @@ class _Timed(Labelled):
     def time(
         self, awaitable: Awaitable[T] | None = None, *, labels: CallLabels | None = None
     ) -> Timer | Coroutine[Any, Any, T]:
-        """Take the seconds that a block, a call, a generator or an awaitable took, suspensions included.
+        """Measure the seconds that a block, a call, a generator or an awaitable takes, suspensions included.
 
-        A histogram or summary observes them, a gauge is set to them. Use it as a decorator, with ``with`` or
-        ``async with``, or ``await h.time(awaitable)``. The context manager yields a timing whose labels can be chosen
-        while it runs: ``with h.time() as t: t.labels("GET")``. A decorator takes ``labels``: a mapping, or a callable
-        on the call's arguments.
+        A histogram or summary observes the seconds; a gauge is set to them. Use it as a decorator, with ``with`` or
+        ``async with``, or as ``await h.time(awaitable)``. The context manager returns a `Timing`, whose labels can be
+        chosen inside the block: ``with h.time() as t: t.labels("GET")``. For a decorator, ``labels`` is a mapping, or a
+        callable that is called with the arguments of each call and returns a mapping.
         """
         timer = Timer(self, labels)
         return timer if awaitable is None else timer(awaitable)
@@ -76,15 +78,15 @@ class CounterChild(Labelled):
 
     @abstractmethod
     def inc(self, amount: float = 1.0, exemplar: Mapping[str, str] | None = None) -> None:
-        """Go up by ``amount``, which is finite and not negative.
+        """Increase the counter by ``amount``, which is finite and not negative.
 
-        ``exemplar`` are labels that lead to one event behind this increment, such as a trace (an empty mapping: none).
-        Raises `AmountError`, `AmountTypeError` or `ExemplarError`, and then nothing is counted.
+        ``exemplar`` holds labels that identify one event behind this increment, such as a trace; an empty mapping is
+        no exemplar. Raises `AmountError`, `AmountTypeError` or `ExemplarError`; the counter is then unchanged.
         """
 
     @abstractmethod
     def reset(self) -> None:
-        """Go back to zero, as when a logical process starts again inside this one."""
+        """Set the counter to zero, as when a logical process restarts inside this one."""
 
     @overload
     def count_exceptions(
@@ -95,44 +97,44 @@ class CounterChild(Labelled):
     def count_exceptions(
         self, exception: Exceptions | Awaitable[T] = Exception, *, labels: CallLabels | None = None
     ) -> ExceptionCounter | Coroutine[Any, Any, T]:
-        """Count the exceptions of a type (or types) that leave a block, a call, a generator or an awaitable.
+        """Count the exceptions of a type (or a tuple of types) that leave a block, a call, a generator or an awaitable.
 
-        Use it as a decorator, with ``with`` or ``async with``, or ``await c.count_exceptions(awaitable)``.
-        Cancellation and ``GeneratorExit`` are no exceptions unless named by type. A decorator takes ``labels``: a
-        mapping, or a callable on the call's arguments.
+        Use it as a decorator, with ``with`` or ``async with``, or as ``await c.count_exceptions(awaitable)``.
+        Cancellation and ``GeneratorExit`` are counted only if ``exception`` names their types. For a decorator,
+        ``labels`` is a mapping, or a callable that is called with the arguments of each call and returns a mapping.
         """
         if isinstance(exception, Awaitable):
             return ExceptionCounter(self, Exception)(exception)
         return ExceptionCounter(self, exception, labels)
 
 
-class GaugeChild(_Timed):
+class GaugeChild(_TimedChild):
     """A number that goes up and down."""
 
     __slots__ = ()
 
     @abstractmethod
     def inc(self, amount: float = 1.0) -> None:
-        """Go up by ``amount``. Raises `AmountTypeError` for what is no real number."""
+        """Increase the gauge by ``amount``. Raises `AmountTypeError` unless it is a real number."""
 
     @abstractmethod
     def dec(self, amount: float = 1.0) -> None:
-        """Go down by ``amount``. Raises `AmountTypeError` for what is no real number."""
+        """Decrease the gauge by ``amount``. Raises `AmountTypeError` unless it is a real number."""
 
     @abstractmethod
     def set(self, value: float) -> None:
-        """Become ``value``; NaN and the infinities are legal. Raises `AmountTypeError` for what is no real number."""
+        """Set the gauge to ``value``, which may be NaN or infinite. Raises `AmountTypeError` unless it is a number."""
 
     @abstractmethod
     def set_function(self, f: GaugeFunction) -> None:
-        """Call ``f`` at every collection and take its result, whatever was set in between.
+        """Call ``f`` at every collection and set the gauge to its result.
 
-        ``f`` may be a coroutine function. While it raises, the series is left out of the exposition and
-        ``asyncmetrics_collector_errors_total`` counts.
+        ``f`` may be a coroutine function. A collection in which ``f`` raises does not expose the series and is counted
+        in ``asyncmetrics_collector_errors_total``.
         """
 
     def set_to_current_time(self) -> None:
-        """Become the current Unix time in seconds."""
+        """Set the gauge to the current Unix time in seconds."""
         self.set(time.time())
 
     @overload
@@ -142,60 +144,60 @@ class GaugeChild(_Timed):
     def track_inprogress(
         self, awaitable: Awaitable[T] | None = None, *, labels: CallLabels | None = None
     ) -> InprogressTracker | Coroutine[Any, Any, T]:
-        """Count what is running: up at the start, down exactly once at the end, however it ends.
+        """Count what is running: add 1 at the start and subtract 1 exactly once at the end, however it ends.
 
-        Use it as a decorator, with ``with`` or ``async with``, or ``await g.track_inprogress(awaitable)``.
+        Use it as a decorator, with ``with`` or ``async with``, or as ``await g.track_inprogress(awaitable)``.
         """
         tracker = InprogressTracker(self, labels)
         return tracker if awaitable is None else tracker(awaitable)
 
     def recorder(self) -> Callable[[float], None]:
-        """Return what becomes of the seconds that a timer took: the gauge is set to them."""
+        """Return `set`: a timer sets a gauge to the seconds that it measured."""
         return self.set
 
 
-class _Observing(_Timed):
+class _ObservingChild(_TimedChild):
     __slots__ = ()
 
     @abstractmethod
     def observe(self, amount: float) -> None:
-        """Take one observation."""
+        """Add one observation."""
 
     def recorder(self) -> Callable[[float], None]:
-        """Return the shortest way to observe seconds that a timer took: exact, finite floats."""
+        """Return the fastest function that observes the seconds of a timer, which are exact and finite floats."""
         return self.observe
 
 
-class SummaryChild(_Observing):
+class SummaryChild(_ObservingChild):
     """A count and a sum of observations."""
 
     __slots__ = ()
 
     @abstractmethod
     def observe(self, amount: float) -> None:
-        """Take one observation.
+        """Add one observation.
 
-        NaN is left out and counted in ``asyncmetrics_dropped_observations_total``: OpenMetrics 1.0 forbids a NaN sum.
-        Raises `AmountTypeError` for what is no real number.
+        An observation of NaN is dropped and counted in ``asyncmetrics_dropped_observations_total``: OpenMetrics 1.0
+        forbids a NaN sum. Raises `AmountTypeError` unless ``amount`` is a real number.
         """
 
 
-class HistogramChild(_Observing):
+class HistogramChild(_ObservingChild):
     """Counts of observations by size, with their sum."""
 
     __slots__ = ()
 
     @abstractmethod
     def observe(self, amount: float, exemplar: Mapping[str, str] | None = None) -> None:
-        """Take one observation; ``exemplar`` are labels that lead to the event behind it, such as a trace.
+        """Add one observation; ``exemplar`` holds labels that identify the event behind it, such as a trace.
 
-        NaN is left out and counted in ``asyncmetrics_dropped_observations_total``: OpenMetrics 1.0 forbids a NaN sum.
-        Raises `AmountTypeError` or `ExemplarError`, and then nothing is counted.
+        An observation of NaN is dropped and counted in ``asyncmetrics_dropped_observations_total``: OpenMetrics 1.0
+        forbids a NaN sum. Raises `AmountTypeError` or `ExemplarError`; the histogram is then unchanged.
         """
 
 
 class InfoChild(Labelled):
-    """Facts, as labels of a sample that is always 1."""
+    """Facts, exposed as labels of a sample that is always 1."""
 
     __slots__ = ()
 
@@ -203,19 +205,19 @@ class InfoChild(Labelled):
     def info(self, val: Mapping[str, str]) -> None:
         """Replace the facts by ``val``.
 
-        Raises `LabelError` for a name that is a label of the metric already, or that no label may have.
+        Raises `LabelError` for a name that is a label of the metric, or that is not allowed for a label.
         """
 
 
 class EnumChild(Labelled):
-    """Which one of several states something is in."""
+    """A state, one of several that the metric declares."""
 
     __slots__ = ()
 
     @abstractmethod
     def state(self, state: str) -> None:
-        """Change to ``state``. Raises `LabelError` for one that was not declared."""
+        """Change to ``state``. Raises `LabelError` for a state that the metric does not declare."""
 
 
-def _call(values: tuple[object, ...], named: dict[str, object]) -> str:
+def _format_call(values: tuple[object, ...], named: dict[str, object]) -> str:
     return ", ".join([*(repr(value) for value in values), *(f"{name}={value!r}" for name, value in named.items())])

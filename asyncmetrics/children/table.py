@@ -1,14 +1,36 @@
-"""The storage protocol, and the table of one metric's children that every storage fills.
+"""`ChildTable`, which holds the children of one metric, and `Child`, what the children of every storage have.
 
-*Rules.* Nothing here takes a lock: children may be created and removed in signal handlers, finalisers and garbage
-collector callbacks, while any other thread does the same.
+*Rules.*
 
-*Theory of operation.* `ChildTable` finds a child by its label values in a dict and keeps them in segments of 256
-for reading: a reading takes one slice after another and never sees a child twice, nor misses one that stays. A child
-enters the dict first and a segment second; it leaves in the opposite order; whoever did the second step looks again at
-the first, so that whatever interleaves, dict and segments agree in the end. Only the last segment grows, and one that
-was the last when a child that is entering, as it said before, looked. A reading copies those before anything else: what
-is created later is left to the next reading.
+- Take no lock. Any operation may be called in a signal handler, a finaliser or a callback of the garbage collector,
+  which may interrupt any other operation, while other threads do the same.
+- Make each change one call of one dict or list, so that an interruption sees the state before or after it.
+
+*Theory of operation.* A dict (``by_values``) finds a child by its label values. Segments, lists of up to 256 children,
+are for reading: a reading copies one segment after another, never sees a child twice, and misses none that stays.
+
+*Insert a child* (`_add`):
+
+1. Set it in the dict by ``setdefault``. Before, neither dict nor segments have the child. After, `find` returns it;
+   readings do not see it yet. If another child won, return that one and stop.
+2. Write the tail (the last segment) into ``_inserting``, and again if the tail has changed since. After, every reading
+   that begins copies this segment at once, though it may no longer be the tail when the child arrives.
+3. Append it to that segment. After, readings see it.
+4. Look at the dict again. If the child was removed since step 1, remove it from the segment as well.
+5. Delete the entry of step 2.
+
+*Remove a child* (`_remove_child`):
+
+1. Remove it from its segment, if it is in it already. After, readings do not see it; `find` still returns it.
+2. Remove it from the dict. After, neither has it. If an insertion of it is at step 2 or 3, its step 4 does the rest.
+3. If the dict had another child by then, because others have removed and inserted in between, remove that one from its
+   segment as well.
+
+Whatever interleaves, dict and segments agree in the end.
+
+*Read* (`read_slices`): list the segments, then copy those that can grow: the tail, and former tails that an unfinished
+insertion still references. The other segments only shrink, and are copied when their turn comes. A child that is
+created later is left to the next reading.
 """
 
 from __future__ import annotations
@@ -30,13 +52,14 @@ from asyncmetrics.model.samples import Exemplar
 __all__ = ("OVERFLOW", "Child", "ChildTable", "TableEvents")
 
 OVERFLOW = "__overflow__"
-_SEGMENT = 256
+"""The value of every label of the child that label sets beyond ``max_children`` share."""
+_SEGMENT = 256  # children: a reading copies a segment by one call and yields it as one step
 _NO_EXEMPLARS: Mapping[int, Exemplar] = {}
-_NO_DETAILS: Mapping[str, str] = {}
+_NO_EXTRA_LABELS: Mapping[str, str] = {}
 
 
 class TableEvents(Protocol):
-    """What counts the events of a child table that must not be lost, by the name of the metric."""
+    """Counts the events of a child table, by the name of the metric: the registry's self-metrics implement it."""
 
     def count_dropped_observation(self, metric: str) -> None:
         """Count an observation of NaN."""
@@ -47,12 +70,12 @@ class TableEvents(Protocol):
         ...
 
     def count_collector_error(self, collector: str) -> None:
-        """Count a gauge function, or the number that it returned, that failed; its exception is being handled."""
+        """Count a failure of a gauge function, or of the number that it returned; its exception is being handled."""
         ...
 
 
 class Child(Labelled):
-    """What every storage's children have: their labels, and the place in the table that they came from."""
+    """A child of any storage: its label values, its table, and its segment in the table."""
 
     __slots__ = ("__weakref__", "label_block", "labelvalues", "segment", "table")
 
@@ -64,12 +87,12 @@ class Child(Labelled):
 
     @property
     def created(self) -> float:
-        """When the child was made, as a Unix time; only counters, summaries and histograms keep it."""
+        """When the child was created, as a Unix time; 0.0 for kinds other than counter, summary and histogram."""
         return 0.0
 
     @abstractmethod
     def read_numbers(self) -> Sequence[float]:
-        """Return one consistent reading, a number for each row of the descriptor."""
+        """Return one consistent reading: a number for each row of the descriptor."""
 
     def read_exemplars(self) -> Mapping[int, Exemplar]:
         """Return the exemplars by the index of their row."""
@@ -77,7 +100,7 @@ class Child(Labelled):
 
     def read_extra_labels(self) -> Mapping[str, str]:
         """Return the labels that this child has besides its metric's."""
-        return _NO_DETAILS
+        return _NO_EXTRA_LABELS
 
     def __repr__(self) -> str:
         descriptor = self.table.descriptor
@@ -89,20 +112,20 @@ C = TypeVar("C", bound=Child)
 
 
 class ChildTable(Generic[C]):
-    """The children of one metric: ``table`` finds one by its label values, `find` makes what it lacks.
+    """The children of one metric: ``by_values`` has them by their label values, `find` creates one that is missing.
 
-    ``make`` makes a child. Past ``max_children`` all new label sets share the overflow child. A child whose numbers
-    did not change for ``ttl`` seconds is left out of readings and, unless somebody holds it, forgotten.
+    ``make`` creates a child. With ``max_children`` children in the table, all new label sets share the overflow child.
+    A child whose numbers did not change for ``ttl`` seconds is no longer read (`asyncmetrics.children.expiry`).
     """
 
     __slots__ = (
-        "_entering",
         "_events",
+        "_expiry",
+        "_inserting",
         "_make",
         "_max_children",
         "_sampler",
         "_segments",
-        "_staleness",
         "_tail",
         "_write",
         "by_values",
@@ -129,15 +152,15 @@ class ChildTable(Generic[C]):
         self._sampler: Sampler | None = None
         self._max_children = max_children
         self._write = make_block_writer(descriptor.all_labelnames)
-        self._staleness: Expiry[C] | None = None if ttl is None else Expiry(ttl)
-        self._entering: dict[C, list[C]] = {}
+        self._expiry: Expiry[C] | None = None if ttl is None else Expiry(ttl)
+        self._inserting: dict[C, list[C]] = {}
         self._tail: list[C] = []
         self._segments: dict[int, list[C]] = {id(self._tail): self._tail}
 
     def find(self, values: tuple[object, ...]) -> C:
-        """Return the child with these label values (written by ``str``), making it if it is new.
+        """Return the child with these label values (converted by ``str``); create it if it is new.
 
-        Raises `LabelError` for too few or too many.
+        Raises `LabelError` for too few or too many values.
         """
         key = self.make_key(values)
         child = self.by_values.get(key)
@@ -148,7 +171,7 @@ class ChildTable(Generic[C]):
             key = (OVERFLOW,) * len(key)
         return self._create(key)
 
-    def _is_full(self, key: tuple[str, ...]) -> bool:  # noqa: ARG002  # a storage may know some keys already
+    def _is_full(self, key: tuple[str, ...]) -> bool:  # noqa: ARG002  # shared storage counts the keys of all workers
         return self._max_children is not None and len(self.by_values) >= self._max_children
 
     def list_keys(self) -> list[tuple[str, ...]]:
@@ -156,7 +179,7 @@ class ChildTable(Generic[C]):
         return list(self.by_values)
 
     def make_key(self, values: tuple[object, ...]) -> tuple[str, ...]:
-        """Return label values as they stand in ``table``. Raises `LabelError` for too few or too many."""
+        """Return label values as ``by_values`` has them. Raises `LabelError` for too few or too many."""
         names = self.descriptor.all_labelnames
         if len(values) != len(names):
             problem = f"has {len(names)} labels named {list(names)}, but the values {list(values)} were given"
@@ -164,20 +187,20 @@ class ChildTable(Generic[C]):
         return tuple(map(to_label_text, values))
 
     def count_dropped_observation(self) -> None:
-        """Count an observation of NaN, which is dropped."""
+        """Count an observation of NaN, which the caller drops."""
         self._events.count_dropped_observation(self.descriptor.name)
 
     def collect_from(self, sampler: Sampler) -> None:
-        """Take all children from ``sampler`` at every `refresh`."""
+        """Replace all children by the result of ``sampler`` at every `refresh`."""
         self._sampler = sampler
 
     @property
     def is_refreshed(self) -> bool:
-        """Whether there is anything for `refresh` to call."""
+        """Whether `refresh` has anything to call."""
         return bool(self.functions) or self._sampler is not None
 
     def refresh(self) -> list[tuple[C, Awaitable[float]]]:
-        """Call the gauge functions and keep their results; return the awaitables that async ones came back with."""
+        """Call the gauge functions and set their results; return the awaitables that the async ones returned."""
         self.failed = frozenset()
         if self._sampler is not None:
             self._sample(self._sampler)
@@ -192,61 +215,62 @@ class ChildTable(Generic[C]):
         return pending
 
     def _sample(self, sampler: Sampler) -> None:
-        before = list(self.by_values)  # what comes meanwhile is of a sample taken later, in another thread
-        told: set[tuple[str, ...]] = set()
+        before = list(self.by_values)  # a child that is new since then is of a later sample, in another thread
+        sampled: set[tuple[str, ...]] = set()
         try:
             for values, number in sampler().items():
                 child = self.find(values)
                 cast("GaugeChild", child).set(number)
-                told.add(child.labelvalues)
+                sampled.add(child.labelvalues)
         except Exception:  # noqa: BLE001  # as in `guard`
             self._events.count_collector_error(self.descriptor.name)
-            told.clear()
-        self.remove_local([key for key in before if key not in told])
+            sampled.clear()
+        self.remove_local([key for key in before if key not in sampled])
 
     @contextmanager
     def guard(self, child: C) -> Iterator[None]:
-        """Leave ``child`` out of the next readings, and count it, if its function or the number from it fails."""
+        """Count an exception, which is of the function of ``child``, and leave ``child`` out of the next readings."""
         try:
             yield
-        except Exception:  # noqa: BLE001  # a callback of the application must not cost the scrape
+        except Exception:  # noqa: BLE001  # a callback of the application must not fail the scrape
             self.failed |= {child}
             self._events.count_collector_error(self.descriptor.name)
 
     def _create(self, key: tuple[str, ...]) -> C:
-        dormant = self._staleness.wake(key) if self._staleness else None
-        return self._add(self._made(key) if dormant is None else dormant)
+        parked = self._expiry.unpark(key) if self._expiry else None
+        return self._add(self._make_child(key) if parked is None else parked)
 
-    def _made(self, key: tuple[str, ...]) -> C:
+    def _make_child(self, key: tuple[str, ...]) -> C:
         child = self._make(self, key)
         if self._write is not None:
             child.label_block = self._write(key)
         return child
 
     def _add(self, made: C) -> C:
+        """Insert ``made``, and return the child that has its label values then."""
         child = self.by_values.setdefault(made.labelvalues, made)
         if child is made:
             try:
-                self._enrol(child)
+                self._append_to_tail(child)
                 if self.by_values.get(child.labelvalues) is not child:
-                    self._withdraw(child)
+                    self._remove_from_segment(child)
             finally:
-                self._entering.pop(child, None)
+                self._inserting.pop(child, None)
         return child
 
-    def _enrol(self, child: C) -> None:
-        tail = self._entering[child] = self._tail
-        while tail is not self._tail:  # a reading may have looked in between
-            tail = self._entering[child] = self._tail
+    def _append_to_tail(self, child: C) -> None:
+        tail = self._inserting[child] = self._tail
+        while tail is not self._tail:  # a reading may have begun in between, with the new tail
+            tail = self._inserting[child] = self._tail
         if len(tail) >= _SEGMENT:
-            tail = self._entering[child] = []
+            tail = self._inserting[child] = []
             self._tail = self._segments[id(tail)] = tail
         child.segment = tail
         tail.append(child)
-        if id(tail) not in self._segments:
+        if id(tail) not in self._segments:  # a removal has dropped it while it was empty
             self._segments[id(tail)] = tail
 
-    def _withdraw(self, child: C) -> None:
+    def _remove_from_segment(self, child: C) -> None:
         segment = child.segment
         try:
             segment.remove(child)
@@ -254,11 +278,11 @@ class ChildTable(Generic[C]):
             return
         if not segment and segment is not self._tail:
             self._segments.pop(id(segment), None)
-            if segment:
+            if segment:  # an insertion has appended to it in between
                 self._segments[id(segment)] = segment
 
     def remove(self, key: tuple[str, ...]) -> None:
-        """Remove the child with these label values; one that is not there is no error."""
+        """Remove the child with these label values, if there is one."""
         self.remove_local((key,))
 
     def remove_local(self, keys: Iterable[tuple[str, ...]]) -> None:
@@ -266,62 +290,63 @@ class ChildTable(Generic[C]):
         for key in keys:
             child = self.by_values.get(key)
             if child is not None:
-                self._leave(child)
+                self._remove_child(child)
                 self.functions.pop(child, None)
-            if self._staleness:
-                self._staleness.forget(key, child)
+            if self._expiry:
+                self._expiry.forget(key, child)
 
-    def _leave(self, child: C) -> None:
+    def _remove_child(self, child: C) -> None:
         key = child.labelvalues
-        self._withdraw(child)
-        gone = self.by_values.pop(key, None) if self.by_values.get(key) is child else None
-        if gone is not None:  # another one, if others have removed the child and made that one in between
-            self._withdraw(gone)
+        self._remove_from_segment(child)
+        removed = self.by_values.pop(key, None) if self.by_values.get(key) is child else None
+        if removed is not None:  # another child, if others have removed this one and inserted that one in between
+            self._remove_from_segment(removed)
 
     def clear(self) -> None:
         """Remove every child."""
         self.remove_local(list(self.by_values))
 
     def read(self) -> Iterator[Sequence[Any]]:
-        """Yield the children, or points that stand for them, in slices, in the order in which they were created.
+        """Yield the children, or points that stand for them, in slices, in the order of their creation.
 
-        A slice is empty where a step has done other work.
+        A step that does other work yields an empty slice.
         """
-        if self._staleness:
-            yield from self._take_back(self._staleness)
-        for batch in self.slices():
-            shown = [child for child in batch if child not in self.failed] if self.failed else batch
-            yield self._without_stale(shown, self._staleness) if self._staleness else shown
+        if self._expiry:
+            yield from self._unpark_changed(self._expiry)
+        for batch in self.read_slices():
+            exposed = [child for child in batch if child not in self.failed] if self.failed else batch
+            yield self._park_stale(exposed, self._expiry) if self._expiry else exposed
 
-    def slices(self) -> Iterator[list[C]]:
-        """Yield all children of this process as they are, in slices."""
+    def read_slices(self) -> Iterator[list[C]]:
+        """Yield all children of this process, stale or not, in slices."""
         segments = list(self._segments.values())
-        growing = [self._tail, *self._entering.values()]  # after the segments: one that came since is not read
+        growing = [self._tail, *self._inserting.values()]  # read after the segments: a newer segment is not read
         copies = {id(segment): segment[:] for segment in growing}
-        if len(growing) > 1 or self._entering:
-            copies = {which: self._settled(copy) for which, copy in copies.items()}
+        if len(growing) > 1 or self._inserting:
+            copies = {which: self._without_removed(copy) for which, copy in copies.items()}
         batches = (copies.get(id(segment), segment)[:] for segment in segments)
         return (batch for batch in batches if batch)
 
-    def _settled(self, batch: list[C]) -> list[C]:
-        """Leave out whoever was removed meanwhile: another may have its label values by now."""
+    def _without_removed(self, batch: list[C]) -> list[C]:
+        """Return the children that are still in the dict: another child may have the label values of a removed one."""
         return [child for child in batch if self.by_values.get(child.labelvalues) is child]
 
-    def _take_back(self, staleness: Expiry[C]) -> Iterator[tuple[()]]:
-        for group in staleness.sleepers():
-            with staleness.alone() as allowed:
-                for child in staleness.awakened(group) if allowed else ():
+    def _unpark_changed(self, expiry: Expiry[C]) -> Iterator[tuple[()]]:
+        for entries in expiry.read_parked():
+            with expiry.try_lock() as is_only_one:
+                for child in expiry.unpark_changed(entries) if is_only_one else ():
                     self._add(child)
             yield ()
 
-    def _without_stale(self, batch: list[C], staleness: Expiry[C]) -> list[C]:
-        with staleness.alone() as allowed:
-            if not allowed:
+    def _park_stale(self, batch: list[C], expiry: Expiry[C]) -> list[C]:
+        """Park the stale children of ``batch``, and return the others."""
+        with expiry.try_lock() as is_only_one:
+            if not is_only_one:
                 return batch
             now = time.monotonic()
-            batch = self._settled(batch)
-            stale = {child for child in batch if staleness.is_stale(child, now)}
+            batch = self._without_removed(batch)
+            stale = {child for child in batch if expiry.is_stale(child, now)}
             for child in stale:
-                staleness.put_to_sleep(child)
-                self._leave(child)
+                expiry.park(child)
+                self._remove_child(child)
         return [child for child in batch if child not in stale]

@@ -1,6 +1,6 @@
-"""Collectors of what every process has: its resources, its interpreter, its garbage collector.
+"""The default collectors: the resources of a process, its interpreter, its garbage collector.
 
-The instances in `REGISTRY` are made at import; ``REGISTRY.unregister(GC_COLLECTOR)`` switches one off.
+Importing this package registers one of each in `REGISTRY`; ``REGISTRY.unregister(GC_COLLECTOR)`` removes one.
 """
 
 from __future__ import annotations

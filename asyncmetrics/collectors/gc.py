@@ -1,4 +1,4 @@
-"""What the garbage collector has done, by generation."""
+"""`GCCollector`: the work of the garbage collector, by generation."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _FAMILIES = {
 
 @final
 class GCCollector:
-    """Collect `gc.get_stats`; an interpreter without it (not CPython) yields nothing.
+    """Expose `gc.get_stats`; on an interpreter without it, which is not CPython, yield nothing.
 
-    Where several processes share their metrics, the one that answers tells its own under its label ``worker``.
+    If workers share their metrics, the worker that is scraped exposes its own numbers under its label ``worker``.
     """
 
     blocking = False
@@ -45,4 +45,4 @@ class GCCollector:
 
 
 GC_COLLECTOR = GCCollector()
-"""The garbage collector's collector in `REGISTRY`."""
+"""The collector in `REGISTRY`."""

@@ -1,4 +1,4 @@
-"""Which Python this is."""
+"""`PlatformCollector`: the version and implementation of Python."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ("PLATFORM_COLLECTOR", "PlatformCollector")
 
 
 class Platform(Protocol):
-    """What knows which Python this is."""
+    """Functions that describe a Python, such as the module `platform`."""
 
     def python_version(self) -> str:
         """Return the version, such as ``3.13.1``."""
@@ -25,25 +25,25 @@ class Platform(Protocol):
         ...
 
     def python_version_tuple(self) -> tuple[str, str, str]:
-        """Return major, minor and patchlevel."""
+        """Return major version, minor version and patchlevel."""
         ...
 
 
 @final
 class PlatformCollector:
-    """Collect ``python_info``: version, implementation, and its major, minor and patchlevel parts.
+    """Expose ``python_info`` with the version, its three parts and the implementation as labels.
 
-    ``platform`` is asked for them: the standard library's module unless something else is given.
+    ``platform`` returns them; the default is the module of the standard library.
     """
 
     blocking = False
 
     def __init__(self, registry: CollectorRegistry | None = REGISTRY, platform: Platform | None = None) -> None:
-        asked = platform or _platform
-        major, minor, patchlevel = asked.python_version_tuple()
+        source = platform or _platform
+        major, minor, patchlevel = source.python_version_tuple()
         self._labels = {
-            "version": asked.python_version(),
-            "implementation": asked.python_implementation(),
+            "version": source.python_version(),
+            "implementation": source.python_implementation(),
             "major": major,
             "minor": minor,
             "patchlevel": patchlevel,
@@ -59,4 +59,4 @@ class PlatformCollector:
 
 
 PLATFORM_COLLECTOR = PlatformCollector()
-"""The platform's collector in `REGISTRY`."""
+"""The collector in `REGISTRY`."""

@@ -1,8 +1,8 @@
-"""What this process uses: CPU, memory, file descriptors, threads, and since when.
+"""`ProcessCollector`: CPU time, memory, file descriptors, threads and start time of a process.
 
-Everything comes from Linux's ``/proc`` (proc(5)) where there is one. Elsewhere CPU time, threads and, on Unix, the
-limit of descriptors come from the interpreter; what is not to be had is left out. Where several processes share their
-metrics, all of them are told of, each under its label ``worker``.
+On Linux, all numbers come from ``/proc`` (proc(5)). On other systems, the interpreter has CPU time, threads and, on
+Unix, the limit of file descriptors; the other families are not exposed. If workers share their metrics, every scrape
+exposes all workers, each under its label ``worker``.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
-from typing import NamedTuple, final
+from typing import TYPE_CHECKING, NamedTuple, final
 
 from asyncmetrics.model.families import CounterMetricFamily, GaugeMetricFamily
 from asyncmetrics.model.family import Metric
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ("PROCESS_COLLECTOR", "ProcessCollector")
 
@@ -37,88 +39,93 @@ class _Reading(NamedTuple):
     value: float
 
 
-def _this_process() -> str:
+def _get_own_pid() -> str:
     return "self"
 
 
 @final
 class ProcessCollector:
-    """Collect the standard ``process_*`` families of one process, or of all that share the registry's metrics.
+    """Expose the standard ``process_*`` families of one process, or of all workers that share the registry's metrics.
 
-    ``pid`` returns which one (by default this process, and those that it shares with), ``proc`` is where procfs is
-    mounted, ``namespace`` goes in front of the names.
+    ``pid`` returns the id of the process; the default is this process and the workers that it shares metrics with.
+    ``proc`` is the directory where procfs is mounted. ``namespace`` is a prefix of the names.
     """
 
     def __init__(
         self,
         namespace: str = "",
-        pid: Callable[[], int | str] = _this_process,
+        pid: Callable[[], int | str] = _get_own_pid,
         proc: str = "/proc",
         registry: CollectorRegistry | None = REGISTRY,
     ) -> None:
         self._prefix = f"{namespace}_process_" if namespace else "process_"
         self._pid = pid
-        self._proc = Path(proc)
+        self._proc = proc
         self._registry = registry
         if registry is not None:
             registry.register(self)
 
     def describe(self) -> Iterator[Metric]:
-        """Yield the families without samples: which of them have a value depends on the platform."""
+        """Yield all families without samples; the platform decides which of them `collect` yields."""
         for name, documentation in _DOCUMENTATION.items():
             yield Metric(self._prefix + name, documentation, "counter" if name == "cpu_seconds" else "gauge")
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the families that have a value here."""
+        """Yield the families that have a value on this platform."""
         families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
-        for labels, pid in self._processes():
-            for name, value in self._readings(pid):
+        for labels, pid in self._list_processes():
+            for name, value in self._read(pid):
                 kind = CounterMetricFamily if name == "cpu_seconds" else GaugeMetricFamily
-                made = kind(self._prefix + name, _DOCUMENTATION[name], labels=list(labels))
-                families.setdefault(name, made).add_metric(list(labels.values()), value)
+                family = kind(self._prefix + name, _DOCUMENTATION[name], labels=list(labels))
+                families.setdefault(name, family).add_metric(list(labels.values()), value)
         yield from families.values()
 
-    def _processes(self) -> list[tuple[dict[str, str], int | str]]:
-        if self._pid is not _this_process:
+    def _list_processes(self) -> list[tuple[dict[str, str], int | str]]:
+        if self._pid is not _get_own_pid:
             return [({}, self._pid())]
-        sharing = self._registry.storage.processes() if self._registry is not None else {}
-        return [({"worker": worker}, pid) for worker, pid in sharing.items()] or [({}, self._pid())]
+        workers = self._registry.storage.list_processes() if self._registry is not None else {}
+        return [({"worker": worker}, pid) for worker, pid in workers.items()] or [({}, self._pid())]
 
-    def _readings(self, pid: int | str) -> Iterator[_Reading]:
-        if not (self._proc / "stat").exists():
-            yield from _of_the_interpreter() if pid in {"self", os.getpid()} else ()
+    def _read(self, pid: int | str) -> Iterator[_Reading]:
+        from pathlib import Path  # 4 ms, and the first scrape has the time
+
+        proc = Path(self._proc)
+        if not (proc / "stat").exists():
+            yield from _read_interpreter() if pid in {"self", os.getpid()} else ()
             return
-        process = self._proc / str(pid).strip()
-        for read in (self._from_stat, _descriptors, _descriptor_limit):
-            with suppress(OSError, ValueError, IndexError):  # gone meanwhile, not ours to read, or written otherwise
+        process = proc / str(pid).strip()
+        for read in (_read_stat, _count_descriptors, _read_descriptor_limit):
+            with suppress(OSError, ValueError, IndexError):  # ended, not readable by this user, or in another format
                 yield from list(read(process))
 
-    def _from_stat(self, process: Path) -> Iterator[_Reading]:
-        ticks = os.sysconf("SC_CLK_TCK")
-        # Fields are counted from behind the command, which may have blanks and brackets in it.
-        fields = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()
-        yield _Reading("cpu_seconds", (int(fields[11]) + int(fields[12])) / ticks)
-        yield _Reading("virtual_memory_bytes", int(fields[20]))
-        yield _Reading("resident_memory_bytes", int(fields[21]) * os.sysconf("SC_PAGE_SIZE"))
-        yield _Reading("threads", int(fields[17]))
-        yield _Reading("start_time_seconds", self._boot_time() + int(fields[19]) / ticks)
 
-    def _boot_time(self) -> float:
-        lines = (self._proc / "stat").read_text().splitlines()
-        return next(float(line.split()[1]) for line in lines if line.startswith("btime "))
+def _read_stat(process: Path) -> Iterator[_Reading]:
+    ticks = os.sysconf("SC_CLK_TCK")
+    # The fields follow the command in parentheses, which may itself have blanks and parentheses (proc(5)).
+    fields = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    yield _Reading("cpu_seconds", (int(fields[11]) + int(fields[12])) / ticks)
+    yield _Reading("virtual_memory_bytes", int(fields[20]))
+    yield _Reading("resident_memory_bytes", int(fields[21]) * os.sysconf("SC_PAGE_SIZE"))
+    yield _Reading("threads", int(fields[17]))
+    yield _Reading("start_time_seconds", _read_boot_time(process.parent) + int(fields[19]) / ticks)
 
 
-def _descriptors(process: Path) -> Iterator[_Reading]:
+def _read_boot_time(proc: Path) -> float:
+    lines = (proc / "stat").read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("btime "))
+
+
+def _count_descriptors(process: Path) -> Iterator[_Reading]:
     yield _Reading("open_fds", sum(1 for _ in (process / "fd").iterdir()))
 
 
-def _descriptor_limit(process: Path) -> Iterator[_Reading]:
+def _read_descriptor_limit(process: Path) -> Iterator[_Reading]:
     for line in (process / "limits").read_text().splitlines():
         if line.startswith("Max open files"):
             yield _Reading("max_fds", float(line.split()[3].replace("unlimited", "inf")))
 
 
-def _of_the_interpreter() -> Iterator[_Reading]:
+def _read_interpreter() -> Iterator[_Reading]:
     yield _Reading("cpu_seconds", time.process_time())
     yield _Reading("threads", threading.active_count())
     with suppress(ImportError):
@@ -129,4 +136,4 @@ def _of_the_interpreter() -> Iterator[_Reading]:
 
 
 PROCESS_COLLECTOR = ProcessCollector()
-"""The collector of this process in `REGISTRY`."""
+"""The collector in `REGISTRY`."""

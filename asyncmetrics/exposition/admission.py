@@ -1,8 +1,24 @@
-"""How many are served at a time, and which of them makes room for a newcomer.
+"""A limit on the scrapes or connections that are served at a time, which no idle client can exhaust.
 
-*Rules.* A limit must not be a lock: a client that keeps its place without using it would shut out all others. So a
-newcomer displaces the one that has waited longest, for its client or for a collector, beyond its patience. What makes
-progress is never displaced; where everything does, the newcomer is refused.
+*Terms.* A *holder* is a scrape or a connection that is served and so holds a ticket. An *applicant* is a new scrape or
+connection that asks for a ticket.
+
+*Rules.*
+
+1. Mark every wait of a holder for its client or its collectors on its ticket (`Ticket.track_wait`).
+2. Never displace a holder that makes progress.
+3. Refuse an applicant only where all holders make progress: a limit that clients could hold without using it would
+   shut out the scraper.
+
+*Theory of operation.*
+
+1. A ticket is free. An applicant takes it at once.
+2. All tickets are held. The applicant displaces the holder that has waited longest beyond its patience, if one has.
+3. No holder has lost its patience. The applicant displaces the holder that would wait longest for its collectors, if
+   that is longer than the applicant would wait for its own (and than 7.5 s).
+4. No such holder either. A connection is refused (`Admission.admit`). A scrape waits for up to 0.75 s if a holder's
+   patience ends within that time and few others wait, and is refused otherwise (`Admission.admit_soon`).
+5. A displaced holder is cancelled. It has lost its ticket already, and releases it once more without effect.
 """
 
 from __future__ import annotations
@@ -18,47 +34,52 @@ from anyio import sleep
 __all__ = ("STALLED_SECONDS", "Admission", "Ticket")
 
 STALLED_SECONDS = 0.25
-"""How long a client may take for one chunk before a newcomer may have its place."""
+"""How long a client may take for one chunk before an applicant may displace it.
 
+A round trip to the other side of the earth takes about as long, and a healthy scraper reads at once.
+"""
+
+# Three stalls, so that a scrape has its answer within a second beside clients that read nothing (scripts/hostile.py).
 _LONGEST_WAIT_SECONDS = 0.75
-# What a scraper that announces nothing gives its collectors: one in a greater hurry displaces no such scrape.
-_USUAL_SECONDS = 7.5
-_LOOK_AGAIN_SECONDS = 0.02
+# The collectors' share of Prometheus' default scrape timeout, 0.75 of 10 s (`response`). An applicant that is in a
+# greater hurry than this does not displace a scrape with the default.
+_USUAL_GATHERING_SECONDS = 7.5
+_RETRY_SECONDS = 0.02  # at most this much is added to the wait of a scrape
 
 
 @final
 class Ticket:
-    """One place under a limit; ``is_displaced`` says that a newcomer has got it."""
+    """The right to be served under a limit; ``is_displaced`` says whether an applicant has taken it over."""
 
-    def __init__(self, cancel: Callable[[], object], until: float) -> None:
+    def __init__(self, cancel: Callable[[], object], deadline: float) -> None:
         self.is_displaced = False
         self.cancel = cancel
-        self.until = -inf
-        self._due = inf
-        self._until = until
+        self.gathers_until = -inf
+        self._displaceable_at = inf
+        self._deadline = deadline
 
     @contextmanager
-    def waiting(self, patience: float) -> Iterator[None]:
-        """Wait for something that may never come: after ``patience`` seconds a newcomer may have the place."""
-        self._due = time.monotonic() + patience
+    def track_wait(self, patience_seconds: float) -> Iterator[None]:
+        """Let an applicant displace the holder once the ``with`` block has taken longer than ``patience_seconds``."""
+        self._displaceable_at = time.monotonic() + patience_seconds
         try:
             yield
         finally:
-            self._due = inf
+            self._displaceable_at = inf
 
     @contextmanager
-    def gathering(self) -> Iterator[None]:
-        """Wait for collectors: a newcomer that would wait less long for them may have the place at once."""
-        self.until = self._until
+    def track_gathering(self) -> Iterator[None]:
+        """Let an applicant whose collectors have an earlier deadline displace the holder during the ``with`` block."""
+        self.gathers_until = self._deadline
         try:
             yield
         finally:
-            self.until = -inf
+            self.gathers_until = -inf
 
     @property
-    def due(self) -> float:
-        """When a newcomer may have the place, on the monotonic clock; infinity while nothing is waited for."""
-        return self._due
+    def displaceable_at(self) -> float:
+        """When an applicant may displace the holder, on the monotonic clock; infinity unless the holder waits."""
+        return self._displaceable_at
 
 
 @final
@@ -68,55 +89,55 @@ class Admission:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._tickets: set[Ticket] = set()
-        self._newcomers = 0
+        self._waiting_applicants = 0
 
-    def admit(self, cancel: Callable[[], object], seconds: float = inf) -> Ticket | None:
-        """Return a ticket, None if all places are in use; ``cancel`` is called when a newcomer gets the place.
+    def admit(self, cancel: Callable[[], object], gathering_seconds: float = inf) -> Ticket | None:
+        """Return a ticket, or None if every ticket is held and no holder can be displaced.
 
-        ``seconds`` are what its collectors may take.
+        ``cancel`` is called when the holder is displaced. ``gathering_seconds`` is how long its collectors may take.
         """
-        until = time.monotonic() + max(seconds, _USUAL_SECONDS)
-        if len(self._tickets) >= self.limit and not self.displace() and not self._displace_patient(until):
+        deadline = time.monotonic() + max(gathering_seconds, _USUAL_GATHERING_SECONDS)
+        if len(self._tickets) >= self.limit and not self.displace() and not self._displace_patient(deadline):
             return None
-        ticket = Ticket(cancel, until)
+        ticket = Ticket(cancel, deadline)
         self._tickets.add(ticket)
         return ticket
 
-    async def admit_soon(self, cancel: Callable[[], object], seconds: float) -> Ticket | None:
-        """Do as `admit`, but wait where one of the others is about to lose its patience.
+    async def admit_soon(self, cancel: Callable[[], object], gathering_seconds: float) -> Ticket | None:
+        """Do as `admit`, but wait for up to 0.75 s if the patience of a holder ends within that time.
 
-        A newcomer waits for less than a second, and no more of them wait than can have a place in that time.
+        No more applicants wait at a time than can get a ticket in 0.75 s.
         """
         last = time.monotonic() + _LONGEST_WAIT_SECONDS
-        most = self.limit * _LONGEST_WAIT_SECONDS / STALLED_SECONDS
-        while (ticket := self.admit(cancel, seconds)) is None:
-            due = min((ticket.due for ticket in self._tickets), default=inf)
-            if due > last or self._newcomers >= most:
+        most_applicants = self.limit * _LONGEST_WAIT_SECONDS / STALLED_SECONDS
+        while (ticket := self.admit(cancel, gathering_seconds)) is None:
+            displaceable_at = min((ticket.displaceable_at for ticket in self._tickets), default=inf)
+            if displaceable_at > last or self._waiting_applicants >= most_applicants:
                 return None
-            self._newcomers += 1
+            self._waiting_applicants += 1
             try:
-                await sleep(_LOOK_AGAIN_SECONDS)
+                await sleep(_RETRY_SECONDS)
             finally:
-                self._newcomers -= 1
+                self._waiting_applicants -= 1
         return ticket
 
     def release(self, ticket: Ticket) -> None:
-        """Take back a ticket; one that was displaced is no error."""
+        """Take a ticket back. The ticket of a displaced holder is gone already, which is no error."""
         self._tickets.discard(ticket)
 
     def displace(self) -> bool:
-        """Cancel the one that has waited longest beyond its patience; return whether there is one."""
-        longest = min(self._tickets, key=lambda ticket: ticket.due, default=None)
-        if longest is None or longest.due > time.monotonic():
+        """Cancel the holder that has waited longest beyond its patience; return whether there was one."""
+        longest = min(self._tickets, key=lambda ticket: ticket.displaceable_at, default=None)
+        if longest is None or longest.displaceable_at > time.monotonic():
             return False
-        return self._take_from(longest)
+        return self._cancel(longest)
 
-    def _displace_patient(self, until: float) -> bool:
-        """Cancel the one that would wait longest for collectors, if that is longer than ``until``."""
-        longest = max(self._tickets, key=lambda ticket: ticket.until, default=None)
-        return longest is not None and longest.until > until and self._take_from(longest)
+    def _displace_patient(self, deadline: float) -> bool:
+        """Cancel the holder that would wait longest for collectors, if that is beyond ``deadline``."""
+        longest = max(self._tickets, key=lambda ticket: ticket.gathers_until, default=None)
+        return longest is not None and longest.gathers_until > deadline and self._cancel(longest)
 
-    def _take_from(self, ticket: Ticket) -> bool:
+    def _cancel(self, ticket: Ticket) -> bool:
         self._tickets.discard(ticket)
         ticket.is_displaced = True
         ticket.cancel()

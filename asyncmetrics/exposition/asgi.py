@@ -10,14 +10,15 @@ from typing import final
 
 from anyio import CancelScope, fail_after
 
-from asyncmetrics.errors import DefinitionError
 from asyncmetrics.exposition.access import Access, Auth
 from asyncmetrics.exposition.admission import Admission
+from asyncmetrics.exposition.client import Client, ClientGoneError, run_until_gone
 from asyncmetrics.exposition.failures import OnError, check_on_error
+from asyncmetrics.exposition.options import check_limit, check_seconds
 from asyncmetrics.exposition.rendering import Rendering
-from asyncmetrics.exposition.response import Request, Response, busy, denied, respond
-from asyncmetrics.exposition.scrape import Client, ClientGoneError, Scrape, until_gone
-from asyncmetrics.pacing import preload
+from asyncmetrics.exposition.response import Request, Response, refuse_access, refuse_busy, respond
+from asyncmetrics.exposition.scrape import Scrape
+from asyncmetrics.pacing import preload_asyncio_backend
 from asyncmetrics.registry import REGISTRY, Collectable, is_fault
 from asyncmetrics.registry.collection import check_registry
 from asyncmetrics.registry.self_metrics import get_self_metrics
@@ -25,9 +26,12 @@ from asyncmetrics.typing import SCRAPE_KEY, ASGIApp, Receive, Scope, Send
 
 __all__ = ("MAX_CONCURRENT", "make_asgi_app")
 
+# More than the scrapers of one target (a pair of Prometheus servers, an engineer with curl), few enough that their
+# buffers stay small.
 MAX_CONCURRENT = 8
-"""How many scrapes are served at a time unless an exposition is given another limit."""
+"""How many scrapes are served at a time by default."""
 
+# Longer than a scraper waits (Prometheus' default is 10 s), so that it decides first.
 _TIMEOUT_SECONDS = 30.0
 
 
@@ -40,20 +44,22 @@ def make_asgi_app(
     max_concurrent: int = MAX_CONCURRENT,
     timeout_seconds: float = _TIMEOUT_SECONDS,
 ) -> ASGIApp:
-    """Return an ASGI application that serves what is in ``registry``, without holding the event loop.
+    """Return an ASGI application that serves ``registry`` without holding the event loop.
 
-    A collector that fails, or has no answer after three quarters of the time that the scraper says it will wait (10 s
-    if it does not), is left out and counted in ``asyncmetrics_collector_errors_total``; with ``on_error="fail"`` the
-    answer is a 500 instead. A sync collector is called in a thread of its own, unless it says ``blocking = False``.
+    A collector has three quarters of the time that the scraper announces (of 10 s if it announces none). One that fails
+    or is late is left out and counted in ``asyncmetrics_collector_errors_total``; with ``on_error="fail"`` the answer
+    is a 500 instead. A sync collector is called in a thread of its own, unless it has ``blocking = False``.
 
-    ``auth`` is a bearer token, a ``(user, password)``, or a predicate, sync or async, that is given the ASGI scope;
-    others get a 401 or 403. A client that takes nothing for ``timeout_seconds`` counts as gone, and a predicate that
-    takes longer refuses. Beyond ``max_concurrent`` scrapes at a time a newcomer displaces the scrape whose client has
-    taken nothing for a quarter of a second (10 s in all), or whose collectors have kept it waiting for 10 s or may do
-    so for longer than its own; if there is none, the answer is a 503 with Retry-After.
+    ``auth`` is a bearer token, a ``(user, password)``, or a predicate of the ASGI scope, sync or async; other clients
+    get a 401 or 403. A client that takes nothing for ``timeout_seconds`` counts as gone, and a predicate that takes
+    longer refuses.
+
+    If ``max_concurrent`` scrapes are being served already, a new scrape displaces one whose client has taken nothing
+    for a quarter of a second (or for 10 s in all), or whose collectors have kept it waiting for 10 s or may keep it
+    waiting for longer than its own would. If there is no such scrape, the answer is a 503 with Retry-After.
+
     ``asyncmetrics_scrapes_total{outcome}``, ``asyncmetrics_scrape_duration_seconds`` and
-    ``asyncmetrics_scrape_chunks`` count and measure the scrapes. Raises `DefinitionError` for options that make no
-    sense.
+    ``asyncmetrics_scrape_chunks`` count and measure the scrapes. Raises `DefinitionError` for a wrong option.
 
     The application answers on every path, so it can be put anywhere::
 
@@ -65,11 +71,9 @@ def make_asgi_app(
     """
     check_registry(registry)
     check_on_error(on_error)
-    if max_concurrent < 1:
-        raise DefinitionError("max_concurrent", f"expected 1 or more, got {max_concurrent!r}")
-    if not timeout_seconds > 0:
-        raise DefinitionError("timeout_seconds", f"expected more than 0 seconds, got {timeout_seconds!r}")
-    preload()
+    check_limit("max_concurrent", max_concurrent)
+    check_seconds("timeout_seconds", timeout_seconds)
+    preload_asyncio_backend()
     return _Exposition(
         registry, on_error, Access(auth), max_concurrent, timeout_seconds, compression=not disable_compression
     )
@@ -77,7 +81,7 @@ def make_asgi_app(
 
 @final
 class _Exposition:
-    """The application; an object rather than a function, which is how Starlette tells it from an endpoint."""
+    """The application; an object and not a function, because Starlette takes a function for an endpoint."""
 
     def __init__(
         self,
@@ -99,74 +103,71 @@ class _Exposition:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         handlers: dict[str, Callable[[Scope, Receive, Send], Awaitable[None]]] = {
-            "http": self._exchange,
-            "lifespan": _lifespan,
+            "http": self._serve_http,
+            "lifespan": _serve_lifespan,
             "websocket": _refuse_websocket,
         }
         handler = handlers.get(scope["type"])
-        if handler is None:  # ASGI 3.0, "Applications": what is not understood must raise
+        if handler is None:  # ASGI 3.0, "Applications": an application raises for a type that it does not know
             raise NotImplementedError(f"the exposition serves {sorted(handlers)}, got the scope {scope['type']!r}")
         await handler(scope, receive, send)
 
-    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[SCRAPE_KEY] = True
-        request = _request(scope)
-        if not await self._is_admitted(request, scope):
+        request = _read_request(scope)
+        if not await self._is_granted(request, scope):
             self._self_metrics.count_scrape("denied")
-            await self._answer(denied(request, self._access.challenge), send)
+            await self._answer(refuse_access(request, self._access.challenge), send)
             return
         response = respond(request, compression=self._compression)
         if response.rendering is None:
             await self._answer(response, send)
         else:
-            await self._scrape(response, response.rendering, receive, send)
+            await self._serve_scrape(response, response.rendering, receive, send)
 
     async def _answer(self, response: Response, send: Send) -> None:
-        """Send an answer of a few words, if the client is still there."""
+        """Send a response of a few words, if the client is still there."""
         with suppress(ClientGoneError):
             await Client(send, self._timeout).answer(response)
 
-    async def _refuse_busy(self, send: Send) -> None:
-        self._self_metrics.count_scrape("busy")
-        await self._answer(busy(self._admission.limit), send)
-
-    async def _is_admitted(self, request: Request, scope: Scope) -> bool:
+    async def _is_granted(self, request: Request, scope: Scope) -> bool:
         if self._access.predicate is None:
-            return self._access.admits(request.header(b"authorization"))
+            return self._access.is_granted(request.get_header(b"authorization"))
         try:
             with fail_after(self._timeout):
-                answer = self._access.predicate(scope)
-                return bool(await answer if isinstance(answer, Awaitable) else answer)
-        except BaseException as error:  # a client that cannot be judged is refused
+                result = self._access.predicate(scope)
+                return bool(await result if isinstance(result, Awaitable) else result)
+        except BaseException as error:  # where the predicate fails, no client has access
             if not is_fault(error):
                 raise
             self._self_metrics.count_internal_error("exposition.auth")
             return False
 
-    async def _scrape(self, response: Response, rendering: Rendering, receive: Receive, send: Send) -> None:
+    async def _serve_scrape(self, response: Response, rendering: Rendering, receive: Receive, send: Send) -> None:
         scope = CancelScope()
         ticket = await self._admission.admit_soon(scope.cancel, rendering.seconds)
         if ticket is None:
-            await self._refuse_busy(send)
+            self._self_metrics.count_scrape("busy")
+            await self._answer(refuse_busy(self._admission.limit), send)
             return
         begun = perf_counter()
         scrape = Scrape(self._registry, self._on_error, rendering, ticket)
         try:
             with scope:
-                await until_gone(receive, partial(scrape.serve, response, Client(send, self._timeout, ticket)))
+                await run_until_gone(receive, partial(scrape.serve, response, Client(send, self._timeout, ticket)))
         finally:
             self._admission.release(ticket)
             self._self_metrics.count_scrape("displaced" if ticket.is_displaced else scrape.outcome)
             self._self_metrics.observe_scrape(perf_counter() - begun, scrape.chunks)
         if ticket.is_displaced and not scrape.is_started:
-            await self._answer(busy(self._admission.limit), send)
+            await self._answer(refuse_busy(self._admission.limit), send)
 
 
-def _request(scope: Scope) -> Request:
+def _read_request(scope: Scope) -> Request:
     return Request(scope["method"], scope.get("path", ""), scope.get("query_string") or b"", scope.get("headers") or ())
 
 
-async def _lifespan(_: Scope, receive: Receive, send: Send) -> None:
+async def _serve_lifespan(_: Scope, receive: Receive, send: Send) -> None:
     kind = ""
     while kind != "lifespan.shutdown":
         kind = (await receive())["type"]

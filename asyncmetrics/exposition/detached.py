@@ -1,7 +1,7 @@
-"""Tasks that belong to no scope: what they do, and how long, is not the business of the code that starts them.
+"""Tasks that belong to no scope, so that the code that starts one need not wait for its end.
 
 anyio has no such tasks, on purpose: a task group waits for its tasks. A scrape must not wait for a collector that
-takes no notice of being cancelled, so both event loops are asked for one by their own means.
+ignores its cancellation, so this module asks asyncio or trio directly.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from typing import Any
 
 __all__ = ("detach",)
 
-_TASKS: set[asyncio.Task[None]] = set()  # a loop holds its tasks weakly
+_TASKS: set[asyncio.Task[None]] = set()  # a loop holds only weak references to its tasks
 
 
-def detach(work: Callable[[], Coroutine[Any, Any, None]], ended: Callable[[], None]) -> Callable[[], object]:
-    """Run ``work``, which must not raise, in a task of its own, and return what cancels it.
+def detach(work: Callable[[], Coroutine[Any, Any, None]], on_end: Callable[[], None]) -> Callable[[], object]:
+    """Run ``work``, which must not raise, in a task of its own, and return a function that cancels the task.
 
-    ``ended`` is called on the loop once the task has ended, also if that was before its first step.
+    ``on_end`` is called on the loop once the task has ended, even if it ends before its first step.
     """
-    if _is_trio():
-        return _detach_trio(work, ended)
+    if _is_trio_running():
+        return _detach_on_trio(work, on_end)
     task = asyncio.get_running_loop().create_task(work())
     _TASKS.add(task)
     task.add_done_callback(_TASKS.discard)
-    task.add_done_callback(lambda _: ended())
+    task.add_done_callback(lambda _: on_end())
     return task.cancel
 
 
-def _is_trio() -> bool:
+def _is_trio_running() -> bool:
     trio = sys.modules.get("trio")
     return trio is not None and bool(trio.lowlevel.in_trio_run())
 
 
-def _detach_trio(work: Callable[[], Coroutine[Any, Any, None]], ended: Callable[[], None]) -> Callable[[], object]:
+def _detach_on_trio(work: Callable[[], Coroutine[Any, Any, None]], on_end: Callable[[], None]) -> Callable[[], object]:
     import trio
 
     scope = trio.CancelScope()
@@ -46,7 +46,7 @@ def _detach_trio(work: Callable[[], Coroutine[Any, Any, None]], ended: Callable[
             with scope:
                 await work()
         finally:
-            ended()
+            on_end()
 
     trio.lowlevel.spawn_system_task(run, context=copy_context())
     return scope.cancel

@@ -1,4 +1,4 @@
-"""What happens when a collector fails: the option, and what is counted, logged and answered."""
+"""A failed scrape: the option ``on_error``, which lets a collector fail it, and how a failure is counted and logged."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ __all__ = ("OnError", "check_on_error", "record_failure")
 
 
 OnError: TypeAlias = Literal["skip", "fail"]
+"""Leave a failed collector out of the exposition, or answer the scrape with a 500."""
 
 
 def check_on_error(on_error: str) -> None:
-    """Raise `DefinitionError` unless this says what happens when a collector fails."""
+    """Raise `DefinitionError` unless ``on_error`` is ``"skip"`` or ``"fail"``."""
     if on_error not in {"skip", "fail"}:
         raise DefinitionError("on_error", f"expected 'skip' or 'fail', got {on_error!r}")
 
 
 def record_failure(registry: Collectable, error: BaseException) -> str:
-    """Count and log ``error``, which is being handled, and return what may be told about it to whoever asked.
+    """Count and log the ``error`` that is being handled, and return the message for the scraper.
 
-    The error's own message is kept for the log: it may hold what is not meant for everyone who can reach the endpoint.
+    Only the log has the error's own message: it may hold secrets, and the endpoint may be open to everyone.
     """
     self_metrics = get_self_metrics(registry)
     if isinstance(error, CollectorError):

@@ -1,20 +1,21 @@
 """Gathering the families of a registry on an event loop, for several scrapes at a time.
 
-*Rules.* Each scrape has a deadline of its own, and gets what has come back by then; a collector that fails or is late
-is left out and costs no other its place.
+*Rules.*
+
+1. Give each scrape a deadline of its own, and serve it the families that its collectors have returned by then.
+2. Leave out a collector that fails or is late; let it cost no other collector its families.
 
 *Theory of operation.*
 
-1. The first scrape opens a gathering. Scrapes of the same names that come before it has ended join it, and share what
-   its collectors come back with.
-2. Every scrape of a gathering goes through all collectors and asks those that nobody has asked yet: so it does not
-   matter which of them leaves first.
-3. A scrape waits for each `Call` until its own deadline. A call that an equally patient scrape has waited for in vain
-   is not waited for again.
-4. The first scrape that leaves closes the gathering to newcomers. Calls that have not ended then stay under way, and
-   the next gathering joins them.
-
-A scrape joins no gathering that is older than its own patience: its numbers would be older than the scraper allows.
+1. No gathering of these names is open, or the open one is older than this scrape would wait: its numbers would be
+   older than the scraper allows. The scrape opens a gathering.
+2. A gathering is open. Scrapes of the same names join it and share the outcomes of its collectors.
+3. A scrape goes through all collectors. It starts those that are not being called yet, so it does not matter which
+   scrape of the gathering ends first.
+4. The scrape waits for each `CollectorCall` until its own deadline. It does not wait for a call that a scrape with as
+   much time has waited for in vain.
+5. The first scrape that has its outcomes, or is cancelled, closes the gathering: later scrapes open another one. Calls
+   that have not ended stay among the loop's calls, and the next gathering takes them over.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from typing import NamedTuple, final
 from anyio import CancelScope, current_time
 from anyio.lowlevel import RunVar
 
-from asyncmetrics.exposition.calls import Call, may_wait
+from asyncmetrics.exposition.collector_calls import CollectorCall, is_immediate
 from asyncmetrics.model.family import Metric
 from asyncmetrics.pacing import get_for_loop, run_in_turns
 from asyncmetrics.registry import Collectable, Collection, Collector, Outcome, ask_collector
 from asyncmetrics.registry.collection import begin_collection
 
-__all__ = ("gathered",)
+__all__ = ("gather_families",)
 
 
 class _Key(NamedTuple):
@@ -40,48 +41,49 @@ class _Key(NamedTuple):
 
 
 @final
-class _OfLoop:
-    """What is under way on one event loop."""
+class _LoopState:
+    """The open gatherings and the calls that have not ended, on one event loop."""
 
     def __init__(self) -> None:
         self.gatherings: dict[_Key, _Gathering] = {}
-        self.calls: dict[Collector, Call] = {}
+        self.calls: dict[Collector, CollectorCall] = {}
 
 
-_OF_LOOP: RunVar[_OfLoop] = RunVar("asyncmetrics_gatherings")
+_STATE: RunVar[_LoopState] = RunVar("asyncmetrics_gatherings")
 
 
-async def gathered(
+async def gather_families(
     registry: Collectable, names: frozenset[str], source: Collectable, on_error: str, seconds: float
 ) -> list[Metric]:
-    """Return the families of ``source``, which is what ``registry`` has of ``names``, within about ``seconds``.
+    """Return the families of ``source``, the part of ``registry`` that has ``names``, within about ``seconds``.
 
     Raises `CollectorError` for a collector that failed or was late, where ``on_error`` is ``"fail"``.
     """
     collection = begin_collection(source, on_error)
     key = _Key(registry, names)
-    under_way = get_for_loop(_OF_LOOP, _OfLoop)
-    gathering = under_way.gatherings.get(key)
-    if gathering is None or current_time() - gathering.begun > seconds:
-        gathering = under_way.gatherings[key] = _Gathering(under_way.calls)
+    state = get_for_loop(_STATE, _LoopState)
+    gathering = state.gatherings.get(key)
+    if gathering is None or current_time() - gathering.begun > seconds:  # step 1
+        gathering = state.gatherings[key] = _Gathering(state.calls)
     try:
-        outcomes = await _Part(gathering, seconds).outcomes(collection.collectors)
-        await run_in_turns(_put_together(collection, outcomes, gathering.quick))
+        outcomes = await _ScrapeWait(gathering, seconds).wait_for_outcomes(collection.collectors)
+        await run_in_turns(_take_outcomes(collection, outcomes, gathering.immediate_outcomes))
     finally:
-        if under_way.gatherings.get(key) is gathering:
-            del under_way.gatherings[key]
-    return collection.families()
+        if state.gatherings.get(key) is gathering:  # step 5; an older gathering may have been replaced already
+            del state.gatherings[key]
+    return collection.finish()
 
 
-def _put_together(
-    collection: Collection, outcomes: dict[Collector, Outcome], quick: dict[Collector, Outcome]
+def _take_outcomes(
+    collection: Collection, outcomes: dict[Collector, Outcome], immediate_outcomes: dict[Collector, Outcome]
 ) -> Iterator[None]:
+    """Hand the outcomes over in the order of the collectors, and call the immediate ones, a short step at a time."""
     for collector in collection.collectors:
         outcome = outcomes.get(collector)
         if outcome is None:
-            outcome = quick.get(collector)
+            outcome = immediate_outcomes.get(collector)
         if outcome is None:
-            outcome = quick[collector] = ask_collector(collector)
+            outcome = immediate_outcomes[collector] = ask_collector(collector)
         yield from collection.take(collector, outcome)
         yield
     yield from collection.prepare()
@@ -89,72 +91,74 @@ def _put_together(
 
 @final
 class _Gathering:
-    """What several scrapes share: the calls of collectors that may wait, and what the ``quick`` ones had to say."""
+    """The calls of collectors that may wait, and the outcomes of the immediate ones, shared by several scrapes."""
 
-    def __init__(self, under_way: dict[Collector, Call]) -> None:
+    def __init__(self, loop_calls: dict[Collector, CollectorCall]) -> None:
         self.begun = current_time()
-        self.quick: dict[Collector, Outcome] = {}
-        self._calls: dict[Collector, Call] = {}
-        self._under_way = under_way
+        self.immediate_outcomes: dict[Collector, Outcome] = {}
+        self._calls: dict[Collector, CollectorCall] = {}
+        self._loop_calls = loop_calls
 
-    def call(self, collector: Collector) -> Call:
-        """Return the call of ``collector``, which is asked if it is not under way."""
+    def find_call(self, collector: Collector) -> CollectorCall:
+        """Return the call of ``collector``, started unless the gathering or the loop has one."""
         call = self._calls.get(collector)
         if call is None:
-            call = self._calls[collector] = self._under_way.get(collector) or Call(collector, self._under_way).start()
+            call = self._loop_calls.get(collector) or CollectorCall(collector, self._loop_calls).start()
+            self._calls[collector] = call
         return call
 
-    def call_again(self, call: Call) -> Call:
-        """Return the call that stands for one that has ended because no scrape waited for it."""
+    def replace_call(self, call: CollectorCall) -> CollectorCall:
+        """Return another call instead of one that was cancelled because no scrape waited for it."""
         if self._calls.get(call.collector) is call:
             del self._calls[call.collector]
-        return self.call(call.collector)
+        return self.find_call(call.collector)
 
 
 @final
-class _Part:
-    """One scrape's part in a gathering: the calls that it waits for, until its own deadline."""
+class _ScrapeWait:
+    """The calls of a gathering that one scrape waits for, until its own deadline."""
 
     def __init__(self, gathering: _Gathering, seconds: float) -> None:
         self._gathering = gathering
         self._seconds = seconds
-        self._calls: dict[Collector, Call] = {}
+        self._calls: dict[Collector, CollectorCall] = {}
 
-    async def outcomes(self, collectors: Iterable[Collector]) -> dict[Collector, Outcome]:
-        """Return what the collectors that may wait came back with, `TimeoutError` for those that did not."""
+    async def wait_for_outcomes(self, collectors: Iterable[Collector]) -> dict[Collector, Outcome]:
+        """Return the outcomes of the collectors that may wait, a `TimeoutError` for each that is late."""
         deadline = current_time() + self._seconds
         try:
-            await run_in_turns(self._join_all(collectors))
+            await run_in_turns(self._start_calls(collectors))
             with CancelScope(deadline=deadline):
                 for collector in self._calls:
-                    await self._wait(collector)
-            return {collector: self._outcome(call) for collector, call in self._calls.items()}
+                    await self._wait_for_call(collector)
+            return {collector: self._read_outcome(call) for collector, call in self._calls.items()}
         finally:
             for call in self._calls.values():
-                call.leave()
+                call.remove_waiter()
 
-    def _join_all(self, collectors: Iterable[Collector]) -> Iterator[None]:
+    def _start_calls(self, collectors: Iterable[Collector]) -> Iterator[None]:
         for collector in collectors:
-            if may_wait(collector):
-                self._join(self._gathering.call(collector))
+            if not is_immediate(collector):
+                self._add_call(self._gathering.find_call(collector))
             yield
 
-    def _join(self, call: Call) -> None:
-        call.join()
+    def _add_call(self, call: CollectorCall) -> None:
+        call.add_waiter()
         self._calls[call.collector] = call
 
-    async def _wait(self, collector: Collector) -> None:
-        while (call := self._calls[collector]).missed < self._seconds:
+    async def _wait_for_call(self, collector: Collector) -> None:
+        while (call := self._calls[collector]).missed_seconds < self._seconds:
             await call.ended.wait()
             if not call.is_cancelled:
                 return
-            call.leave()
-            self._join(self._gathering.call_again(call))
+            # Its last waiter gave it up before this scrape began to wait, so it has no outcome.
+            call.remove_waiter()
+            self._add_call(self._gathering.replace_call(call))
 
-    def _outcome(self, call: Call) -> Outcome:
+    def _read_outcome(self, call: CollectorCall) -> Outcome:
         if call.ended.is_set() and not call.is_cancelled and call.outcome is not None:
             return call.outcome
-        if call.missed >= self._seconds:
-            return TimeoutError("it has not come back from an earlier scrape that it was late for")
-        call.missed = self._seconds
+        if call.missed_seconds >= self._seconds:
+            return TimeoutError("its call for an earlier scrape was late and has not ended yet")
+        call.missed_seconds = self._seconds
         return TimeoutError(f"expected an answer within {self._seconds:g} s, got none")

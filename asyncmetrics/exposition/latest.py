@@ -1,24 +1,26 @@
-"""One whole exposition as bytes, for scripts, tests and handlers of other frameworks."""
+"""One exposition as bytes, whole or in chunks, for scripts, tests, files and handlers of other frameworks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-from asyncmetrics.exposition.rendering import text_pieces
-from asyncmetrics.formats.negotiation import Format, is_gzip_accepted, negotiate
+from asyncmetrics.formats.negotiation import is_gzip_accepted, negotiate
+from asyncmetrics.formats.writing.text import encode_text
+from asyncmetrics.model.escaping import check_escaping
 from asyncmetrics.registry import REGISTRY, Collectable
 
-__all__ = ("choose_encoder", "generate_latest", "gzip_accepted")
+__all__ = ("choose_encoder", "generate_chunks", "generate_latest", "gzip_accepted")
 
 Encoder: TypeAlias = Callable[[Collectable], bytes]
 
 
 def generate_latest(registry: Collectable = REGISTRY, escaping: str = "underscores") -> bytes:
-    """Return what is in ``registry`` in the text format 0.0.4; ``escaping`` is how names with other characters go.
+    """Return ``registry`` in the text format 0.0.4.
 
-    The servers of this package never call it: they send chunks as they are rendered. Raises `DefinitionError` for an
-    escaping that is none of ``underscores``, ``dots``, ``values`` and ``allow-utf-8``.
+    ``escaping`` is how names with other characters are written: ``underscores``, ``dots``, ``values`` or
+    ``allow-utf-8``. Raises `DefinitionError` for another one. The servers of this package never call this function:
+    they send chunks as they are rendered.
 
     >>> from asyncmetrics import CollectorRegistry, Counter
     >>> registry = CollectorRegistry()
@@ -28,28 +30,31 @@ def generate_latest(registry: Collectable = REGISTRY, escaping: str = "underscor
     # TYPE jobs_total counter
     jobs_total 1.0
     """
-    return b"".join(text_pieces(registry, escaping))
+    return b"".join(generate_chunks(registry, escaping))
+
+
+def generate_chunks(registry: Collectable, escaping: str) -> Iterator[bytes]:
+    """Collect ``registry`` and return the bytes of `generate_latest` in chunks."""
+    check_escaping(escaping)
+    return encode_text(registry.collect(), escaping=escaping)
 
 
 def choose_encoder(accept_header: str | None) -> tuple[Encoder, str]:
-    r"""Return what turns a registry into the format that an Accept header asks for, and its Content-Type.
+    r"""Return the encoder of the format that an Accept header asks for, and its Content-Type.
 
     >>> from asyncmetrics import REGISTRY
     >>> encoder, content_type = choose_encoder("application/openmetrics-text; version=1.0.0")
     >>> encoder(REGISTRY).endswith(b"# EOF\n"), content_type
     (True, 'application/openmetrics-text; version=1.0.0; charset=utf-8')
     """
-    chosen = negotiate(accept_header)
-    return _encoder(chosen), chosen.content_type
+    format_ = negotiate(accept_header)
+
+    def encode(registry: Collectable) -> bytes:
+        return b"".join(format_.encode(registry.collect()))
+
+    return encode, format_.content_type
 
 
 def gzip_accepted(accept_encoding_header: str | None) -> bool:
-    """Tell whether an Accept-Encoding header allows gzip."""
+    """Return whether an Accept-Encoding header allows gzip."""
     return is_gzip_accepted(accept_encoding_header)
-
-
-def _encoder(chosen: Format) -> Encoder:
-    def encoder(registry: Collectable) -> bytes:
-        return b"".join(chosen.encode(registry.collect()))
-
-    return encoder

@@ -1,9 +1,15 @@
-"""From families to bytes, in the format, the selection and the compression that were asked for.
+"""From families to bytes, in the negotiated format, restricted to the requested names, and compressed if accepted.
 
-*Rules.* The bytes come in pieces, each the work of a moment, and a piece is made when it is asked for: whoever drives
-the iterator decides when, and stops the work by letting go of it. What is sent are chunks, joined from pieces. The
-families are gathered, and the first chunk is made, before the first byte is sent, so that what fails until then can
-still be told by a status.
+*Terms.* A *piece* is the result of one short step of work. A *chunk* is what is sent at once: pieces joined to about
+64 KiB.
+
+*Rules.*
+
+1. Make a piece only when the caller asks for it: the caller decides when to work, and stops the work by closing the
+   iterator.
+2. Pass empty pieces on. An empty piece says that a step has ended, so that a turn of the loop can end there.
+3. Gather the families and render the first chunk before the first byte is sent: until then a fault can be answered with
+   a status.
 """
 
 from __future__ import annotations
@@ -14,28 +20,27 @@ from dataclasses import dataclass
 from typing import final
 
 from asyncmetrics.formats.negotiation import Format
-from asyncmetrics.formats.writing.text import encode_text
 from asyncmetrics.model.family import Metric
-from asyncmetrics.model.names import check_escaping
 from asyncmetrics.registry import Collectable, CollectorRegistry
 
-__all__ = ("Chunk", "Rendering", "text_pieces")
+__all__ = ("Chunk", "Rendering")
 
 
 # Level 1 takes a third of the time of level 6 for text that shrinks to less than a tenth either way.
 _GZIP_LEVEL = 1
-_GZIP_WINDOW = 16 + zlib.MAX_WBITS
-# A format may write what belongs together as one piece; compressing that must not take long.
-_MAX_PIECE = 128 * 1024
-_CHUNK = 64 * 1024
+_GZIP_WINDOW = 16 + zlib.MAX_WBITS  # zlib's way of asking for gzip's header and trailer
+# A format may write lines that belong together as one piece; compressing a piece must fit into a turn.
+_MAX_PIECE_BYTES = 128 * 1024
+# Large enough that sending costs little beside rendering, small enough that a slow client holds little memory.
+_CHUNK_BYTES = 64 * 1024
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """What to render: the ``format``, the sample ``names`` that are wanted (none means all), and whether as gzip.
+    """What to render: the ``format``, the sample ``names`` (none means all), and whether to compress with ``gzip``.
 
-    ``seconds`` are what whoever asked gives the collectors.
+    ``seconds`` is how long the collectors may take.
     """
 
     format: Format
@@ -43,31 +48,31 @@ class Rendering:
     gzip: bool
     seconds: float
 
-    def source(self, registry: Collectable) -> Collectable:
-        """Return what has to be collected: with names, only the collectors of a registry that have them."""
+    def select_source(self, registry: Collectable) -> Collectable:
+        """Return ``registry``, or with ``names`` the part of it whose collectors have them."""
         if self.names and isinstance(registry, CollectorRegistry):
             return registry.restricted_registry(self.names)
         return registry
 
-    def pieces(self, families: Iterable[Metric]) -> Iterator[bytes]:
-        """Yield the body, piece by piece. An empty piece says that a step of the work is done, as any other does."""
-        wanted = self._wanted(families) if self.names else families
-        encoded = _cut(self.format.encode(wanted))
-        return _compressed(encoded) if self.gzip else encoded
+    def render_pieces(self, families: Iterable[Metric]) -> Iterator[bytes]:
+        """Yield the body piece by piece; empty pieces are steps as well."""
+        selected = self._select(families) if self.names else families
+        pieces = _limit_pieces(self.format.encode(selected))
+        return _compress(pieces) if self.gzip else pieces
 
-    def chunks(self, families: Iterable[Metric]) -> Iterator[bytes]:
+    def render_chunks(self, families: Iterable[Metric]) -> Iterator[bytes]:
         """Yield the body in chunks, none of which is empty."""
         chunk = Chunk()
-        for piece in self.pieces(families):
+        for piece in self.render_pieces(families):
             chunk.add(piece)
             if chunk.is_full():
                 yield chunk.take()
         if last := chunk.take():
             yield last
 
-    def _wanted(self, families: Iterable[Metric]) -> Iterator[Metric]:
-        parts = (family.restricted(self.names) for family in families)
-        return (part for part in parts if part is not None)
+    def _select(self, families: Iterable[Metric]) -> Iterator[Metric]:
+        restricted = (family.restrict(self.names) for family in families)
+        return (family for family in restricted if family is not None)
 
 
 @final
@@ -84,33 +89,28 @@ class Chunk:
         self._size += len(piece)
 
     def is_full(self) -> bool:
-        """Tell whether the chunk is as large as chunks should be."""
-        return self._size >= _CHUNK
+        """Return whether the chunk has reached the size at which it is sent."""
+        return self._size >= _CHUNK_BYTES
 
     def take(self) -> bytes:
-        """Return what there is, and begin anew."""
-        whole = b"".join(self._pieces)
+        """Return the pieces as one, and empty the chunk."""
+        joined = b"".join(self._pieces)
         self._pieces.clear()
         self._size = 0
-        return whole
+        return joined
 
 
-def _cut(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _limit_pieces(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield ``pieces``, the long ones cut to at most 128 KiB."""
     for piece in pieces:
-        if len(piece) <= _MAX_PIECE:  # empty ones too: a turn of the loop may end after each
+        if len(piece) <= _MAX_PIECE_BYTES:  # rule 2: empty ones too
             yield piece
         else:
-            yield from (piece[start : start + _MAX_PIECE] for start in range(0, len(piece), _MAX_PIECE))
+            yield from (piece[start : start + _MAX_PIECE_BYTES] for start in range(0, len(piece), _MAX_PIECE_BYTES))
 
 
-def _compressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _compress(pieces: Iterable[bytes]) -> Iterator[bytes]:
     stream = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
     for piece in pieces:
         yield stream.compress(piece)
     yield stream.flush()
-
-
-def text_pieces(registry: Collectable, escaping: str) -> Iterator[bytes]:
-    """Collect ``registry`` and yield it in the text format 0.0.4, for those who need no negotiation."""
-    check_escaping(escaping)
-    return encode_text(registry.collect(), escaping=escaping)

@@ -1,8 +1,12 @@
-"""What is answered to a request, decided without any I/O: the status, the headers, and what is to be rendered.
+"""From a request to its response, decided without any I/O: the status, the headers, and what to render.
 
-*Rules.* Nothing in a request raises or leads to a 5xx: bytes are decoded with replacement, filters are bounded, and no
-part of the request is written into the answer. Every answer has a Content-Type, since Prometheus 3 drops a target
-without a valid one.
+Accept decides on the format (`negotiate`), Accept-Encoding on gzip (`is_gzip_accepted`); `rendering` compresses.
+
+*Rules.*
+
+1. Let nothing in a request raise or lead to a 5xx: decode bytes with replacement, and bound the filters.
+2. Write no part of a request into its response.
+3. Give every response a Content-Type: Prometheus 3 drops a target without a valid one.
 """
 
 from __future__ import annotations
@@ -23,36 +27,39 @@ __all__ = (
     "Headers",
     "Request",
     "Response",
-    "busy",
-    "denied",
-    "failure",
+    "refuse_access",
+    "refuse_busy",
+    "refuse_failed",
     "respond",
 )
 
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
+# Far beyond what a scrape configuration holds, and still parsed on the loop within a step.
 MAX_FILTERS = 256
+"""How many parameters a query may have."""
 MAX_FILTER_LENGTH = 1024
+"""How many characters a ``name[]`` may have."""
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _VARY = (b"vary", b"Accept, Accept-Encoding")
 
-_SECONDS: Callable[[str], object] = re.compile(r"[0-9]{1,4}(\.[0-9]{1,9})?").fullmatch
-_DEFAULT_SECONDS = 10.0  # Prometheus' own
-# The rest of what the scraper waits is for rendering and sending.
+_match_seconds: Callable[[str], object] = re.compile(r"[0-9]{1,4}(\.[0-9]{1,9})?").fullmatch
+_DEFAULT_TIMEOUT_SECONDS = 10.0  # Prometheus' own default
+# Of the scraper's timeout; the rest is for rendering and sending.
 _COLLECTORS_SHARE = 0.75
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What matters of a request; the bytes are as they came, and header names may be in any case."""
+    """The parts of a request that matter here, as bytes where they came as bytes; header names may be in any case."""
 
     method: str
     path: str
     query: bytes
     headers: Iterable[Sequence[bytes]]
 
-    def header(self, name: bytes) -> str | None:
+    def get_header(self, name: bytes) -> str | None:
         """Return the values of a header as one list (RFC 9110, section 5.3), or None if it was not sent."""
         values = [value.decode("latin-1") for key, value in self.headers if key.lower() == name]
         return ", ".join(values) if values else None
@@ -61,7 +68,7 @@ class Request:
 @final
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer: its body is ``text``, or what ``rendering`` makes of the families."""
+    """A response whose body is ``text``, or the families as ``rendering`` renders them."""
 
     status: int
     headers: Headers
@@ -75,70 +82,69 @@ class Response:
 
 
 def respond(request: Request, *, compression: bool) -> Response:
-    """Decide on the answer: GET and HEAD are answered on any path but a browser's ``/favicon.ico``."""
+    """Return the response to ``request``: GET and HEAD are served on any path but a browser's ``/favicon.ico``."""
     if request.method not in {"GET", "HEAD"}:
-        return _told(request, 405, "Only GET and HEAD are served here.", (b"allow", b"GET, HEAD"))
+        return _refuse(request, 405, "Only GET and HEAD are served here.", (b"allow", b"GET, HEAD"))
     if request.path.endswith("/favicon.ico"):
-        return _told(request, 404, "There is no icon.")
-    filters = _filters(request.query)
-    if filters is None:
+        return _refuse(request, 404, "There is no icon.")
+    names = _read_names(request.query)
+    if names is None:
         limits = f"At most {MAX_FILTERS} parameters of at most {MAX_FILTER_LENGTH} characters are served."
-        return _told(request, 400, limits)
-    return _exposition(request, filters, compression=compression)
+        return _refuse(request, 400, limits)
+    return _serve_metrics(request, names, compression=compression)
 
 
-def failure(problem: str) -> Response:
-    """Answer that there is nothing to serve, because of a fault on this side."""
-    return _plain(500, problem)
+def refuse_failed(problem: str) -> Response:
+    """Return a 500 with ``problem``, a fault of the program that is scraped."""
+    return _make_text_response(500, problem)
 
 
-def busy(limit: int) -> Response:
-    """Answer that ``limit`` scrapes are being served already."""
-    return _plain(503, f"Too many concurrent scrapes (limit {limit}).", (b"retry-after", b"1"))
+def refuse_busy(limit: int) -> Response:
+    """Return a 503, as ``limit`` scrapes are being served already."""
+    return _make_text_response(503, f"Too many concurrent scrapes (limit {limit}).", (b"retry-after", b"1"))
 
 
-def denied(request: Request, challenge: bytes) -> Response:
-    """Refuse whoever may not read: with a challenge, credentials would help (RFC 9110, section 15.5.2)."""
+def refuse_access(request: Request, challenge: bytes) -> Response:
+    """Return a 401 with the ``challenge`` if credentials would help (RFC 9110, section 15.5.2), or else a 403."""
     if challenge:
-        return _told(
-            request, 401, "The metrics are served for the right credentials.", (b"www-authenticate", challenge)
-        )
-    return _told(request, 403, "The metrics are not served to you.")
+        authenticate = (b"www-authenticate", challenge)
+        return _refuse(request, 401, "The right credentials are needed to read the metrics.", authenticate)
+    return _refuse(request, 403, "You may not read the metrics.")
 
 
-def _exposition(request: Request, filters: frozenset[str], *, compression: bool) -> Response:
-    chosen = negotiate(request.header(b"accept"))
-    gzip = compression and is_gzip_accepted(request.header(b"accept-encoding"))
-    headers: Headers = ((b"content-type", chosen.content_type.encode("ascii")), _VARY)
+def _serve_metrics(request: Request, names: frozenset[str], *, compression: bool) -> Response:
+    format_ = negotiate(request.get_header(b"accept"))
+    gzip = compression and is_gzip_accepted(request.get_header(b"accept-encoding"))
+    headers: Headers = ((b"content-type", format_.content_type.encode("ascii")), _VARY)
     if gzip:
         headers += ((b"content-encoding", b"gzip"),)
     if request.method == "HEAD":
         return Response(200, headers)
-    return Response(200, headers, rendering=Rendering(chosen, filters, gzip, _seconds(request)))
+    return Response(200, headers, rendering=Rendering(format_, names, gzip, _read_collector_seconds(request)))
 
 
-def _seconds(request: Request) -> float:
-    """Return what the collectors have of the time that the scraper says it will wait."""
-    told = (request.header(b"x-prometheus-scrape-timeout-seconds") or "").strip(" \t")
-    seconds = float(told) if _SECONDS(told) else 0.0
-    return (seconds or _DEFAULT_SECONDS) * _COLLECTORS_SHARE
+def _read_collector_seconds(request: Request) -> float:
+    """Return the collectors' share of the scraper's timeout."""
+    timeout = (request.get_header(b"x-prometheus-scrape-timeout-seconds") or "").strip(" \t")
+    seconds = float(timeout) if _match_seconds(timeout) else 0.0
+    return (seconds or _DEFAULT_TIMEOUT_SECONDS) * _COLLECTORS_SHARE
 
 
-def _told(request: Request, status: int, problem: str, *headers: tuple[bytes, bytes]) -> Response:
-    answer = _plain(status, problem, *headers)
-    return Response(status, answer.headers) if request.method == "HEAD" else answer
-
-
-def _plain(status: int, problem: str, *headers: tuple[bytes, bytes]) -> Response:
-    text = f"{problem}\n".encode()
-    return Response(status, (_TEXT, (b"content-length", b"%d" % len(text)), *headers), text)
-
-
-def _filters(query: bytes) -> frozenset[str] | None:
+def _read_names(query: bytes) -> frozenset[str] | None:
     """Return the values of ``name[]``, or None if there are too many parameters or one is too long."""
     try:
         parameters = parse_qsl(query.decode("utf-8", "replace"), max_num_fields=MAX_FILTERS)
-    except ValueError:  # more parameters than that
+    except ValueError:  # too many of them
         return None
     names = frozenset(value for key, value in parameters if key == "name[]")
     return None if any(len(name) > MAX_FILTER_LENGTH for name in names) else names
+
+
+def _refuse(request: Request, status: int, problem: str, *headers: tuple[bytes, bytes]) -> Response:
+    response = _make_text_response(status, problem, *headers)
+    return Response(status, response.headers) if request.method == "HEAD" else response
+
+
+def _make_text_response(status: int, problem: str, *headers: tuple[bytes, bytes]) -> Response:
+    text = f"{problem}\n".encode()
+    return Response(status, (_TEXT, (b"content-length", b"%d" % len(text)), *headers), text)

@@ -6,11 +6,14 @@ import os
 import secrets
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asyncmetrics.errors import TextfileError
-from asyncmetrics.exposition.rendering import text_pieces
+from asyncmetrics.exposition.latest import generate_chunks
 from asyncmetrics.registry import REGISTRY, Collectable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ("write_to_textfile",)
 
@@ -21,26 +24,29 @@ def write_to_textfile(
     escaping: str = "underscores",
     tmpdir: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Write what is in ``registry`` to ``path`` in the text format 0.0.4, atomically.
+    """Write ``registry`` to ``path`` in the text format 0.0.4, atomically.
 
-    The text goes to a temporary file in the same folder (or in ``tmpdir``, which must be on the same file system), is
-    flushed to the disk, and only then takes the place of the old file; its permissions are those of any new file.
-    Raises `TextfileError` (an OSError) if that is not possible. Whatever is raised, the old file is still there and
-    the temporary one is not.
+    The text is written to a temporary file in the same folder (or in ``tmpdir``, which must be on the same file system)
+    and flushed to the disk. Then the temporary file replaces the old one; its permissions are those of any new file.
+
+    Raises `TextfileError` (an OSError) if that is not possible. After any exception the old file is kept and
+    the temporary one is removed.
     """
+    from pathlib import Path  # here, as it imports urllib (on Python 3.11)
+
     target = Path(path)
-    # node_exporter reads *.prom alone, so the temporary name must not end like the target's.
+    # node_exporter reads *.prom only, so the temporary name must not end like the target's.
     name = f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
     temporary = Path(target.parent if tmpdir is None else tmpdir, name)
     try:
-        _replace(target, temporary, text_pieces(registry, escaping))
+        _replace(target, temporary, generate_chunks(registry, escaping))
     except OSError as error:
         raise TextfileError(str(target), error) from error
 
 
-def _replace(target: Path, temporary: Path, pieces: Iterable[bytes]) -> None:
+def _replace(target: Path, temporary: Path, chunks: Iterable[bytes]) -> None:
     try:
-        _write(temporary, pieces)
+        _write(temporary, chunks)
         temporary.replace(target)
     except BaseException:
         with suppress(OSError):
@@ -48,10 +54,10 @@ def _replace(target: Path, temporary: Path, pieces: Iterable[bytes]) -> None:
         raise
 
 
-def _write(path: Path, pieces: Iterable[bytes]) -> None:
-    # "x" never follows a link that somebody has planted under the temporary name.
+def _write(path: Path, chunks: Iterable[bytes]) -> None:
+    # "x" follows no link, which another user of a shared folder could have put under the temporary name.
     with path.open("xb") as file:
-        for piece in pieces:
-            file.write(piece)
+        for chunk in chunks:
+            file.write(chunk)
         file.flush()
         os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""The exposition as a WSGI application, for those whose application is one."""
+"""The exposition as a WSGI application (PEP 3333), for applications that are served by a WSGI host."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from asyncmetrics.exposition.access import Access, Auth
 from asyncmetrics.exposition.failures import record_failure
 from asyncmetrics.exposition.rendering import Rendering
-from asyncmetrics.exposition.response import Request, denied, failure, respond
+from asyncmetrics.exposition.response import Request, refuse_access, refuse_failed, respond
 from asyncmetrics.registry import REGISTRY, Collectable
 from asyncmetrics.registry.collection import check_registry
 from asyncmetrics.registry.self_metrics import get_self_metrics
@@ -30,26 +30,27 @@ _HEADERS = {
 def make_wsgi_app(
     registry: Collectable = REGISTRY, disable_compression: bool = False, *, auth: Auth | None = None
 ) -> WSGIApp:
-    """Return a WSGI application (PEP 3333) that serves what is in ``registry``, chunk by chunk, on every path.
+    """Return a WSGI application (PEP 3333) that serves ``registry``, chunk by chunk, on every path.
 
-    ``auth`` is as for `make_asgi_app`, but that a predicate takes the WSGI environment and cannot be async. Many hosts
-    keep Authorization headers from applications unless told otherwise (mod_wsgi: ``WSGIPassAuthorization On``).
+    ``auth`` is as for `make_asgi_app`, except that a predicate takes the WSGI environment and cannot be async. Many
+    hosts pass no Authorization header to applications by default (mod_wsgi: set ``WSGIPassAuthorization On``).
+    Raises `DefinitionError` for a wrong option.
     """
     check_registry(registry)
     access = Access(auth)
 
     def serve_metrics(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        request = _request(environ)
-        if _is_admitted(access, request, environ, registry):
+        request = _read_request(environ)
+        if _is_granted(access, request, environ, registry):
             response = respond(request, compression=not disable_compression)
         else:
-            response = denied(request, access.challenge)
+            response = refuse_access(request, access.challenge)
         body: Iterable[bytes] = [response.text] if response.text else []
         if response.rendering is not None:
             try:
-                body = _begin(response.rendering, registry)
-            except Exception as error:  # noqa: BLE001  # whatever it is, the server gets an answer
-                response = failure(record_failure(registry, error))
+                body = _begin_body(response.rendering, registry)
+            except Exception as error:  # noqa: BLE001  # of any kind: the server gets a 500
+                response = refuse_failed(record_failure(registry, error))
                 body = [response.text]
         start_response(response.status_line, [(name.decode(), value.decode()) for name, value in response.headers])
         return body
@@ -57,29 +58,30 @@ def make_wsgi_app(
     return serve_metrics
 
 
-def _is_admitted(access: Access, request: Request, environ: Environ, registry: Collectable) -> bool:
+def _is_granted(access: Access, request: Request, environ: Environ, registry: Collectable) -> bool:
     if access.predicate is None:
-        return access.admits(request.header(b"authorization"))
+        return access.is_granted(request.get_header(b"authorization"))
     try:
-        answer = access.predicate(environ)
-        if isinstance(answer, Awaitable):
+        result = access.predicate(environ)
+        if isinstance(result, Awaitable):
             raise TypeError("auth: expected a predicate that is not async, under WSGI")
-        return bool(answer)
-    except Exception:  # noqa: BLE001  # who cannot be judged is refused
+        return bool(result)
+    except Exception:  # noqa: BLE001  # where the predicate fails, no client has access
         get_self_metrics(registry).count_internal_error("exposition.auth")
         return False
 
 
-def _begin(rendering: Rendering, registry: Collectable) -> Iterator[bytes]:
-    chunks = rendering.chunks(rendering.source(registry).collect())
+def _begin_body(rendering: Rendering, registry: Collectable) -> Iterator[bytes]:
+    """Return the chunks, the first of them rendered already: a fault until then is answered with a 500."""
+    chunks = rendering.render_chunks(rendering.select_source(registry).collect())
     return chain([first] if (first := next(chunks, b"")) else [], chunks)
 
 
-def _request(environ: Environ) -> Request:
-    headers = [(name, _bytes(environ[key])) for key, name in _HEADERS.items() if key in environ]
-    query = _bytes(environ.get("QUERY_STRING", ""))
+def _read_request(environ: Environ) -> Request:
+    headers = [(name, _to_bytes(environ[key])) for key, name in _HEADERS.items() if key in environ]
+    query = _to_bytes(environ.get("QUERY_STRING", ""))
     return Request(environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), query, headers)
 
 
-def _bytes(text: str) -> bytes:
+def _to_bytes(text: str) -> bytes:
     return text.encode("latin-1", "replace")  # PEP 3333, "Unicode Issues": strings carry bytes

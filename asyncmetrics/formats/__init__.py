@@ -1,1 +1,12 @@
-"""Families to chunks of bytes and back: the text formats of Prometheus and OpenMetrics, and which one to send."""
+"""Metric families as text and back: the Prometheus text format and OpenMetrics.
+
+===================== ============================================================================================
+``negotiation``       decides which format a scrape gets, by its Accept header
+``writing``           from families to chunks of bytes
+``reading``           from text to families
+``rules``             what OpenMetrics asks of a sample and of a histogram; the writer and the reader use it
+``numbers``           doubles as text
+===================== ============================================================================================
+
+Label values are escaped in ``asyncmetrics.model.label_blocks``, names in ``asyncmetrics.model.escaping``.
+"""

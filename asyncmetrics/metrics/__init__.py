@@ -1,4 +1,15 @@
-"""The metrics that instrumented code declares and uses."""
+"""The metrics that instrumented code declares and uses: one module for each kind, and `CallMetrics`.
+
+- `_base`: `MetricBase`, what the kinds share: the constructor, labels, collection.
+- `calls`: `CallMetrics`, which measures rate, errors and duration of calls.
+- `created`: the switch for ``_created`` samples.
+
+A metric may be used anywhere, also in a signal handler, a finaliser or a callback of the garbage collector: no
+operation of a metric takes a lock that could deadlock, be it ``inc``, ``observe``, ``labels``, ``remove`` or a
+declaration. A metric finds its child in a table (`asyncmetrics.children.table`); the child has the numbers
+(`asyncmetrics.storage.memory.plain`: ``MemoryHistogram.observe`` chooses the bucket of an observation). A metric about
+the library itself is a self-metric (`asyncmetrics.registry.self_metrics`).
+"""
 
 from __future__ import annotations
 
@@ -28,4 +39,4 @@ __all__ = (
 )
 
 MetricWrapperBase = MetricBase
-"""What prometheus_client calls the base of all metrics."""
+"""The name of `MetricBase` in prometheus_client."""

@@ -1,40 +1,58 @@
-"""What all metric types share: names and labels, children, registration, collection.
+"""What all kinds of metrics share: names and labels, children, registration, collection.
 
-*Theory of operation.* A metric without labels takes its only child's methods as its own at creation, so that using it
-costs what using the child costs. A metric with context labels finds its child at each use; ``labels()`` then returns a
-`ContextView`, which does the same later, so that it may be kept.
+*Theory of operation.*
+
+1. The constructor checks the definition and opens a child table in the registry's storage. Before it, the name is free;
+   after it, the name belongs to this metric in its registry.
+2. A metric without any labels then creates its only child and takes over the child's methods as its own attributes.
+   From now on ``metric.inc`` is ``child.inc``, so that using the metric costs what using the child costs.
+3. A metric with labels creates a child at the first ``labels()`` with its label values. Later calls find the same child
+   in the table.
+4. A metric with context labels finds its child at each use, since the context may differ. Its ``labels()`` returns a
+   `ContextChild`, which stores the explicit label values and does the same at each use, so that it may be kept.
 """
 
 from __future__ import annotations
 
-import inspect
 import time
+from abc import ABC, ABCMeta, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
-from typing import Any, ClassVar, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar, cast, final
 
 from asyncmetrics.children.interfaces import Labelled
 from asyncmetrics.children.table import ChildTable
 from asyncmetrics.context import read_labels
 from asyncmetrics.errors import DefinitionError, DuplicateMetricError, LabelError
-from asyncmetrics.metrics.created import created_enabled
-from asyncmetrics.model.descriptor import Descriptor, Kind
+from asyncmetrics.metrics.created import is_created_enabled
+from asyncmetrics.model.descriptor import Descriptor, GaugeMode
 from asyncmetrics.model.family import LiveFamily, Metric
+from asyncmetrics.model.kinds import DeclaredKind
 from asyncmetrics.model.names import build_name, check_label_names, to_label_text
 from asyncmetrics.registry import REGISTRY, CollectorRegistry, close_awaitable
 from asyncmetrics.registry.self_metrics import get_self_metrics
 
-__all__ = ("ContextView", "MetricBase")
+if TYPE_CHECKING:
+    import inspect
+
+__all__ = ("ContextChild", "MetricBase", "Resolver", "Shape")
 
 M = TypeVar("M")
 C = TypeVar("C", bound=Labelled)
+C_co = TypeVar("C_co", bound=Labelled, covariant=True)
+# The types of the options that one kind alone has. A kind binds those that it lacks to NoReturn: no value has that
+# type, so type checkers refuse the option. (typing.Never is the better name, from Python 3.11 on.)
+B = TypeVar("B")
+S = TypeVar("S")
+G = TypeVar("G")
 
 
-class _ExistOk(type):
-    """Let a class with ``exist_ok=True`` return the equal metric that its registry has already."""
+class _MetricType(ABCMeta):
+    """The type of the metric classes: serves ``exist_ok=True``, and shows each class's own arguments."""
 
     def __call__(cls: type[M], *args: Any, **kwargs: Any) -> M:
+        """Return a new metric or, with ``exist_ok=True``, the equal metric that the registry already has."""
         try:
-            made: M = type.__call__(cls, *args, **kwargs)
+            metric: M = type.__call__(cls, *args, **kwargs)
         except DuplicateMetricError as error:
             if not kwargs.get("exist_ok"):
                 raise
@@ -43,62 +61,94 @@ class _ExistOk(type):
                 raise
             if existing.descriptor == wanted.descriptor:
                 return existing  # type: ignore[return-value]  # equal descriptors are of one kind
-            problem = f"it differs: {existing.descriptor.difference(wanted.descriptor)}"
+            problem = f"it differs: {existing.descriptor.describe_difference(wanted.descriptor)}"
             raise DuplicateMetricError(error.duplicates, existing, wanted, problem) from None
-        return made
+        return metric
 
     @property
     def __signature__(cls) -> inspect.Signature:
-        """What `help` and `inspect.signature` show: the arguments that the class takes."""
-        _, *parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]  # of the class
-        return inspect.Signature([parameter for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD])
+        """What `help` and `inspect.signature` show: the arguments that this class takes, with their defaults."""
+        import inspect  # 6 ms, and only documentation asks for signatures
+
+        metric = cast(type[MetricBase[Any, Any, Any, Any]], cls)
+        _, *shared = inspect.signature(metric.__init__).parameters.values()
+        options = inspect.signature(metric._make_shape).parameters
+        own = [parameter for parameter in options.values() if parameter.kind is parameter.KEYWORD_ONLY]
+        positional = [parameter for parameter in shared if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+        rest = [parameter for parameter in shared if parameter.kind is parameter.KEYWORD_ONLY]
+        return inspect.Signature([*positional, *own, *(item for item in rest if item.name not in _OPTIONS)])
+
+
+class Shape(NamedTuple):
+    """The part of a `Descriptor` that the option of one kind decides."""
+
+    buckets: tuple[float, ...] = ()
+    states: tuple[str, ...] = ()
+    mode: GaugeMode = "all"
+
+
+_OPTIONS = frozenset({"buckets", "states", "multiprocess_mode"})
 
 
 @final
-class _Later(Awaitable[Iterable[Metric]]):
-    """The family of a gauge some of whose functions are async; `close` gives up those that were not awaited."""
+class _PendingFamily(Awaitable[Iterable[Metric]]):
+    """The family of a gauge that has async functions; `close` closes the awaitables that were not awaited."""
 
     def __init__(
-        self, children: ChildTable[Any], pending: list[tuple[Any, Awaitable[float]]], family: Callable[[], Metric]
+        self, children: ChildTable[Any], pending: list[tuple[Any, Awaitable[float]]], make_family: Callable[[], Metric]
     ) -> None:
         self._children = children
         self._pending = pending
-        self._family = family
+        self._make_family = make_family
 
     def __await__(self) -> Generator[Any, None, Iterable[Metric]]:
-        return self._settled().__await__()
+        return self._await_all().__await__()
 
-    async def _settled(self) -> Iterable[Metric]:
+    async def _await_all(self) -> Iterable[Metric]:
         try:
             for child, awaitable in self._pending:
                 with self._children.guard(child):
                     child.set(await awaitable)
         finally:
             self.close()
-        return [self._family()]
+        return [self._make_family()]
 
     def close(self) -> None:
         for _, awaitable in self._pending:
             close_awaitable(awaitable)
 
 
-class MetricBase(Generic[C], metaclass=_ExistOk):
+class Resolver(ABC, Generic[C_co]):
+    """A metric or `ContextChild` that finds the child at each use; its operations call `_resolve` first."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _resolve(self) -> C_co:
+        """Return the child for the labels of this moment."""
+
+
+class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
     """A metric: a definition, and a child for each combination of label values.
 
-    ``labelnames`` are given to `labels`; ``context_labels`` are read from the context at each use. The full name is
-    ``namespace_subsystem_name_unit``. ``registry=None`` registers nowhere. Past ``max_children`` label sets (None: no
-    limit) new ones share one child whose every label is ``__overflow__``, counted in
-    ``asyncmetrics_overflowed_label_sets_total``. A child whose numbers did not change for ``ttl`` seconds leaves the
-    exposition at the next collection (a gauge set to the value that it has counts as unchanged). ``exist_ok`` returns
-    the metric of that name that is there already, if kind, unit, labels, buckets and states agree.
+    `labels` takes the values of ``labelnames``; the values of ``context_labels`` are read from the context at each use.
+    The full name is ``namespace_subsystem_name_unit``. A metric with ``registry=None`` registers nowhere. When there
+    are ``max_children`` label sets (None: no limit), all new ones share one child whose every label is
+    ``__overflow__``; each use of it is counted in ``asyncmetrics_overflowed_label_sets_total``. A child whose numbers
+    did not change for ``ttl`` seconds is no longer exposed from the next collection on (a gauge that is set to its
+    present value counts as unchanged). With ``exist_ok``, a metric of this name that is registered already is returned
+    if its kind, unit, labels, buckets and states agree.
 
-    Raises `DefinitionError` for bad names and options, `DuplicateMetricError` for a name that is taken.
+    ``buckets``, ``states`` and ``multiprocess_mode`` belong to `Histogram`, `Enum` and `Gauge`. The other kinds raise
+    `TypeError` for them.
+
+    Raises `DefinitionError` for invalid names and options, `DuplicateMetricError` for a name that is taken.
     """
 
-    _kind: ClassVar[Kind]
+    _kind: ClassVar[DeclaredKind]
     _reserved: ClassVar[frozenset[str]] = frozenset()
     _operations: ClassVar[tuple[str, ...]] = ()
-    _view: ClassVar[type[ContextView]]
+    _context_child: ClassVar[type[ContextChild[Any]]]
 
     def __init__(
         self,
@@ -110,12 +160,16 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
         unit: str = "",
         registry: CollectorRegistry | None = REGISTRY,
         *,
+        buckets: B | None = None,
+        states: S | None = None,
+        multiprocess_mode: G | None = None,
         context_labels: Iterable[str] = (),
         max_children: int | None = 100_000,
         ttl: float | None = None,
         exist_ok: bool = False,  # noqa: ARG002  # read by the metaclass
-        **shape: Any,
     ) -> None:
+        options = self._pick_options(buckets=buckets, states=states, multiprocess_mode=multiprocess_mode)
+        shape = self._make_shape(name, **options)
         family = build_name(self._kind, name, namespace, subsystem, unit)
         reserved = self._reserved | ({family} if self._kind == "stateset" else frozenset())  # its states' own label
         names = check_label_names(family, labelnames, reserved)
@@ -125,7 +179,7 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
             raise DefinitionError(family, f"expected max_children of 1 or more, or None, got {max_children!r}")
         if ttl is not None and not ttl > 0:
             raise DefinitionError(family, f"expected a ttl of more than 0 seconds, or None, got {ttl!r}")
-        self.descriptor = Descriptor(self._kind, family, str(documentation), names, context, unit, **shape)
+        self.descriptor = Descriptor(self._kind, family, str(documentation), names, context, unit, **shape._asdict())
         self._registry = registry if registry is not None else CollectorRegistry()
         self._self_metrics = get_self_metrics(self._registry)
         self._children: ChildTable[Any] = self._registry.storage.open(
@@ -135,36 +189,52 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
         if registry is not None:
             registry.register(self)
         if context:
-            self.labels = self._labels_in_context  # type: ignore[method-assign]
+            self.labels = self._labels_in_context  # type: ignore[method-assign,assignment]  # it does what a child does
         elif not names:
             child = self._children.find(())
             for operation in self._operations:
                 setattr(self, operation, getattr(child, operation))
 
-    def labels(self, *values: object, **named: object) -> C:
-        """Return the child with these label values, in order or by name, making it if it is new.
+    @classmethod
+    def _pick_options(cls, **options: Any) -> dict[str, Any]:
+        """Return the options that the caller passed. Raises `TypeError` for one that this kind does not have."""
+        passed = {option: value for option, value in options.items() if value is not None}
+        for option in passed.keys() - (cls._make_shape.__kwdefaults__ or {}).keys():
+            message = f"{cls.__name__}() got an unexpected keyword argument {option!r}"
+            raise TypeError(message)
+        return passed
 
-        A value that is no text is written by ``str``. Raises `LabelError` naming what is missing or unknown.
+    def _make_shape(self, name: str) -> Shape:  # noqa: ARG002  # the errors of the kinds that have an option use it
+        """Return the part of the descriptor that the option decides.
+
+        A kind with an option overrides this method and adds the option as a keyword-only argument, with its default.
+        """
+        return Shape()
+
+    def labels(self, *values: object, **named: object) -> C:
+        """Return the child with these label values, in order or by name; create it if it is new.
+
+        A value that is not text is converted by ``str``. Raises `LabelError` that names the missing or unknown labels.
         """
         if named:
-            values = self._positional(values, named)
-        try:
+            values = self._to_positional(values, named)
+        try:  # one look-up finds a known child whose values are text: benchmarks/hot_path.py
             return self._table[values]
         except (KeyError, TypeError):  # new, or not text, or not even hashable
             pass
         return self._children.find(values)  # type: ignore[no-any-return]
 
     def remove(self, *labelvalues: object) -> None:
-        """Take the child with these label values (those of the context last) out of the exposition.
+        """Remove the child with these label values; the values of context labels come last.
 
-        Who still holds it may go on using it, unseen.
+        References to the child keep working but are no longer exposed.
         """
-        self._names_to_remove_by()
+        self._require_label_names()
         self._children.remove(self._children.make_key(labelvalues))
 
     def remove_by_labels(self, labels: Mapping[str, object]) -> None:
-        """Take every child out that has these values, whatever its other labels are; no labels at all take none out."""
-        names = self._names_to_remove_by()
+        """Remove every child that has these values, whatever its other labels are; an empty mapping removes none."""
+        names = self._require_label_names()
         if not isinstance(labels, Mapping):
             message = f"{self.descriptor.name}: expected a mapping of label names to values, got {labels!r}"
             raise TypeError(message)
@@ -177,29 +247,29 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
                 self._children.remove(key)
 
     def clear(self) -> None:
-        """Take every child out; a metric without labels keeps its number."""
+        """Remove every child; a metric without labels keeps its only child."""
         if self.descriptor.all_labelnames:
             self._children.clear()
 
-    def _names_to_remove_by(self) -> tuple[str, ...]:
+    def _require_label_names(self) -> tuple[str, ...]:
         names = self.descriptor.all_labelnames
         if not names:
             raise LabelError(self.descriptor.name, "has no labels, so there is no child to remove")
         return names
 
     def label_values(self) -> list[tuple[str, ...]]:
-        """Return the label values of every child that this process has, those of the context last."""
+        """Return the label values of every child of this process; the values of context labels come last."""
         return list(self._children.by_values)
 
     @property
     def blocking(self) -> bool:
-        """Whether collecting may wait for something: for a gauge's functions, which are the application's."""
+        """Whether collecting may block: it calls the functions of a gauge, which belong to the application."""
         return bool(self._children.functions)
 
     def collect(self) -> Iterable[Metric] | Awaitable[Iterable[Metric]]:
-        """Return the family of this metric, or an awaitable of it while a gauge function is async."""
+        """Return the family of this metric, or an awaitable of it if a gauge function is async."""
         pending = self._children.refresh()
-        return _Later(self._children, pending, self._family) if pending else [self._family()]
+        return _PendingFamily(self._children, pending, self._make_family) if pending else [self._make_family()]
 
     def describe(self) -> Iterable[Metric]:
         """Return the family of this metric without samples."""
@@ -209,10 +279,10 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.descriptor.name!r})"
 
-    def _family(self) -> LiveFamily:
-        return LiveFamily(self.descriptor, self._children.read, now=time.time(), created=created_enabled())
+    def _make_family(self) -> LiveFamily:
+        return LiveFamily(self.descriptor, self._children.read, now=time.time(), created=is_created_enabled())
 
-    def _positional(self, values: tuple[object, ...], named: Mapping[str, object]) -> tuple[object, ...]:
+    def _to_positional(self, values: tuple[object, ...], named: Mapping[str, object]) -> tuple[object, ...]:
         names = self.descriptor.labelnames
         if not values and len(named) == len(names):
             try:
@@ -225,47 +295,49 @@ class MetricBase(Generic[C], metaclass=_ExistOk):
         unknown = [name for name in named if name not in names]
         raise LabelError(self.descriptor.name, f"has the labels {list(names)}: missing {missing}, unknown {unknown}")
 
-    def _labels_in_context(self, *values: object, **named: object) -> Any:
+    def _labels_in_context(self, *values: object, **named: object) -> ContextChild[C]:
         names = self.descriptor.labelnames
         if named:
-            values = self._positional(values, named)
+            values = self._to_positional(values, named)
         if len(values) != len(names):
             raise LabelError(
                 self.descriptor.name, f"has the labels {list(names)}, but the values {list(values)} were given"
             )
-        return self._view(self, tuple(map(to_label_text, values)))
+        return self._context_child(self, tuple(map(to_label_text, values)))
 
-    def _context(self) -> tuple[str, ...]:
+    def _read_context(self) -> tuple[str, ...]:
         names = self.descriptor.contextnames
         try:
             return read_labels(names)
-        except Exception:  # noqa: BLE001  # what was bound, far up the stack, must not break what is measured here
+        except Exception:  # noqa: BLE001  # a callable bound far up the stack must not break the code that is measured
             self._self_metrics.count_internal_error("context_labels")
             return ("",) * len(names)
 
     def require_labels(self) -> None:
-        """Raise `LabelError` if this metric has labels: a child is to be chosen first."""
+        """Raise `LabelError` if this metric has labels: the caller must choose a child first."""
         names = self.descriptor.labelnames
         if names:
             raise LabelError(self.descriptor.name, f"has the labels {list(names)}: choose a child by labels() first")
 
-    def _resolve(self) -> Any:
+    def _resolve(self) -> C:
         self.require_labels()
-        return self._children.find(self._context())
+        child: C = self._children.find(self._read_context())
+        return child
 
 
-class ContextView(Labelled):
-    """A metric with its explicit labels chosen and its context labels read at each use."""
+class ContextChild(Resolver[C], Labelled):
+    """A metric with its explicit labels chosen; it reads the context labels, and finds the child, at each use."""
 
     __slots__ = ("_metric", "_values")
 
-    def __init__(self, metric: MetricBase[Any], values: tuple[str, ...]) -> None:
+    def __init__(self, metric: MetricBase[C, Any, Any, Any], values: tuple[str, ...]) -> None:
         self._metric = metric
         self._values = values
 
-    def _resolve(self) -> Any:
+    def _resolve(self) -> C:
         metric = self._metric
-        return metric._children.find(self._values + metric._context())
+        child: C = metric._children.find(self._values + metric._read_context())
+        return child
 
     def __repr__(self) -> str:
         return f"{self._metric!r}.labels{self._values!r}"

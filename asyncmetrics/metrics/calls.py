@@ -1,11 +1,12 @@
-"""Rate, errors and duration of calls by one decorator."""
+"""`CallMetrics`: the rate, errors and duration of calls, measured by one decorator."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from typing import Any, final
+from typing import final
 
+from asyncmetrics.children.interfaces import GaugeChild
 from asyncmetrics.errors import is_cancellation
 from asyncmetrics.metrics.counter import Counter
 from asyncmetrics.metrics.gauge import Gauge
@@ -17,14 +18,15 @@ __all__ = ("CallMetrics",)
 
 
 @final
-class CallMetrics(Instrument):
-    """Measure calls of anything: how many, how long, how they ended, how many run.
+class CallMetrics(Instrument["_Series"]):
+    """Measure calls of anything: how many there are, how long they take, how they end, how many run now.
 
     Declares ``<prefix>_duration_seconds`` with the label ``outcome`` (``ok``, ``error`` or ``cancelled``),
-    ``<prefix>_in_progress``, and ``<prefix>_exceptions_total`` with the label ``type``; each has ``labelnames`` in
-    front. Use it as a decorator, with ``with`` or ``async with``, or on an awaitable. Labels are chosen by
-    ``track.labels(...)``, by ``labels=`` (a mapping, or a callable on the call's arguments), or meanwhile:
-    ``with track as call: call.labels(...)``. Raises what declaring the three metrics raises.
+    ``<prefix>_active``, and ``<prefix>_exceptions_total`` with the label ``type``. Each has the labels ``labelnames``
+    as well, in front of its own. Use it as a decorator, with ``with`` or ``async with``, or on an awaitable. Choose the
+    labels by ``track.labels(...)``, by ``labels=`` (a mapping, or a callable that is called with the arguments of each
+    call), or inside the block: ``with track as call: call.labels(...)``. Raises what declaring the three metrics
+    raises.
 
         >>> from asyncmetrics import CallMetrics, CollectorRegistry
         >>> registry = CollectorRegistry()
@@ -52,67 +54,70 @@ class CallMetrics(Instrument):
         exist_ok: bool = False,
     ) -> None:
         names = tuple(labelnames)
-        options: dict[str, Any] = {"registry": registry, "exist_ok": exist_ok}
-        series = _Series(
-            Histogram(
-                f"{prefix}_duration_seconds",
-                f"{documentation} Seconds taken, by outcome.",
-                (*names, "outcome"),
-                buckets=buckets,
-                **options,
-            ),
-            Gauge(f"{prefix}_in_progress", f"{documentation} Running now.", names, **options),
-            Counter(f"{prefix}_exceptions", f"{documentation} Exceptions, by type.", (*names, "type"), **options),
+        duration = Histogram(
+            f"{prefix}_duration_seconds",
+            f"{documentation} Seconds taken, by outcome.",
+            (*names, "outcome"),
+            registry=registry,
+            buckets=buckets,
+            exist_ok=exist_ok,
         )
-        super().__init__(series, labels)
+        active = Gauge(f"{prefix}_active", f"{documentation} Running now.", names, registry=registry, exist_ok=exist_ok)
+        exceptions = Counter(
+            f"{prefix}_exceptions",
+            f"{documentation} Exceptions, by type.",
+            (*names, "type"),
+            registry=registry,
+            exist_ok=exist_ok,
+        )
+        super().__init__(_Series(duration, active, exceptions), labels)
 
     def labels(self, *values: object, **named: object) -> CallMetrics:
         """Return this instrument for the calls with these label values. Raises `LabelError` as a metric does."""
-        chosen = copy.copy(self)
-        chosen._target = self._target.labels(*values, **named)
-        chosen._labels = None
-        chosen._entered = None
-        return chosen
+        labelled = copy.copy(self)
+        labelled._target = self._target.labels(*values, **named)
+        labelled._labels = None
+        labelled._entered = None
+        return labelled
 
     def measure(self, target: _Series) -> Measure:
-        """Track it in progress; record its duration, its outcome, and its exception if it ends with one."""
+        """Count it as active; record its duration, its outcome, and its exception if it ends with one."""
         if target.values is None:
-            return Measure(target.complain, target.give_up)
-        running = target.running()
-        return Measure(target.record, target.record, running.inc, running.dec)
+            return Measure(target.refuse, target.ignore)
+        active = target.find_active()
+        return Measure(target.record, target.record, active.inc, active.dec)
 
 
 @final
 class _Series:
-    """The three metrics, and the label values chosen: None until they are."""
+    """The three metrics, and the label values; ``values`` is None until they are chosen."""
 
-    __slots__ = ("_duration", "_exceptions", "_in_progress", "values")
+    __slots__ = ("_active", "_duration", "_exceptions", "values")
 
     def __init__(
-        self, duration: Histogram, in_progress: Gauge, exceptions: Counter, values: tuple[object, ...] | None = None
+        self, duration: Histogram, active: Gauge, exceptions: Counter, values: tuple[object, ...] | None = None
     ) -> None:
         self._duration = duration
-        self._in_progress = in_progress
+        self._active = active
         self._exceptions = exceptions
-        self.values = values if in_progress.descriptor.labelnames else ()
+        self.values = values if active.descriptor.labelnames else ()
 
     def labels(self, *values: object, **named: object) -> _Series:
-        self._in_progress.labels(*values, **named)  # wrong labels are told at once
-        names = self._in_progress.descriptor.labelnames
-        chosen = values or tuple(named[name] for name in names)
-        return _Series(self._duration, self._in_progress, self._exceptions, chosen)
+        self._active.labels(*values, **named)  # raises at once if the labels are wrong
+        names = self._active.descriptor.labelnames
+        return _Series(self._duration, self._active, self._exceptions, values or tuple(named[name] for name in names))
 
     def require_labels(self) -> None:
         if self.values is None:
-            self._in_progress.require_labels()
+            self._active.require_labels()
 
-    def running(self) -> Any:
-        return self._in_progress.labels(*self.values) if self.values else self._in_progress
+    def find_active(self) -> GaugeChild:
+        return self._active.labels(*self.values) if self.values else self._active
 
     def record(self, seconds: float, error: BaseException | None = None) -> None:
-        self.running().dec()
+        self.find_active().dec()
         values = self.values or ()
-        if error is None or isinstance(error, GeneratorExit):
+        if error is None or isinstance(error, GeneratorExit):  # the consumer of a generator closed it: no fault
             outcome = "ok"
         elif is_cancellation(error):
             outcome = "cancelled"
@@ -121,8 +126,9 @@ class _Series:
             self._exceptions.labels(*values, type(error).__name__).inc()
         self._duration.labels(*values, outcome).observe(seconds)
 
-    def complain(self, _seconds: float) -> None:
+    def refuse(self, _seconds: float) -> None:
+        """Raise `LabelError`: the block ended and its labels were never chosen."""
         self.require_labels()
 
-    def give_up(self, _seconds: float, _error: BaseException) -> None:
-        """Leave the exception that is on its way alone: it says more than a missing label."""
+    def ignore(self, _seconds: float, _error: BaseException) -> None:
+        """Do nothing: the exception that leaves the block says more than a missing label."""

@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, final
+from typing import Any, ClassVar, NoReturn, final
 
 from asyncmetrics.children.interfaces import CounterChild
-from asyncmetrics.metrics._base import ContextView, MetricBase
-from asyncmetrics.model.descriptor import Kind
+from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver
+from asyncmetrics.model.kinds import DeclaredKind
 
 __all__ = ("Counter",)
 
 
-class _Resolving(CounterChild):
+class _CounterOperations(Resolver[CounterChild], CounterChild):
     __slots__ = ()
 
-    @abstractmethod
-    def _resolve(self) -> CounterChild: ...
-
     def inc(self, amount: float = 1.0, exemplar: Mapping[str, str] | None = None) -> None:
-        """Go up by ``amount``, which is finite and not negative; see `CounterChild.inc`."""
+        """Increase the counter by ``amount``; see `CounterChild.inc`."""
         self._resolve().inc(amount, exemplar)
 
     def reset(self) -> None:
-        """Go back to zero, as when a logical process starts again inside this one."""
+        """Set the counter to zero; see `CounterChild.reset`."""
         self._resolve().reset()
 
 
-class _ContextCounter(ContextView, _Resolving):
+class _ContextCounter(ContextChild[CounterChild], _CounterOperations):
     __slots__ = ()
 
 
 @final
-class Counter(MetricBase[CounterChild], _Resolving):
+class Counter(MetricBase[CounterChild, NoReturn, NoReturn, NoReturn], _CounterOperations):
     """A number that only goes up: requests served, jobs done, bytes sent, seconds spent.
 
-    ``_total`` may be written at the end of the name or left out. For the arguments see `MetricBase`.
+    The name may end in ``_total``, which is exposed in any case. For the arguments see `MetricBase`.
 
         >>> from asyncmetrics import CollectorRegistry, Counter
         >>> registry = CollectorRegistry()
@@ -47,6 +43,6 @@ class Counter(MetricBase[CounterChild], _Resolving):
         3.0
     """
 
-    _kind: ClassVar[Kind] = "counter"
+    _kind: ClassVar[DeclaredKind] = "counter"
     _operations: ClassVar[tuple[str, ...]] = ("inc", "reset")
-    _view: ClassVar[type[ContextView]] = _ContextCounter
+    _context_child: ClassVar[type[ContextChild[Any]]] = _ContextCounter

@@ -1,29 +1,31 @@
-"""Whether ``_created`` samples are exposed: a switch for the whole process, off unless it is turned on.
+"""Whether ``_created`` samples are exposed: a switch for the whole process, which is off by default.
 
-``PROMETHEUS_DISABLE_CREATED_SERIES`` is honoured: set to ``false`` it turns them on at import, as in prometheus_client.
+The environment variable ``PROMETHEUS_DISABLE_CREATED_SERIES`` with the value ``false`` turns it on at import, as in
+prometheus_client.
 """
 
 from __future__ import annotations
 
 import os
 
-__all__ = ("created_enabled", "disable_created_metrics", "enable_created_metrics")
+__all__ = ("disable_created_metrics", "enable_created_metrics", "is_created_enabled")
 
+# The opposites of the values that disable it in prometheus_client (0.26): true, 1, t.
 _enabled = os.environ.get("PROMETHEUS_DISABLE_CREATED_SERIES", "true").lower() in {"false", "0", "f"}
 
 
-def created_enabled() -> bool:
+def is_created_enabled() -> bool:
     """Return whether ``_created`` samples are exposed."""
     return _enabled
 
 
 def enable_created_metrics() -> None:
-    """Expose when each counter, summary and histogram was created (OpenMetrics only)."""
-    global _enabled  # the switch is the module's, as in prometheus_client
+    """Expose the creation time of each counter, summary and histogram (OpenMetrics only)."""
+    global _enabled  # one switch for the process, as in prometheus_client
     _enabled = True
 
 
 def disable_created_metrics() -> None:
-    """Stop exposing when metrics were created."""
-    global _enabled  # the switch is the module's, as in prometheus_client
+    """Stop exposing creation times."""
+    global _enabled  # one switch for the process, as in prometheus_client
     _enabled = False

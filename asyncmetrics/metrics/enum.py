@@ -1,40 +1,35 @@
-"""Enums: which one of several states something is in."""
+"""Enums: the present state of something, one of several."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterable
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, NoReturn, final
 
 from asyncmetrics.children.interfaces import EnumChild
 from asyncmetrics.errors import DefinitionError
-from asyncmetrics.metrics._base import ContextView, MetricBase
-from asyncmetrics.model.descriptor import Kind
-from asyncmetrics.registry import REGISTRY, CollectorRegistry
+from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver, Shape
+from asyncmetrics.model.kinds import DeclaredKind
 
 __all__ = ("Enum",)
 
 
-class _Resolving(EnumChild):
+class _EnumOperations(Resolver[EnumChild], EnumChild):
     __slots__ = ()
-
-    @abstractmethod
-    def _resolve(self) -> EnumChild: ...
 
     def state(self, state: str) -> None:
         """Change to ``state``; see `EnumChild.state`."""
         self._resolve().state(state)
 
 
-class _ContextEnum(ContextView, _Resolving):
+class _ContextEnum(ContextChild[EnumChild], _EnumOperations):
     __slots__ = ()
 
 
 @final
-class Enum(MetricBase[EnumChild], _Resolving):
-    """Which one of several states something is in; the first one at the start.
+class Enum(MetricBase[EnumChild, NoReturn, Iterable[str], NoReturn], _EnumOperations):
+    """The present state of something, one of several; at the start it is the first one.
 
-    ``states`` are the names of the states, each becoming a series. For the other arguments see `MetricBase`.
+    ``states`` are the names of the states; each is exposed as a series. For the other arguments see `MetricBase`.
 
         >>> from asyncmetrics import CollectorRegistry, Enum
         >>> registry = CollectorRegistry()
@@ -44,33 +39,12 @@ class Enum(MetricBase[EnumChild], _Resolving):
         1.0
     """
 
-    _kind: ClassVar[Kind] = "stateset"
+    _kind: ClassVar[DeclaredKind] = "stateset"
     _operations: ClassVar[tuple[str, ...]] = ("state",)
-    _view: ClassVar[type[ContextView]] = _ContextEnum
+    _context_child: ClassVar[type[ContextChild[Any]]] = _ContextEnum
 
-    def __init__(
-        self,
-        name: str,
-        documentation: str,
-        labelnames: Iterable[str] = (),
-        namespace: str = "",
-        subsystem: str = "",
-        unit: str = "",
-        registry: CollectorRegistry | None = REGISTRY,
-        *,
-        states: Iterable[str] | None = None,
-        context_labels: Iterable[str] = (),
-        max_children: int | None = 100_000,
-        ttl: float | None = None,
-        exist_ok: bool = False,
-    ) -> None:
-        given = tuple(states or ())
-        if not given or len(set(given)) < len(given) or not all(isinstance(state, str) for state in given):
-            raise DefinitionError(name, f"expected states= to be one or more different names, got {list(given)!r}")
-        options: dict[str, Any] = {
-            "context_labels": context_labels,
-            "max_children": max_children,
-            "ttl": ttl,
-            "exist_ok": exist_ok,
-        }
-        super().__init__(name, documentation, labelnames, namespace, subsystem, unit, registry, states=given, **options)
+    def _make_shape(self, name: str, *, states: Iterable[str] | None = None) -> Shape:
+        names = tuple(states or ())
+        if not names or len(set(names)) < len(names) or not all(isinstance(state, str) for state in names):
+            raise DefinitionError(name, f"expected states= to be one or more different names, got {list(names)!r}")
+        return Shape(states=names)

@@ -2,51 +2,47 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, final
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NoReturn, final
 
 from asyncmetrics.children.interfaces import GaugeChild, GaugeFunction
 from asyncmetrics.errors import DefinitionError, LabelError
-from asyncmetrics.metrics._base import ContextView, MetricBase
-from asyncmetrics.model.descriptor import GAUGE_MODES, GaugeMode, Kind
-from asyncmetrics.registry import REGISTRY, CollectorRegistry
+from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver, Shape
+from asyncmetrics.model.descriptor import GAUGE_MODES, GaugeMode
+from asyncmetrics.model.kinds import DeclaredKind
 
 __all__ = ("Gauge",)
 
 
-class _Resolving(GaugeChild):
+class _GaugeOperations(Resolver[GaugeChild], GaugeChild):
     __slots__ = ()
 
-    @abstractmethod
-    def _resolve(self) -> GaugeChild: ...
-
     def inc(self, amount: float = 1.0) -> None:
-        """Go up by ``amount``."""
+        """Increase the gauge by ``amount``; see `GaugeChild.inc`."""
         self._resolve().inc(amount)
 
     def dec(self, amount: float = 1.0) -> None:
-        """Go down by ``amount``."""
+        """Decrease the gauge by ``amount``; see `GaugeChild.dec`."""
         self._resolve().dec(amount)
 
     def set(self, value: float) -> None:
-        """Become ``value``; NaN and the infinities are legal."""
+        """Set the gauge to ``value``; see `GaugeChild.set`."""
         self._resolve().set(value)
 
     def set_function(self, f: GaugeFunction) -> None:
-        """Call ``f`` at every collection and take its result; see `GaugeChild.set_function`."""
+        """Call ``f`` at every collection and set the gauge to its result; see `GaugeChild.set_function`."""
         self._resolve().set_function(f)
 
 
-class _ContextGauge(ContextView, _Resolving):
+class _ContextGauge(ContextChild[GaugeChild], _GaugeOperations):
     __slots__ = ()
 
 
 @final
-class Gauge(MetricBase[GaugeChild], _Resolving):
-    """A number that goes up and down: what is in a queue, what is running, a temperature.
+class Gauge(MetricBase[GaugeChild, NoReturn, NoReturn, GaugeMode], _GaugeOperations):
+    """A number that goes up and down: the length of a queue, the calls that run now, a temperature.
 
-    ``multiprocess_mode`` says how the gauges of several worker processes become one. For the other arguments see
+    ``multiprocess_mode`` says how the gauges of several workers are merged. For the other arguments see
     `MetricBase`.
 
         >>> from asyncmetrics import CollectorRegistry, Gauge
@@ -58,48 +54,26 @@ class Gauge(MetricBase[GaugeChild], _Resolving):
         6.0
     """
 
-    _kind: ClassVar[Kind] = "gauge"
+    _kind: ClassVar[DeclaredKind] = "gauge"
     _operations: ClassVar[tuple[str, ...]] = ("inc", "dec", "set", "set_function")
-    _view: ClassVar[type[ContextView]] = _ContextGauge
+    _context_child: ClassVar[type[ContextChild[Any]]] = _ContextGauge
+    _may_block = False
 
-    def __init__(
-        self,
-        name: str,
-        documentation: str,
-        labelnames: Iterable[str] = (),
-        namespace: str = "",
-        subsystem: str = "",
-        unit: str = "",
-        registry: CollectorRegistry | None = REGISTRY,
-        *,
-        multiprocess_mode: GaugeMode = "all",
-        context_labels: Iterable[str] = (),
-        max_children: int | None = 100_000,
-        ttl: float | None = None,
-        exist_ok: bool = False,
-    ) -> None:
+    def _make_shape(self, name: str, *, multiprocess_mode: GaugeMode = "all") -> Shape:
         if multiprocess_mode not in GAUGE_MODES:
             raise DefinitionError(
-                name, f"expected a multiprocess_mode out of {list(GAUGE_MODES)}, got {multiprocess_mode!r}"
+                name, f"expected multiprocess_mode= to be one of {list(GAUGE_MODES)}, got {multiprocess_mode!r}"
             )
-        options: dict[str, Any] = {
-            "context_labels": context_labels,
-            "max_children": max_children,
-            "ttl": ttl,
-            "exist_ok": exist_ok,
-        }
-        self._may_wait = False
-        super().__init__(
-            name, documentation, labelnames, namespace, subsystem, unit, registry, mode=multiprocess_mode, **options
-        )
+        return Shape(mode=multiprocess_mode)
 
     def collect_from(self, f: Callable[[], Mapping[tuple[object, ...], float]], *, blocking: bool = True) -> None:
-        """Take all children from ``f`` at every collection: their numbers by their label values, in order.
+        """Call ``f`` at every collection and replace all children: it returns a mapping of label values to numbers.
 
-        A child that ``f`` does not tell of is taken out; if ``f`` raises, all are, and the error is counted. Where
-        workers share their metrics every worker's ``f`` is called once a second, and ``multiprocess_mode`` says what
-        becomes of the numbers. ``blocking=False`` promises that ``f`` does not wait for anything, which saves a thread.
-        Raises `LabelError` for a gauge without labels: that has `set_function`.
+        A child whose label values are not in the mapping is removed. If ``f`` raises, all children are removed and the
+        error is counted in ``asyncmetrics_collector_errors_total``. Workers that share their metrics each call their
+        ``f`` once a second; ``multiprocess_mode`` says how the numbers are merged. ``blocking=False`` promises that
+        ``f`` never blocks, so that a scrape calls it without a thread of its own. Raises `LabelError` for a gauge
+        without labels: use `set_function` there.
 
             >>> from asyncmetrics import CollectorRegistry, Gauge
             >>> registry = CollectorRegistry()
@@ -109,11 +83,11 @@ class Gauge(MetricBase[GaugeChild], _Resolving):
             3.0
         """
         if not self.descriptor.all_labelnames:
-            raise LabelError(self.descriptor.name, "has no labels to tell children apart by: use set_function")
-        self._may_wait = blocking
+            raise LabelError(self.descriptor.name, "has no labels to distinguish children by: use set_function")
+        self._may_block = blocking
         self._children.collect_from(f)
 
     @property
     def blocking(self) -> bool:
-        """Whether collecting may wait for something: for the application's functions."""
-        return self._may_wait or super().blocking
+        """Whether collecting may block: it calls the functions of the application."""
+        return self._may_block or super().blocking

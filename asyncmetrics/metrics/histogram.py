@@ -1,45 +1,40 @@
-"""Histograms: counts of observations by size, and helpers that make their buckets."""
+"""Histograms: counts of observations by size, and functions that compute their buckets."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from math import inf, isfinite
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, NoReturn, final
 
 from asyncmetrics.children.interfaces import HistogramChild
 from asyncmetrics.errors import DefinitionError
-from asyncmetrics.metrics._base import ContextView, MetricBase
-from asyncmetrics.model.descriptor import Kind
-from asyncmetrics.registry import REGISTRY, CollectorRegistry
+from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver, Shape
+from asyncmetrics.model.kinds import DeclaredKind
 
 __all__ = ("Histogram", "exponential_buckets", "linear_buckets")
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
 
-class _Resolving(HistogramChild):
+class _HistogramOperations(Resolver[HistogramChild], HistogramChild):
     __slots__ = ()
 
-    @abstractmethod
-    def _resolve(self) -> HistogramChild: ...
-
     def observe(self, amount: float, exemplar: Mapping[str, str] | None = None) -> None:
-        """Take one observation; see `HistogramChild.observe`."""
+        """Add one observation; see `HistogramChild.observe`."""
         self._resolve().observe(amount, exemplar)
 
 
-class _ContextHistogram(ContextView, _Resolving):
+class _ContextHistogram(ContextChild[HistogramChild], _HistogramOperations):
     __slots__ = ()
 
 
 @final
-class Histogram(MetricBase[HistogramChild], _Resolving):
-    """Counts of observations by size, from which the server makes quantiles over many instances.
+class Histogram(MetricBase[HistogramChild, Iterable[float | str], NoReturn, NoReturn], _HistogramOperations):
+    """Counts of observations by size, from which the server computes quantiles over many instances.
 
-    ``buckets`` are upper bounds, increasing; ``+Inf`` is added. The default ones are for seconds (OpenTelemetry's
-    semantic conventions for HTTP). For the other arguments see `MetricBase`.
+    ``buckets`` are the upper bounds in increasing order; ``+Inf`` is added. The default bounds suit seconds
+    (OpenTelemetry's semantic conventions for HTTP). For the other arguments see `MetricBase`.
 
         >>> from asyncmetrics import CollectorRegistry, Histogram
         >>> registry = CollectorRegistry()
@@ -50,40 +45,16 @@ class Histogram(MetricBase[HistogramChild], _Resolving):
     """
 
     DEFAULT_BUCKETS: ClassVar[tuple[float, ...]] = (*_SECONDS, inf)
-    _kind: ClassVar[Kind] = "histogram"
+    _kind: ClassVar[DeclaredKind] = "histogram"
     _reserved: ClassVar[frozenset[str]] = frozenset({"le"})
     _operations: ClassVar[tuple[str, ...]] = ("observe", "recorder")
-    _view: ClassVar[type[ContextView]] = _ContextHistogram
+    _context_child: ClassVar[type[ContextChild[Any]]] = _ContextHistogram
 
-    def __init__(
-        self,
-        name: str,
-        documentation: str,
-        labelnames: Iterable[str] = (),
-        namespace: str = "",
-        subsystem: str = "",
-        unit: str = "",
-        registry: CollectorRegistry | None = REGISTRY,
-        *,
-        buckets: Iterable[float | str] = DEFAULT_BUCKETS,
-        context_labels: Iterable[str] = (),
-        max_children: int | None = 100_000,
-        ttl: float | None = None,
-        exist_ok: bool = False,
-    ) -> None:
-        options: dict[str, Any] = {
-            "context_labels": context_labels,
-            "max_children": max_children,
-            "ttl": ttl,
-            "exist_ok": exist_ok,
-        }
-        bounds = _bounds(name, buckets)
-        super().__init__(
-            name, documentation, labelnames, namespace, subsystem, unit, registry, buckets=bounds, **options
-        )
+    def _make_shape(self, name: str, *, buckets: Iterable[float | str] = DEFAULT_BUCKETS) -> Shape:
+        return Shape(buckets=_to_bounds(name, buckets))
 
 
-def _bounds(name: str, buckets: Iterable[float | str]) -> tuple[float, ...]:
+def _to_bounds(name: str, buckets: Iterable[float | str]) -> tuple[float, ...]:
     given = list(buckets)
     try:
         bounds = [float(bound) for bound in given]
@@ -97,7 +68,7 @@ def _bounds(name: str, buckets: Iterable[float | str]) -> tuple[float, ...]:
 
 
 def linear_buckets(start: float, width: float, count: int) -> list[float]:
-    """Return ``count`` buckets, ``width`` apart, the first one ending at ``start``.
+    """Return the upper bounds of ``count`` buckets: ``start``, then each ``width`` above the one before.
 
     Raises `DefinitionError` for a count below 1 or a width that is not positive.
     """
@@ -107,7 +78,7 @@ def linear_buckets(start: float, width: float, count: int) -> list[float]:
 
 
 def exponential_buckets(start: float, factor: float, count: int) -> list[float]:
-    """Return ``count`` buckets, each ``factor`` times the one before, the first one ending at ``start``.
+    """Return the upper bounds of ``count`` buckets: ``start``, then each ``factor`` times the one before.
 
     Raises `DefinitionError` for a count below 1, a start that is not positive or a factor that is not above 1.
     """

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, final
+from typing import Any, ClassVar, NoReturn, final
 
 from asyncmetrics.children.interfaces import InfoChild
-from asyncmetrics.metrics._base import ContextView, MetricBase
-from asyncmetrics.model.descriptor import Kind
+from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver
+from asyncmetrics.model.kinds import DeclaredKind
 
 __all__ = ("Info",)
 
 
-class _Resolving(InfoChild):
+class _InfoOperations(Resolver[InfoChild], InfoChild):
     __slots__ = ()
-
-    @abstractmethod
-    def _resolve(self) -> InfoChild: ...
 
     def info(self, val: Mapping[str, str]) -> None:
         """Replace the facts by ``val``; see `InfoChild.info`."""
         self._resolve().info(val)
 
 
-class _ContextInfo(ContextView, _Resolving):
+class _ContextInfo(ContextChild[InfoChild], _InfoOperations):
     __slots__ = ()
 
 
 @final
-class Info(MetricBase[InfoChild], _Resolving):
+class Info(MetricBase[InfoChild, NoReturn, NoReturn, NoReturn], _InfoOperations):
     """Facts that seldom change, as labels of a sample that is always 1: a version, a build, a region.
 
     For the arguments see `MetricBase`.
@@ -42,6 +38,6 @@ class Info(MetricBase[InfoChild], _Resolving):
         1.0
     """
 
-    _kind: ClassVar[Kind] = "info"
+    _kind: ClassVar[DeclaredKind] = "info"
     _operations: ClassVar[tuple[str, ...]] = ("info",)
-    _view: ClassVar[type[ContextView]] = _ContextInfo
+    _context_child: ClassVar[type[ContextChild[Any]]] = _ContextInfo

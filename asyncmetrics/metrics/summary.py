@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import ClassVar, final
+from typing import Any, ClassVar, NoReturn, final
 
 from asyncmetrics.children.interfaces import SummaryChild
-from asyncmetrics.metrics._base import ContextView, MetricBase
-from asyncmetrics.model.descriptor import Kind
+from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver
+from asyncmetrics.model.kinds import DeclaredKind
 
 __all__ = ("Summary",)
 
 
-class _Resolving(SummaryChild):
+class _SummaryOperations(Resolver[SummaryChild], SummaryChild):
     __slots__ = ()
 
-    @abstractmethod
-    def _resolve(self) -> SummaryChild: ...
-
     def observe(self, amount: float) -> None:
-        """Take one observation; see `SummaryChild.observe`."""
+        """Add one observation; see `SummaryChild.observe`."""
         self._resolve().observe(amount)
 
 
-class _ContextSummary(ContextView, _Resolving):
+class _ContextSummary(ContextChild[SummaryChild], _SummaryOperations):
     __slots__ = ()
 
 
 @final
-class Summary(MetricBase[SummaryChild], _Resolving):
-    """A count and a sum of observations, from which the server makes rates and averages.
+class Summary(MetricBase[SummaryChild, NoReturn, NoReturn, NoReturn], _SummaryOperations):
+    """A count and a sum of observations, from which the server computes rates and averages.
 
     For the arguments see `MetricBase`.
 
@@ -41,7 +37,7 @@ class Summary(MetricBase[SummaryChild], _Resolving):
         42.0
     """
 
-    _kind: ClassVar[Kind] = "summary"
+    _kind: ClassVar[DeclaredKind] = "summary"
     _reserved: ClassVar[frozenset[str]] = frozenset({"quantile"})
     _operations: ClassVar[tuple[str, ...]] = ("observe", "recorder")
-    _view: ClassVar[type[ContextView]] = _ContextSummary
+    _context_child: ClassVar[type[ContextChild[Any]]] = _ContextSummary

@@ -1,1 +1,14 @@
-"""Immutable values that every other layer speaks in: names, samples, families, descriptors."""
+"""The values that all other layers exchange: names, samples, families and the definitions of metrics.
+
+=================== ==============================================================================================
+``kinds``           the table of the kinds of metrics: suffixes, own labels, units, how workers are merged
+``names``           which names a program may declare
+``escaping``        the four schemes that escape names; `escape_name`
+``descriptor``      `Descriptor`: the definition of a metric; `format_bound`
+``family``          `Metric`: a family with its samples; `LiveFamily`: a family that is read from children
+``families``        the families that custom collectors yield, such as `GaugeMetricFamily`
+``samples``         `Sample`, `Exemplar`, `Timestamp`
+``label_blocks``    the text ``method="GET",route="/"`` of a child; `escape_label_value`
+``caching``         a cache of results for short texts
+=================== ==============================================================================================
+"""

@@ -1,41 +1,32 @@
-"""What is fixed when a metric is declared: the value that storages, registries and formats key everything on."""
+"""The definition of a metric: what a declaration fixes, and what storages, registries and formats read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Literal, TypeAlias, final
+from typing import Literal, TypeAlias, final, get_args
 
-__all__ = ("GAUGE_MODES", "Descriptor", "GaugeMode", "Kind", "Row", "format_bound")
+from asyncmetrics.model.kinds import KINDS, DeclaredKind
 
-Kind: TypeAlias = Literal["counter", "gauge", "summary", "histogram", "info", "stateset"]
+__all__ = ("GAUGE_MODES", "Descriptor", "GaugeMode", "Row", "format_bound")
+
 GaugeMode: TypeAlias = Literal[
     "all", "liveall", "min", "livemin", "max", "livemax", "sum", "livesum", "mostrecent", "livemostrecent"
 ]
-GAUGE_MODES: tuple[GaugeMode, ...] = (
-    "all", "liveall", "min", "livemin", "max", "livemax", "sum", "livesum", "mostrecent", "livemostrecent",
-)  # fmt: skip
-
-_FIXED_SUFFIXES: dict[str, tuple[str, ...]] = {
-    "counter": ("_total",),
-    "gauge": ("",),
-    "summary": ("_count", "_sum"),
-    "info": ("_info",),
-}
-_CREATED: frozenset[Kind] = frozenset({"counter", "summary", "histogram"})
+GAUGE_MODES: tuple[GaugeMode, ...] = get_args(GaugeMode)
 
 
 def format_bound(bound: float) -> str:
-    """Write a bucket's bound as a canonical number, such as ``1.0``, ``1e+06`` or ``+Inf``.
+    """Return a bucket's bound as a canonical number, such as ``1.0``, ``1e+06`` or ``+Inf``.
 
-    OpenMetrics 1.0, "Canonical Numbers". The form is that of Go's ``%g`` with ``.0`` on whole numbers, so that the
-    ``le`` of every client agree.
+    OpenMetrics 1.0, "Canonical Numbers": Go's ``%g`` with ``.0`` after whole numbers. All clients write the same
+    ``le`` for the same bound.
     """
     text = repr(float(bound))
     if text in {"inf", "-inf"}:
         return "+Inf" if bound > 0 else "-Inf"
     whole, _, fraction = text.partition(".")
     digits = whole.lstrip("-")
-    if len(digits) < 7 or "e" in text:
+    if len(digits) < 7 or "e" in text:  # %g of Go takes an exponent from 1e+06 on, repr from 1e+16 on
         return text
     mantissa = f"{digits[0]}.{digits[1:]}{fraction}".rstrip("0").rstrip(".")
     return f"{'-' if bound < 0 else ''}{mantissa}e+{len(digits) - 1:02d}"
@@ -44,7 +35,7 @@ def format_bound(bound: float) -> str:
 @final
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One sample of every child: its name, and the label that tells it from its sisters (``le``, or a state)."""
+    """One sample of every child: its name, and the label (``le`` or a state) in which the child's samples differ."""
 
     name: str
     label: tuple[str, str] | None = None
@@ -53,14 +44,15 @@ class Row:
 @final
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """A metric's definition; two are equal when kind, name, unit, labels, buckets and states agree.
+    """The definition of a metric. Two are equal if kind, name, unit, labels, buckets and states are equal.
 
-    ``name`` is the family name, without ``_total``. ``labelnames`` are those given to ``labels()``, and
-    ``contextnames`` those read from the context; a child's values come in that order. ``buckets`` are a histogram's
-    upper bounds, ``+Inf`` last. ``mode`` says how a gauge is merged over several workers.
+    ``name`` is the name of the family, without ``_total``. ``labelnames`` are the labels whose values are given to
+    ``labels()``, and ``contextnames`` those whose values are read from the context. The values of a child come in this
+    order. ``buckets`` are the upper bounds of a histogram, ``+Inf`` last. ``mode`` is how the values of a gauge in
+    several workers are merged.
     """
 
-    kind: Kind
+    kind: DeclaredKind
     name: str
     documentation: str = field(compare=False)
     labelnames: tuple[str, ...] = ()
@@ -72,30 +64,34 @@ class Descriptor:
 
     @property
     def all_labelnames(self) -> tuple[str, ...]:
-        """The names of a child's label values, in order."""
+        """The names of all labels, in the order of a child's values."""
         return self.labelnames + self.contextnames
 
     @property
     def has_created(self) -> bool:
-        """Whether this kind may expose when a child was created."""
-        return self.kind in _CREATED
+        """Whether ``_created`` samples may be exposed: true of counters, summaries and histograms."""
+        return KINDS[self.kind].has_created
 
-    def difference(self, other: Descriptor) -> str:
-        """Tell in what ``other`` differs from this definition."""
+    def describe_difference(self, other: Descriptor) -> str:
+        """Return a text such as ``its unit is 'bytes', not ''``, for an error message."""
         pairs = (
             (item.name, getattr(self, item.name), getattr(other, item.name)) for item in fields(self) if item.compare
         )
         return "; ".join(f"its {name} is {mine!r}, not {theirs!r}" for name, mine, theirs in pairs if mine != theirs)
 
-    def rows(self) -> tuple[Row, ...]:
-        """Return the samples of one child in the order in which its numbers come.
+    def list_rows(self) -> tuple[Row, ...]:
+        """Return the samples of one child, in the order of the numbers of `Point.read_numbers`.
 
         A histogram with a negative bound has neither ``_count`` nor ``_sum`` (OpenMetrics 1.0, "Histogram").
         """
-        if self.kind == "stateset":
-            return tuple(Row(self.name, (self.name, state)) for state in self.states)
-        if self.kind != "histogram":
-            return tuple(Row(self.name + suffix) for suffix in _FIXED_SUFFIXES[self.kind])
-        buckets = tuple(Row(f"{self.name}_bucket", ("le", format_bound(bound))) for bound in self.buckets)
-        totals = () if self.buckets[0] < 0 else (Row(f"{self.name}_count"), Row(f"{self.name}_sum"))
-        return buckets + totals
+        kind = KINDS[self.kind]
+        # A summary has none: no metric of this library computes quantiles.
+        values = {"le": tuple(map(format_bound, self.buckets)), "<name>": self.states}.get(kind.own_label, ())
+        rows: list[Row] = []
+        for suffix in kind.value_suffixes:
+            own = kind.get_own_label(self.name, suffix)
+            if own:
+                rows += (Row(self.name + suffix, (own, value)) for value in values)
+            elif suffix not in kind.totals or self.buckets[0] >= 0:
+                rows.append(Row(self.name + suffix))
+        return tuple(rows)

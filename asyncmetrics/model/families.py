@@ -1,4 +1,4 @@
-"""The nine families that custom collectors yield, under prometheus_client's names and arguments."""
+"""The families that custom collectors yield, under prometheus_client's names and arguments."""
 
 from __future__ import annotations
 
@@ -40,16 +40,17 @@ class _Family(Metric):
         if single is not None and labels is not None:
             raise DefinitionError(
                 f"metric {name!r}",
-                "give the numbers (of a family without labels) or labels (then add_metric), not both",
+                "expected the numbers (without labels) or labels (then call add_metric), got both",
             )
 
-    def _labels(self, values: Iterable[str]) -> dict[str, str]:
-        given = [str(value) for value in values]
-        if len(given) != len(self._labelnames):
+    def _pair_labels(self, values: Iterable[str]) -> dict[str, str]:
+        texts = [str(value) for value in values]
+        if len(texts) != len(self._labelnames):
             raise DefinitionError(
-                f"metric {self.name!r}", f"has the labels {list(self._labelnames)}, but the values {given} were given"
+                f"metric {self.name!r}",
+                f"expected a value for each of the labels {list(self._labelnames)}, got {texts}",
             )
-        return dict(zip(self._labelnames, given, strict=True))
+        return dict(zip(self._labelnames, texts, strict=True))
 
 
 class _ValueFamily(_Family):
@@ -69,11 +70,11 @@ class _ValueFamily(_Family):
 
     def add_metric(self, labels: Sequence[str], value: float, timestamp: When = None) -> None:
         """Add the ``value`` of the child with these label values."""
-        self.add_sample(self.name, self._labels(labels), value, timestamp)
+        self.add_sample(self.name, self._pair_labels(labels), value, timestamp)
 
 
 class UnknownMetricFamily(_ValueFamily):
-    """A family of values whose type is not known: ``value`` for a single one, or ``labels`` and `add_metric`."""
+    """A family of values of an unknown type. Pass ``value`` for a single one, or ``labels`` and call `add_metric`."""
 
     _type: ClassVar[str] = "unknown"
 
@@ -82,15 +83,15 @@ UntypedMetricFamily = UnknownMetricFamily
 
 
 class GaugeMetricFamily(_ValueFamily):
-    """A family of values that go up and down: ``value`` for a single one, or ``labels`` and `add_metric`."""
+    """A family of values that go up and down. Pass ``value`` for a single one, or ``labels`` and call `add_metric`."""
 
     _type: ClassVar[str] = "gauge"
 
 
 class CounterMetricFamily(_Family):
-    """A family of values that only go up; ``_total`` may be written or left out of the name.
+    """A family of values that only go up. The name may end with ``_total`` or not.
 
-    ``created`` is the Unix time in seconds from which the counting began.
+    ``created`` is the Unix time in seconds at which counting began.
     """
 
     def __init__(
@@ -116,14 +117,14 @@ class CounterMetricFamily(_Family):
         exemplar: Exemplar | None = None,
     ) -> None:
         """Add the ``value`` of the child with these label values."""
-        own = self._labels(labels)
+        own = self._pair_labels(labels)
         self.add_sample(f"{self.name}_total", own, value, timestamp, exemplar)
         if created is not None:
             self.add_sample(f"{self.name}_created", own, created, timestamp)
 
 
 class SummaryMetricFamily(_Family):
-    """A family of counts and sums: ``count_value`` with ``sum_value``, or ``labels`` and `add_metric`."""
+    """A family of counts and sums. Pass ``count_value`` and ``sum_value``, or ``labels`` and call `add_metric`."""
 
     def __init__(
         self,
@@ -136,19 +137,19 @@ class SummaryMetricFamily(_Family):
     ) -> None:
         super().__init__(name, documentation, "summary", labels, count_value, unit)
         if (count_value is None) != (sum_value is None):
-            raise DefinitionError(f"metric {name!r}", "count_value and sum_value go together, only one was given")
+            raise DefinitionError(f"metric {name!r}", "expected both count_value and sum_value, got only one")
         if count_value is not None and sum_value is not None:
             self.add_metric([], count_value, sum_value)
 
     def add_metric(self, labels: Sequence[str], count_value: float, sum_value: float, timestamp: When = None) -> None:
         """Add the count and the sum of the child with these label values."""
-        own = self._labels(labels)
+        own = self._pair_labels(labels)
         self.add_sample(f"{self.name}_count", own, count_value, timestamp)
         self.add_sample(f"{self.name}_sum", own, sum_value, timestamp)
 
 
 class HistogramMetricFamily(_Family):
-    """A family of cumulative buckets: ``buckets`` with ``sum_value``, or ``labels`` and `add_metric`."""
+    """A family of cumulative buckets. Pass ``buckets`` and ``sum_value``, or ``labels`` and call `add_metric`."""
 
     def __init__(
         self,
@@ -161,7 +162,7 @@ class HistogramMetricFamily(_Family):
     ) -> None:
         super().__init__(name, documentation, "histogram", labels, buckets, unit)
         if sum_value is not None and buckets is None:
-            raise DefinitionError(f"metric {name!r}", "sum_value needs buckets beside it")
+            raise DefinitionError(f"metric {name!r}", "expected buckets with sum_value, got only sum_value")
         if buckets is not None:
             self.add_metric([], buckets, sum_value)
 
@@ -170,10 +171,10 @@ class HistogramMetricFamily(_Family):
     ) -> None:
         """Add one child: ``buckets`` are (upper bound as text, cumulative count[, exemplar]), ``+Inf`` last.
 
-        The ``+Inf`` bucket is the count. Without a ``sum_value``, or with a negative bound, neither is exposed
-        (OpenMetrics 1.0, "Histogram").
+        The ``+Inf`` bucket is the count. Without a ``sum_value``, or with a negative bound, neither count nor sum is
+        exposed (OpenMetrics 1.0, "Histogram").
         """
-        own = self._labels(labels)
+        own = self._pair_labels(labels)
         _add_buckets(self, own, buckets, timestamp)
         if sum_value is not None and float(buckets[0][0]) >= 0:
             self.add_sample(f"{self.name}_count", own, buckets[-1][1], timestamp)
@@ -181,7 +182,7 @@ class HistogramMetricFamily(_Family):
 
 
 class GaugeHistogramMetricFamily(_Family):
-    """A family of buckets whose counts go up and down, such as the ages of what is in a queue."""
+    """A family of buckets whose counts go up and down, such as the ages of the items in a queue."""
 
     def __init__(
         self,
@@ -200,7 +201,7 @@ class GaugeHistogramMetricFamily(_Family):
         self, labels: Sequence[str], buckets: Buckets, gsum_value: float | None, timestamp: When = None
     ) -> None:
         """Add one child: ``buckets`` are (upper bound as text, cumulative count[, exemplar]), ``+Inf`` last."""
-        own = self._labels(labels)
+        own = self._pair_labels(labels)
         _add_buckets(self, own, buckets, timestamp)
         self.add_sample(f"{self.name}_gcount", own, buckets[-1][1], timestamp)
         if gsum_value is not None:
@@ -208,7 +209,7 @@ class GaugeHistogramMetricFamily(_Family):
 
 
 class InfoMetricFamily(_Family):
-    """A family of facts as labels: ``value`` is the mapping of names to texts."""
+    """A family of facts as labels: ``value`` maps names to texts."""
 
     def __init__(
         self,
@@ -223,7 +224,7 @@ class InfoMetricFamily(_Family):
 
     def add_metric(self, labels: Sequence[str], value: Mapping[str, str], timestamp: When = None) -> None:
         """Add one child with the facts in ``value``."""
-        self.add_sample(f"{self.name}_info", {**self._labels(labels), **value}, 1, timestamp)
+        self.add_sample(f"{self.name}_info", {**self._pair_labels(labels), **value}, 1, timestamp)
 
 
 class StateSetMetricFamily(_Family):
@@ -241,8 +242,8 @@ class StateSetMetricFamily(_Family):
             self.add_metric([], value)
 
     def add_metric(self, labels: Sequence[str], value: Mapping[str, bool], timestamp: When = None) -> None:
-        """Add one child; its states come in alphabetical order."""
-        own = self._labels(labels)
+        """Add one child. Its states are exposed in alphabetical order."""
+        own = self._pair_labels(labels)
         for state, enabled in sorted(value.items()):
             self.add_sample(self.name, {**own, self.name: state}, 1 if enabled else 0, timestamp)
 

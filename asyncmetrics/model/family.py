@@ -1,8 +1,10 @@
-"""A metric family: name, type, help, unit and samples, as a registry yields it and a format writes it.
+"""A metric family: name, type, help, unit and samples. A registry yields families, and a format writes them.
 
-*Theory of operation.* A custom collector builds a `Metric` with a list of samples. The library's own metrics come as
-a `LiveFamily`: it holds no samples but reads the children in slices when asked, so that a million of them are never
-copied; its ``samples`` are made only for those who want them. Formats write both.
+There are two kinds of families, and formats write both:
+
+* A custom collector builds a `Metric` with a list of samples.
+* A metric of this library yields a `LiveFamily`. It holds no samples: it reads the children in batches, so that a
+  million children are never copied at once. Its ``samples`` are built on each access.
 """
 
 from __future__ import annotations
@@ -12,19 +14,20 @@ from typing import Protocol
 
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.model.descriptor import Descriptor, Row
+from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
 
 __all__ = ("METRIC_TYPES", "LiveFamily", "Metric", "Point")
 
-METRIC_TYPES = ("counter", "gauge", "summary", "histogram", "gaugehistogram", "unknown", "info", "stateset")
+METRIC_TYPES = tuple(KINDS)
 
 
 class Metric:
-    """A metric family with its samples; custom collectors use the subclasses in `asyncmetrics.core`.
+    """A metric family with its samples. Custom collectors use the subclasses in `asyncmetrics.core`.
 
-    ``typ`` is one of `METRIC_TYPES` (``untyped`` means ``unknown``). A ``unit`` that the name does not end with is
-    appended to it. ``partial`` says that samples are missing because only some names were asked for (`restricted`).
-    Raises `DefinitionError` for an empty name, one that no UTF-8 can carry, or an unknown type.
+    ``typ`` is one of `METRIC_TYPES` (``untyped`` means ``unknown``). The ``unit`` is appended to the name if the name
+    does not end with it. ``partial`` is whether `restrict` has removed samples. Raises `DefinitionError` for a name
+    that is empty or not printable, and for an unknown type.
     """
 
     def __init__(self, name: str, documentation: str, typ: str, unit: str = "") -> None:
@@ -35,7 +38,7 @@ class Metric:
         self.partial = False
         self._samples: list[Sample] = []
         if self.type not in METRIC_TYPES:
-            raise DefinitionError(f"metric {name!r}", f"expected a type out of {METRIC_TYPES}, got {typ!r}")
+            raise DefinitionError(f"metric {name!r}", f"expected one of the types {METRIC_TYPES}, got {typ!r}")
         if not self.name or not self.name.isprintable():
             raise DefinitionError(f"metric name {name!r}", "expected one or more printable characters")
 
@@ -56,21 +59,21 @@ class Metric:
         timestamp: float | Timestamp | None = None,
         exemplar: Exemplar | None = None,
     ) -> None:
-        """Append one sample; ``timestamp`` is a Unix time in seconds."""
+        """Append one sample. ``timestamp`` is a Unix time in seconds."""
         self._samples.append(Sample(name, labels, value, timestamp, exemplar))
 
-    def restricted(self, names: frozenset[str]) -> Metric | None:
-        """Return this family with only the samples called one of ``names``, or None when none is left.
+    def restrict(self, names: frozenset[str]) -> Metric | None:
+        """Return a family with only the samples that ``names`` contains, or None if there are none.
 
         The name of the family itself stands for all its samples.
         """
-        kept = self.samples if self.name in names else [s for s in self.samples if s.name in names]
-        if not kept:
+        samples = self.samples if self.name in names else [s for s in self.samples if s.name in names]
+        if not samples:
             return None
-        part = Metric(self.name, self.documentation, self.type, self.unit)
-        part.samples = kept
-        part.partial = len(kept) < len(self.samples)
-        return part
+        family = Metric(self.name, self.documentation, self.type, self.unit)
+        family.samples = samples
+        family.partial = len(samples) < len(self.samples)
+        return family
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Metric):
@@ -85,7 +88,7 @@ class Metric:
 
 
 class Point(Protocol):
-    """One child as formats see it: its labels, and its numbers in the order of the descriptor's rows."""
+    """One child as formats read it: its labels, and its numbers in the order of `Descriptor.list_rows`."""
 
     @property
     def labelvalues(self) -> tuple[str, ...]:
@@ -94,16 +97,16 @@ class Point(Protocol):
 
     @property
     def label_block(self) -> str | None:
-        """The label block, ``method="GET",route="/"`` without braces, where the names are written in one way only."""
+        """The label block, ``method="GET",route="/"``, or None if it depends on the escaping scheme."""
         ...
 
     @property
     def created(self) -> float:
-        """When the child was made, as a Unix time in seconds."""
+        """The Unix time in seconds at which the child was created."""
         ...
 
     def read_numbers(self) -> Sequence[float]:
-        """Return one consistent reading, a number for each row of the descriptor."""
+        """Return a number for each row of the descriptor, all of one moment."""
         ...
 
     def read_exemplars(self) -> Mapping[int, Exemplar]:
@@ -111,16 +114,16 @@ class Point(Protocol):
         ...
 
     def read_extra_labels(self) -> Mapping[str, str]:
-        """Return the labels that this child has besides its metric's: those of an info."""
+        """Return the labels that are not in the descriptor: the facts of an info, or the label of the worker."""
         ...
 
 
 class LiveFamily(Metric):
-    """The children of one of the library's own metrics, read in slices while they change.
+    """The children of a metric of this library, read in batches while they change.
 
-    ``read`` starts a reading and yields slices of points. ``now`` is the Unix time of the collection. ``created``
-    says whether the ``_created`` samples are exposed. ``rows`` are the rows that are left after a restriction, by
-    their index among the descriptor's rows.
+    ``read`` returns an iterator of batches of points, and becomes `read_batches`. ``now`` is the Unix time of the
+    collection. ``created`` is whether to expose ``_created`` samples, where the kind has them. ``names`` restricts the
+    family, see `restrict`. ``rows`` are the rows that are exposed, by their index in `Descriptor.list_rows`.
     """
 
     def __init__(
@@ -134,15 +137,15 @@ class LiveFamily(Metric):
     ) -> None:
         super().__init__(descriptor.name, descriptor.documentation, descriptor.kind, descriptor.unit)
         self.descriptor = descriptor
-        self.batches = read
+        self.read_batches = read
         self.now = now
         everything = names is None or self.name in names
         self.rows: dict[int, Row] = {
             index: row
-            for index, row in enumerate(descriptor.rows())
+            for index, row in enumerate(descriptor.list_rows())
             if everything or (names is not None and row.name in names)
         }
-        self.created = (
+        self.has_created = (
             created
             and descriptor.has_created
             and (everything or (names is not None and f"{self.name}_created" in names))
@@ -150,25 +153,27 @@ class LiveFamily(Metric):
 
     @property
     def samples(self) -> list[Sample]:
-        """All samples, made anew at each call: for tests and small families."""
+        """All samples, built on each access: for tests and small families."""
         return list(self._iter_samples())
 
     @samples.setter
     def samples(self, samples: list[Sample]) -> None:  # noqa: ARG002  # the setter of the base class
-        raise DefinitionError(f"metric {self.name!r}", "the samples of a live family are read from its children")
+        raise DefinitionError(
+            f"metric {self.name!r}", "the samples of a live family cannot be set: it reads them from its children"
+        )
 
-    def restricted(self, names: frozenset[str]) -> LiveFamily | None:
-        """Return this family with only the rows called one of ``names``, or None when none is left."""
-        part = LiveFamily(self.descriptor, self.batches, now=self.now, created=self.created, names=names)
-        return part if part.rows or part.created else None
+    def restrict(self, names: frozenset[str]) -> LiveFamily | None:
+        """Return a family with only the rows that ``names`` contains, or None if there are none."""
+        family = LiveFamily(self.descriptor, self.read_batches, now=self.now, created=self.has_created, names=names)
+        return family if family.rows or family.has_created else None
 
-    def created_of(self, point: Point) -> float:
-        """Return when ``point`` was created, never in the future even if the wall clock was set back since."""
+    def get_created(self, point: Point) -> float:
+        """Return the time at which ``point`` was created, or `now` if the wall clock has been set back since."""
         return min(point.created, self.now)
 
     def _iter_samples(self) -> Iterator[Sample]:
         names = self.descriptor.all_labelnames
-        for point in _flatten(self.batches()):
+        for point in _flatten(self.read_batches()):
             labels = dict(zip(names, point.labelvalues, strict=True))
             labels.update(point.read_extra_labels())
             numbers = point.read_numbers()
@@ -176,8 +181,8 @@ class LiveFamily(Metric):
             for index, row in self.rows.items():
                 own = {**labels, row.label[0]: row.label[1]} if row.label else dict(labels)
                 yield Sample(row.name, own, numbers[index], None, exemplars.get(index))
-            if self.created:
-                yield Sample(f"{self.name}_created", labels, self.created_of(point))
+            if self.has_created:
+                yield Sample(f"{self.name}_created", labels, self.get_created(point))
 
 
 def _flatten(batches: Iterable[Sequence[Point]]) -> Iterator[Point]:

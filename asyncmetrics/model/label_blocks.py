@@ -1,29 +1,33 @@
-"""The label block of a child, ``method="GET",route="/"``: written once, when the child is made.
+"""The label block of a child, ``method="GET",route="/"``, and the escapes in it.
 
-A scrape would otherwise write those of all children that are new since the last one, which for the first scrape of a
-million is more work than all the rest, and memory that grows while it is served.
+`escape_label_value` is the only place where a label value is escaped, for OpenMetrics and for the text format alike:
+their escapes are the same (OpenMetrics 1.0, "ABNF": ``escaped-string``).
+
+A child's block is written once, when the child is created. If scrapes wrote the blocks, the first scrape of a million
+children would spend most of its time on them, and its memory would grow while it is served.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from asyncmetrics.model.names import clean_text, is_legacy_label_name
+from asyncmetrics.model.escaping import is_legacy_label_name
+from asyncmetrics.model.names import clean_text
 
 __all__ = ("escape_label_value", "make_block_writer")
 
 
 def escape_label_value(text: str) -> str:
-    """Escape backslashes, quotes and line feeds, and replace what no UTF-8 can carry."""
+    """Escape backslashes, quotes and line feeds, and replace lone surrogates, which UTF-8 cannot encode."""
     if not text.isascii():
         text = clean_text(text)
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def make_block_writer(names: Sequence[str]) -> Callable[[tuple[str, ...]], str] | None:
-    """Return what writes the block of label values under ``names``, or None where it may be written in several ways.
+    """Return a function from label values to their block, or None if the block depends on the escaping scheme.
 
-    ``names`` that are legal in the legacy sense are written as they are under every escaping scheme but ``dots``.
+    Every scheme but ``dots`` leaves names of letters, digits and underscores as they are.
     """
     if not all(is_legacy_label_name(name) for name in names):
         return None
@@ -31,7 +35,7 @@ def make_block_writer(names: Sequence[str]) -> Callable[[tuple[str, ...]], str] 
     quotes = 2 * len(names)
 
     def write(values: tuple[str, ...]) -> str:
-        text = template % values  # six times as fast, where nothing needs escaping: benchmarks/render.py
+        text = template % values  # right unless a value needs escapes, and six times as fast: benchmarks/render.py
         if text.count('"') != quotes or "\\" in text or "\n" in text:
             return template % tuple(map(escape_label_value, values))
         return text

@@ -1,4 +1,4 @@
-"""The smallest values: a sample, its exemplar, its timestamp, under prometheus_client's names."""
+"""A sample, its exemplar and its timestamp, under prometheus_client's names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ("Exemplar", "Sample", "Timestamp")
 @final
 @total_ordering
 class Timestamp:
-    """A Unix time with nanoseconds: ``sec`` seconds and ``nsec`` billionths (signed like ``sec``)."""
+    """A Unix time in ``sec`` seconds and ``nsec`` nanoseconds; ``nsec`` gets the sign of ``sec``."""
 
     __slots__ = ("nsec", "sec")
 
@@ -43,7 +43,7 @@ class Timestamp:
 
 
 class Exemplar(NamedTuple):
-    """One observed event behind a number, such as a trace: ``labels``, the ``value`` observed, the Unix time."""
+    """One observed event, such as a request with a trace: its ``labels``, its ``value`` and its Unix time."""
 
     labels: dict[str, str]
     value: float
@@ -51,7 +51,7 @@ class Exemplar(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One line of an exposition: ``timestamp`` is a Unix time in seconds, or None for the time of the scrape."""
+    """One sample line. ``timestamp`` is a Unix time in seconds, or None for the time of the scrape."""
 
     name: str
     labels: dict[str, str]

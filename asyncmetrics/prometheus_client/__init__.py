@@ -1,1 +1,1 @@
-"""What exists only because prometheus_client has it: its import paths over our formats."""
+"""prometheus_client's import paths, over our formats: what exists only because prometheus_client has it."""

@@ -1,4 +1,4 @@
-"""The text format 0.0.4 (and 1.0.0) read back into families, under prometheus_client's names."""
+"""Reading the text format 0.0.4 (and 1.0.0) into families, under prometheus_client's names."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ __all__ = ("text_fd_to_metric_families", "text_string_to_metric_families")
 
 
 def text_string_to_metric_families(text: str) -> Iterator[Metric]:
-    """Yield the families of an exposition, the ``_total`` of counters taken off. Raises `ParseError` (a ValueError)."""
+    """Yield the families of an exposition, the names of counters without ``_total``.
+
+    Raises `ParseError` (a ValueError).
+    """
     return parse_prometheus(text)
 
 
 def text_fd_to_metric_families(fd: TextIO) -> Iterator[Metric]:
-    """Yield the families of an exposition that is read from an open text file. Raises `ParseError` (a ValueError)."""
+    """Yield the families of an exposition in an open text file. Raises `ParseError` (a ValueError)."""
     return parse_prometheus(fd.read())

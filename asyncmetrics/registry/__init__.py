@@ -1,4 +1,9 @@
-"""Registries: what there is to collect, under which names, and how one collection is made."""
+"""Registries: the collectors, their names, and collecting from them.
+
+- `registry`: `CollectorRegistry` and the default `REGISTRY`: registration, names, restricted registries.
+- `collection`: one collection: how collectors are asked and their families merged.
+- `self_metrics`: the metrics about the library itself. Add a new self-metric there: its descriptor and a method.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +15,10 @@ from asyncmetrics.registry.collection import (
     CollectorResult,
     Outcome,
     ask_collector,
-    awaited,
+    await_families,
     close_awaitable,
-    finite,
     is_fault,
+    limit_families,
 )
 from asyncmetrics.registry.registry import REGISTRY, CollectorRegistry, Registry, RestrictedRegistry
 
@@ -29,11 +34,11 @@ __all__ = (
     "Registry",
     "RestrictedRegistry",
     "ask_collector",
-    "awaited",
+    "await_families",
     "close_awaitable",
-    "finite",
     "is_fault",
+    "limit_families",
 )
 
 DuplicateTimeseries = DuplicateMetricError
-"""What prometheus_client calls it."""
+"""The name of `DuplicateMetricError` in prometheus_client."""

@@ -1,12 +1,19 @@
-"""One collection: what to ask, sync or async, and putting together what comes back.
+"""One collection: ask the collectors, sync or async, and merge the families that they return.
 
-*Theory of operation.* A `Collection` names the collectors to ask and takes their answers one family at a time, so that
-whoever drives it decides where a collector runs, how long it may take, and how much is done at once.
+*Theory of operation.*
+
+1. `begin_collection` returns a `Collection`. It has the list of collectors to ask, and no family yet except
+   ``target_info``.
+2. The caller asks each collector, in this thread, in another or on an event loop, and so decides how long one may take.
+   It passes the outcome to `Collection.take`, which adds one family a step. The collection then has the families of
+   that collector, or has counted its failure.
+3. The caller runs the steps of `Collection.prepare`: the slow part of what remains.
+4. `Collection.finish` asks the registry itself for the self-metrics, last, since the collectors may have failed until
+   then. It returns every family once.
 """
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Iterator
 from contextvars import copy_context
@@ -14,8 +21,9 @@ from itertools import islice
 from typing import Protocol, TypeAlias, final
 
 from asyncmetrics.errors import DefinitionError, is_cancellation, show
+from asyncmetrics.model.escaping import UNDERSCORES, escape_name
 from asyncmetrics.model.family import Metric
-from asyncmetrics.model.names import UNDERSCORES, escape_name
+from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.model.samples import Sample
 from asyncmetrics.registry.self_metrics import SelfMetrics
 
@@ -25,46 +33,40 @@ __all__ = (
     "Collection",
     "Collector",
     "CollectorResult",
-    "Families",
+    "FailureHandler",
+    "FamilySet",
     "Outcome",
     "ask_collector",
     "ask_families",
-    "awaited",
+    "await_families",
     "begin_collection",
     "check_registry",
-    "claimed_names",
     "close_awaitable",
-    "finite",
     "is_fault",
+    "limit_families",
+    "list_names",
 )
 
 MAX_FAMILIES = 100_000
-"""How many families one collector may yield at a time: one that never ends has to end somewhere."""
+"""The number of families that one collector may yield: the limit ends a generator that never ends."""
 
 CollectorResult: TypeAlias = Iterable[Metric] | Awaitable[Iterable[Metric]] | AsyncIterable[Metric]
 Outcome: TypeAlias = list[Metric] | BaseException
-"""What a collector came back with: its families, or why there are none."""
+"""The families that a collector returned, or the exception that it raised."""
 
-Failed: TypeAlias = Callable[["Collector", BaseException], None]
-
-_SUFFIXES: dict[str, tuple[str, ...]] = {
-    "counter": ("_total", "_created"),
-    "summary": ("_sum", "_count", "_created"),
-    "histogram": ("_bucket", "_sum", "_count", "_created"),
-    "gaugehistogram": ("_bucket", "_gsum", "_gcount"),
-    "info": ("_info",),
-}
+FailureHandler: TypeAlias = Callable[["Collector", BaseException], None]
 
 
 class Collector(Protocol):
-    """Something that yields metric families when asked.
+    """An object that yields metric families at every scrape.
 
-    `collect` may be a function, a generator, a coroutine function or an async generator. It is called at every scrape,
-    maybe from several threads at once, and owns nothing of what it has yielded. It may also have
+    `collect` may be a function, a generator, a coroutine function or an async generator. Several threads may call it at
+    once. It must not change a family after it has yielded it. A collector may also have
 
-    * ``describe()``, which returns families without samples: what it will yield, to be checked at registration;
-    * ``blocking = False``, which says that a sync `collect` never waits for anything: a scrape that is served by an
-      event loop then calls it there, and not in a thread of its own.
+    * ``describe()``, which returns the families that it will yield, without samples; the registry checks their names at
+      registration;
+    * ``blocking = False``, which promises that a sync `collect` never blocks: a scrape on an event loop then calls it
+      there and not in a thread of its own.
     """
 
     def collect(self) -> CollectorResult:
@@ -73,14 +75,14 @@ class Collector(Protocol):
 
 
 class Collectable(Protocol):
-    """A registry, or a part of one: what can be collected from synchronously and on an event loop."""
+    """A registry, or a restricted one: it can be collected in a thread and on an event loop."""
 
     def collect(self) -> Iterable[Metric]:
         """Yield every family once."""
         ...
 
     async def collect_async(self, *, on_error: str = "skip") -> list[Metric]:
-        """Return every family once, awaiting the collectors that are async."""
+        """Return every family once; await the collectors that are async."""
         ...
 
     @property
@@ -90,89 +92,94 @@ class Collectable(Protocol):
 
 
 def check_registry(registry: object) -> None:
-    """Raise `DefinitionError` unless ``registry`` is one of ours, or a part of one."""
+    """Raise `DefinitionError` unless ``registry`` is a registry of asyncmetrics, restricted or not."""
     if not isinstance(getattr(registry, "_self_metrics", None), SelfMetrics):
         raise DefinitionError(
-            "registry", f"expected a CollectorRegistry of asyncmetrics, got {show(registry)}{_hint(registry)}"
+            "registry", f"expected a CollectorRegistry of asyncmetrics, got {show(registry)}{_make_hint(registry)}"
         )
 
 
 def begin_collection(registry: Collectable, on_error: str = "skip") -> Collection:
     """Begin a collection of ``registry`` in which the caller asks the collectors, as the expositions do.
 
-    ``on_error`` is ``"skip"`` or ``"fail"``; see `CollectorRegistry.collect_async`.
+    ``on_error`` is ``"skip"`` or ``"fail"``, as for `CollectorRegistry.collect_async`.
     """
     return registry._begin(on_error)
 
 
-def claimed_names(family: Metric) -> frozenset[str]:
-    """Return what ``family`` calls itself and its samples, as a server that allows the fewest characters sees it."""
-    names = (family.name, *(family.name + suffix for suffix in _SUFFIXES.get(family.type, ())))
+def list_names(family: Metric) -> frozenset[str]:
+    """Return the names of ``family`` and of its samples, as a server that allows the fewest characters sees them."""
+    suffixes = KINDS[family.type].suffixes if family.type in KINDS else ()  # a collector may have overwritten the type
+    names = (family.name, *(family.name + suffix for suffix in suffixes))
     return frozenset(escape_name(name, UNDERSCORES) for name in names)
 
 
-def finite(families: Iterable[Metric]) -> list[Metric]:
-    """Return all families, or raise ValueError where there are more than `MAX_FAMILIES`."""
-    found = list(islice(families, MAX_FAMILIES + 1))
-    if len(found) > MAX_FAMILIES:
+def limit_families(families: Iterable[Metric]) -> list[Metric]:
+    """Return all families. Raises ValueError if there are more than `MAX_FAMILIES`."""
+    limited = list(islice(families, MAX_FAMILIES + 1))
+    if len(limited) > MAX_FAMILIES:
         raise ValueError(f"expected at most {MAX_FAMILIES} families of one collector, got more")
-    return found
+    return limited
 
 
 def is_fault(error: BaseException) -> bool:
-    """Return whether ``error`` is a fault of the code that raised it, and no request to that code to stop.
+    """Return whether ``error`` is a fault of the code that raised it, and not a request to stop that code.
 
-    A `SystemExit` is a fault: a collector is not to end the program that is being scraped.
+    A `SystemExit` is a fault, since a collector must not end the program that is scraped.
     """
     return not (isinstance(error, (KeyboardInterrupt, GeneratorExit)) or is_cancellation(error))
 
 
 def close_awaitable(result: object) -> None:
-    """Close what nobody will await (any more), if it is something to await."""
+    """Close ``result`` if it is an awaitable; without that, Python warns that a coroutine was never awaited."""
     close = getattr(result, "close", None)
     if isinstance(result, Awaitable) and callable(close):
         close()
 
 
-async def awaited(result: CollectorResult, pause: Callable[[], Awaitable[object]] | None = None) -> list[Metric]:
-    """Return what a collector has yielded, awaiting it on the event loop that is running where it is async.
+async def await_families(result: CollectorResult, pause: Callable[[], Awaitable[object]] | None = None) -> list[Metric]:
+    """Return the families of ``result``; await it on the running event loop if it is async.
 
-    ``pause`` is awaited after each family of an async generator, which may otherwise never give the loop its turn.
+    ``pause`` is awaited after each family of an async generator, which may otherwise never yield to the loop.
     """
     if isinstance(result, AsyncIterable):
-        return await _listed(result, pause)
-    return finite(await result if isinstance(result, Awaitable) else result)
+        return await _await_each(result, pause)
+    return limit_families(await result if isinstance(result, Awaitable) else result)
 
 
-async def _listed(families: AsyncIterable[Metric], pause: Callable[[], Awaitable[object]] | None) -> list[Metric]:
-    found = []
+async def _await_each(families: AsyncIterable[Metric], pause: Callable[[], Awaitable[object]] | None) -> list[Metric]:
+    limited = []
     try:
         async for family in families:
-            found.append(family)
-            if len(found) > MAX_FAMILIES:
+            limited.append(family)
+            if len(limited) > MAX_FAMILIES:
                 break
             if pause is not None:
                 await pause()
     finally:
         if isinstance(families, AsyncGenerator):
             await families.aclose()
-    return finite(found)
+    return limit_families(limited)
 
 
 def ask_families(collector: Collector) -> list[Metric]:
-    """Ask in this thread; what is async runs in a private loop on a thread of its own, whatever loop runs in this."""
+    """Return the families of ``collector``, asked in this thread; an async one gets a thread with a loop of its own."""
     result = collector.collect()
     if not isinstance(result, (AsyncIterable, Awaitable)):
-        return finite(result)
+        return limit_families(result)
     families: list[Metric] = []
     errors: list[BaseException] = []
 
+    import asyncio  # 22 ms, and only a collector that is async needs it
+
     def work() -> None:
         try:
-            families.extend(asyncio.run(awaited(result)))
-        except BaseException as error:  # noqa: BLE001  # it is raised again in the thread that waits
+            families.extend(asyncio.run(await_families(result)))
+        except BaseException as error:  # noqa: BLE001  # the thread that waits raises it again
             errors.append(error)
 
+    # asyncio.run() raises in a thread that runs a loop already. The copy of the context gives the collector the context
+    # labels of the caller.
     thread = threading.Thread(target=copy_context().run, args=(work,), name="asyncmetrics-collect")
     thread.start()
     thread.join()
@@ -182,54 +189,58 @@ def ask_families(collector: Collector) -> list[Metric]:
 
 
 def ask_collector(collector: Collector) -> Outcome:
-    """Ask in this thread, and return the families or why there are none.
+    """Return the families of ``collector``, asked in this thread, or the exception that it raised.
 
-    Nothing is awaited here, so even what says that a task is cancelled is only something that the collector raised.
+    This function awaits nothing, so a `CancelledError` is the collector's own and not a cancellation of this task.
     """
     try:
         return ask_families(collector)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001  # one collector must not cost the others their scrape
+    except BaseException as error:  # noqa: BLE001  # one collector must not fail the scrape of the others
         return error
 
 
 class LastCollector(Collector, Protocol):
-    """What a registry tells of itself."""
+    """The collector that is asked last: the self-metrics of a registry."""
 
     def prepare(self) -> Iterator[None]:
-        """Do what `collect` takes long for, a moment's work at each step."""
+        """Do the slow part of `collect`, a short step at a time."""
         ...
 
 
 @final
 class Collection:
-    """A collection under way: ask every one of ``collectors``, hand over what comes back, then take the `families`.
+    """A collection in progress: ask all ``collectors``, `take` their outcomes, then `finish`.
 
-    ``last`` is asked at the end, when everything that could fail has. ``names`` are the samples that are wanted.
+    ``last`` is asked at the end, since it counts the failures of the others. ``names`` restricts the samples.
     """
 
     def __init__(
-        self, collectors: Iterable[Collector], failed: Failed, last: LastCollector, names: frozenset[str] | None = None
+        self,
+        collectors: Iterable[Collector],
+        on_failure: FailureHandler,
+        last: LastCollector,
+        names: frozenset[str] | None = None,
     ) -> None:
         self.collectors = list(collectors)
-        self._failed = failed
+        self._on_failure = on_failure
         self._last = last
         self._names = names
-        self._families = Families()
+        self._families = FamilySet()
 
     def add(self, collector: Collector, family: Metric) -> None:
-        """Take a family that ``collector`` has yielded."""
+        """Add a family that ``collector`` has yielded."""
         problem = self._families.add(family)
         if problem:
             self.fail(collector, ValueError(problem))
 
     def fail(self, collector: Collector, error: BaseException) -> None:
-        """Take note that ``collector`` failed; raises `CollectorError` where the caller wanted to hear of it."""
-        self._failed(collector, error)
+        """Count a failure of ``collector``. Raises `CollectorError` in a collection with ``on_error="fail"``."""
+        self._on_failure(collector, error)
 
     def take(self, collector: Collector, outcome: Outcome) -> Iterator[None]:
-        """Take what ``collector`` came back with, a family at each step."""
+        """Add the families of ``collector``, one a step, or count its failure."""
         if isinstance(outcome, BaseException):
             self.fail(collector, outcome)
             return
@@ -238,15 +249,15 @@ class Collection:
             yield
 
     def ask(self, collector: Collector) -> None:
-        """Ask ``collector`` in this thread and take what it yields."""
+        """Ask ``collector`` in this thread and take the outcome."""
         for _ in self.take(collector, ask_collector(collector)):
             pass
 
     async def ask_async(self, collector: Collector) -> None:
-        """Ask ``collector`` on the event loop that is running and take what it yields."""
+        """Ask ``collector`` on the running event loop and take the outcome."""
         outcome: Outcome
         try:
-            outcome = await awaited(collector.collect())
+            outcome = await await_families(collector.collect())
         except BaseException as error:
             if not is_fault(error):
                 raise
@@ -255,18 +266,18 @@ class Collection:
             pass
 
     def prepare(self) -> Iterator[None]:
-        """Do what `families` takes long for, a moment's work at each step; it does what is left of it."""
+        """Do the slow part of `finish`, a short step at a time; `finish` does the steps that are left."""
         return self._last.prepare()
 
-    def families(self) -> list[Metric]:
-        """Return every family once, in the order in which they came."""
+    def finish(self) -> list[Metric]:
+        """Ask the last collector, and return every family once, in the order in which they were added."""
         self.ask(self._last)
-        return self._families.all() if self._names is None else self._families.restricted(self._names)
+        return self._families.list_all() if self._names is None else self._families.restrict(self._names)
 
 
 @final
-class Families:
-    """The families of one collection, each name once, in the order in which they came."""
+class FamilySet:
+    """The families of one collection, each name once, in the order in which they were added."""
 
     def __init__(self) -> None:
         self._families: dict[str, Metric] = {}
@@ -274,43 +285,44 @@ class Families:
         self._claims: dict[str, str] = {}
 
     def add(self, family: Metric) -> str | None:
-        """Add a family, or the samples it has besides those of its name; return what is wrong if it cannot be."""
+        """Add a family, or its new samples to the family of its name; return the problem if neither is possible."""
         if not isinstance(family, Metric):
-            return f"expected a metric family, got {show(family)}{_hint(family)}"
+            return f"expected a metric family, got {show(family)}{_make_hint(family)}"
         key = escape_name(family.name, UNDERSCORES)
         before = self._families.get(key)
         if before is not None and (before.name, before.type) == (family.name, family.type):
-            return self._join(key, before, family)
-        names = claimed_names(family)
+            return self._merge(key, before, family)
+        names = list_names(family)
         taken = sorted(name for name in names if name in self._claims)
         if taken:
-            return f"{family.type} {family.name!r} is left out: {taken} belongs to {self._claims[taken[0]]}"
+            return f"{family.type} {family.name!r} is not exposed: {taken} belongs to {self._claims[taken[0]]}"
         self._claims.update(dict.fromkeys(names, f"{family.type} {family.name!r}"))
         self._families[key] = family
         return None
 
-    def _join(self, key: str, before: Metric, family: Metric) -> str | None:
+    def _merge(self, key: str, before: Metric, family: Metric) -> str | None:
         try:
             union = self._unions.get(key)
             if union is None:
                 union = _Union(before)
             union.add(family)
         except Exception as error:  # noqa: BLE001  # samples may be anything
-            return f"{family.type} {family.name!r} is left out, as its samples cannot be compared: {show(error)}"
+            return f"{family.type} {family.name!r} is not exposed: its samples cannot be compared: {show(error)}"
         self._unions[key] = union
         self._families[key] = union.family
         return None
 
-    def restricted(self, names: frozenset[str]) -> list[Metric]:
-        """Return what is left of the families when only the samples (or families) called ``names`` are wanted."""
-        return [part for part in (family.restricted(names) for family in self._families.values()) if part]
+    def restrict(self, names: frozenset[str]) -> list[Metric]:
+        """Return the families with only the samples, or whole families, called one of ``names``."""
+        restricted = (family.restrict(names) for family in self._families.values())
+        return [family for family in restricted if family]
 
-    def all(self) -> list[Metric]:
+    def list_all(self) -> list[Metric]:
         """Return the families."""
         return list(self._families.values())
 
 
-def _hint(family: object) -> str:
+def _make_hint(family: object) -> str:
     if not type(family).__module__.startswith("prometheus_client."):
         return ""
     return ": wrap its collector in asyncmetrics.bridges.prometheus_client.PrometheusClientCollector"
@@ -318,7 +330,7 @@ def _hint(family: object) -> str:
 
 @final
 class _Union:
-    """A family put together from several of one name: where two have the same series, the first one stands."""
+    """A family merged from several of one name: of two samples of one series, the first one counts."""
 
     def __init__(self, first: Metric) -> None:
         self.family = Metric(first.name, first.documentation, first.type, first.unit)
@@ -326,7 +338,7 @@ class _Union:
         self.add(first)
 
     def add(self, family: Metric) -> None:
-        """Add the samples whose series are new, in time that the samples before have no part in."""
+        """Add the samples whose series are new, in a time that does not grow with the samples before."""
         fresh: dict[object, Sample] = {}
         for sample in family.samples:
             series = (sample.name, *sorted(sample.labels.items()))

@@ -1,6 +1,7 @@
-"""What a registry exposes about the library itself: errors, dropped data, scrapes.
+"""The self-metrics: what a registry exposes about the library itself, such as errors, dropped data and scrapes.
 
-To add a self-metric, add its `Descriptor` here and a method that counts it. A family is exposed from its first event on.
+To add a self-metric, add its `Descriptor` and a method that counts it here. A family is exposed from its first event
+on.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _OVERFLOWED_LABEL_SETS = Descriptor(
 _INTERNAL_ERRORS = Descriptor(
     "counter",
     "asyncmetrics_internal_errors",
-    "Errors inside the instrumentation that were kept from the application.",
+    "Errors inside the instrumentation that the application did not see.",
     ("where",),
 )
 _COLLECTOR_ERRORS = Descriptor(
@@ -47,13 +48,14 @@ _SCRAPE_DURATION = Descriptor(
 )
 _SCRAPE_CHUNKS = Descriptor("summary", "asyncmetrics_scrape_chunks", "Chunks in which a scrape was sent.")
 
-# The values of a label here are few, and chosen by the program; a limit all the same, since names may come from users.
+# The program chooses the values of these labels, and they are few. There is a limit since metric names may come from
+# users.
 _MAX_CHILDREN = 1000
 
 
 @final
 class SelfMetrics:
-    """The self-metrics of one registry; also the collector that yields them with the storage's own families."""
+    """The self-metrics of one registry, and the collector that returns them with the families of the storage."""
 
     blocking = False
 
@@ -62,11 +64,11 @@ class SelfMetrics:
         self._tables: dict[str, ChildTable[Any]] = {}
 
     def count_internal_error(self, where: str) -> None:
-        """Count an error inside the instrumentation; the first one in each place is logged with its traceback."""
+        """Count an error inside the instrumentation; log the first one of each ``where`` with its traceback."""
         self._count_error(_INTERNAL_ERRORS, "internal errors", where, sys.exc_info()[1])
 
     def count_collector_error(self, collector: str, error: BaseException | None = None) -> None:
-        """Count a collector or callback that failed or was late; the first failure of each is logged."""
+        """Count a collector or callback that failed or was late; log the first failure of each."""
         self._count_error(_COLLECTOR_ERRORS, "collector errors", collector, error or sys.exc_info()[1])
 
     def count_dropped_observation(self, metric: str) -> None:
@@ -99,14 +101,14 @@ class SelfMetrics:
     def _count_error(self, descriptor: Descriptor, what: str, value: str, error: BaseException | None) -> None:
         table = self._open(descriptor)
         if (value,) not in table.by_values:
-            _log.warning("%s in %s; further ones are only counted", what, value, exc_info=error)
+            _log.warning("%s in %s; later ones are counted and not logged", what, value, exc_info=error)
         table.find((value,)).inc()
 
     def _open(self, descriptor: Descriptor) -> ChildTable[Any]:
         table = self._tables.get(descriptor.name)
         if table is None:
             opened = self._storage.open(descriptor, self, max_children=_MAX_CHILDREN)
-            table = self._tables.setdefault(descriptor.name, opened)
+            table = self._tables.setdefault(descriptor.name, opened)  # another thread may have been faster
         return table
 
 
@@ -116,5 +118,5 @@ class _HasSelfMetrics(Protocol):
 
 
 def get_self_metrics(registry: _HasSelfMetrics) -> SelfMetrics:
-    """Return where the package counts what happens around ``registry``."""
+    """Return the self-metrics of ``registry``, in which other parts of the package count their events."""
     return registry._self_metrics

@@ -1,4 +1,11 @@
-"""Where the numbers live: `MemoryStorage` keeps them in this process, `SharedStorage` in files that workers share."""
+"""Where the numbers live: `MemoryStorage` keeps them in this process, `SharedStorage` in files that workers share.
+
+- `protocol`: `Storage`, which opens a `ChildTable` for each metric. The table makes the metric's children, and the
+  children hold the numbers.
+- `memory`: `MemoryStorage`. If the process is killed, its numbers are gone.
+- `shared`: `SharedStorage`. If a worker is killed, its counts stay: the docstring of the package says how.
+- `automatic`: the storage of the default registry, which chooses one of the two.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +20,12 @@ if TYPE_CHECKING:
 __all__ = ("MemoryStorage", "SharedStorage", "Storage")
 
 
-def __getattr__(name: str) -> object:
-    """Load `SharedStorage` at its first use: a program that is no worker never needs it."""
-    if name == "SharedStorage":
-        from asyncmetrics.storage.shared.storage import SharedStorage
+if not TYPE_CHECKING:  # with it, type checkers would take any name for one of the package
 
-        return SharedStorage
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        """Load `SharedStorage` at its first use: a program that is not a worker never needs it."""
+        if name == "SharedStorage":
+            from asyncmetrics.storage.shared.storage import SharedStorage
+
+            return SharedStorage
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,10 +1,11 @@
-"""The storage of the default registry: this process's memory, or shared where the process is one of several workers.
+"""The storage of the default registry: memory, or shared storage if the process is one of several workers.
 
-``ASYNCMETRICS_DIR`` names the directory to share; without it, workers of uvicorn, gunicorn, hypercorn and granian share
-one that is made for their supervisor and removed when the next one starts. All others keep their numbers in memory.
+The environment variable ``ASYNCMETRICS_DIR`` names the directory to share. Without it, the workers of uvicorn,
+gunicorn, hypercorn and granian share a directory that is created for their supervisor and removed when the next
+supervisor starts. All other processes keep their numbers in memory.
 
-*Rules.* It is found out once, when the first metric is made. A directory that was asked for and cannot be used is an
-error; where nobody asked, it is logged, and ``asyncmetrics_workers_shared`` is 0.
+*Rules.* Choose once, when the first metric is created. Raise an error if the directory of ``ASYNCMETRICS_DIR`` cannot
+be used. Log a warning, and set ``asyncmetrics_workers_shared`` to 0, if another directory cannot be used.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from asyncmetrics.model.family import Metric
 from asyncmetrics.storage.memory.storage import MemoryStorage
 from asyncmetrics.storage.protocol import Storage
 
-if TYPE_CHECKING:  # it is imported where it is needed
+if TYPE_CHECKING:  # imported only in a worker
     from asyncmetrics.storage.shared.storage import SharedStorage
 
 __all__ = ("AutomaticStorage",)
@@ -32,73 +33,73 @@ _log = logging.getLogger("asyncmetrics")
 
 @final
 class AutomaticStorage:
-    """Keep numbers where this process's part among workers, if it has one, asks for.
+    """Keep numbers in shared storage if this process is one of several workers, else in memory.
 
-    ``name`` tells registries apart: ``CollectorRegistry(storage=AutomaticStorage("admin"))`` is shared as the default
-    registry is, and apart from it.
+    ``name`` distinguishes registries: ``CollectorRegistry(storage=AutomaticStorage("admin"))`` shares its numbers under
+    the same conditions as the default registry, but separately.
     """
 
     def __init__(self, name: str = "") -> None:
         self._name = name
-        self._chosen: Storage | None = None
+        self._storage: Storage | None = None
 
     def open(
         self, descriptor: Descriptor, events: TableEvents, *, max_children: int | None = None, ttl: float | None = None
     ) -> ChildTable[Any]:
-        """Return a new table for the children of a metric. Raises `StorageError` if ``ASYNCMETRICS_DIR`` is no use."""
-        if self._chosen is None:
-            self._chosen = _choose(self._name)
-        return self._chosen.open(descriptor, events, max_children=max_children, ttl=ttl)
+        """Return a new child table for a metric. Raises `StorageError` if ``ASYNCMETRICS_DIR`` cannot be used."""
+        if self._storage is None:
+            self._storage = _choose_storage(self._name)
+        return self._storage.open(descriptor, events, max_children=max_children, ttl=ttl)
 
     def prepare(self) -> Iterator[None]:
-        """Do what the storage that was chosen takes long for."""
-        return iter(()) if self._chosen is None else self._chosen.prepare()
+        """Do the slow part of `collect`, a short step at a time."""
+        return iter(()) if self._storage is None else self._storage.prepare()
 
     def collect(self) -> Iterable[Metric]:
-        """Return what the storage that was chosen has to tell."""
-        return () if self._chosen is None else self._chosen.collect()
+        """Return the families that the chosen storage adds."""
+        return () if self._storage is None else self._storage.collect()
 
-    def processes(self) -> Mapping[str, int]:
-        """Return the processes of the storage that was chosen."""
-        return {} if self._chosen is None else self._chosen.processes()
+    def list_processes(self) -> Mapping[str, int]:
+        """Return the process ids of the workers of the chosen storage."""
+        return {} if self._storage is None else self._storage.list_processes()
 
 
 @final
 class _Unshared:
-    """Memory, for a worker that should have shared its numbers and could not."""
+    """Memory storage for a worker that cannot share its numbers."""
 
     def __init__(self) -> None:
         self.open = MemoryStorage().open
 
     def prepare(self) -> Iterator[None]:
-        """Do nothing: it is told at once."""
+        """Do nothing: `collect` is fast."""
         return iter(())
 
     def collect(self) -> Iterable[Metric]:
-        """Tell of it."""
-        from asyncmetrics.storage.shared.self_metrics import about_sharing
+        """Return ``asyncmetrics_workers_shared`` with the value 0."""
+        from asyncmetrics.storage.shared.self_metrics import describe_sharing
 
-        return [about_sharing(shared=False)]
+        return [describe_sharing(shared=False)]
 
-    def processes(self) -> Mapping[str, int]:
-        """Return this process, under a name that no other has."""
+    def list_processes(self) -> Mapping[str, int]:
+        """Return this process, under a label that no other worker has."""
         return {f"pid-{os.getpid()}": os.getpid()}
 
 
-# The storage that all automatic ones of this process are parts of.
+# The shared storage of this process; every automatic storage that shares is a named part of it.
 _shared: list[SharedStorage] = []
 
 
-def _choose(name: str) -> Storage:
+def _choose_storage(name: str) -> Storage:
     path = os.environ.get(_VARIABLE)
-    if not path and os.name != "posix":
+    if not path and os.name != "posix":  # sharing needs flock and posix_fallocate
         return MemoryStorage()
     try:
         if not _shared:
-            made = _made(path)
-            if made is None:
+            storage = _make_shared(path)
+            if storage is None:
                 return MemoryStorage()
-            _shared.append(made)
+            _shared.append(storage)
         return _shared[0].named(name)
     except OSError as error:
         if path:
@@ -107,22 +108,22 @@ def _choose(name: str) -> Storage:
         return _Unshared()
 
 
-def _made(path: str | None) -> SharedStorage | None:
-    """Return the storage of this process, or None if it is no worker."""
-    from asyncmetrics.storage.shared.supervisors import is_being_prepared, supervisor
+def _make_shared(path: str | None) -> SharedStorage | None:
+    """Return the shared storage of this process, or None if it is not a worker."""
+    from asyncmetrics.storage.shared.supervisors import find_supervisor, is_being_prepared
 
-    found = supervisor()
+    found = find_supervisor()
     if not path and found is None and not is_being_prepared():
         return None
-    from asyncmetrics.storage.shared.discovery import directory_of, find_later
+    from asyncmetrics.storage.shared.discovery import find_directory, open_directory
     from asyncmetrics.storage.shared.storage import SharedStorage
 
-    serves = found is None or not found.here
+    serves = found is None or not found.is_this_process  # gunicorn --preload declares metrics before there are workers
     if path:
         storage = SharedStorage(path, serves=serves)
-    elif found is None:
-        return SharedStorage.later(find_later)
+    elif found is None:  # multiprocessing has not said yet what this process is for
+        return SharedStorage.later(find_directory)
     else:
-        storage = SharedStorage.later(partial(directory_of, found), serves=serves)
+        storage = SharedStorage.later(partial(open_directory, found), serves=serves)
     storage.join()
     return storage

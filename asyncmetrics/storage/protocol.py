@@ -1,4 +1,4 @@
-"""The seam between metrics and where their numbers live: in this process's memory, or shared between workers."""
+"""`Storage`, the protocol between the metrics and the place where their numbers are kept."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ("Storage", "choose_worker_label")
 
 
 def choose_worker_label(names: Sequence[str]) -> str:
-    """Return what the label is called that tells workers apart: a metric may have one of that name itself."""
+    """Return the name of the label that distinguishes workers, for a metric that has the label ``names`` itself."""
     return "worker" if "worker" not in names else "worker_slot"
 
 
 class Storage(Protocol):
-    """Where the children of a registry live: in this process's memory, or shared between workers.
+    """Opens the child tables of a registry, and adds families of its own.
 
     Implementations are safe to call from any thread, signal handler or finaliser.
     """
@@ -30,13 +30,13 @@ class Storage(Protocol):
         ...
 
     def prepare(self) -> Iterator[None]:
-        """Do what `collect` takes long for, a moment's work at each step; it does what is left of it."""
+        """Do the slow part of `collect`, a short step at a time; `collect` does the steps that are left."""
         ...
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the families that there are besides those of the tables: other processes', and the storage's own."""
+        """Return the families that the tables do not have: those of other workers, and the storage's own."""
         ...
 
-    def processes(self) -> Mapping[str, int]:
-        """Return the ids of the processes whose numbers these are, by what tells them apart; none if it is this one."""
+    def list_processes(self) -> Mapping[str, int]:
+        """Return the process ids of the workers that share the numbers, by worker label; empty if nothing is shared."""
         ...

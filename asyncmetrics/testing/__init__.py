@@ -1,4 +1,4 @@
-"""What tests of your own can build on: the contract that every storage keeps."""
+"""Helpers for tests of your own: `StorageContract`, the tests that every storage must pass."""
 
 from __future__ import annotations
 

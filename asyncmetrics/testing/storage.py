@@ -1,4 +1,4 @@
-"""What every storage has to do, as tests: inherit, say how yours is made, and let pytest find them.
+"""The contract of every storage, as tests: inherit them, return your storage, and let pytest find them.
 
 ::
 
@@ -6,8 +6,9 @@
         def make_storage(self) -> Storage:
             return MyStorage()
 
-A test declares metrics, does some steps with them, and reads. `StorageContract.run` does that in one process; a storage
-that is shared overrides it to take the steps in several, so that the same tests show that it makes no difference.
+A test declares metrics, takes some steps with them, and reads the samples. `StorageContract.run` does that in one
+process. The tests of a shared storage override it to take the steps in several processes, which must make no
+difference.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
@@ -32,16 +33,16 @@ from asyncmetrics.storage.protocol import Storage
 __all__ = ("Declare", "Reader", "Step", "StorageContract")
 
 Declare: TypeAlias = Callable[[CollectorRegistry], Any]
-"""Make a metric, or several, in a registry."""
+"""Declares a metric, or several, in a registry."""
 Step: TypeAlias = Callable[[Any], object]
-"""Do something with what was declared."""
+"""Uses the metrics that were declared."""
 
 _ODD = 'quote " backslash \\ line \n NUL \0 ÿ \ud800 # EOF'
 _THREADS, _TURNS = 4, 5000
 
 
 class Reader:
-    """The samples of one reading."""
+    """The samples of one collection."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.samples: list[Sample] = [sample for family in registry.collect() for sample in family.samples]
@@ -50,24 +51,24 @@ class Reader:
         """Return the value of a sample, None if there is none. Raises ValueError if there are several."""
         found = [sample.value for sample in self.samples if (sample.name, sample.labels) == (name, labels)]
         if len(found) > 1:
-            raise ValueError(f"{name}{labels} is there {len(found)} times")
+            raise ValueError(f"{name}{labels} is exposed {len(found)} times")
         return found[0] if found else None
 
     def labels(self, name: str) -> list[dict[str, str]]:
-        """Return the labels of all samples of one name, in an order of their own."""
+        """Return the labels of all samples of one name, sorted."""
         found = [sample.labels for sample in self.samples if sample.name == name]
         return sorted(found, key=lambda labels: sorted(labels.items()))
 
 
-class StorageContract:
-    """The tests. Gauges are of the mode ``sum``, which means the same in one process and in several."""
+class StorageContract(ABC):
+    """The tests. Gauges have the mode ``sum``, which has the same result in one process and in several."""
 
     @abstractmethod
     def make_storage(self) -> Storage:
-        """Return a new storage, with nothing in it."""
+        """Return a new, empty storage."""
 
     def run(self, declare: Declare, steps: Sequence[Step]) -> Reader:
-        """Declare, take the steps in order, and read."""
+        """Declare the metrics, take the steps in order, and return the samples."""
         registry = CollectorRegistry(storage=self.make_storage())
         declared = declare(registry)
         for step in steps:
@@ -75,13 +76,13 @@ class StorageContract:
         return Reader(registry)
 
     def open(self, kind: str = "counter", labelnames: Iterable[str] = ("n",), **options: Any) -> ChildTable[Any]:
-        """Return a table of a new storage."""
+        """Return a child table of a new storage."""
         descriptor = Descriptor(kind, "m", "M.", tuple(labelnames))  # type: ignore[arg-type]  # one of them
         storage = self.make_storage()
         return storage.open(descriptor, SelfMetrics(storage), **options)
 
     def test_a_counter_counts(self) -> None:
-        """Increments of any amount add up, in each series by itself."""
+        """Increments of any amount add up, separately for each series."""
         read = self.run(
             lambda registry: Counter("c", "C.", ["n"], registry=registry),
             [
@@ -93,8 +94,8 @@ class StorageContract:
         )
         assert [read.value("c_total", n="x"), read.value("c_total", n="y")] == [4, 0.5]
 
-    def test_a_series_is_there_once_its_labels_were_chosen(self) -> None:
-        """With zero, and not before."""
+    def test_a_series_is_exposed_once_its_labels_are_chosen(self) -> None:
+        """It starts at zero, and is not exposed before."""
         read = self.run(
             lambda registry: (Counter("c", "C.", ["n"], registry=registry), Counter("d", "D.", registry=registry)),
             [lambda metrics: metrics[0].labels("x")],
@@ -103,7 +104,7 @@ class StorageContract:
         assert [read.value("c_total", n="x"), read.value("d_total")] == [0, 0]
 
     def test_a_gauge_goes_up_and_down(self) -> None:
-        """And may be set to anything that a double can be."""
+        """It accepts every double."""
         read = self.run(
             lambda registry: Gauge("g", "G.", ["n"], registry=registry, multiprocess_mode="sum"),
             [
@@ -116,7 +117,7 @@ class StorageContract:
         assert [read.value("g", n="x"), read.value("g", n="inf")] == [3.5, float("-inf")]
 
     def test_a_summary_counts_and_adds(self) -> None:
-        """NaN is left out."""
+        """An observation of NaN is dropped and counted."""
         read = self.run(
             lambda registry: Summary("s", "S.", registry=registry),
             [lambda s: s.observe(2), lambda s: s.observe(-0.5), lambda s: s.observe(float("nan"))],
@@ -125,7 +126,7 @@ class StorageContract:
         assert read.value("asyncmetrics_dropped_observations_total", metric="s") == 1
 
     def test_a_histogram_counts_by_size(self) -> None:
-        """Bounds belong to their buckets, and infinities to the last and the first."""
+        """A bound belongs to its bucket, and infinity to the last one."""
         read = self.run(
             lambda registry: Histogram("h", "H.", buckets=[1, 2], registry=registry),
             [
@@ -147,8 +148,8 @@ class StorageContract:
         assert [read.value("h_bucket", le=le) for le in ("-1.0", "1.0", "+Inf")] == [1, 2, 2]
         assert read.value("h_sum") is None
 
-    def test_an_info_tells_its_facts(self) -> None:
-        """Each set of facts once."""
+    def test_an_info_exposes_its_facts(self) -> None:
+        """Equal facts are one series."""
         read = self.run(
             lambda registry: Info("i", "I.", registry=registry),
             [lambda i: i.info({"version": "2"})] * 3,
@@ -156,7 +157,7 @@ class StorageContract:
         assert read.labels("i_info") == [{"version": "2"}]
 
     def test_an_enum_is_in_one_state(self) -> None:
-        """Whatever else tells its series apart."""
+        """The other states are 0."""
         read = self.run(
             lambda registry: Enum("e", "E.", states=["a", "b"], registry=registry), [lambda e: e.state("b")]
         )
@@ -164,20 +165,20 @@ class StorageContract:
         assert "b" in on
         assert sum(sample.value for sample in read.samples if sample.name == "e") == len(on)
 
-    def test_what_is_refused_changes_nothing(self) -> None:
-        """An amount that a counter cannot take."""
+    def test_a_refused_amount_changes_nothing(self) -> None:
+        """A counter refuses negative, infinite and non-numeric amounts."""
 
         def refused(counter: Any) -> None:
             for amount in (-1, float("nan"), float("inf"), "1", None, 10**400):
                 with suppress(AmountError, TypeError):
                     counter.inc(amount)
-                    raise RuntimeError(f"{amount!r} was taken")
+                    raise RuntimeError(f"{amount!r} was accepted")
 
         read = self.run(lambda registry: Counter("c", "C.", registry=registry), [lambda c: c.inc(3), refused])
         assert read.value("c_total") == 3
 
-    def test_label_values_come_back_as_they_were(self) -> None:
-        """But for what no UTF-8 can carry."""
+    def test_label_values_are_exposed_unchanged(self) -> None:
+        """Only lone surrogates, which UTF-8 cannot encode, are replaced."""
         read = self.run(
             lambda registry: Counter("c", "C.", ["n", "m"], registry=registry),
             [lambda c: c.labels(_ODD, "").inc(), lambda c: c.labels("", _ODD).inc(2)],
@@ -186,7 +187,7 @@ class StorageContract:
         assert [read.value("c_total", n=clean, m=""), read.value("c_total", n="", m=clean)] == [1, 2]
 
     def test_a_limit_sends_new_label_sets_to_one_series(self) -> None:
-        """And counts that."""
+        """Their uses are counted."""
         read = self.run(
             lambda registry: Counter("c", "C.", ["n"], max_children=2, registry=registry),
             [lambda c: [c.labels(str(number)).inc() for number in range(5)]],
@@ -194,8 +195,8 @@ class StorageContract:
         assert read.value("c_total", n=OVERFLOW) == 3
         assert read.value("asyncmetrics_overflowed_label_sets_total", metric="c") == 3
 
-    def test_a_removed_series_is_gone_and_comes_back_from_zero(self) -> None:
-        """In the process that removes it."""
+    def test_a_removed_series_starts_again_at_zero(self) -> None:
+        """It is not exposed until the process that removed it uses it again."""
 
         def remove(counter: Any) -> None:
             counter.labels("x").inc(5)
@@ -209,8 +210,8 @@ class StorageContract:
         assert read.labels("c_total") == [{"n": "y"}]
         assert read.value("c_total", n="y") == 1
 
-    def test_clearing_takes_all_series_out(self) -> None:
-        """Those that are made later stay."""
+    def test_clearing_removes_all_series(self) -> None:
+        """Series that are created later stay."""
 
         def clear(counter: Any) -> None:
             for number in range(600):
@@ -221,8 +222,8 @@ class StorageContract:
         read = self.run(lambda registry: Counter("c", "C.", ["n"], registry=registry), [clear])
         assert read.labels("c_total") == [{"n": "new"}]
 
-    def test_a_reset_goes_back_to_zero(self) -> None:
-        """In the process that resets."""
+    def test_a_reset_sets_a_counter_to_zero(self) -> None:
+        """Later increments count from there."""
 
         def reset(counter: Any) -> None:
             counter.inc(5)
@@ -232,7 +233,7 @@ class StorageContract:
         assert self.run(lambda registry: Counter("c", "C.", registry=registry), [reset]).value("c_total") == 1
 
     def test_threads_lose_nothing(self) -> None:
-        """Increments, observations and new series at once."""
+        """They increment, observe and create series at the same time."""
 
         def work(metrics: Any) -> None:
             counter, histogram = metrics
@@ -259,8 +260,8 @@ class StorageContract:
         assert [read.value("c_total", n=str(number)) for number in range(100)] == [each] * 100
         assert read.value("h_count") == _THREADS * _TURNS
 
-    def test_thousands_of_series_are_each_there_once(self) -> None:
-        """However they are laid out."""
+    def test_thousands_of_series_are_each_exposed_once(self) -> None:
+        """With the sum of all steps."""
         read = self.run(
             lambda registry: Counter("c", "C.", ["n"], registry=registry),
             [lambda c: [c.labels(str(number)).inc(number) for number in range(5000)]] * 3,
@@ -269,8 +270,8 @@ class StorageContract:
         assert found == {str(number): 3.0 * number for number in range(5000)}
         assert len(read.labels("c_total")) == 5000
 
-    def test_a_gauge_function_is_asked_at_a_reading(self) -> None:
-        """And left out, and counted, while it fails."""
+    def test_a_gauge_function_is_called_at_a_collection(self) -> None:
+        """A series whose function fails is not exposed."""
 
         def failing() -> float:
             raise LookupError
@@ -287,7 +288,7 @@ class StorageContract:
         assert read.labels("g") == [{"n": "works"}]
 
     def test_a_table_finds_each_child_once(self) -> None:
-        """By values of any type, and refuses too few or too many."""
+        """It accepts values of any type, and refuses too few or too many."""
         table = self.open(labelnames=["n", "m"])
         child = table.find(("1", 2))
         assert table.find((1, "2")) is child
@@ -296,10 +297,10 @@ class StorageContract:
         for wrong in ((), ("1",), ("1", "2", "3")):
             with suppress(LabelError):
                 table.find(wrong)
-                raise RuntimeError(f"{wrong} was taken")
+                raise RuntimeError(f"{wrong} was accepted")
 
-    def test_a_reading_goes_on_while_children_come_and_go(self) -> None:
-        """No child that stays is missed, and none is there twice."""
+    def test_children_may_come_and_go_during_a_reading(self) -> None:
+        """The reading misses no child that stays, and has none twice."""
         table = self.open()
         for number in range(3000):
             table.find((f"stays {number}",))
@@ -311,8 +312,8 @@ class StorageContract:
         assert len(set(seen)) == len(seen)
         assert {key for key in seen if key[0].startswith("stays")} == {(f"stays {number}",) for number in range(3000)}
 
-    def test_a_point_is_of_one_moment(self) -> None:
-        """Count and sum of an observation come together."""
+    def test_a_point_is_consistent(self) -> None:
+        """Count and sum have the same observations."""
         registry = CollectorRegistry(storage=self.make_storage())
         histogram = Histogram("h", "H.", buckets=[1, 2], registry=registry)
         stop = threading.Event()
@@ -323,7 +324,7 @@ class StorageContract:
 
         thread = threading.Thread(target=work)
         interval = sys.getswitchinterval()
-        sys.setswitchinterval(1e-5)  # more often in the middle of something
+        sys.setswitchinterval(1e-5)  # so that threads switch in the middle of an observation
         thread.start()
         try:
             for _ in range(300):
@@ -336,7 +337,7 @@ class StorageContract:
             thread.join()
 
     def test_created_is_never_in_the_future(self) -> None:
-        """Nor unknown."""
+        """It is known from the first reading on."""
         table = self.open()
         before = time.time()
         table.find(("x",)).inc()

@@ -122,7 +122,7 @@ def test_labels_that_do_not_fit_a_family():
     theirs = THEIRS.core.GaugeMetricFamily("m", "M.", labels=["x", "y"])
     theirs.add_metric(["1"], 1)
     assert theirs.samples[0].labels == {"x": "1"}
-    with pytest.raises(ValueError, match="has the labels"):
+    with pytest.raises(ValueError, match="each of the labels"):
         asyncmetrics.core.GaugeMetricFamily("m", "M.", labels=["x", "y"]).add_metric(["1"], 1)
 
 

@@ -258,7 +258,7 @@ def test_a_client_that_is_gone_stops_the_rendering(start, connect, paged, wait_f
     assert 0 < len(pages.rendered) < 300
 
 
-def test_a_newcomer_displaces_the_connection_that_has_been_idle_longest(start, connect):
+def test_a_new_connection_displaces_the_one_that_has_been_idle_longest(start, connect):
     port = start(max_connections=2)
     clients = []
     for _ in range(3):
@@ -270,7 +270,7 @@ def test_a_newcomer_displaces_the_connection_that_has_been_idle_longest(start, c
     assert _received(clients[1]).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_newcomer_does_not_displace_a_scrape_under_way(start, connect, registry):
+def test_a_new_connection_does_not_displace_a_scrape_under_way(start, connect, registry):
     """It is closed at once: the scrape waits for its collectors."""
     go, asked = threading.Event(), threading.Event()
 

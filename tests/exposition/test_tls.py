@@ -122,7 +122,7 @@ def test_a_client_that_never_shakes_hands_is_let_go(registry, files):
 
 
 def test_a_handshake_counts_as_a_connection(registry, files, trusting):
-    """Otherwise many that never finish it would take all file descriptors: a newcomer displaces it."""
+    """Otherwise many that never finish it would take all file descriptors: a new connection displaces it."""
     with start_http_server(0, registry=registry, certfile=files["both"], max_connections=1) as server:
         with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_SECONDS) as silent:
             while True:  # the silent one may still be about to begin its handshake

@@ -68,11 +68,11 @@ class Series:
 def steps(registry: CollectorRegistry, accept: str, names: frozenset[str], *, gzip: bool) -> Iterator[object]:
     """Scrape as an exposition on an event loop does."""
     rendering = Rendering(negotiate(accept), names, gzip, 10.0)
-    collection = begin_collection(rendering.source(registry))
+    collection = begin_collection(rendering.select_source(registry))
     for collector in collection.collectors:
         collection.ask(collector)
     yield from collection.prepare()
-    yield from rendering.pieces(collection.families())
+    yield from rendering.render_pieces(collection.finish())
 
 
 def heaviest(work: Iterator[object]) -> int:
@@ -188,7 +188,7 @@ def test_a_scrape_after_a_log_was_written_anew_and_another_scrape_was_given_up(w
     Series(registry)
     scraped(registry)
     (family,) = (family for family in registry.collect() if family.name == "jobs")
-    given_up = iter(family.batches())
+    given_up = iter(family.read_batches())
     while not next(given_up):
         pass
     theirs.metric._children._worker.arena.rewrite_log()
@@ -239,7 +239,7 @@ def test_an_empty_slice_is_a_step_of_its_own(form):
     rendering = Rendering(negotiate(TEXT), options["names"], options["gzip"], 10.0)
     read = lambda: iter([()] * 50)  # noqa: E731
     family = LiveFamily(Descriptor("counter", "jobs", "Jobs.", ("name",)), read, now=0.0)
-    assert len(list(rendering.pieces([family]))) >= 50
+    assert len(list(rendering.render_pieces([family]))) >= 50
 
 
 def test_a_step_does_not_wait_for_a_thread_that_reads_for_long(worker):
@@ -249,12 +249,12 @@ def test_a_step_does_not_wait_for_a_thread_that_reads_for_long(worker):
     held, end = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with registry.storage._worker._reading:
+        with registry.storage._worker.reader._lock:
             held.set()
             end.wait(PATIENCE_SECONDS)
 
     (family,) = (family for family in registry.collect() if family.name == "jobs")
-    reading = iter(family.batches())
+    reading = iter(family.read_batches())
     thread = threading.Thread(target=hold)
     thread.start()
     try:
@@ -275,7 +275,7 @@ def test_a_scrape_is_whole_while_another_one_numbers_the_series_anew(worker, beg
     registry = worker()
     Series(registry)
     (family,) = (family for family in registry.collect() if family.name == "jobs")
-    one, two = iter(family.batches()), iter(family.batches())
+    one, two = iter(family.read_batches()), iter(family.read_batches())
     found = [next(one, ()) for _ in range(begun)]
     theirs[0].metric._children._worker.arena.rewrite_log()
     for _ in range(25):

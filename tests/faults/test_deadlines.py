@@ -288,7 +288,7 @@ def test_families_that_cannot_be_put_together_cost_themselves_only(registry, scr
     assert run(main).lines == ["good 1.0"]
 
 
-def test_a_newcomer_displaces_a_scrape_whose_client_takes_nothing(registry, scrape, run):
+def test_a_new_scrape_displaces_one_whose_client_takes_nothing(registry, scrape, run):
     async def main():
         app = make_asgi_app(registry, max_concurrent=1)
         sending = anyio.Event()

@@ -116,7 +116,7 @@ def test_a_serving_thread_that_ends_is_logged_and_counted(registry, monkeypatch,
     monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_accept", sock_accept)
     with start_http_server(0, registry=registry) as server:
         server.thread.join()
-    assert f"asyncmetrics-port-{server.port}: the metrics are served no longer" in caplog.text
+    assert f"asyncmetrics-port-{server.port}: the server has ended, the metrics are no longer served" in caplog.text
     assert _counted(registry, "exposition.server.thread") == 1
 
 

@@ -15,7 +15,7 @@ from asyncmetrics.formats.reading.openmetrics import parse_openmetrics
 from asyncmetrics.formats.reading.text import parse_prometheus
 from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
 from asyncmetrics.formats.writing.text import encode_text
-from asyncmetrics.model.names import ESCAPING_SCHEMES
+from asyncmetrics.model.escaping import ESCAPING_SCHEMES
 
 Call = Callable[[], object]
 

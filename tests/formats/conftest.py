@@ -1,6 +1,6 @@
-"""Families made by hypothesis, valid in one format or the other, with hostile texts, and expositions as one string.
+"""Families from hypothesis, valid in one format or the other, with hostile texts, and expositions as one string.
 
-These are the families that come back equal from a parser. In both formats: samples with a suffix of their family's
+A parser returns these families equal. In both formats: samples with a suffix of their family's
 type, no series twice, HELP without carriage returns, no family whose samples are named like another's. Text 0.0.4: the
 types that it has, no unit, times in whole milliseconds from 1970 on, no ``_created`` and no exemplars. OpenMetrics: the
 samples of a child together and in the order of their times, histograms complete, canonical ``le`` and ``quantile``,
@@ -22,7 +22,7 @@ from asyncmetrics.model.descriptor import format_bound
 settings.register_profile("formats", settings.get_profile("patient"), max_examples=100)
 settings.load_profile("formats")
 
-# Texts with all that has a meaning in an exposition.
+# Texts with all characters that have a meaning in an exposition.
 HOSTILE = st.text(
     st.sampled_from('\\"\n\r{}#,= \t\u2028\x85\x00nEOFü') | st.characters(exclude_categories=["Cs"]), max_size=12
 )
@@ -126,7 +126,7 @@ def text_families():
 
 @pytest.fixture(scope="session")
 def text_utf8_families():
-    """The same with names and label names of any script."""
+    """The same, with names and label names of any script."""
     return _families(TEXT_TYPES, MILLISECONDS, names=UTF8, label_names=UTF8_LABELS, openmetrics=False)
 
 
@@ -138,13 +138,13 @@ def openmetrics_families():
 
 @pytest.fixture(scope="session")
 def openmetrics_utf8_families():
-    """The same with names and label names of any script."""
+    """The same, with names and label names of any script."""
     return _families(ALL_TYPES, EXACT | FINITE, names=UTF8, label_names=UTF8_LABELS, openmetrics=True)
 
 
 @pytest.fixture(scope="session")
 def hostile_text():
-    """Texts with all that has a meaning in an exposition."""
+    """Texts with all characters that have a meaning in an exposition."""
     return HOSTILE
 
 

@@ -1,4 +1,4 @@
-"""Chunks are small, whole lines, and made only when they are asked for."""
+"""Chunks are small, consist of whole lines, and are rendered only when the caller asks for them."""
 
 from __future__ import annotations
 

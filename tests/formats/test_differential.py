@@ -25,7 +25,7 @@ AMOUNTS = st.floats(0, 1e5)
 
 
 def fill(library, actions, texts):
-    """Make the same metrics with either library, as both have the same names and arguments."""
+    """Create the same metrics with either library: both have the same names and arguments."""
     registry = library.CollectorRegistry()
     options = {"registry": registry}
     help_text, first, second = texts
@@ -69,7 +69,7 @@ def test_text_has_the_same_bytes(data, texts, written):
 
 @given(data=st.data())
 def test_openmetrics_has_the_same_lines(data, texts, written):
-    """The order of a family's metadata is free, and theirs is another one."""
+    """The order of a family's metadata is free, and theirs differs from ours."""
     arguments = data.draw(st.lists(AMOUNTS, max_size=4)), data.draw(texts)
     theirs = generate_openmetrics(fill(prometheus_client, *arguments)).decode()
     assert sorted(written(encode_openmetrics, fill(asyncmetrics, *arguments).collect()).split("\n")) == sorted(
@@ -78,7 +78,7 @@ def test_openmetrics_has_the_same_lines(data, texts, written):
 
 
 def plain(families):
-    """Reduce families of either library to what can be compared."""
+    """Return the comparable content of families of either library."""
     return [
         (family.name, family.type, family.unit, [(s.name, s.labels, repr(s.value)) for s in family.samples])
         for family in families

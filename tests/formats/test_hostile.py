@@ -1,4 +1,4 @@
-"""Custom collectors that hand over nonsense: what can be written is written, and no line is broken or added."""
+"""Custom collectors that yield nonsense: all valid samples are written, and no line is broken or added."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from asyncmetrics.formats.reading.openmetrics import parse_openmetrics
 from asyncmetrics.formats.reading.text import parse_prometheus
 from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
 from asyncmetrics.formats.writing.text import encode_text
+from asyncmetrics.model.escaping import ESCAPING_SCHEMES
 from asyncmetrics.model.family import METRIC_TYPES
-from asyncmetrics.model.names import ESCAPING_SCHEMES
 
 FORMATS = [encode_text, encode_openmetrics]
 PAIRS = [(encode_text, parse_prometheus), (encode_openmetrics, parse_openmetrics)]
@@ -37,7 +37,7 @@ COUNTS = st.sampled_from([0, 1, 2, 0.5, -1, math.nan, math.inf])
 
 
 class _Odd:
-    """An object of a collector's that fails in whatever it is asked."""
+    """An object of a collector whose methods all raise."""
 
     def __str__(self):
         raise RuntimeError("no text")
@@ -53,7 +53,7 @@ ODD = _Odd()
 
 @st.composite
 def hostile_families(draw):
-    """Make one to three families whose names and samples get into each other's way."""
+    """Draw one to three families whose names and samples clash."""
     families = []
     for name in draw(st.lists(st.sampled_from(["a", "a.b", "a_b", "b", "größe", "a_count", "a_total"]), min_size=1)):
         family = Metric(name, draw(NONSENSE), draw(st.sampled_from(METRIC_TYPES)))
@@ -70,7 +70,7 @@ def hostile_families(draw):
 @pytest.mark.parametrize(("form", "parse"), PAIRS, ids=["text", "openmetrics"])
 @given(families=hostile_families())
 def test_whatever_is_collected_the_exposition_is_valid(form, parse, escaping, families, written):
-    """The parser that judges knows every rule of the format: order, grouping, buckets, duplicates."""
+    """The parser checks every rule of the format: order, children, buckets, duplicates."""
     text = written(form, families, escaping=escaping)
     found = sum(len(family.samples) for family in parse(text))
     assert found <= sum(len(family.samples) for family in families)
@@ -185,7 +185,7 @@ def test_openmetrics_leaves_out_negative_counters_and_sums(value, written):
 
 @pytest.mark.parametrize("value", [-1, math.nan])
 def test_a_histogram_whose_sum_is_left_out_loses_its_count(value, written):
-    """They go together (OpenMetrics 1.0, "Histogram"); the +Inf bucket tells the count."""
+    """Neither may be exposed alone (OpenMetrics 1.0, "Histogram"). The +Inf bucket is the count."""
     good = HistogramMetricFamily("a", "", labels=["b"])
     good.add_metric(["x"], [("+Inf", 2)], value)
     good.add_metric(["y"], [("+Inf", 2)], 5)
@@ -251,7 +251,7 @@ def test_openmetrics_leaves_out_what_the_type_does_not_have(kind, sample, writte
 
 @pytest.mark.parametrize(("escaping", "count"), [("underscores", 0), ("dots", 0), ("values", 0), ("allow-utf-8", 1)])
 def test_a_stateset_whose_label_cannot_be_called_so_has_no_states(escaping, count, written):
-    """OpenMetrics 1.0, "StateSet": the label is called as the family is, and no label may have a colon."""
+    """OpenMetrics 1.0, "StateSet": the label has the name of the family, and no label may have a colon."""
     family = Metric("a:b", "", "stateset")
     family.samples = [Sample("a:b", {"a:b": "on"}, 1)]
     [found] = parse_openmetrics(written(encode_openmetrics, [family], escaping=escaping))

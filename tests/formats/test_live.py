@@ -1,4 +1,4 @@
-"""The quick way for the library's own metrics writes the very bytes that their samples make."""
+"""The template of a live family writes the same bytes as the samples of that family."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from asyncmetrics import CollectorRegistry, Counter, Enum, Gauge, Histogram, Inf
 from asyncmetrics.core import Metric
 from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
 from asyncmetrics.formats.writing.text import encode_text
-from asyncmetrics.model.names import ESCAPING_SCHEMES
+from asyncmetrics.model.escaping import ESCAPING_SCHEMES
 
 FORMATS = [encode_text, encode_openmetrics]
 AMOUNTS = st.floats(min_value=0, allow_infinity=False) | st.integers(0, 10**20) | st.booleans()
@@ -68,7 +68,7 @@ def created(request):
 @pytest.mark.parametrize("form", FORMATS, ids=["text", "openmetrics"])
 @pytest.mark.parametrize("escaping", ESCAPING_SCHEMES)
 @given(data=st.data())
-def test_live_and_eager_families_give_the_same_bytes(data, form, escaping, created, hostile_text, written):
+def test_live_and_eager_families_are_written_as_the_same_bytes(data, form, escaping, created, hostile_text, written):
     families = list(data.draw(registries(hostile_text)).collect())
     copies = [eager(family) for family in families]
     assert written(form, families, escaping=escaping) == written(form, copies, escaping=escaping)
@@ -89,7 +89,7 @@ def test_a_restricted_family_is_written_as_its_samples(form, written):
 
 @pytest.mark.parametrize("escaping", ESCAPING_SCHEMES)
 def test_a_label_block_that_is_kept_does_not_leak_into_another_scheme(escaping, written):
-    """Children remember their label block; a scheme that writes names differently must not see it."""
+    """Children keep their label block. A scheme that writes the names differently must not use it."""
     registry = CollectorRegistry()
     Gauge("level", "", ["a_b", "c.d"], registry=registry).labels("1", "2").set(3)
     fresh = written(encode_text, [eager(next(registry.collect()))], escaping=escaping)

@@ -14,7 +14,7 @@ from asyncmetrics.formats.negotiation import (
     is_gzip_accepted,
     negotiate,
 )
-from asyncmetrics.model.names import ESCAPING_SCHEMES
+from asyncmetrics.model.escaping import ESCAPING_SCHEMES
 
 OM = "application/openmetrics-text"
 PROMETHEUS_2_42 = (
@@ -88,7 +88,7 @@ def test_each_header_gets_its_format(accept, content_type):
 
 @pytest.mark.parametrize("escaping", ESCAPING_SCHEMES)
 @pytest.mark.parametrize("accept", [f"{OM};version=1.0.0", "text/plain;version=1.0.0"])
-def test_the_escaping_that_was_asked_for_is_used_and_told(accept, escaping):
+def test_the_escaping_that_was_asked_for_is_used_and_named(accept, escaping):
     registry = CollectorRegistry()
     Gauge("a.b_c", "", registry=registry).set(1)
     chosen = negotiate(f"{accept};escaping={escaping.upper()}")
@@ -161,6 +161,6 @@ def test_gzip_is_used_where_it_is_accepted(header, accepted):
     ids=["ranges", "quotes", "qualities", "a name", "backslashes", "open quotes"],
 )
 def test_only_the_beginning_of_a_header_is_read(header):
-    """The work is done on the event loop, and the header is whatever a client sends."""
+    """The header is parsed on the event loop, and a client can send any header."""
     assert negotiate(f"{header},{OM}").content_type == CONTENT_TYPE_PLAIN_0_0_4
     assert not is_gzip_accepted(f"{header},gzip")

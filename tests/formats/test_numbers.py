@@ -1,4 +1,4 @@
-"""Live families whose children hold any numbers at all: the quick way judges them as it judges samples."""
+"""Live families whose children hold any numbers: the template is as strict as the filter of samples."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from asyncmetrics.core import Exemplar, Metric
 from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
 from asyncmetrics.formats.writing.text import encode_text
 from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.model.escaping import ESCAPING_SCHEMES
 from asyncmetrics.model.family import LiveFamily
-from asyncmetrics.model.names import ESCAPING_SCHEMES
 
 FORMATS = [encode_text, encode_openmetrics]
 NUMBERS = st.floats() | st.sampled_from([0.0, -0.0, -1.0, math.nan, math.inf, -math.inf, 5e-324])
@@ -21,7 +21,7 @@ COUNTS = st.integers(-2, 10**6).map(float) | st.just(math.nan)
 
 
 class Point:
-    """A child with nothing but what formats ask for."""
+    """A child with only the attributes that formats read."""
 
     def __init__(self, labelvalues, numbers, exemplar=None):
         self.labelvalues = labelvalues
@@ -77,6 +77,6 @@ def test_a_live_counter_that_openmetrics_forbids_is_left_out(value, exemplar, la
 
 
 def test_a_live_exemplar_has_no_nul(written):
-    """A client may have sent it, and Prometheus 2.42 gives up the whole scrape at one there."""
+    """A client can send a NUL, and Prometheus 2.42 gives up the whole scrape at one there."""
     family = live("counter", [Point(("\0",), [1.0], Exemplar({"id": "x\0"}, 1.0))])
     assert 'a_total{b="\0"} 1.0 # {id="x\ufffd"} 1.0\n' in written(encode_openmetrics, [family])

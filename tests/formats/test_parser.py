@@ -1,4 +1,4 @@
-"""What the parsers take and what they refuse, line by line."""
+"""Which lines the parsers accept and which they refuse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes what hostile collectors and clients lead to; it gives up a target at one bad line."""
+"""A real Prometheus scrapes the samples of hostile collectors and clients. One bad line would fail the target."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _families():
 
 @pytest.fixture(scope="module")
 def bodies():
-    """The body for each path, and its content type."""
+    """The body and the content type of each path."""
     chosen = {name: negotiate(accept) for name, accept in ACCEPTS.items()}
     return {
         f"/{index}/{name}": (f"{case}, {name}", form.content_type, b"".join(form.encode(families)))
@@ -61,7 +61,7 @@ def bodies():
 
 @pytest.fixture(scope="module")
 def prometheus(bodies, binary, tmp_path_factory):
-    """The address of a Prometheus that scrapes all of them, and a case with a fault."""
+    """The address of a Prometheus that scrapes all paths and one exposition with a fault."""
     program = binary("prometheus")
     folder = tmp_path_factory.mktemp("prometheus")
     bodies["/faulty"] = ("faulty", negotiate(None).content_type, b'a{__name__="b"} 1\n')
@@ -100,7 +100,7 @@ def prometheus(bodies, binary, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def health(prometheus):
-    """The state of each target once all have been scraped in time, by path: ``up`` or what was wrong."""
+    """The state of each target by path, after all have been scraped: ``up`` or the error."""
 
     def scraped():
         try:
@@ -123,5 +123,5 @@ def test_prometheus_takes_every_hostile_exposition(health, bodies):
     assert len(health) == 2 * (len(CASES) + 1) + 1
 
 
-def test_prometheus_would_tell_a_fault(health):
+def test_prometheus_would_report_a_fault(health):
     assert "not unique" in health["/faulty"]

@@ -1,4 +1,4 @@
-"""What the encoders write, the parsers read back as the same families."""
+"""The parsers return the families that the encoders have written."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ def test_no_text_breaks_the_openmetrics_parser(text):
 @given(data=st.data())
 def test_no_change_of_a_valid_text_breaks_the_openmetrics_parser(data, openmetrics_families, written):
     lines = written(encode_openmetrics, data.draw(openmetrics_families)).split("\n")
-    place = data.draw(st.integers(0, len(lines) - 1))
-    lines[place] = data.draw(ANY_TEXT | st.sampled_from(lines))
+    position = data.draw(st.integers(0, len(lines) - 1))
+    lines[position] = data.draw(ANY_TEXT | st.sampled_from(lines))
     try:
         list(parse_openmetrics("\n".join(lines)))
     except ParseError:
@@ -102,10 +102,10 @@ def test_no_change_of_a_valid_text_breaks_the_openmetrics_parser(data, openmetri
 
 @given(data=st.data())
 def test_what_the_openmetrics_parser_takes_is_written_back_whole(data, openmetrics_families, written):
-    """Whatever passes the rules passes the encoder: neither drops what the other allows."""
+    """The encoder drops no sample that the rules allow."""
     lines = written(encode_openmetrics, data.draw(openmetrics_families)).split("\n")
-    place = data.draw(st.integers(0, len(lines) - 1))
-    lines.insert(place, data.draw(st.sampled_from(lines)).replace("1", "2"))
+    position = data.draw(st.integers(0, len(lines) - 1))
+    lines.insert(position, data.draw(st.sampled_from(lines)).replace("1", "2"))
     try:
         families = list(parse_openmetrics("\n".join(lines)))
     except ParseError:

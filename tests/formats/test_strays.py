@@ -1,4 +1,4 @@
-"""Samples that do not belong to the type of their family, and families that want each other's names."""
+"""Samples that do not belong to the type of their family, and families that claim the same names."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def test_a_stray_that_a_reader_would_count_among_a_histogram_is_left_out(form, p
 
 
 def test_a_counter_s_sample_without_total_is_one_of_its_own_in_text_only(written):
-    """OpenMetrics knows the bare name as the counter's own."""
+    """OpenMetrics reserves the bare name for the counter."""
     counter = family("jobs", "counter", ("jobs", {}, 1))
     assert read(parse_prometheus, written(encode_text, [counter]))[-1] == ("jobs", "unknown", [("jobs", {}, 1)])
     assert read(parse_openmetrics, written(encode_openmetrics, [counter])) == [("jobs", "counter", [])]
 
 
 @both
-def test_of_strays_whose_names_are_written_alike_the_first_has_the_place(form, parse, written):
+def test_of_strays_whose_names_are_written_alike_the_first_is_written(form, parse, written):
     found = read(parse, written(form, [family("a", "gauge", ("x.y", {}, 1), ("x_y", {}, 2), ("x.y", {"a": "b"}, 3))]))
     assert found[-1] == ("x_y", "unknown", [("x_y", {}, 1), ("x_y", {"a": "b"}, 3)])
 
@@ -77,7 +77,7 @@ def test_of_strays_whose_names_are_written_alike_the_first_has_the_place(form, p
     ids=repr,
 )
 def test_of_families_whose_names_collide_the_first_is_written(form, parse, one, other, written):
-    """A registry refuses them; this is for those who encode without one."""
+    """A registry refuses them; a program can encode families without a registry."""
     found = read(parse, written(form, [family(*one), family(*other)]))
     assert len(found) == 1
     assert len(read(parse, written(form, [family(*other)]))) == 1
@@ -103,8 +103,8 @@ def test_a_family_without_a_list_of_samples_has_none(form, parse, written):
 
 
 @both
-def test_samples_that_cannot_be_read_are_not_kept_quiet(form, parse, written):
-    """A rendering that fails is told by whoever drives it; only what is read can be judged here."""
+def test_an_error_of_the_samples_is_raised(form, parse, written):
+    """The error of a collector's property reaches the caller of the encoder."""
 
     class Torn(Metric):
         samples = property(lambda self: 1 / 0, lambda self, samples: None)

@@ -52,10 +52,10 @@ def test_a_generator_that_is_closed_is_ok(track, outcomes):
     assert outcomes() == {"ok": 1}
 
 
-def test_what_runs_is_in_progress(track, registry):
+def test_what_runs_is_active(track, registry):
     with track:
-        assert registry.get_sample_value("jobs_in_progress") == 1
-    assert registry.get_sample_value("jobs_in_progress") == 0
+        assert registry.get_sample_value("jobs_active") == 1
+    assert registry.get_sample_value("jobs_active") == 0
 
 
 @pytest.fixture
@@ -84,8 +84,8 @@ def test_labels_are_chosen_by_the_arguments_of_the_call(registry, of_kind):
 def test_labels_are_chosen_while_the_block_runs(labelled, of_kind, registry):
     with labelled as call:
         call.labels("mail")
-        assert registry.get_sample_value("jobs_in_progress", {"kind": "mail"}) == 1
-    assert (of_kind("mail"), registry.get_sample_value("jobs_in_progress", {"kind": "mail"})) == (1, 0)
+        assert registry.get_sample_value("jobs_active", {"kind": "mail"}) == 1
+    assert (of_kind("mail"), registry.get_sample_value("jobs_active", {"kind": "mail"})) == (1, 0)
 
 
 def test_labels_that_were_not_chosen_are_told(labelled):

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
 from asyncmetrics import Counter, Enum, Gauge, Histogram, Info, Summary, exponential_buckets, linear_buckets
+from asyncmetrics.children.interfaces import (
+    CounterChild,
+    EnumChild,
+    GaugeChild,
+    HistogramChild,
+    InfoChild,
+    SummaryChild,
+)
+from asyncmetrics.children.table import Child
 from asyncmetrics.errors import DefinitionError, DuplicateMetricError, LabelError
+from asyncmetrics.metrics import MetricWrapperBase
+from asyncmetrics.metrics._base import Resolver
 
 
 @pytest.mark.parametrize("name", ["", "1a", "a b", "a-b", "a\n", 'a"', "ä b", None])
@@ -43,26 +56,26 @@ def test_labels_are_different_names_in_a_sequence(labels, registry):
 @pytest.mark.parametrize("labels", [["größe", "gräße"], ["a.b", "a_b"]])
 def test_labels_that_are_written_alike_cannot_stand_together(labels, registry):
     """Children that differ in them would be one series for a server that knows neither dots nor other scripts."""
-    with pytest.raises(DefinitionError, match="written like"):
+    with pytest.raises(DefinitionError, match="escaped form"):
         Counter("c", "C.", labels, registry=registry)
-    with pytest.raises(DefinitionError, match="written like"):
+    with pytest.raises(DefinitionError, match="escaped form"):
         Counter("c", "C.", labels[:1], context_labels=labels[1:], registry=registry)
 
 
 def test_a_label_is_not_written_like_that_of_an_enums_states(registry):
-    with pytest.raises(DefinitionError, match="written like"):
+    with pytest.raises(DefinitionError, match="escaped form"):
         Enum("größe", "E.", ["gr__e"], states=["a"], registry=registry)
 
 
 def test_an_enum_has_no_colon_in_its_name(registry):
     """The label of its states is called so, and no label has one."""
-    with pytest.raises(DefinitionError, match="can have no ':'"):
+    with pytest.raises(DefinitionError, match="expected no ':'"):
         Enum("a:b", "E.", states=["a"], registry=registry)
 
 
 def test_facts_are_not_written_like_labels(registry):
     info = Info("i", "I.", ["größe"], registry=registry)
-    with pytest.raises(LabelError, match="written like"):
+    with pytest.raises(LabelError, match="escaped form"):
         info.labels("1").info({"gräße": "2"})
 
 
@@ -184,3 +197,46 @@ def test_a_metric_of_no_registry_works_alone():
 def test_a_metric_tells_what_it_is(registry):
     counter = Counter("c", "C.", ["a"], registry=registry)
     assert (repr(counter), repr(counter.labels("x"))) == ("Counter('c')", "c{a='x'}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [
+        (Counter, {"buckets": [1]}),
+        (Summary, {"states": ["a"]}),
+        (Info, {"multiprocess_mode": "sum"}),
+        (Gauge, {"buckets": []}),
+        (Histogram, {"multiprocess_mode": "sum"}),
+        (Enum, {"states": ["a"], "buckets": [1]}),
+    ],
+)
+def test_an_option_of_another_kind_is_refused_by_name(kind, option, registry):
+    with pytest.raises(TypeError, match=f"{kind.__name__}.*{list(option)[-1]}"):
+        kind("m", "M.", registry=registry, **option)
+    assert list(registry.collect()) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [
+        (Counter, {}),
+        (Gauge, {"multiprocess_mode": "all"}),
+        (Histogram, {"buckets": Histogram.DEFAULT_BUCKETS}),
+        (Enum, {"states": None}),
+        (MetricWrapperBase, {}),
+    ],
+)
+def test_a_signature_shows_the_options_of_its_own_kind(kind, option):
+    parameters = inspect.signature(kind).parameters.values()
+    shared = {"context_labels": (), "max_children": 100_000, "ttl": None, "exist_ok": False}
+    named = {item.name: item.default for item in parameters if item.kind is item.KEYWORD_ONLY}
+    assert named == option | shared
+
+
+@pytest.mark.parametrize(
+    "interface",
+    [CounterChild, GaugeChild, SummaryChild, HistogramChild, InfoChild, EnumChild, Child, Resolver],
+)
+def test_an_interface_cannot_be_instantiated(interface):
+    with pytest.raises(TypeError, match="abstract"):
+        interface()

@@ -1,4 +1,4 @@
-"""Which results a cache by text keeps, and what it pins."""
+"""Which results the cache for short texts keeps, and which texts it keeps alive."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from weakref import ref
 
 import pytest
 
-from asyncmetrics.model.caching import LONGEST_KEPT, cache_short
+from asyncmetrics.model.caching import MAX_CACHED_LENGTH, cache_short_texts
 
 
 class Text(str):
@@ -22,9 +22,9 @@ def calls():
 
 @pytest.fixture
 def join(calls):
-    """A cached function of two texts, whose ``calls`` are noted."""
+    """A cached function of two texts that appends to ``calls``."""
 
-    @cache_short
+    @cache_short_texts
     def join(one: str, other: str) -> str:
         calls.append(one + other)
         return one + other
@@ -37,7 +37,7 @@ def test_a_short_text_is_looked_at_once(join, calls):
     assert calls == ["abc"]
 
 
-@pytest.mark.parametrize("lengths", [(LONGEST_KEPT + 1, 0), (0, LONGEST_KEPT + 1), (LONGEST_KEPT, 1)])
+@pytest.mark.parametrize("lengths", [(MAX_CACHED_LENGTH + 1, 0), (0, MAX_CACHED_LENGTH + 1), (MAX_CACHED_LENGTH, 1)])
 def test_long_texts_are_not_pinned(join, lengths):
     texts = [Text("x" * length) for length in lengths]
     assert join(*texts) == "x" * sum(lengths)
@@ -48,5 +48,5 @@ def test_long_texts_are_not_pinned(join, lengths):
 
 def test_a_text_of_the_greatest_length_is_kept(join, calls):
     for _ in range(2):
-        join("x" * LONGEST_KEPT, "")
+        join("x" * MAX_CACHED_LENGTH, "")
     assert len(calls) == 1

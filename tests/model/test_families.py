@@ -1,4 +1,4 @@
-"""The nine families of custom collectors, beside prometheus_client's."""
+"""The families of custom collectors, beside prometheus_client's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import asyncmetrics.core as ours
 from asyncmetrics.errors import DefinitionError
 
-MADE = {
+BUILDERS = {
     "unknown": lambda m: m.UnknownMetricFamily("u", "U.", 3),
     "unknown, labelled": lambda m: _with(m.UnknownMetricFamily("u", "U.", labels=["a"]), ["x"], 3, 5.5),
     "untyped": lambda m: m.UntypedMetricFamily("u", "U.", value=3),
@@ -45,9 +45,9 @@ def _when(timestamp):
     return str(timestamp)
 
 
-@pytest.mark.parametrize("kind", MADE)
+@pytest.mark.parametrize("kind", BUILDERS)
 def test_a_family_has_the_samples_that_prometheus_client_gives_it(kind):
-    mine, other = MADE[kind](ours), MADE[kind](theirs)
+    mine, other = BUILDERS[kind](ours), BUILDERS[kind](theirs)
     assert (mine.name, mine.documentation, mine.type, mine.unit) == (
         other.name, other.documentation, other.type, other.unit,
     )  # fmt: skip
@@ -70,7 +70,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_it_is_refused_to_give(kind):
+def test_wrong_arguments_are_refused(kind):
     with pytest.raises(DefinitionError):
         REFUSED[kind]()
 
@@ -80,9 +80,9 @@ def test_untyped_means_unknown():
 
 
 def test_families_are_equal_when_all_they_hold_is():
-    assert MADE["gauge"](ours) == MADE["gauge"](ours)
-    assert MADE["gauge"](ours) != MADE["counter"](ours)
-    assert MADE["gauge"](ours) != "gauge"
+    assert BUILDERS["gauge"](ours) == BUILDERS["gauge"](ours)
+    assert BUILDERS["gauge"](ours) != BUILDERS["counter"](ours)
+    assert BUILDERS["gauge"](ours) != "gauge"
 
 
 def test_a_timestamp_is_written_with_nanoseconds_and_ordered():
@@ -92,5 +92,5 @@ def test_a_timestamp_is_written_with_nanoseconds_and_ordered():
     )  # fmt: skip
 
 
-def test_a_family_tells_what_it_is():
+def test_the_repr_of_a_family_names_its_content():
     assert repr(ours.Metric("m", "M.", "gauge")) == "Metric(m, M., gauge, , [])"

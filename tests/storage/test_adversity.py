@@ -600,7 +600,7 @@ def test_a_scrape_inside_a_scrape_reads_the_same(worker):
         counter.labels(str(number)).inc()
     Counter("c", "C.", ["n"], registry=two)
     outer = [family for family in two.collect() if family.name == "c"][0]
-    batches = outer.batches()
+    batches = outer.read_batches()
     seen = 0
     for batch in batches:
         seen += len(batch)
@@ -710,7 +710,7 @@ def test_a_slot_that_there_is_no_room_for_is_a_clear_error(path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(StorageError, match="no slot can be had.*No space left on device"):
+    with pytest.raises(StorageError, match="no slot is available.*No space left on device"):
         Counter("c", "C.", registry=CollectorRegistry(storage=SharedStorage(str(path))))
 
 

@@ -130,7 +130,7 @@ class Arena(RuleBasedStateMachine):
         """The kernel closes what a dead process had open."""
         if self.worker is not None:
             self.worker._worker.arena.close()
-            self.worker._worker.readers.close()
+            self.worker._worker.reader.slots.close()
         self.worker = None
         self.gauges = {}
 

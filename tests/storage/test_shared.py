@@ -397,7 +397,7 @@ def test_a_scrape_is_whole_while_another_follows_a_log_that_is_written_anew(begu
     registry, storage, write_anew = begun
     list(storage.prepare())
     (counter,) = (family for family in registry.collect() if family.name == "c")
-    reading = iter(counter.batches())
+    reading = iter(counter.read_batches())
     found = list(islice(reading, 3))  # it begins to number the series
     write_anew()
     list(islice(storage.prepare(), 2))  # is left in the middle
@@ -504,5 +504,5 @@ def test_created_is_that_of_the_oldest_part(worker):
     time.sleep(0.01)
     counter = Counter("c", "C.", registry=two)
     (family,) = counter.collect()
-    (batch,) = [batch for batch in family.batches() if batch]
+    (batch,) = [batch for batch in family.read_batches() if batch]
     assert batch[0].created < counter._children.by_values[()].created

@@ -12,6 +12,7 @@ import pytest
 
 from asyncmetrics import Counter, Gauge, Histogram
 from asyncmetrics.errors import LabelError
+from asyncmetrics.timing import Instrument
 
 
 @pytest.fixture
@@ -426,3 +427,8 @@ def test_a_gauge_is_set_to_the_time(g, read):
     with g.time() as timing:
         pass
     assert read("g") == timing.duration
+
+
+def test_an_instrument_that_cannot_measure_cannot_be_instantiated(h):
+    with pytest.raises(TypeError, match="measure"):
+        Instrument(h)

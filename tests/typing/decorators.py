@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 
-from asyncmetrics import CallMetrics, Counter, Gauge, Histogram, MetricsMiddleware, Summary, instrument
+from asyncmetrics import (
+    CallMetrics,
+    CollectorRegistry,
+    Counter,
+    Enum,
+    Gauge,
+    Histogram,
+    Info,
+    MetricsMiddleware,
+    Summary,
+    instrument,
+)
+from asyncmetrics.children.interfaces import CounterChild, EnumChild
+from asyncmetrics.timing import Instrument
 
 if TYPE_CHECKING:
     from typing_extensions import assert_type
@@ -65,6 +78,17 @@ async def use() -> None:
     c.labels(kind=5).inc()
 
 
+def declare() -> None:
+    """The arguments before the star have prometheus_client's order; a kind's own option is a keyword."""
+    registry = CollectorRegistry()
+    assert_type(Counter("c", "C.", ["n"], "shop", "cart", "bytes", registry), Counter)
+    assert_type(Histogram("h", "H.", (), "shop", "", "", registry, buckets=["0.1", 1]), Histogram)
+    assert_type(Gauge("g", "G.", (), "", "", "", None, multiprocess_mode="livesum", ttl=5), Gauge)
+    assert_type(Enum("e", "E.", ["n"], states=("on", "off"), context_labels=["tenant"]), Enum)
+    assert_type(Enum("e", "E.", ["n"], states=("on", "off")).labels("a"), EnumChild)
+    assert_type(registry.get_or_create(Histogram, "h", "H.", buckets=[1]), Histogram)
+
+
 def wrong() -> None:
     plain("1")  # type: ignore[arg-type]
     plain(1, z=2)  # type: ignore[call-arg]
@@ -75,6 +99,17 @@ def wrong() -> None:
     Counter("c")  # type: ignore[call-arg]
     Histogram("h", "H.", buckets=5)  # type: ignore[arg-type]
     Gauge("g", "G.", multiprocess_mode="average")  # type: ignore[arg-type]
+    Counter("c", "C.", buckets=[1])  # type: ignore[arg-type]
+    Counter("c", "C.", states=["on"])  # type: ignore[arg-type]
+    Gauge("g", "G.", buckets=[1])  # type: ignore[arg-type]
+    Summary("s", "S.", multiprocess_mode="sum")  # type: ignore[arg-type]
+    Info("i", "I.", states=["on"])  # type: ignore[arg-type]
+    Enum("e", "E.", buckets=[1], states=["on"])  # type: ignore[arg-type]
+    Histogram("h", "H.", states=["on"])  # type: ignore[arg-type]
+    Histogram("h", "H.", mode="sum")  # type: ignore[call-arg]
+    CollectorRegistry().get_or_create(Counter, "c", "C.", buckets=[1])  # type: ignore[arg-type]
+    Instrument(h)  # type: ignore[abstract]
+    CounterChild()  # type: ignore[abstract]
     MetricsMiddleware(Starlette(), registry="registry")  # type: ignore[arg-type]
     MetricsMiddleware(Starlette(), path="/metrics")  # type: ignore[call-arg]
     instrument(Starlette(), exclude=7)  # type: ignore[arg-type]

@@ -1,7 +1,9 @@
-"""The connections of a server: who gets one, who makes room, and what becomes of what a connection raises.
+"""The connections of a server: accepting them, displacing idle ones, and containing their errors.
 
-*Rules.* Nothing that one connection does ends another: its task keeps whatever is raised in it. Clients that fail, are
-silent or go away are no errors; all else is counted, and logged once.
+*Rules.*
+
+1. Contain every error of a connection in its task: it must not end another connection.
+2. Treat clients that fail, are silent or go away as no errors. Count every other error, and log the first.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from anyio.streams.tls import TLSStream
 
 from asyncmetrics.errors import is_cancellation
 from asyncmetrics.exposition.admission import Admission, Ticket
-from asyncmetrics.exposition.server.http import Connection, Timeouts
+from asyncmetrics.exposition.server.connection import Connection, Timeouts
 from asyncmetrics.exposition.server.tls import Certificates
 from asyncmetrics.registry import Collectable
 from asyncmetrics.registry.self_metrics import get_self_metrics
@@ -26,11 +28,15 @@ from asyncmetrics.typing import ASGIApp
 
 __all__ = ("Connections",)
 
-_ACCEPT_AGAIN_SECONDS = 0.1
-_NO_SOCKET = {errno.EBADF, errno.ENOTSOCK, errno.EINVAL}  # the listening socket is gone
-# Few enough that each of the connections has read what its client sent before newcomers could displace it.
+# Without file descriptors, accepting fails at once: a loop without a pause would take the whole processor.
+_RETRY_SECONDS = 0.1
+_SOCKET_GONE_ERRNOS = {errno.EBADF, errno.ENOTSOCK, errno.EINVAL}
+# Accepting more before the loop passes on would displace connections that have not read what their clients have sent:
+# 8 at a time, or fewer where 8 are more than an eighth of the limit.
 _ACCEPTED_AT_ONCE = 8
-_TURNS = 20
+# A connection can be displaced once it waits for its client, a few passes of the loop after it was accepted. Twenty
+# passes are more than it needs, and take an idle loop less than a millisecond.
+_ADMISSION_ATTEMPTS = 20
 
 
 @final
@@ -51,10 +57,10 @@ class Connections:
         self._self_metrics = get_self_metrics(registry)
         self._admission = Admission(max_connections)
 
-    async def accept(self, listening: socket.socket, tasks: TaskGroup) -> None:
-        """Accept connections for ever, and serve each in a task of ``tasks``.
+    async def accept_forever(self, listening: socket.socket, tasks: TaskGroup) -> None:
+        """Accept connections until cancelled, and serve each in a task of ``tasks``.
 
-        Raises `OSError` when ``listening`` is no socket any more.
+        Raises `OSError` if ``listening`` is no socket any more.
         """
         while True:
             for _ in range(min(_ACCEPTED_AT_ONCE, max(1, self._admission.limit // _ACCEPTED_AT_ONCE))):
@@ -64,33 +70,33 @@ class Connections:
     async def _accept(self, listening: socket.socket, tasks: TaskGroup) -> None:
         try:
             connected, _ = await asyncio.get_running_loop().sock_accept(listening)
-        except OSError as error:  # out of file descriptors, or a client that left the queue: wait for better times
-            if error.errno in _NO_SOCKET:
+        except OSError as error:  # no file descriptors, or a client that has left the backlog
+            if error.errno in _SOCKET_GONE_ERRNOS:
                 raise
             self._admission.displace()
-            await sleep(_ACCEPT_AGAIN_SECONDS)
+            await sleep(_RETRY_SECONDS)
             return
         ticket: Ticket | None = None
         scope = CancelScope()
-        for _ in range(_TURNS):
+        for _ in range(_ADMISSION_ATTEMPTS):
             ticket = self._admission.admit(scope.cancel)
             if ticket is not None:
                 break
-            await checkpoint()  # those that have just come begin to wait for their clients
+            await checkpoint()
         if ticket is None:
             connected.close()
         else:
-            tasks.start_soon(self._keep, connected, scope, ticket, tasks)
+            tasks.start_soon(self._serve, connected, scope, ticket, tasks)
 
-    async def _keep(self, connected: socket.socket, scope: CancelScope, ticket: Ticket, tasks: TaskGroup) -> None:
-        """Serve a connection to its end, and keep what is raised meanwhile."""
+    async def _serve(self, connected: socket.socket, scope: CancelScope, ticket: Ticket, tasks: TaskGroup) -> None:
+        """Serve a connection to its end, and contain its errors."""
         stream: ByteStream | None = None
         with scope:
             try:
-                stream = await _stream(connected)
-                await Connection(self._app, await self._secured(stream, ticket), ticket, self._timeouts).serve()
+                stream = await _open_stream(connected)
+                await Connection(self._app, await self._wrap_stream(stream, ticket), ticket, self._timeouts).serve()
             except OSError:
-                pass  # the client is gone, or silent, or there was no TLS handshake
+                pass  # the client has gone away or is silent, or the TLS handshake failed
             except BaseException as error:
                 if is_cancellation(error) and (scope.cancel_called or tasks.cancel_scope.cancel_called):
                     raise
@@ -100,23 +106,25 @@ class Connections:
                 if stream is None:
                     connected.close()
                 else:
-                    with CancelScope(shield=True):  # a moment: the socket is to be closed when the loop ends
+                    with CancelScope(shield=True):  # for a moment: the loop must not end before the socket is closed
                         await stream.aclose()
 
-    async def _secured(self, stream: ByteStream, ticket: Ticket) -> ByteStream:
+    async def _wrap_stream(self, stream: ByteStream, ticket: Ticket) -> ByteStream:
+        """Return ``stream``, or TLS over it if there are certificates."""
         if self._certificates is None:
             return stream
-        with ticket.waiting(0), fail_after(self._timeouts.client):
-            context = await to_thread.run_sync(self._certificates.context, abandon_on_cancel=True)  # it reads files
+        with ticket.track_wait(0), fail_after(self._timeouts.client):
+            # In a thread, as it reads files.
+            context = await to_thread.run_sync(self._certificates.get_context, abandon_on_cancel=True)
             try:
                 return await TLSStream.wrap(stream, server_side=True, ssl_context=context)
             except (BrokenResourceError, EndOfStream) as error:
                 raise ConnectionResetError("the client is gone") from error
 
 
-async def _stream(connected: socket.socket) -> ByteStream:
+async def _open_stream(connected: socket.socket) -> ByteStream:
     is_unix = connected.family == getattr(socket, "AF_UNIX", None)
     try:
         return await (UNIXSocketStream if is_unix else SocketStream).from_socket(connected)
-    except ValueError as error:  # anyio's word for a socket whose client has reset the connection
+    except ValueError as error:  # anyio raises it for a socket whose client has reset the connection
         raise ConnectionResetError("the client is gone") from error

@@ -1,4 +1,4 @@
-"""TLS for the server: its options, and certificates that are loaded again when their files change."""
+"""TLS for the server: its options, and certificates that are loaded again when their files have changed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TypeAlias, final
 
 from asyncmetrics.errors import DefinitionError
-from asyncmetrics.exposition.server.listening import clearer
+from asyncmetrics.exposition.server.os_errors import explain_error
 
 __all__ = ("TLS", "Certificates")
 
+# Files that cannot be loaded are tried again this often. Without a limit a flood of connections would load them each
+# time, and a renewal is rarely half done for longer.
 _RETRY_SECONDS = 1.0
-# What tells one version of a file from another: its inode, size and time of change; None where there is no file.
+# A version of a file: its inode, size and time of change; None where there is no file.
 _Version: TypeAlias = tuple[int, int, int] | None
 
 
@@ -36,15 +38,15 @@ class TLS:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether TLS is to be spoken. Raises `DefinitionError` if a part of it is given, but no certificate."""
+        """Whether the server speaks TLS. Raises `DefinitionError` for options of TLS without a certificate."""
         if self.certfile is not None:
             return True
         if self.keyfile or self.client_cafile or self.client_capath or self.client_auth_required:
-            raise DefinitionError("TLS", "a key or a client's authority is given, but no certfile for the server")
+            raise DefinitionError("TLS", "expected a certfile beside a key or a clients' authority, got no certfile")
         return False
 
-    def context(self) -> ssl.SSLContext:
-        """Return a context with the files as they are now. Raises `OSError` for one that cannot be loaded."""
+    def make_context(self) -> ssl.SSLContext:
+        """Return a context with the files as they are now. Raises `OSError` for a file that cannot be loaded."""
         context = ssl.SSLContext(self.protocol)
         self._load_certificate(context)
         self._load_authorities(context)
@@ -54,17 +56,17 @@ class TLS:
             context.maximum_version = self.tls_max_version
         return context
 
-    def versions(self) -> tuple[_Version, ...]:
-        """Return what changes when one of the files does."""
+    def read_versions(self) -> tuple[_Version, ...]:
+        """Return the versions of the files, which differ from earlier ones once a file has changed."""
         files = (self.certfile, self.keyfile, self.client_cafile, self.client_capath)
-        return tuple(_version(path) for path in files if path is not None)
+        return tuple(_read_version(path) for path in files if path is not None)
 
     def _load_certificate(self, context: ssl.SSLContext) -> None:
         certfile, keyfile = self.certfile or "", self.keyfile
         try:
-            context.load_cert_chain(certfile, keyfile, _refuse_to_ask)
+            context.load_cert_chain(certfile, keyfile, _refuse_password_prompt)
         except OSError as error:
-            raise clearer(error, f"cannot load the certificate {certfile!r} with the key {keyfile!r}") from error
+            raise explain_error(error, f"cannot load the certificate {certfile!r} with the key {keyfile!r}") from error
 
     def _load_authorities(self, context: ssl.SSLContext) -> None:
         if self.client_auth_required:
@@ -73,50 +75,52 @@ class TLS:
             context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
             return
         if not self.client_auth_required:
-            context.verify_mode = ssl.CERT_OPTIONAL  # an authority that nothing is checked against would be a trap
+            context.verify_mode = ssl.CERT_OPTIONAL  # an authority that is given must be checked against
         try:
             context.load_verify_locations(self.client_cafile, self.client_capath)
         except OSError as error:
             where = f"{self.client_cafile!r} or {self.client_capath!r}"
-            raise clearer(error, f"cannot load the clients' authority {where}") from error
+            raise explain_error(error, f"cannot load the clients' authority {where}") from error
 
 
 @final
 class Certificates:
-    """The TLS context of the moment: a new one once a file of ``tls`` has changed.
+    """The current TLS context, made again when a file of ``tls`` has changed.
 
-    Files that cannot be loaded leave the last good context in use, and ``failed`` is called; they are tried again with
-    the next connection, once a second at most, because a certificate and its key are rarely written at the same time.
+    If the changed files cannot be loaded, the last good context stays in use and ``on_failure`` is called. They are
+    tried again for the next connection, at most once a second, because a certificate and its key are rarely written at
+    the same time.
     """
 
-    def __init__(self, tls: TLS, failed: Callable[[], None]) -> None:
+    def __init__(self, tls: TLS, on_failure: Callable[[], None]) -> None:
         self._tls = tls
-        self._failed = failed
-        self._versions = tls.versions()  # before they are loaded: a change in between is seen the next time
-        self._context = tls.context()
+        self._on_failure = on_failure
+        # Read before the files are loaded, so that a change in between is seen at the next connection.
+        self._versions = tls.read_versions()
+        self._context = tls.make_context()
         self._retry_at = -inf
 
-    def context(self) -> ssl.SSLContext:
+    def get_context(self) -> ssl.SSLContext:
         """Return the context for a new connection."""
-        versions = self._tls.versions()
+        versions = self._tls.read_versions()
         if versions != self._versions and time.monotonic() >= self._retry_at:
             try:
-                self._context = self._tls.context()
+                self._context = self._tls.make_context()
                 self._versions = versions
             except OSError:
                 self._retry_at = time.monotonic() + _RETRY_SECONDS
-                self._failed()
+                self._on_failure()
         return self._context
 
 
-def _refuse_to_ask() -> str:
-    """Raise instead of asking for a password on the terminal, once for each connection."""
-    raise OSError("the key is encrypted, which a server that starts by itself cannot use")
+def _refuse_password_prompt() -> str:
+    """Raise, where the ssl module would ask for the key's password on the terminal."""
+    raise OSError("the key is encrypted, and a server cannot ask for its password")
 
 
-def _version(path: str) -> _Version:
+def _read_version(path: str) -> _Version:
     try:
-        found = Path(path).stat()
+        status = Path(path).stat()
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns

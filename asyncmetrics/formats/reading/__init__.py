@@ -1,1 +1,10 @@
-"""Text to families: the Prometheus and the OpenMetrics text formats."""
+"""From text to families: the Prometheus text format and OpenMetrics.
+
+===================== ============================================================================================
+``text``              `parse_prometheus`: the text formats 0.0.4 and 1.0.0
+``openmetrics``       `parse_openmetrics`: OpenMetrics 1.0.0
+``sample_lines``      reads one sample line, in either format
+``open_family``       the family whose lines are being read
+``family_rules``      holds the samples of one family to the rules of OpenMetrics
+===================== ============================================================================================
+"""

@@ -1,4 +1,4 @@
-"""A family whose lines are being read."""
+"""The family whose lines a reader has not read to the end."""
 
 from __future__ import annotations
 
@@ -13,20 +13,15 @@ __all__ = ("OpenFamily", "check_family_name")
 
 @final
 class OpenFamily:
-    """A family whose lines are being read: ``metadata`` by keyword, and the samples so far."""
+    """A family whose lines are being read: its ``metadata`` by keyword (``HELP``, ``TYPE``, ``UNIT``) and samples."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.metadata: dict[str, str] = {}
         self.samples: list[Sample] = []
 
-    def metric(self, name: str, kind: str) -> Metric:
-        metric = Metric(name, self.metadata.get("HELP", ""), kind, self.metadata.get("UNIT", ""))
-        metric.samples = self.samples
-        return metric
-
-    def add(self, keyword: str, text: str) -> str:
-        """Keep one line of metadata, and return what is wrong with it."""
+    def add_metadata(self, keyword: str, text: str) -> str:
+        """Add a line of metadata. Return what is wrong with it, or ``""``."""
         if self.samples:
             return f"{keyword} has to come before the samples of its family"
         if keyword in self.metadata:
@@ -34,9 +29,15 @@ class OpenFamily:
         self.metadata[keyword] = text
         return ""
 
+    def build_metric(self, name: str, kind: str) -> Metric:
+        """Return the complete family, under a name and a type that the format decides."""
+        metric = Metric(name, self.metadata.get("HELP", ""), kind, self.metadata.get("UNIT", ""))
+        metric.samples = self.samples
+        return metric
+
 
 def check_family_name(name: str, number: int, line: str) -> str:
-    """Return ``name`` if a family may be called so."""
+    """Return ``name``. Raise `ParseError` for line ``number`` if a family cannot have this name."""
     try:
         return Metric(name, "", "unknown").name
     except DefinitionError as error:

@@ -1,7 +1,9 @@
-"""Text to families: readers of both formats, for tests, for merging, and for what others have written.
+"""From text in the OpenMetrics format 1.0.0 to families, with every rule of that format checked.
 
-*Rules.* Whatever the text is, nothing but `ParseError` is raised, at the latest when the faulty line is reached. What
-the encoders write for a family that a format can hold comes back equal to it.
+*Rules.*
+
+* Raise nothing but `ParseError`, whatever the text is, and at the latest when the wrong line is read.
+* Return a family equal to the one that `encode_openmetrics` has written, if the format can hold it.
 """
 
 from __future__ import annotations
@@ -11,124 +13,124 @@ from collections.abc import Iterator
 from typing import final
 
 from asyncmetrics.errors import ParseError
-from asyncmetrics.formats.reading.lines import NAME, OPENMETRICS, read_sample, unescape, unquote
+from asyncmetrics.formats.reading.family_rules import FamilyRules
 from asyncmetrics.formats.reading.open_family import OpenFamily, check_family_name
-from asyncmetrics.formats.rules import SUFFIXES, UNITLESS, FamilyRules
+from asyncmetrics.formats.reading.sample_lines import NAME, OPENMETRICS, read_sample, unescape, unquote
 from asyncmetrics.model.family import Metric
+from asyncmetrics.model.kinds import KINDS
 
 __all__ = ("parse_openmetrics",)
 
 _METADATA = re.compile(rf"# (HELP|TYPE|UNIT) ({NAME})(?: (.*))?")
-_ALL_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+_ALL_SUFFIXES = frozenset(suffix for kind in KINDS.values() for suffix in kind.suffixes)
 
 
 def parse_openmetrics(text: str) -> Iterator[Metric]:
-    """Yield the families of a text in the format OpenMetrics 1.0, holding it to every rule of that format.
+    """Yield the families of a text in the format OpenMetrics 1.0.
 
-    A timestamp with nine decimals becomes a `Timestamp`, any other a float. Raises `ParseError`.
+    A timestamp with nine decimals becomes a `Timestamp`, any other a float. Raises `ParseError` for a text that breaks
+    a rule of the format.
     """
     lines = text.removesuffix("\n").split("\n")
     if lines[-1] != "# EOF":
         raise ParseError("the last line has to be '# EOF'", len(lines), lines[-1])
-    reading = _OpenMetrics()
+    reader = _Reader()
     for number, line in enumerate(lines[:-1], 1):
-        done = reading.line(number, line)
-        if done is not None:
-            yield done
-    last = reading.finished()
+        family = reader.read_line(number, line)
+        if family is not None:
+            yield family
+    last = reader.close_family()
     if last is not None:
         yield last
 
 
 @final
-class _OpenMetrics:
-    """The state between two lines: the open family, its rules, and the names that are taken."""
+class _Reader:
+    """The state between two lines: the open family, its rules, and the names of the families before it."""
 
     def __init__(self) -> None:
         self._family: OpenFamily | None = None
         self._rules: FamilyRules | None = None
-        self._taken: set[str] = set()
+        self._names: set[str] = set()
         self._number = 0
         self._line = ""
 
-    def line(self, number: int, line: str) -> Metric | None:
-        """Read one line, and return the family that it ends, if it does."""
-        found = _METADATA.fullmatch(line)
-        if found is None and line.startswith("#"):
+    def read_line(self, number: int, line: str) -> Metric | None:
+        """Read one line. Return the family that ends before it, if one does."""
+        match = _METADATA.fullmatch(line)
+        if match is None and line.startswith("#"):
             raise ParseError("expected '# HELP', '# TYPE', '# UNIT' or, as the last line, '# EOF'", number, line)
-        done = self._metadata(number, line, *found.groups("")) if found else self._sample(number, line)
+        family = self._read_metadata(number, line, *match.groups("")) if match else self._read_sample(number, line)
         self._number, self._line = number, line
-        return done
+        return family
 
-    def finished(self) -> Metric | None:
-        """Return the family that is complete now, and take its names."""
+    def close_family(self) -> Metric | None:
+        """Return the open family, which is complete now, and reserve its names. Return None if none is open."""
         family = self._family
         if family is None:
             return None
-        kind = self._kind(family)
-        self._hold(self._rules.end() if self._rules else "")
-        self._hold(self._taken_by(family, kind) or _wrong_unit(family, kind))
-        self._taken.update(family.name + suffix for suffix in ("", *SUFFIXES[kind]))
-        self._family = self._rules = None
-        return family.metric(family.name, kind)
-
-    def _kind(self, family: OpenFamily) -> str:
-        return family.metadata.get("TYPE", "unknown")
-
-    def _hold(self, problem: str) -> None:
-        """Raise what is wrong with all that came before, at its last line."""
+        kind = _get_kind(family)
+        names = {family.name + suffix for suffix in ("", *KINDS[kind].suffixes)}
+        problem = self._rules.check_end() if self._rules else ""
+        problem = problem or self._find_clash(names) or _find_unit_problem(family, kind)
         if problem:
-            raise ParseError(problem, self._number, self._line)
+            raise ParseError(problem, self._number, self._line)  # the last line of the family
+        self._names |= names
+        self._family = self._rules = None
+        return family.build_metric(family.name, kind)
 
-    def _taken_by(self, family: OpenFamily, kind: str) -> str:
-        clashes = sorted(self._taken.intersection(family.name + suffix for suffix in ("", *SUFFIXES[kind])))
-        return f"{', '.join(clashes)} has been there before: the lines of a family stand together" if clashes else ""
+    def _find_clash(self, names: set[str]) -> str:
+        clashes = sorted(self._names & names)
+        return f"{', '.join(clashes)} occurs twice: the lines of a family are contiguous" if clashes else ""
 
-    def _metadata(self, number: int, line: str, keyword: str, written: str, rest: str) -> Metric | None:
-        name = check_family_name(unquote(written), number, line)
-        if keyword == "TYPE" and rest not in SUFFIXES:
-            raise ParseError(f"expected a type out of {tuple(SUFFIXES)}, got {rest!r}", number, line)
-        done = None
+    def _read_metadata(self, number: int, line: str, keyword: str, quoted: str, rest: str) -> Metric | None:
+        name = check_family_name(unquote(quoted), number, line)
+        if keyword == "TYPE" and rest not in KINDS:
+            raise ParseError(f"expected one of the types {tuple(KINDS)}, got {rest!r}", number, line)
+        closed = None
         if self._family is None or self._family.name != name:
-            done = self.finished()
+            closed = self.close_family()
             self._family = OpenFamily(name)
         assert self._family is not None
-        if problem := self._family.add(keyword, unescape(rest) if keyword == "HELP" else rest):
+        if problem := self._family.add_metadata(keyword, unescape(rest) if keyword == "HELP" else rest):
             raise ParseError(problem, number, line)
-        return done
+        return closed
 
-    def _sample(self, number: int, line: str) -> Metric | None:
+    def _read_sample(self, number: int, line: str) -> Metric | None:
         if not line:
             raise ParseError("OpenMetrics has no blank lines", number, line)
         sample = read_sample(line, number, OPENMETRICS)
         name = check_family_name(sample.name, number, line)
-        done = None
-        if self._family is None or not self._is_of(self._family, name, number, line):
-            done = self.finished()
+        closed = None
+        if self._family is None or not _is_member(self._family, name, number, line):
+            closed = self.close_family()
             self._family = OpenFamily(name)
         assert self._family is not None
         if self._rules is None:
-            self._rules = FamilyRules(self._family.name, self._kind(self._family))
-        if problem := self._rules.sample(sample):
+            self._rules = FamilyRules(self._family.name, _get_kind(self._family))
+        if problem := self._rules.check_sample(sample):
             raise ParseError(problem, number, line)
         self._family.samples.append(sample)
-        return done
-
-    def _is_of(self, family: OpenFamily, name: str, number: int, line: str) -> bool:
-        kind = self._kind(family)
-        if name in {family.name + suffix for suffix in SUFFIXES[kind]}:
-            return True
-        if name in {family.name + suffix for suffix in _ALL_SUFFIXES} and family.metadata:
-            raise ParseError(f"no {kind} has a sample called {name!r}", number, line)
-        return False
+        return closed
 
 
-def _wrong_unit(family: OpenFamily, kind: str) -> str:
+def _get_kind(family: OpenFamily) -> str:
+    return family.metadata.get("TYPE", "unknown")
+
+
+def _is_member(family: OpenFamily, name: str, number: int, line: str) -> bool:
+    kind = _get_kind(family)
+    if name in {family.name + suffix for suffix in KINDS[kind].suffixes}:
+        return True
+    if name in {family.name + suffix for suffix in _ALL_SUFFIXES} and family.metadata:
+        raise ParseError(f"a {kind} has no sample {name!r}", number, line)
+    return False
+
+
+def _find_unit_problem(family: OpenFamily, kind: str) -> str:
     unit = family.metadata.get("UNIT", "")
-    if unit and kind in UNITLESS:
+    if unit and not KINDS[kind].has_unit:
         return f"the type {kind} has no unit"
-    return (
-        f"the name {family.name!r} has to end with its unit {unit!r}"
-        if unit and not family.name.endswith(f"_{unit}")
-        else ""
-    )
+    if unit and not family.name.endswith(f"_{unit}"):
+        return f"the name {family.name!r} has to end with its unit {unit!r}"
+    return ""

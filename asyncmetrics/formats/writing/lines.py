@@ -1,85 +1,61 @@
-"""What both text formats are made of: numbers, escaped text, label blocks, sample lines, chunks."""
+"""Names, labels and sample lines as text, in both text formats."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import final
 
+from asyncmetrics.model.escaping import DOTS, escape_name, is_legacy_label_name, is_legacy_metric_name
 from asyncmetrics.model.label_blocks import escape_label_value
-from asyncmetrics.model.names import (
-    DOTS,
-    clean_text,
-    escape_name,
-    is_legacy_label_name,
-    is_legacy_metric_name,
-    to_label_text,
-)
+from asyncmetrics.model.names import clean_text, to_label_text
 
 __all__ = (
     "LabelNames",
-    "chunks",
     "escape_help",
-    "keeps_label_names",
-    "label_block",
-    "label_parts",
-    "sample_line",
-    "written_label_name",
-    "written_labels",
-    "written_name",
+    "format_label_block",
+    "format_label_name",
+    "format_labels",
+    "format_name",
+    "format_sample_line",
+    "is_block_reusable",
+    "rename_labels",
 )
-
-# A chunk is the work of about half a millisecond, which an event loop can bear: benchmarks/scrape.py.
-_CHUNK_CHARACTERS = 16 * 1024
-_CHUNK_PIECES = 32
-
-
-def chunks(pieces: Iterable[str | None]) -> Iterator[bytes]:
-    """Join pieces of text, of which some are empty, into chunks of about 16 KiB, or of so many pieces.
-
-    None says that a chunk's work has been done, whatever there is to show for it.
-    """
-    waiting: list[str] = []
-    size = 0
-    for piece in pieces:
-        if piece is not None:
-            waiting.append(piece)
-            size += len(piece)
-        if piece is None or size >= _CHUNK_CHARACTERS or len(waiting) >= _CHUNK_PIECES:
-            yield "".join(waiting).encode("utf-8", "replace")
-            waiting.clear()
-            size = 0
-    if waiting:
-        yield "".join(waiting).encode("utf-8", "replace")
 
 
 def escape_help(text: str, *, quotes: bool) -> str:
-    """Escape a HELP text; a carriage return, which some parsers end the line at, becomes a blank."""
+    """Return a HELP text with its escapes; ``quotes`` is whether the format escapes quotes as well.
+
+    A carriage return becomes a blank, as some parsers end the line there.
+    """
     text = clean_text(text).replace("\\", "\\\\").replace("\n", "\\n").replace("\r", " ")
     return text.replace('"', '\\"') if quotes else text
 
 
-def written_name(name: str, escaping: str) -> str:
-    """Write a metric name, in quotes where it keeps other characters than the legacy ones."""
-    written = escape_name(name, escaping)
-    return written if is_legacy_metric_name(written) else f'"{escape_label_value(written)}"'
+def format_name(name: str, escaping: str) -> str:
+    """Return a metric name, escaped, and in quotes if it still has other characters than the legacy ones."""
+    escaped = escape_name(name, escaping)
+    return escaped if is_legacy_metric_name(escaped) else f'"{escape_label_value(escaped)}"'
 
 
-def written_label_name(name: str, escaping: str) -> str:
-    """Write a label name, in quotes where it keeps other characters than the legacy ones."""
-    written = escape_name(name, escaping, label=True)
-    return written if is_legacy_label_name(written) else f'"{escape_label_value(written)}"'
+def format_label_name(name: str, escaping: str) -> str:
+    """Return a label name, escaped, and in quotes if it still has other characters than the legacy ones."""
+    escaped = escape_name(name, escaping, label=True)
+    return escaped if is_legacy_label_name(escaped) else f'"{escape_label_value(escaped)}"'
 
 
-def keeps_label_names(names: Iterable[str], escaping: str) -> bool:
-    """Tell whether these names are written as they are, so that a label block is the same under any such scheme."""
+def is_block_reusable(names: Iterable[str], escaping: str) -> bool:
+    """Return whether ``escaping`` leaves all these label names as they are.
+
+    A child's `Point.label_block` is then right as it is.
+    """
     return all(is_legacy_label_name(name) and (escaping != DOTS or "_" not in name) for name in names)
 
 
 @final
 class LabelNames(dict[object, str]):
-    """Label names by what a collector calls them, as ``escaping`` writes them; ``""`` for those to be left out.
+    """Maps the label names of a collector to their written form, or to ``""`` if the label has to be left out.
 
-    A label without a name, or with the name that stands for the metric's own, costs the target its whole scrape.
+    Prometheus gives up the whole scrape for a label without a name, or with the name ``__name__``.
     """
 
     def __init__(self, escaping: str) -> None:
@@ -88,42 +64,42 @@ class LabelNames(dict[object, str]):
 
     def __missing__(self, name: object) -> str:
         text = to_label_text(name)
-        written = written_label_name(text, self._escaping) if text else ""
+        written = format_label_name(text, self._escaping) if text else ""
         if written == "__name__":
             written = ""
-        if type(name) is str:
+        if type(name) is str:  # equal objects, such as 1 and True, can have different texts
             self[name] = written
         return written
 
 
-def written_labels(labels: Mapping[str, str], names: LabelNames) -> dict[str, str]:
-    """Return labels under their written names, with texts as values; of two with one name the last stays."""
-    written = {
+def rename_labels(labels: Mapping[str, str], names: LabelNames) -> dict[str, str]:
+    """Return labels under their written names, with texts as values. Of two labels with one name the last stays."""
+    renamed = {
         names[name]: text if type(text) is str and text.isascii() else to_label_text(text)
         for name, text in labels.items()
     }
-    if len(written) == len(labels) and "" not in written:
-        return written
-    written = {}
+    if len(renamed) == len(labels) and "" not in renamed:
+        return renamed
+    renamed = {}
     for name, text in labels.items():
-        written.pop(names[name], None)
-        written[names[name]] = to_label_text(text)
-    written.pop("", None)
-    return written
+        renamed.pop(names[name], None)
+        renamed[names[name]] = to_label_text(text)
+    renamed.pop("", None)
+    return renamed
 
 
-def label_parts(labels: Mapping[str, str]) -> list[str]:
-    """Write each of the labels, whose names are written already."""
+def format_labels(labels: Mapping[str, str]) -> list[str]:
+    """Return each label as ``name="value"``. The names are in their written form (see `rename_labels`)."""
     return [f'{name}="{escape_label_value(text)}"' for name, text in labels.items()]
 
 
-def label_block(labels: Mapping[str, str], names: LabelNames) -> str:
-    """Write labels without their braces."""
-    return ",".join(label_parts(written_labels(labels, names)))
+def format_label_block(labels: Mapping[str, str], names: LabelNames) -> str:
+    """Return labels without their braces."""
+    return ",".join(format_labels(rename_labels(labels, names)))
 
 
-def sample_line(name: str, block: str, rest: str) -> str:
-    """Put a sample together; a name in quotes goes inside the braces."""
+def format_sample_line(name: str, block: str, rest: str) -> str:
+    """Return a sample line; ``rest`` is what follows the labels. A name in quotes goes inside the braces."""
     if name.startswith('"'):
         name, block = "", f"{name},{block}" if block else name
     return f"{name}{{{block}}} {rest}\n" if block else f"{name} {rest}\n"

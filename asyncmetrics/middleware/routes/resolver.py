@@ -21,7 +21,7 @@ from typing import Any, final
 
 from asyncmetrics.middleware.routes.table import RouteEntry, RouteTable
 from asyncmetrics.middleware.scope import ROUTE_KEY, remove_root_path
-from asyncmetrics.model.caching import cache_short
+from asyncmetrics.model.caching import cache_short_texts
 from asyncmetrics.typing import Scope
 
 __all__ = ("FRONTEND", "PENDING", "UNMATCHED", "RouteResolver")
@@ -115,7 +115,7 @@ class _Index:
         self._length = len(self._router.routes)
         # A match looks at the path alone, so it cannot choose a route that depends on the host.
         unhosted = [entry for entry in table.entries if not entry.is_hosted]
-        self._match_cached: Callable[[str, str], str] = cache_short(
+        self._match_cached: Callable[[str, str], str] = cache_short_texts(
             lambda path, method: _find_first(unhosted, path, method)
         )
 

@@ -1,1 +1,1 @@
-"""OpenMetrics 1.0 written (`exposition`) and read (`parser`), under prometheus_client's names."""
+"""OpenMetrics 1.0 under prometheus_client's names: `exposition` writes it, `parser` reads it."""

@@ -1,12 +1,12 @@
-"""OpenMetrics 1.0 as bytes, and names as the escaping schemes write them, under prometheus_client's names."""
+"""Writing OpenMetrics 1.0, and names by the escaping schemes, under prometheus_client's names."""
 
 from __future__ import annotations
 
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.formats.negotiation import CONTENT_TYPE_OPENMETRICS
-from asyncmetrics.formats.writing.lines import written_label_name, written_name
+from asyncmetrics.formats.writing.lines import format_label_name, format_name
 from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
-from asyncmetrics.model.names import ALLOW_UTF_8, DOTS, UNDERSCORES, VALUES, check_escaping
+from asyncmetrics.model.escaping import ALLOW_UTF_8, DOTS, UNDERSCORES, VALUES, check_escaping
 from asyncmetrics.registry import Collectable
 
 __all__ = (
@@ -27,9 +27,9 @@ ESCAPING_HEADER_TAG = "escaping"
 
 
 def generate_latest(registry: Collectable, escaping: str = UNDERSCORES, version: str = "1.0.0") -> bytes:
-    """Return what is in ``registry`` in the OpenMetrics text format.
+    """Return ``registry`` in the OpenMetrics text format.
 
-    ``escaping`` is how names with other characters go. Raises `DefinitionError` for an escaping that there is not, and
+    ``escaping`` is how names with other characters are written. Raises `DefinitionError` for an unknown escaping, and
     for any ``version`` but 1.0.0, the only one that is a standard.
     """
     check_escaping(escaping)
@@ -39,12 +39,12 @@ def generate_latest(registry: Collectable, escaping: str = UNDERSCORES, version:
 
 
 def escape_metric_name(s: str, escaping: str = UNDERSCORES) -> str:
-    """Return a metric's name as it is written: escaped, and in quotes if it still needs them."""
+    """Return a metric's name as an exposition has it: escaped, and in quotes if it still needs them."""
     check_escaping(escaping)
-    return written_name(s, escaping) if s else s
+    return format_name(s, escaping) if s else s
 
 
 def escape_label_name(s: str, escaping: str = UNDERSCORES) -> str:
-    """Return a label's name as it is written: escaped, and in quotes if it still needs them."""
+    """Return a label's name as an exposition has it: escaped, and in quotes if it still needs them."""
     check_escaping(escaping)
-    return written_label_name(s, escaping) if s else s
+    return format_label_name(s, escaping) if s else s

@@ -1,4 +1,4 @@
-"""OpenMetrics 1.0 read back into families, under prometheus_client's names."""
+"""Reading OpenMetrics 1.0 into families, under prometheus_client's names."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ __all__ = ("text_fd_to_metric_families", "text_string_to_metric_families")
 
 
 def text_string_to_metric_families(text: str) -> Iterator[Metric]:
-    """Yield the families of an exposition, held to every rule of the format. Raises `ParseError` (a ValueError)."""
+    """Yield the families of an exposition, which must keep every rule of the format.
+
+    Raises `ParseError` (a ValueError).
+    """
     return parse_openmetrics(text)
 
 
 def text_fd_to_metric_families(fd: TextIO) -> Iterator[Metric]:
-    """Yield the families of an exposition that is read from an open text file. Raises `ParseError` (a ValueError)."""
+    """Yield the families of an exposition in an open text file. Raises `ParseError` (a ValueError)."""
     return parse_openmetrics(fd.read())

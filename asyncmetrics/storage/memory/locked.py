@@ -1,7 +1,8 @@
-"""The children for an interpreter without a GIL: those of `lockfree`, each behind a lock of its own.
+"""The children of memory storage for an interpreter without a GIL: those of `plain`, each with a lock of its own.
 
-The lock is re-entrant: a signal handler or finaliser that runs inside an increment may increment too. In the child of
-a fork every lock is a new one, made at its first use: whoever held the old one has not come along.
+*Rules.* The lock is re-entrant: a signal handler or finaliser that interrupts an increment may increment too. After a
+fork, each child gets a new lock at its first use in the new process, since the thread that held the old one may not
+exist there.
 """
 
 from __future__ import annotations
@@ -26,48 +27,48 @@ from asyncmetrics.storage.memory.plain import (
 __all__ = ("LockedCounter", "LockedEnum", "LockedGauge", "LockedHistogram", "LockedInfo", "LockedSummary", "locking")
 
 
-_forks = 0
-_renewing = RLock()
+_forks = 0  # between the first process and this one
+_renewal = RLock()
 
 
-def _forked() -> None:
-    global _forks, _renewing  # what is known of this process, for all children
+def _count_fork() -> None:
+    global _forks, _renewal  # of the process, for all children
     _forks += 1
-    _renewing = RLock()
+    _renewal = RLock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(after_in_child=_count_fork)
 
 
-def _lock_of(child: Any) -> RLock:
+def _get_lock(child: Any) -> RLock:
     if child._forks != _forks:
-        with _renewing:
-            if child._forks != _forks:
+        with _renewal:
+            if child._forks != _forks:  # again: another thread may have renewed it before this one had the lock
                 child._lock = RLock()
                 child._forks = _forks
     lock: RLock = child._lock
     return lock
 
 
-def _locked(method: Callable[..., Any]) -> Callable[..., Any]:
+def _add_lock(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def locked(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with _lock_of(self):
+        with _get_lock(self):
             return method(self, *args, **kwargs)
 
     return locked
 
 
 def locking(plain: type[Child], *names: str) -> type[Child]:
-    """Return ``plain`` with a lock of each child's own around the methods called ``names``."""
+    """Return a subclass of ``plain`` whose methods called ``names`` take the lock of their child."""
 
     def __init__(self: Any, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:  # noqa: N807
         self._lock = RLock()
         self._forks = _forks
         plain.__init__(self, table, labelvalues)
 
-    methods: dict[str, Any] = {name: _locked(getattr(plain, name)) for name in names}
+    methods: dict[str, Any] = {name: _add_lock(getattr(plain, name)) for name in names}
     own = {"__slots__": ("_forks", "_lock"), "__init__": __init__, "__doc__": plain.__doc__, "__module__": __name__}
     return type(plain.__name__.replace("Memory", "Locked"), (plain,), own | methods)
 
@@ -76,6 +77,6 @@ LockedCounter = locking(MemoryCounter, "inc", "reset")
 LockedGauge = locking(MemoryGauge, "inc", "dec", "set")
 LockedSummary = locking(MemorySummary, "observe", "read_numbers")
 LockedHistogram = locking(MemoryHistogram, "observe", "snapshot")
-LockedHistogram.recorder = HistogramChild.recorder  # type: ignore[attr-defined]  # through observe, which locks
+LockedHistogram.recorder = HistogramChild.recorder  # type: ignore[attr-defined]  # observe, which locks
 LockedInfo = locking(MemoryInfo, "info")
 LockedEnum = locking(MemoryEnum, "state")

@@ -1,12 +1,13 @@
-"""Children whose numbers live in this process and need no lock under the GIL.
+"""The children of memory storage for an interpreter with a GIL: plain numbers, without locks.
 
-*Rules.* Under the GIL no lock is taken: between the load and the store of ``self.value += amount`` CPython (3.10 on)
-has no point at which it could switch threads or run a signal handler, as long as both numbers are exact floats.
-What is no exact float is made one first; an int beyond all doubles overflows there, and `real` says so in the metric's
-name, at no cost to the others. ``tests/concurrency`` disassembles these methods and fails if a call
-appears between a load and its store.
+*Rules.*
 
-Where there is no GIL, the storage hands out the children of `asyncmetrics.storage.memory.locked`.
+- Take no lock. Between the load and the store of ``self.value += amount``, CPython (from 3.10 on) neither switches
+  threads nor runs a signal handler, as long as both numbers are exact floats.
+- Convert every other amount to an exact float before the load (see `MemoryCounter.inc`).
+- Make no call between a load and its store. ``tests/concurrency`` disassembles these methods and fails if there is one.
+
+Without a GIL, the storage creates the children of `asyncmetrics.storage.memory.locked`.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ from asyncmetrics.model.samples import Exemplar
 __all__ = ("MemoryCounter", "MemoryEnum", "MemoryGauge", "MemoryHistogram", "MemoryInfo", "MemorySummary")
 
 _LARGEST = float_info.max
-_ONE = 1.0
+_ONE = 1.0  # the default amount: `inc()` is recognised by identity, which is faster than a comparison
 
 
 class MemoryCounter(Child, CounterChild):
-    """A counter's child."""
+    """The child of a counter."""
 
     __slots__ = ("_created", "exemplar", "value")
 
@@ -52,10 +53,13 @@ class MemoryCounter(Child, CounterChild):
         self._created = time.time()
 
     def inc(self, amount: float = _ONE, exemplar: Mapping[str, str] | None = None) -> None:
-        """Go up by ``amount``, which is finite and not negative."""
-        if amount is _ONE and exemplar is None:  # nothing given, nothing to check: benchmarks/hot_path.py
+        """Increase the counter by ``amount``, which is finite and not negative."""
+        if amount is _ONE and exemplar is None:  # inc() without arguments has nothing to check: benchmarks/hot_path.py
             self.value += _ONE
             return
+        # Amounts become exact floats first, since another type may run Python code in its `__radd__`, between the load
+        # and the store below. An exact int becomes one by `+ 0.0`, a quarter faster than by `float(amount)`. An
+        # int beyond all doubles raises OverflowError there, and to_amount() then raises an error that names the metric.
         if type(amount) is not float:
             try:
                 amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
@@ -66,19 +70,19 @@ class MemoryCounter(Child, CounterChild):
         if exemplar is None:
             self.value += amount
         else:
-            found = make_exemplar(self, exemplar, amount)
+            latest = make_exemplar(self, exemplar, amount)
             self.value += amount
-            self.exemplar = found or self.exemplar
+            self.exemplar = latest or self.exemplar
 
     def reset(self) -> None:
-        """Go back to zero, from now on."""
+        """Set the counter to zero; it counts as created now."""
         self._created = time.time()
         self.exemplar = None
         self.value = 0.0
 
     @property
     def created(self) -> float:
-        """When counting began, as a Unix time."""
+        """When the child was created, as a Unix time."""
         return self._created
 
     def read_numbers(self) -> Sequence[float]:
@@ -91,7 +95,7 @@ class MemoryCounter(Child, CounterChild):
 
 
 class MemoryGauge(Child, GaugeChild):
-    """A gauge's child."""
+    """The child of a gauge."""
 
     __slots__ = ("value",)
 
@@ -100,8 +104,8 @@ class MemoryGauge(Child, GaugeChild):
         self.value = 0.0
 
     def inc(self, amount: float = 1.0) -> None:
-        """Go up by ``amount``."""
-        if type(amount) is not float:
+        """Increase the gauge by ``amount``."""
+        if type(amount) is not float:  # see MemoryCounter.inc
             try:
                 amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
             except OverflowError:
@@ -109,8 +113,8 @@ class MemoryGauge(Child, GaugeChild):
         self.value += amount
 
     def dec(self, amount: float = 1.0) -> None:
-        """Go down by ``amount``."""
-        if type(amount) is not float:
+        """Decrease the gauge by ``amount``."""
+        if type(amount) is not float:  # see MemoryCounter.inc
             try:
                 amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
             except OverflowError:
@@ -118,8 +122,8 @@ class MemoryGauge(Child, GaugeChild):
         self.value -= amount
 
     def set(self, value: float) -> None:
-        """Become ``value``."""
-        if type(value) is not float:
+        """Set the gauge to ``value``."""
+        if type(value) is not float:  # see MemoryCounter.inc
             try:
                 value = value + 0.0 if type(value) is int else to_amount(self, value)
             except OverflowError:
@@ -127,7 +131,7 @@ class MemoryGauge(Child, GaugeChild):
         self.value = value
 
     def set_function(self, f: GaugeFunction) -> None:
-        """Take the result of ``f`` at every collection."""
+        """Set the gauge to the result of ``f`` at every collection."""
         self.table.functions[self] = f
 
     def read_numbers(self) -> Sequence[float]:
@@ -136,7 +140,7 @@ class MemoryGauge(Child, GaugeChild):
 
 
 class MemorySummary(Child, SummaryChild):
-    """A summary's child."""
+    """The child of a summary."""
 
     __slots__ = ("_count", "_created", "_sum")
 
@@ -147,8 +151,8 @@ class MemorySummary(Child, SummaryChild):
         self._created = time.time()
 
     def observe(self, amount: float) -> None:
-        """Take one observation."""
-        if type(amount) is not float:
+        """Add one observation."""
+        if type(amount) is not float:  # see MemoryCounter.inc
             try:
                 amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
             except OverflowError:
@@ -156,21 +160,21 @@ class MemorySummary(Child, SummaryChild):
         if amount != amount:  # noqa: PLR0124  # NaN, by its definition
             self.table.count_dropped_observation()
             return
-        self._count += 1.0
+        self._count += 1.0  # no call between these two updates: a reading sees both or neither
         self._sum += amount
 
     @property
     def created(self) -> float:
-        """When counting began, as a Unix time."""
+        """When the child was created, as a Unix time."""
         return self._created
 
     def read_numbers(self) -> Sequence[float]:
-        """Return the count and the sum, of one moment."""
+        """Return the count and the sum of the same moment."""
         return (self._count, self._sum)
 
 
 class MemoryHistogram(Child, HistogramChild):
-    """A histogram's child; ``_counts`` are not cumulative, and the last one is ``+Inf``'s."""
+    """The child of a histogram; ``_counts`` has a count for each bucket, not cumulative, that of ``+Inf`` last."""
 
     __slots__ = ("_bounds", "_counts", "_created", "_exemplars", "_sum")
 
@@ -183,23 +187,26 @@ class MemoryHistogram(Child, HistogramChild):
         self._created = time.time()
 
     def observe(self, amount: float, exemplar: Mapping[str, str] | None = None) -> None:
-        """Take one observation."""
-        if type(amount) is not float:
+        """Add one observation to the first bucket whose upper bound is not below ``amount``."""
+        if type(amount) is not float:  # see MemoryCounter.inc
             try:
                 amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
             except OverflowError:
                 amount = to_amount(self, amount)
-        index = bisect_left(self._bounds, amount)
+        index = bisect_left(self._bounds, amount)  # a bound belongs to its bucket; NaN gives index 0
         if not index and amount != amount:  # noqa: PLR0124  # NaN, by its definition
             self.table.count_dropped_observation()
             return
-        if exemplar is not None and (found := make_exemplar(self, exemplar, amount)):
-            self._exemplars = {**(self._exemplars or {}), index: found}
+        if exemplar is not None and (latest := make_exemplar(self, exemplar, amount)):
+            self._exemplars = {
+                **(self._exemplars or {}),
+                index: latest,
+            }  # a new dict: a reading may iterate over the old one
         self._counts[index] += 1.0
         self._sum += amount
 
     def recorder(self) -> Callable[[float], None]:
-        """Return what observes seconds with nothing to check: benchmarks/decorators.py."""
+        """Return a function that observes seconds without any check: benchmarks/decorators.py."""
         bounds, counts = self._bounds, self._counts
 
         def record(seconds: float) -> None:
@@ -210,26 +217,27 @@ class MemoryHistogram(Child, HistogramChild):
 
     @property
     def created(self) -> float:
-        """When counting began, as a Unix time."""
+        """When the child was created, as a Unix time."""
         return self._created
 
     def snapshot(self) -> tuple[Sequence[float], float]:
-        """Return the counts of the buckets and the sum, of one moment."""
+        """Return the counts of the buckets and the sum of the same moment."""
         return self._counts[:], self._sum
 
     def read_numbers(self) -> Sequence[float]:
         """Return the cumulative buckets, and the count and the sum where the descriptor has rows for them."""
         counts, total = self.snapshot()
         cumulative = [*accumulate(counts)]
+        # OpenMetrics 1.0, "Histogram": with a negative bound there is neither a count nor a sum.
         return cumulative if self._bounds[0] < 0 else [*cumulative, cumulative[-1], total]
 
     def read_exemplars(self) -> Mapping[int, Exemplar]:
-        """Return the latest exemplar of each bucket that has one."""
+        """Return the latest exemplar of each bucket that has one, by the index of the bucket."""
         return self._exemplars or {}
 
 
 class MemoryInfo(Child, InfoChild):
-    """An info's child."""
+    """The child of an info."""
 
     __slots__ = ("_facts",)
 
@@ -251,7 +259,7 @@ class MemoryInfo(Child, InfoChild):
 
 
 class MemoryEnum(Child, EnumChild):
-    """A state set's child."""
+    """The child of an enum."""
 
     __slots__ = ("_state",)
 
@@ -264,5 +272,5 @@ class MemoryEnum(Child, EnumChild):
         self._state = find_state(self, state)
 
     def read_numbers(self) -> Sequence[float]:
-        """Return 1 for the state that is on and 0 for the others."""
+        """Return 1 for the present state and 0 for the others."""
         return [float(index == self._state) for index in range(len(self.table.descriptor.states))]

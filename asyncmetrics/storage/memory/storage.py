@@ -1,4 +1,4 @@
-"""The storage in this process's memory: the one that a registry uses unless it is told otherwise."""
+"""`MemoryStorage`, which keeps numbers in the memory of this process: the default storage of a new registry."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, final
 
 from asyncmetrics.children.table import Child, ChildTable, TableEvents
-from asyncmetrics.model.descriptor import Descriptor, Kind
+from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import Metric
+from asyncmetrics.model.kinds import DeclaredKind
 from asyncmetrics.storage.memory.locked import (
     LockedCounter,
     LockedEnum,
@@ -28,7 +29,7 @@ from asyncmetrics.storage.memory.plain import (
 
 __all__ = ("MemoryStorage",)
 
-_LOCKFREE: dict[Kind, type[Child]] = {
+_LOCKFREE: dict[DeclaredKind, type[Child]] = {
     "counter": MemoryCounter,
     "gauge": MemoryGauge,
     "summary": MemorySummary,
@@ -36,7 +37,7 @@ _LOCKFREE: dict[Kind, type[Child]] = {
     "info": MemoryInfo,
     "stateset": MemoryEnum,
 }
-_LOCKED: dict[Kind, type[Child]] = {
+_LOCKED: dict[DeclaredKind, type[Child]] = {
     "counter": LockedCounter,
     "gauge": LockedGauge,
     "summary": LockedSummary,
@@ -46,16 +47,16 @@ _LOCKED: dict[Kind, type[Child]] = {
 }
 
 
-def _gil_enabled() -> bool:
+def _is_gil_enabled() -> bool:  # `sys` has the function from Python 3.13 on; before, there is always a GIL
     return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
 @final
 class MemoryStorage:
-    """Keep numbers in this process. ``locking`` is whether children lock: by default where there is no GIL."""
+    """Keep numbers in this process. ``locking`` is whether children lock: by default only without a GIL."""
 
     def __init__(self, *, locking: bool | None = None) -> None:
-        self._kinds = _LOCKED if (locking if locking is not None else not _gil_enabled()) else _LOCKFREE
+        self._kinds = _LOCKED if (locking if locking is not None else not _is_gil_enabled()) else _LOCKFREE
 
     def open(
         self, descriptor: Descriptor, events: TableEvents, *, max_children: int | None = None, ttl: float | None = None
@@ -64,13 +65,13 @@ class MemoryStorage:
         return ChildTable(descriptor, self._kinds[descriptor.kind], events, max_children=max_children, ttl=ttl)
 
     def prepare(self) -> Iterator[None]:
-        """Do nothing: there is nothing to `collect`."""
+        """Do nothing: `collect` has nothing to do."""
         return iter(())
 
     def collect(self) -> Iterable[Metric]:
-        """Return nothing: all there is, is in the tables."""
+        """Return nothing: the tables have all numbers."""
         return ()
 
-    def processes(self) -> Mapping[str, int]:
-        """Return nothing: this process it is."""
+    def list_processes(self) -> Mapping[str, int]:
+        """Return nothing: the numbers are of this process alone."""
         return {}

@@ -1,11 +1,21 @@
-"""The children of shared storage: each keeps its numbers in this process and writes every change through to its cells.
+"""The children of shared storage: each holds its numbers and writes every change through to its cells.
 
-*Rules.* As in `asyncmetrics.storage.memory.plain`, nothing that could switch threads stands between the load of a number
-and its last store, and what is stored here is stored before what is stored in the cells: the number here is the truth,
-so cells may be changed for others at any time.
+*Rules.* Keep the rules of `asyncmetrics.storage.memory.plain`: put nothing that could switch threads between the load
+of a number and its last store. Store a number in the child first and in the cells second: the child's number is the
+truth, and the cells only show it to other processes. So ``cells`` may change at any time, even to `DETACHED_CELLS`.
 
-*Theory of operation.* Settling a child in its place adds what the place already holds: the counts of a worker that is
-dead. For where children are before that see `asyncmetrics.storage.shared.attachment`.
+*Theory of operation.* `asyncmetrics.storage.shared.attachment` lists the states of a child. This is what each kind does
+when its state changes:
+
+============================ ========================================== =========================================
+kind                         `attach`                                   `reset_after_fork`
+============================ ========================================== =========================================
+counter, summary, histogram  adds the counts that the cells hold, of a  sets counts to zero
+                             dead worker, to the child's own; keeps the
+                             dead worker's time of creation
+gauge                        overwrites the cells with its own number   sets the number to zero, as never set
+info, state set              overwrites the cells                       keeps its facts or its state
+============================ ========================================== =========================================
 """
 
 from __future__ import annotations
@@ -15,15 +25,16 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from sys import float_info
-from typing import Any
+from typing import Any, cast
 
 from asyncmetrics.children.amounts import to_amount
 from asyncmetrics.children.exemplars import make_exemplar
 from asyncmetrics.children.facts import find_state
 from asyncmetrics.children.interfaces import GaugeFunction, HistogramChild
-from asyncmetrics.children.table import Child, ChildTable
+from asyncmetrics.children.table import ChildTable
 from asyncmetrics.errors import AmountError
-from asyncmetrics.model.descriptor import Descriptor, Kind
+from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.model.kinds import DeclaredKind
 from asyncmetrics.storage.memory.locked import locking
 from asyncmetrics.storage.memory.plain import (
     MemoryCounter,
@@ -33,7 +44,7 @@ from asyncmetrics.storage.memory.plain import (
     MemoryInfo,
     MemorySummary,
 )
-from asyncmetrics.storage.shared.attachment import FirstTouch, Placed
+from asyncmetrics.storage.shared.attachment import AttachOnWrite, SharedChild, get_shared_table
 from asyncmetrics.storage.shared.files.layout import NEVER_SET, Doubles
 
 __all__ = (
@@ -44,24 +55,24 @@ __all__ = (
     "SharedHistogram",
     "SharedInfo",
     "SharedSummary",
-    "child_class",
+    "choose_child_class",
 )
 
 _LARGEST = float_info.max
 _ONE = 1.0
 
 
-class SharedCounter(Placed, MemoryCounter):
+class SharedCounter(SharedChild, MemoryCounter):
     """A counter's child."""
 
     __slots__ = ("cells", "index")
 
     def inc(self, amount: float = _ONE, exemplar: Mapping[str, str] | None = None) -> None:
-        """Go up by ``amount``, which is finite and not negative."""
-        if amount is _ONE and exemplar is None:  # nothing given, nothing to check: benchmarks/workers.py
+        """Increase the counter by ``amount``, which is finite and not negative."""
+        if amount is _ONE and exemplar is None:  # see MemoryCounter.inc; benchmarks/workers.py
             self.value = self.cells[self.index] = self.value + _ONE
             return
-        if type(amount) is not float:
+        if type(amount) is not float:  # see MemoryCounter.inc
             try:
                 amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
             except OverflowError:
@@ -71,44 +82,48 @@ class SharedCounter(Placed, MemoryCounter):
         if exemplar is None:
             self.value = self.cells[self.index] = self.value + amount
         else:
-            found = make_exemplar(self, exemplar, amount)
+            latest = make_exemplar(self, exemplar, amount)
             self.value = self.cells[self.index] = self.value + amount
-            self.exemplar = found or self.exemplar
-            _exemplary(self)
+            self.exemplar = latest or self.exemplar
+            get_shared_table(self).has_exemplars = True
 
     def reset(self) -> None:
-        """Go back to zero, from now on: this worker's part."""
+        """Set the counts of this worker's slot to zero; those of other slots stay."""
         now = time.time()
         self.exemplar = None
         self._created = self.cells[self.index + 1] = now
         self.value = self.cells[self.index] = 0.0
 
-    def settle(self, cells: Doubles, index: int) -> None:
-        """Write to this place from now on, going on with what it holds."""
+    def attach(self, cells: Doubles, index: int) -> None:
+        """Write to these cells from now on, starting with the sum of their counts and the child's own."""
         self._created = cells[index + 1] or self._created
         self.value = self.value + cells[index]
         self.cells, self.index = cells, index
         cells[index] = self.value
         cells[index + 1] = self._created
 
-    def restart(self) -> None:
-        """Begin anew, in a forked process."""
+    def reset_after_fork(self) -> None:
+        """Set the numbers to zero in a forked process, and attach at the first write."""
         self._created, self.exemplar = time.time(), None
-        self.value, self.cells, self.index = 0.0, FirstTouch(self), 0
+        self.value, self.cells, self.index = 0.0, AttachOnWrite(self), 0
 
 
-class SharedGauge(Placed, MemoryGauge):
-    """A gauge's child; ``marked`` says when it was set, where that matters, or that there is no number (0)."""
+class SharedGauge(SharedChild, MemoryGauge):
+    """A gauge's child.
 
-    __slots__ = ("cells", "index", "marked")
+    ``set_at`` is the Unix time at which it was set, 0 if it has no number now, or `NEVER_SET`. Only a `RecentGauge` and
+    a gauge with a function record it: for other gauges it does not matter.
+    """
+
+    __slots__ = ("cells", "index", "set_at")
 
     def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
         super().__init__(table, labelvalues)
-        self.marked = NEVER_SET
+        self.set_at = NEVER_SET
 
     def inc(self, amount: float = 1.0) -> None:
-        """Go up by ``amount``."""
-        if type(amount) is not float:
+        """Increase the gauge by ``amount``."""
+        if type(amount) is not float:  # see MemoryCounter.inc
             try:
                 amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
             except OverflowError:
@@ -116,8 +131,8 @@ class SharedGauge(Placed, MemoryGauge):
         self.value = self.cells[self.index] = self.value + amount
 
     def dec(self, amount: float = 1.0) -> None:
-        """Go down by ``amount``."""
-        if type(amount) is not float:
+        """Decrease the gauge by ``amount``."""
+        if type(amount) is not float:  # see MemoryCounter.inc
             try:
                 amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
             except OverflowError:
@@ -125,66 +140,65 @@ class SharedGauge(Placed, MemoryGauge):
         self.value = self.cells[self.index] = self.value - amount
 
     def set(self, value: float) -> None:
-        """Become ``value``."""
-        if type(value) is not float:
+        """Set the gauge to ``value``."""
+        if type(value) is not float:  # see MemoryCounter.inc
             try:
                 value = value + 0.0 if type(value) is int else to_amount(self, value)
             except OverflowError:
                 value = to_amount(self, value)
         self.value = self.cells[self.index] = value
 
-    def settle(self, cells: Doubles, index: int) -> None:
-        """Write to this place from now on: nobody else's number goes on in a gauge."""
+    def attach(self, cells: Doubles, index: int) -> None:
+        """Write to these cells from now on; overwrite what they hold, since a gauge has one owner."""
         self.cells, self.index = cells, index
         cells[index] = self.value
-        cells[index + 1] = self.marked
+        cells[index + 1] = self.set_at
 
-    def restart(self) -> None:
-        """Begin anew, in a forked process."""
-        self.value, self.marked = 0.0, NEVER_SET
-        self.cells, self.index = FirstTouch(self), 0
+    def reset_after_fork(self) -> None:
+        """Set the numbers to zero in a forked process, and attach at the first write."""
+        self.value, self.set_at = 0.0, NEVER_SET
+        self.cells, self.index = AttachOnWrite(self), 0
 
     def set_function(self, f: GaugeFunction) -> None:
-        """Take the result of ``f`` at every collection, and once a second for those of other workers."""
-        self.mark(0.0)  # until there is a result
+        """Call ``f`` at every collection here, and once a second for the collections of other workers."""
+        self.record_set_at(0.0)  # until ``f`` has returned a number
         super().set_function(f)
-        table: Any = self.table
-        table.keep()
+        get_shared_table(self).start_chore()
 
-    def mark(self, at: float) -> None:
-        """Say when the number was set; 0 says that there is none."""
-        self.marked = self.cells[self.index + 1] = at
+    def record_set_at(self, at: float) -> None:
+        """Record the Unix time at which the number was set; 0 leaves the series out of readings."""
+        self.set_at = self.cells[self.index + 1] = at
 
 
 class RecentGauge(SharedGauge):
-    """The child of a gauge of which the number that was set last is shown: it keeps when that was."""
+    """The child of a gauge of mode ``mostrecent``, which exposes the number that a worker set last."""
 
     __slots__ = ()
 
     def inc(self, amount: float = 1.0) -> None:
-        """Go up by ``amount``."""
+        """Increase the gauge by ``amount``."""
         super().inc(amount)
-        self.mark(time.time())
+        self.record_set_at(time.time())
 
     def dec(self, amount: float = 1.0) -> None:
-        """Go down by ``amount``."""
+        """Decrease the gauge by ``amount``."""
         super().dec(amount)
-        self.mark(time.time())
+        self.record_set_at(time.time())
 
     def set(self, value: float) -> None:
-        """Become ``value``."""
+        """Set the gauge to ``value``."""
         super().set(value)
-        self.mark(time.time())
+        self.record_set_at(time.time())
 
 
-class SharedSummary(Placed, MemorySummary):
+class SharedSummary(SharedChild, MemorySummary):
     """A summary's child."""
 
     __slots__ = ("cells", "index")
 
     def observe(self, amount: float) -> None:
-        """Take one observation."""
-        if type(amount) is not float:
+        """Add one observation."""
+        if type(amount) is not float:  # see MemoryCounter.inc
             try:
                 amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
             except OverflowError:
@@ -197,32 +211,32 @@ class SharedSummary(Placed, MemorySummary):
         self.cells[self.index] = self._count
         self.cells[self.index + 1] = self._sum
 
-    def settle(self, cells: Doubles, index: int) -> None:
-        """Write to this place from now on, going on with what it holds."""
+    def attach(self, cells: Doubles, index: int) -> None:
+        """Write to these cells from now on, starting with the sum of their counts and the child's own."""
         self._created = cells[index + 2] or self._created
         self._count = self._count + cells[index]
         self._sum = self._sum + cells[index + 1]
         self.cells, self.index = cells, index
         cells[index], cells[index + 1], cells[index + 2] = self._count, self._sum, self._created
 
-    def restart(self) -> None:
-        """Begin anew, in a forked process."""
+    def reset_after_fork(self) -> None:
+        """Set the numbers to zero in a forked process, and attach at the first write."""
         self._created = time.time()
-        self._count, self._sum, self.cells, self.index = 0.0, 0.0, FirstTouch(self), 0
+        self._count, self._sum, self.cells, self.index = 0.0, 0.0, AttachOnWrite(self), 0
 
 
-class SharedHistogram(Placed, MemoryHistogram):
-    """A histogram's child; ``_after`` is where the sum is, counted from the first bucket."""
+class SharedHistogram(SharedChild, MemoryHistogram):
+    """A histogram's child; ``_sum_offset`` is the distance from its first cell to the cell of the sum."""
 
-    __slots__ = ("_after", "cells", "index")
+    __slots__ = ("_sum_offset", "cells", "index")
 
     def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
         super().__init__(table, labelvalues)
-        self._after = len(self._bounds)
+        self._sum_offset = len(self._bounds)
 
     def observe(self, amount: float, exemplar: Mapping[str, str] | None = None) -> None:
-        """Take one observation."""
-        if type(amount) is not float:
+        """Add one observation."""
+        if type(amount) is not float:  # see MemoryCounter.inc
             try:
                 amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
             except OverflowError:
@@ -231,33 +245,33 @@ class SharedHistogram(Placed, MemoryHistogram):
         if not bucket and amount != amount:  # noqa: PLR0124  # NaN, by its definition
             self.table.count_dropped_observation()
             return
-        if exemplar is not None and (found := make_exemplar(self, exemplar, amount)):
-            self._exemplars = {**(self._exemplars or {}), bucket: found}
-            _exemplary(self)
+        if exemplar is not None and (latest := make_exemplar(self, exemplar, amount)):
+            self._exemplars = {**(self._exemplars or {}), bucket: latest}
+            get_shared_table(self).has_exemplars = True
         self._sum = self._sum + amount
         self._counts[bucket] = self._counts[bucket] + 1.0
         self.cells[self.index + bucket] = self._counts[bucket]
-        self.cells[self.index + self._after] = self._sum
+        self.cells[self.index + self._sum_offset] = self._sum
 
     def recorder(self) -> Callable[[float], None]:
-        """Return what observes seconds with nothing to check: benchmarks/workers.py."""
-        bounds, after = self._bounds, self._after
+        """Return a function that observes seconds, which are floats and need no check: benchmarks/workers.py."""
+        bounds, sum_offset = self._bounds, self._sum_offset
 
         def record(seconds: float) -> None:
             bucket = bisect_left(bounds, seconds)
             self._sum = self._sum + seconds
             self._counts[bucket] = self._counts[bucket] + 1.0
             self.cells[self.index + bucket] = self._counts[bucket]
-            self.cells[self.index + after] = self._sum
+            self.cells[self.index + sum_offset] = self._sum
 
         return record
 
-    def settle(self, cells: Doubles, index: int) -> None:
-        """Write to this place from now on, going on with what it holds."""
-        # Others may observe between two steps, and a signal's handler may end all this: `index` tells, negated, how
-        # many buckets are done, so that settling the child again goes on from there.
-        sum_at = index + self._after
-        for bucket in range(-self.index, self._after):
+    def attach(self, cells: Doubles, index: int) -> None:
+        """Write to these cells from now on, starting with the sum of their counts and the child's own."""
+        # Another thread may observe between two buckets, and an exception of a signal handler may end the loop.
+        # ``-index`` is the number of buckets that are done, so that a second call continues there.
+        sum_at = index + self._sum_offset
+        for bucket in range(-self.index, self._sum_offset):
             self._counts[bucket] = cells[index + bucket] = self._counts[bucket] + cells[index + bucket]
             self.index = -bucket - 1
         self._created = cells[sum_at + 1] or self._created
@@ -265,73 +279,63 @@ class SharedHistogram(Placed, MemoryHistogram):
         self.cells, self.index = cells, index
         cells[sum_at] = self._sum
         cells[sum_at + 1] = self._created
-        for bucket in range(self._after):  # what was observed meanwhile
+        for bucket in range(self._sum_offset):  # with the observations of other threads since the loop above
             cells[index + bucket] = self._counts[bucket]
 
-    def restart(self) -> None:
-        """Begin anew, in a forked process."""
+    def reset_after_fork(self) -> None:
+        """Set the numbers to zero in a forked process, and attach at the first write."""
         self._created, self._exemplars = time.time(), None
         self._counts, self._sum = [0.0] * len(self._bounds), 0.0
-        self.cells, self.index = FirstTouch(self), 0
+        self.cells, self.index = AttachOnWrite(self), 0
 
 
-class SharedInfo(Placed, MemoryInfo):
-    """An info's child; its facts are told by the log of keys."""
+class SharedInfo(SharedChild, MemoryInfo):
+    """An info's child; its facts stand in the log of keys, since they are no numbers."""
 
     __slots__ = ("cells", "index")
 
     def info(self, val: Mapping[str, str]) -> None:
         """Replace the facts."""
         super().info(val)
-        _tell(self)
+        get_shared_table(self).attach_soon(self)  # which appends the facts to the log
 
-    def facts(self) -> bytes:
-        """Return the facts as they stand in the log."""
+    def pack_facts(self) -> bytes:
+        """Return the facts in the form that they have in the log."""
         return json.dumps(self._facts, ensure_ascii=False).encode()
 
-    def settle(self, cells: Doubles, index: int) -> None:
-        """Say that the series is there."""
+    def attach(self, cells: Doubles, index: int) -> None:
+        """Mark the series as present in these cells."""
         self.cells, self.index = cells, index
         cells[index + 1] = time.time()
 
-    def restart(self) -> None:
-        """Go on with the facts, which are those of the program, in a forked process."""
-        self.cells, self.index = FirstTouch(self), 0
+    def reset_after_fork(self) -> None:
+        """Keep the facts, which describe the program and not the process; attach when they are replaced."""
+        self.cells, self.index = AttachOnWrite(self), 0
 
 
-class SharedEnum(Placed, MemoryEnum):
+class SharedEnum(SharedChild, MemoryEnum):
     """A state set's child."""
 
     __slots__ = ("cells", "index")
 
     def state(self, state: str) -> None:
         """Change to ``state``."""
-        found = find_state(self, state)
-        self._state = found
+        index = find_state(self, state)
+        self._state = index
         self.cells[self.index] = float(self._state)
 
-    def settle(self, cells: Doubles, index: int) -> None:
-        """Write to this place from now on."""
+    def attach(self, cells: Doubles, index: int) -> None:
+        """Write to these cells from now on; overwrite what they hold."""
         self.cells, self.index = cells, index
         cells[index] = float(self._state)
         cells[index + 1] = time.time()
 
-    def restart(self) -> None:
-        """Go on in this state, in a forked process."""
-        self.cells, self.index = FirstTouch(self), 0
+    def reset_after_fork(self) -> None:
+        """Keep the state; attach at the first write."""
+        self.cells, self.index = AttachOnWrite(self), 0
 
 
-def _exemplary(child: SharedCounter | SharedHistogram) -> None:
-    table: Any = child.table
-    table.exemplary = True
-
-
-def _tell(child: SharedInfo) -> None:
-    table: Any = child.table
-    table.attach_soon(child)
-
-
-_LOCKFREE: dict[Kind, type[Child]] = {
+_LOCKFREE: dict[DeclaredKind, type[SharedChild]] = {
     "counter": SharedCounter,
     "gauge": SharedGauge,
     "summary": SharedSummary,
@@ -339,21 +343,27 @@ _LOCKFREE: dict[Kind, type[Child]] = {
     "info": SharedInfo,
     "stateset": SharedEnum,
 }
-_RECENT = frozenset({"mostrecent", "livemostrecent"})
-_PLACING = ("settle", "leave")
-_LOCKED: dict[type[Child], type[Child]] = {
-    SharedCounter: locking(SharedCounter, "inc", "reset", *_PLACING),
-    SharedGauge: locking(SharedGauge, "inc", "dec", "set", *_PLACING),
-    RecentGauge: locking(RecentGauge, "inc", "dec", "set", *_PLACING),
-    SharedSummary: locking(SharedSummary, "observe", "read_numbers", *_PLACING),
-    SharedHistogram: locking(SharedHistogram, "observe", "snapshot", *_PLACING),
-    SharedInfo: locking(SharedInfo, "info", *_PLACING),
-    SharedEnum: locking(SharedEnum, "state", *_PLACING),
+_RECENT_MODES = frozenset({"mostrecent", "livemostrecent"})
+
+
+def _with_locks(plain: type[SharedChild], *methods: str) -> type[SharedChild]:
+    return cast(type[SharedChild], locking(plain, *methods, "attach", "detach"))
+
+
+_LOCKED: dict[type[SharedChild], type[SharedChild]] = {
+    SharedCounter: _with_locks(SharedCounter, "inc", "reset"),
+    SharedGauge: _with_locks(SharedGauge, "inc", "dec", "set"),
+    RecentGauge: _with_locks(RecentGauge, "inc", "dec", "set"),
+    SharedSummary: _with_locks(SharedSummary, "observe", "read_numbers"),
+    SharedHistogram: _with_locks(SharedHistogram, "observe", "snapshot"),
+    SharedInfo: _with_locks(SharedInfo, "info"),
+    SharedEnum: _with_locks(SharedEnum, "state"),
 }
 _LOCKED[SharedHistogram].recorder = HistogramChild.recorder  # type: ignore[attr-defined]  # through observe, which locks
 
 
-def child_class(descriptor: Descriptor, *, locked: bool) -> type[Child]:
-    """Return the class of a metric's children; with locks where there is no GIL."""
-    plain = RecentGauge if descriptor.mode in _RECENT and descriptor.kind == "gauge" else _LOCKFREE[descriptor.kind]
+def choose_child_class(descriptor: Descriptor, *, locked: bool) -> type[SharedChild]:
+    """Return the class of a metric's children; ``locked`` asks for one that locks, for use without a GIL."""
+    is_recent = descriptor.kind == "gauge" and descriptor.mode in _RECENT_MODES
+    plain = RecentGauge if is_recent else _LOCKFREE[descriptor.kind]
     return _LOCKED[plain] if locked else plain

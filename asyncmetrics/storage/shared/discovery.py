@@ -1,8 +1,14 @@
-"""Where the workers of a supervisor share their metrics when nobody has said where.
+"""The directory that the workers of one supervisor share by default, if ``ASYNCMETRICS_DIR`` does not name one.
 
-*Theory of operation.* The directory's name tells whose it is: the user, the boot, the namespace of process ids, and the
-supervisor by its id and its start, so that an id that is used again is another one's. Whoever makes one removes those
-of supervisors that are gone, unless a worker still holds a slot there.
+*Theory of operation.* Each supervisor has its own directory:
+
+1. Before its first worker starts, there is none. The name follows from the supervisor alone, so all its workers choose
+   the same: ``asyncmetrics-<user>-<boot>-<namespace>-<pid>-<start>``. The start time tells a supervisor from a later
+   process with the same id; boot and namespace of process ids say where the id is valid.
+2. The first worker finds no directory of this name. It removes the directories of supervisors that have ended, unless
+   a worker still owns a slot there, and makes its own.
+3. The supervisor and its workers have ended: the directory stays, with the last counts, until the next supervisor's
+   first worker removes it in step 2.
 """
 
 from __future__ import annotations
@@ -18,75 +24,76 @@ from asyncmetrics.errors import StorageError
 from asyncmetrics.storage.shared.files.directory import Directory
 from asyncmetrics.storage.shared.files.processes import read_start_time
 from asyncmetrics.storage.shared.files.slots import is_owned
-from asyncmetrics.storage.shared.supervisors import Supervisor, is_being_prepared, supervisor
+from asyncmetrics.storage.shared.supervisors import Supervisor, find_supervisor, is_being_prepared
 
-__all__ = ("NoWorkerError", "directory_of", "find_later", "place_for")
+__all__ = ("NoWorkerError", "choose_path", "find_directory", "open_directory")
 
 _PREFIX = "asyncmetrics"
 
 
 class NoWorkerError(StorageError):
-    """Tell that this process is nobody's worker, and shares its metrics with nobody."""
+    """This process is no worker of a server, so it shares its metrics with no other process."""
 
 
-def place_for(supervisor: Supervisor) -> str:
-    """Return the path of the directory of a supervisor's workers, having tidied up beside it."""
-    base = _base()
-    path = base / f"{_PREFIX}-{os.geteuid()}-{_boot()}-{_namespace()}-{supervisor.pid}-{supervisor.start}"
+def choose_path(supervisor: Supervisor) -> str:
+    """Return the path of the directory of a supervisor's workers; if it is new, remove old ones beside it."""
+    base = _choose_base()
+    machine = f"{os.geteuid()}-{_read_boot_id()}-{_read_pid_namespace()}"
+    path = base / f"{_PREFIX}-{machine}-{supervisor.pid}-{supervisor.start}"
     if not path.exists():
-        for old in list(_leftovers(base)):
+        for old in list(_list_leftovers(base)):
             with suppress(OSError):
                 _remove(old)
     return str(path)
 
 
-def find_later() -> Directory | None:
-    """Return the directory of this process's supervisor, None while it is not known what the process is for.
+def find_directory() -> Directory | None:
+    """Return the directory of this process's supervisor, None while `is_being_prepared`.
 
-    Raises `NoWorkerError` for one that turns out to be nobody's.
+    Raises `NoWorkerError` if the process is no worker, and `StorageError` if the directory cannot be used.
     """
     if is_being_prepared():
         return None
-    found = supervisor()
-    if found is None:
+    supervisor = find_supervisor()
+    if supervisor is None:
         raise NoWorkerError("", "this process is no worker of a server", errno.ENOENT)
-    return directory_of(found)
+    return open_directory(supervisor)
 
 
-def directory_of(supervisor: Supervisor) -> Directory:
+def open_directory(supervisor: Supervisor) -> Directory:
     """Return the directory of a supervisor's workers. Raises `StorageError` if it cannot be used."""
-    return Directory(place_for(supervisor))
+    return Directory(choose_path(supervisor))
 
 
-def _base() -> Path:
+def _choose_base() -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    for candidate in (runtime, "/dev/shm"):  # noqa: S108  # memory; what is made there is ours alone
+    for candidate in (runtime, "/dev/shm"):  # noqa: S108  # in memory; the directory we make there has mode 700
         if candidate and os.access(candidate, os.W_OK | os.X_OK) and Path(candidate).is_dir():
             return Path(candidate)
     return Path(tempfile.gettempdir())
 
 
-def _boot() -> str:
-    """Return what tells this boot of the machine from others."""
+def _read_boot_id() -> str:
+    """Return the id of this boot of the machine, "0" if there is none."""
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip().replace("-", "")
     return "0"
 
 
-def _namespace() -> str:
-    """Return what tells this namespace of process ids from others."""
+def _read_pid_namespace() -> str:
+    """Return the number of this process's namespace of process ids, "0" if there is none."""
     with suppress(OSError):
         return "".join(filter(str.isdecimal, str(Path("/proc/self/ns/pid").readlink())))
     return "0"
 
 
-def _leftovers(base: Path) -> Iterator[Path]:
-    """Yield the directories of supervisors that are gone; those in other namespaces cannot be told."""
+def _list_leftovers(base: Path) -> Iterator[Path]:
+    """Yield the directories of supervisors that have ended; one in another namespace cannot be looked up."""
     for path in base.glob(f"{_PREFIX}-{os.geteuid()}-*-*-*-*"):
         boot, namespace, pid, start = path.name.split("-")[2:]
         if pid.isdecimal() and start.isdecimal():
-            is_ours = (boot, namespace) == (_boot(), _namespace())
-            if (is_ours and read_start_time(int(pid)) != int(start)) or boot != _boot():
+            is_same_namespace = (boot, namespace) == (_read_boot_id(), _read_pid_namespace())
+            if (is_same_namespace and read_start_time(int(pid)) != int(start)) or boot != _read_boot_id():
                 yield path
 
 

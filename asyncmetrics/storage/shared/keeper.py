@@ -1,7 +1,7 @@
-"""What each worker does once a second, so that whoever is scraped can tell: gauge functions, and looking for change.
+"""The thread of a worker that does its chores once a second, so that a scrape of any other worker finds them done.
 
-*Rules.* The thread starts only where there is something to do, is a daemon, and holds on to nothing: it ends when those
-that it works for are gone. A forked process has none until it has numbers of its own.
+*Rules.* Start the thread only where there is a chore. It is a daemon and holds only weak references: it ends when its
+`Keeper` is freed, and drops a chore that is freed. In a forked process, start a new one only when there is a chore.
 """
 
 from __future__ import annotations
@@ -17,97 +17,104 @@ from weakref import ref
 
 from asyncmetrics.storage.shared.weak_list import WeakList
 
-__all__ = ("Keeper", "Kept", "await_all")
+__all__ = ("Chore", "Keeper", "await_all")
 
 _log = logging.getLogger("asyncmetrics")
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0
-_PATIENCE = 10.0  # seconds for an async gauge function
+_SHORTEST_PAUSE = 0.01  # seconds: a chore with a tiny interval must not keep a processor busy
+_LONGEST_PAUSE = 1.0  # seconds: a chore that is added now is first done within a second
+_FUNCTION_TIMEOUT = 10.0  # seconds for an async gauge function: as long as Prometheus waits for a scrape by default
 
 
-class Kept(Protocol):
-    """What wants attention every so many seconds."""
+class Chore(Protocol):
+    """Work that is done every so many seconds."""
 
     @property
-    def pause(self) -> float:
-        """How long it may be left alone, in seconds."""
+    def interval_seconds(self) -> float:
+        """The time between two runs."""
         ...
 
-    def attend(self) -> None:
-        """Do what is to be done."""
+    def run_chore(self) -> None:
+        """Do the work once."""
         ...
 
 
 @final
 class Keeper:
-    """The thread of one process; `begin` starts it, if there is need of it and none yet."""
+    """Do the chores of one process, in a thread that `start` starts.
+
+    ``is_allowed`` is False in a supervisor, which starts no thread before it forks.
+    """
 
     def __init__(self) -> None:
-        self.allowed = True
-        self._kept: WeakList[Kept] = WeakList()
-        self._due: dict[int, float] = {}
+        self.is_allowed = True
+        self._chores: WeakList[Chore] = WeakList()
+        self._due: dict[int, float] = {}  # when each chore is due on the monotonic clock, by its id
         self._thread: threading.Thread | None = None
 
-    def add(self, kept: Kept) -> None:
-        """Give attention to ``kept`` from now on."""
-        self._kept.add(kept)
-        self.begin()
+    def add(self, chore: Chore) -> None:
+        """Do ``chore`` from now on, for as long as it is alive."""
+        self._chores.add(chore)
+        self.start()
 
-    def begin(self) -> None:
-        """Start the thread, unless this process is none that serves."""
-        if self._thread is None and self._kept.all() and self.allowed:
+    def start(self) -> None:
+        """Start the thread, if it is allowed, there is a chore, and there is no thread yet."""
+        if self._thread is None and self._chores.list_alive() and self.is_allowed:
             self._thread = threading.Thread(target=_work, args=(ref(self),), name="asyncmetrics-keeper", daemon=True)
             try:
                 self._thread.start()
-            except RuntimeError:  # the interpreter is ending, or there are too many threads: at the next occasion
+            except RuntimeError:  # the interpreter is ending, or there are too many threads: the next call tries again
                 self._thread = None
 
-    def after_fork(self) -> None:
-        """Forget the thread, which is the parent's."""
+    def reset_after_fork(self) -> None:
+        """Forget the thread, which only the parent process has."""
         self._thread = None
-        self.allowed = True
+        self.is_allowed = True
 
-    def round(self) -> float:
-        """Attend to everything that is due and return how long to wait."""
-        kept = self._kept.all()
+    def run_due(self) -> float:
+        """Do all chores that are due and return the seconds until the next one is."""
         due: dict[int, float] = {}
-        for one in kept:
+        for chore in self._chores.list_alive():
             now = time.monotonic()
-            due[id(one)] = self._due.get(id(one), now)
-            if now >= due[id(one)]:
-                self._attend(one)
-                due[id(one)] = now + one.pause
+            due[id(chore)] = self._due.get(id(chore), now)
+            if now >= due[id(chore)]:
+                _run(chore)
+                due[id(chore)] = now + chore.interval_seconds
         self._due = due
         return max(0.0, min(due.values(), default=0.0) - time.monotonic())
 
-    def _attend(self, kept: Kept) -> None:
-        try:
-            kept.attend()
-        except Exception:  # noqa: BLE001  # the next round may be a better one
-            _log.exception("the numbers of this worker could not be refreshed")
+
+def _run(chore: Chore) -> None:
+    try:
+        chore.run_chore()
+    except Exception:  # noqa: BLE001  # it may succeed the next time
+        _log.exception("the numbers of this worker could not be refreshed")
 
 
 def _work(keeper: ref[Keeper]) -> None:
     pause = 0.0
     while True:
         time.sleep(min(max(pause, _SHORTEST_PAUSE), _LONGEST_PAUSE))
-        found = keeper()
-        if found is None:
+        alive = keeper()
+        if alive is None:
             return
-        pause = found.round()
-        del found
+        pause = alive.run_due()
+        del alive
 
 
 def await_all(pending: Iterable[tuple[object, Awaitable[float], Callable[[], AbstractContextManager[None]]]]) -> None:
-    """Await what async gauge functions came back with, in an event loop of this thread's own, and set the gauges."""
+    """Await the results of async gauge functions in an event loop of this thread, and set the gauges to them.
+
+    Each item has a gauge's child, its awaitable, and a function whose context manager handles an exception of either.
+    """
 
     async def work() -> None:
-        for child, awaitable, taking in pending:
-            with taking():
+        for child, awaitable, guard in pending:
+            with guard():
                 setter: Callable[[float], None] = child.set  # type: ignore[attr-defined]  # a gauge
-                setter(await asyncio.wait_for(_awaited(awaitable), _PATIENCE))
+                setter(await asyncio.wait_for(_await(awaitable), _FUNCTION_TIMEOUT))
 
     asyncio.run(work())
 
 
-async def _awaited(awaitable: Awaitable[float]) -> float:
+async def _await(awaitable: Awaitable[float]) -> float:
     return await awaitable

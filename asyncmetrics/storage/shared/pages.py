@@ -1,11 +1,15 @@
-"""Long lists in pages: they grow, are copied and are released one page at a time.
+"""Long lists in pages, which grow, are copied and are freed one page at a time.
 
 *Rules.* A list of a million references takes 8 ms to copy, and its items take 100 ms to free; an event loop must wait
-for neither. A holder that shares pages with others copies the list of pages, which is short, and never removes a page
-from a list that others use.
+for neither. To share pages, copy the list of pages, which is short. Never remove a page from a list that other code
+uses.
 
-*Theory of operation.* Python frees an object when the last reference to it is dropped. A list of pages that is of no
-more use therefore goes to a `Spent`, which drops a few pages at each step; the last holder of a page frees it.
+*Theory of operation.* The states of a page:
+
+1. *In use*: one or more lists of pages refer to it.
+2. *Spent*: the owner of a list needs it no longer and passes it to `Spent.add`. The page is still in memory.
+3. *Released*: a step of `Spent.release` has removed it from that list. If another list refers to it, it is in use as
+   before; otherwise Python frees it in this step, which is why a step releases a few pages only.
 """
 
 from __future__ import annotations
@@ -18,18 +22,20 @@ __all__ = ("MASK", "PAGE", "SHIFT", "TEXTS", "Pages", "Spent")
 
 SHIFT = 12
 PAGE = 1 << SHIFT
+"""The items in one page; its objects take at most 0.4 ms to free."""
 MASK = PAGE - 1
 TEXTS = 64
-"""How many texts are in one page: the collector meets 700 new pages at a time, 1.5 ms with so many in each."""
+"""The texts in one page: the garbage collector visits up to 700 new pages at once, which takes 1.5 ms with 64 each."""
 
 T = TypeVar("T")
 
 
 @final
 class Pages(Generic[T]):
-    """A list that only grows; ``pages`` of ``size`` items are full but for the last. ``new`` makes an empty page.
+    """A list that only grows. All ``pages`` but the last hold ``size`` items; ``new`` makes an empty page.
 
-    A list that is full becomes a tuple. The garbage collector visits a tuple of texts once, but a list each time.
+    A page that is a list becomes a tuple when it is full. The garbage collector visits a tuple of texts once, but a
+    list at each of its runs.
     """
 
     __slots__ = ("_new", "_size", "_tail", "pages")
@@ -72,22 +78,22 @@ class _Page(Protocol):
 
 @final
 class Spent:
-    """Lists of pages that are of no more use, until `release` has dropped them."""
+    """Lists of pages that nothing needs any more, until `release` has released them."""
 
     def __init__(self) -> None:
         self._lists: list[Any] = []
 
     def add(self, lists: Iterable[list[Any]]) -> None:
-        """Take lists of pages (lists, dicts or arrays) that nothing else uses."""
+        """Take over lists of pages (lists, dicts or arrays); nothing else may use these lists, only their pages."""
         self._lists.extend(lists)
 
     def release(self) -> Iterator[tuple[()]]:
-        """Drop all pages, a few at each step. Several may do so at a time, step by step."""
-        work = 0
+        """Release all pages, a few at each step. Several callers may do so in turn."""
+        work = 0  # objects that this step has freed
         while self._lists:
             pages = self._lists[-1]
             if pages:
-                work += _work(pages.pop())
+                work += _count_objects(pages.pop())
             else:
                 self._lists.pop()
             if work >= PAGE:
@@ -95,6 +101,7 @@ class Spent:
                 work = 0
 
 
-def _work(page: _Page) -> int:
-    """Return what it costs to free a page, in objects: an array is one block of memory, of many numbers."""
+def _count_objects(page: _Page) -> int:
+    """Return how many objects take as long to free as a page does."""
+    # An array is one block of memory: freeing 16 of its numbers takes about as long as freeing one object.
     return len(page) if isinstance(page, (list, tuple, dict)) else len(page) >> 4

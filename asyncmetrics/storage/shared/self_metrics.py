@@ -1,4 +1,4 @@
-"""What a shared storage tells of itself: who takes part, what could not be read, kept, or agreed upon."""
+"""The metrics that shared storage exposes about itself: its workers, its errors, its conflicts."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from asyncmetrics.model.families import CounterMetricFamily, GaugeMetricFamily
 from asyncmetrics.model.family import Metric
 from asyncmetrics.storage.shared.files.slot_reader import SlotReader
 
-__all__ = ("about_conflicts", "about_sharing", "about_slots")
+__all__ = ("describe_conflicts", "describe_sharing", "describe_slots")
 
 
-def about_slots(readers: Iterable[SlotReader]) -> Iterator[Metric]:
-    """Yield the families that tell of all slots, but for whom they belong to if that one serves nothing."""
-    found = [(reader, reader.header) for reader in readers if reader.header]
-    lives = [reader.is_live for reader, header in found if not header.idle]
+def describe_slots(readers: Iterable[SlotReader]) -> Iterator[Metric]:
+    """Yield the families about all slots.
+
+    The slot of a supervisor is not counted as a worker: its header is ``idle``. Its errors are counted.
+    """
+    headers = [(reader, reader.header) for reader in readers if reader.header]
+    lives = [reader.is_live for reader, header in headers if not header.idle]
     workers = GaugeMetricFamily(
         "asyncmetrics_workers", "Processes that share these metrics, and slots of dead ones.", labels=["state"]
     )
@@ -23,23 +26,23 @@ def about_slots(readers: Iterable[SlotReader]) -> Iterator[Metric]:
     yield workers
     yield CounterMetricFamily(
         "asyncmetrics_worker_slot_errors",
-        "Times that a slot could not be read or used.",
-        sum(header.errors for _, header in found),
+        "Failed attempts to read or use a slot.",
+        sum(header.errors for _, header in headers),
     )
     yield CounterMetricFamily(
         "asyncmetrics_worker_dropped_series",
-        "Series that there was no room for, or that could not be kept.",
-        sum(header.dropped for _, header in found),
+        "Series that are not shared, for lack of room or after an error.",
+        sum(header.dropped for _, header in headers),
     )
 
 
-def about_conflicts(count: int) -> Metric:
-    """Return how many families of workers are left out, as others define them otherwise."""
-    text = "Families of workers that are left out, as they were defined otherwise later on."
+def describe_conflicts(count: int) -> Metric:
+    """Return the number of families that are left out, because a newer definition of their name differs."""
+    text = "Families of workers that are left out, because a newer definition differs."
     return GaugeMetricFamily("asyncmetrics_worker_conflicting_families", text, count)
 
 
-def about_sharing(*, shared: bool) -> Metric:
-    """Return whether the worker that answers takes part."""
-    text = "Whether the answering worker shares its metrics."
+def describe_sharing(*, shared: bool) -> Metric:
+    """Return the family that says whether this worker shares its metrics."""
+    text = "Whether the worker that answers shares its metrics."
     return GaugeMetricFamily("asyncmetrics_workers_shared", text, float(shared))

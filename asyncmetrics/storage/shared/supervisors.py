@@ -1,11 +1,17 @@
-"""Telling whether this process is a worker of a server that has several, and which one's.
+"""Whether this process is one of several workers of a server, and which process is their supervisor.
 
-*Rules.* Nothing is imported, started or asked over the network to find out; what cannot be told is no worker. A server
-that runs its application in one process, a reloader among them, has no workers.
+*Rules.* Import nothing, start nothing and send nothing to find out. If in doubt, the process is no worker. A server
+that runs its application in one process has no workers; a reloader is such a server.
 
-*Theory of operation.* uvicorn, hypercorn and granian start their workers by ``multiprocessing``, which keeps in each of
-them the function that it was started for: its module tells the server, its arguments how many there are. gunicorn
-forks: its arbiter is on the main thread's stack in its workers as well as, with ``--preload``, before there are any.
+*Theory of operation.* `find_supervisor` asks these questions in turn:
+
+1. Did ``multiprocessing`` start this process? uvicorn, hypercorn and granian start their workers so. In each of them
+   ``multiprocessing`` keeps the function that it runs: the module of the function is the server, and its arguments
+   say whether there are several workers. While the main module is still being imported, the function is not known
+   (`is_being_prepared`).
+2. Is gunicorn's arbiter on the stack of the main thread? gunicorn forks, so its arbiter is there in each worker and,
+   with ``--preload``, in the supervisor before it forks: ``is_this_process`` is then True.
+3. Otherwise this process is no worker.
 """
 
 from __future__ import annotations
@@ -19,69 +25,70 @@ from typing import Any, NamedTuple
 
 from asyncmetrics.storage.shared.files.processes import read_start_time
 
-__all__ = ("Supervisor", "is_being_prepared", "supervisor")
+__all__ = ("Supervisor", "find_supervisor", "is_being_prepared")
 
 
 class Supervisor(NamedTuple):
-    """The process that workers belong to; ``here`` says that it is this one, before it has any."""
+    """The process that starts the workers; ``is_this_process`` if it is this one, before it has started any."""
 
     name: str
     pid: int
     start: int
-    here: bool = False
+    is_this_process: bool = False
 
 
 def is_being_prepared() -> bool:
-    """Tell whether ``multiprocessing`` is still importing the main module here, and has not said what for."""
-    return hasattr(_current(), "_inheriting")
+    """Return whether ``multiprocessing`` is still importing the main module and has not set the function yet."""
+    return hasattr(_get_current_process(), "_inheriting")
 
 
-def _current() -> Any:
-    module = sys.modules.get("multiprocessing.process")  # without it this is nobody's child
+def _get_current_process() -> Any:
+    module = sys.modules.get("multiprocessing.process")  # not imported: no child of it
     return None if module is None else getattr(module, "_current_process", None)
 
 
-def supervisor() -> Supervisor | None:
-    """Return whose worker this process is, or None."""
-    return _of_multiprocessing() or _of_gunicorn()
+def find_supervisor() -> Supervisor | None:
+    """Return the supervisor of this process, None if it is no worker."""
+    return _find_in_multiprocessing() or _find_in_gunicorn()
 
 
-def _of_multiprocessing() -> Supervisor | None:
-    current = _current()
+def _find_in_multiprocessing() -> Supervisor | None:
+    current = _get_current_process()
     parent = getattr(sys.modules.get("multiprocessing.process"), "_parent_process", None)
     if current is None or parent is None:
         return None
     target = getattr(current, "_target", None)
     server = str(getattr(target, "__module__", "")).partition(".")[0]
-    count = _COUNTS.get(server)
+    has_several = _HAS_SEVERAL.get(server)
     arguments = (getattr(current, "_args", ()), getattr(current, "_kwargs", {}))
-    if count is None or not count(*arguments):
+    if has_several is None or not has_several(*arguments):
         return None
     return Supervisor(server, parent.pid, read_start_time(parent.pid))
 
 
-def _has_several(_: tuple[Any, ...], named: dict[str, Any]) -> bool:
-    """Tell for uvicorn and hypercorn, which hand their configuration over."""
+def _asks_for_several(_: tuple[Any, ...], named: dict[str, Any]) -> bool:
+    """Return whether the configuration, which uvicorn and hypercorn pass to each worker, asks for several."""
     config = named.get("config")
     reloads = getattr(config, "should_reload", False) or getattr(config, "use_reloader", False)
+    # 2: a configuration without ``workers`` was passed to a process that the server has started, so there are some.
     return not reloads and getattr(config, "workers", 2) > 1
 
 
-# How a server's worker finds out from its arguments whether there are others.
-_COUNTS: dict[str, Callable[[tuple[Any, ...], dict[str, Any]], bool]] = {
-    "uvicorn": _has_several,
-    "hypercorn": _has_several,
-    "granian": lambda positional, named: True,  # noqa: ARG005  # it does not tell
+# By server: whether the arguments of a worker's function say that there are several workers.
+_HAS_SEVERAL: dict[str, Callable[[tuple[Any, ...], dict[str, Any]], bool]] = {
+    "uvicorn": _asks_for_several,
+    "hypercorn": _asks_for_several,
+    "granian": lambda positional, named: True,  # noqa: ARG005  # its arguments do not say
 }
 
 
-def _of_gunicorn() -> Supervisor | None:
+def _find_in_gunicorn() -> Supervisor | None:
     if "gunicorn.arbiter" not in sys.modules:
         return None
     frame: FrameType | None = sys._current_frames().get(threading.main_thread().ident or 0)
     while frame is not None:
         if frame.f_globals.get("__name__") == "gunicorn.arbiter" and "self" in frame.f_locals:
             pid = getattr(frame.f_locals["self"], "pid", None) or os.getpid()
-            return Supervisor("gunicorn", pid, read_start_time(pid), here=pid == os.getpid())
+            return Supervisor("gunicorn", pid, read_start_time(pid), is_this_process=pid == os.getpid())
         frame = frame.f_back
     return None

@@ -1,6 +1,6 @@
-"""Things that are held weakly and listed while others come and go.
+"""A list of weak references that other threads may add to while it is read.
 
-A `weakref.WeakSet` raises when another thread, or a finaliser, adds to it while it is listed.
+`weakref.WeakSet` raises RuntimeError if another thread, or a finaliser, adds to it while it is iterated over.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ T = TypeVar("T")
 
 @final
 class WeakList(Generic[T]):
-    """What was added and is still held by somebody, each once, in the order of its coming."""
+    """The objects that were added and are still alive, each once, in the order of their addition."""
 
     def __init__(self) -> None:
-        self._things: WeakValueDictionary[int, T] = WeakValueDictionary()
+        self._items: WeakValueDictionary[int, T] = WeakValueDictionary()
 
-    def add(self, thing: T) -> None:
-        """Take note of ``thing``."""
-        self._things[id(thing)] = thing
+    def add(self, item: T) -> None:
+        """Add ``item``, which the list does not keep alive."""
+        self._items[id(item)] = item
 
-    def all(self) -> list[T]:
-        """Return what there is."""
-        found = [reference() for reference in self._things.valuerefs()]  # taken in one step
-        return [thing for thing in found if thing is not None]
+    def list_alive(self) -> list[T]:
+        """Return the objects that are alive."""
+        items = [reference() for reference in self._items.valuerefs()]  # `valuerefs` copies the references at once
+        return [item for item in items if item is not None]

@@ -1,13 +1,34 @@
-"""The workers that share a directory, as one of them sees them: its own arena, and what it reads of the others.
+"""This process as one of the workers that share a directory: the slot that it owns, and its queue of structural work.
 
-*Rules.* No lock is ever waited for where numbers change: not in a signal handler, nor in a finaliser. Only scrapes wait
-for each other, and one that comes in between another of the same thread reads with readers of its own. Nothing that
-another process does, or leaves behind, raises here.
+*Rules.* Never wait for a lock where a number changes: the caller may be a signal handler or a finaliser, which would
+wait for the code that it interrupts. Change the structure of the arena through `Worker.do` only. Raise nothing because
+of what another process does or leaves in its files.
 
-*Theory of operation.* Whatever changes the arena's structure is put into a queue, and whoever finds nobody at work does
-all that is in it: a signal handler that comes in between leaves its work to those whom it interrupted. Each piece of
-work may be begun twice, as an exception of a handler may end it; it leaves the queue when it is done, or when it fails
-a second time. In a forked process everything begins anew: the slot is the parent's, and so is what is mapped.
+*Theory of operation.* The states of a process:
+
+1. *Unattached*: ``arena`` is None and ``problem`` is empty. All children are detached, and the process exposes its own
+   numbers only. A process starts here, and stays here while ``find`` returns None.
+2. *Attached*: ``arena`` is the slot that the process owns; its children write to cells there. `Worker.attach_slot`
+   leads from 1 to 2: it opens the directory, takes the lowest free slot with the counts that it holds, and attaches the
+   children that were made before the directory was known.
+3. *Alone*: ``problem`` says why the process cannot share. `Worker.attach_slot` leads from 1 to 3 if there is no
+   directory or no slot, `Worker.close` from any state to 3. Children are detached, keep their numbers, and only this
+   process exposes them. Closing the slot leaves its files; the next worker takes them over. A fork alone ends state 3.
+4. *Files removed*: `Worker.reattach` finds that the files of an attached process are gone. It detaches the children,
+   closes the slot and goes by way of 1 to 2: the children copy their numbers into new files.
+5. *Forked*: `Worker.reset_after_fork` leads a child process from any state to 1, with a new queue, new locks and new
+   readers. The slot is still the parent's: its files are closed and not unlocked. Children attach at their next write.
+
+The states of a piece of structural work (attach a child, remove series, …):
+
+1. *Queued*: `Worker.do` appends it. If other code does work at the moment, in another thread or interrupted by this
+   call, `do` returns: that code takes the piece from the queue.
+2. *Under way*: otherwise `do` takes the lock and does all pieces in their order. Nothing else changes the arena.
+3. *Done*: the piece leaves the queue, also if a system call has failed: the piece has then counted what is lost.
+4. *Failed once*: the piece raised another exception, of a signal handler for instance. The exception goes to the caller
+   of `do`; the piece stays first in the queue, and the next `do` starts it again. So each piece must work if it starts
+   twice.
+5. *Failed twice*: the piece leaves the queue; the failure is logged and counted.
 """
 
 from __future__ import annotations
@@ -15,58 +36,62 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import struct
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from functools import partial
-from itertools import islice
-from threading import Lock, RLock
-from typing import Any, TypeVar, final
+from collections.abc import Callable
+from threading import Lock
+from typing import Protocol, final
 from weakref import WeakValueDictionary
 
 from asyncmetrics.errors import StorageError
-from asyncmetrics.model.family import Point
-from asyncmetrics.storage.shared.attachment import SharedChild, is_attached
-from asyncmetrics.storage.shared.children import SharedInfo
+from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.storage.shared.discovery import NoWorkerError
-from asyncmetrics.storage.shared.files.arena import Arena, Family
+from asyncmetrics.storage.shared.files.arena import Arena
 from asyncmetrics.storage.shared.files.directory import Directory
-from asyncmetrics.storage.shared.files.layout import CHANGES, ERRORS, CorruptError
-from asyncmetrics.storage.shared.files.processes import read_start_time
-from asyncmetrics.storage.shared.files.slot_reader import SlotReader
-from asyncmetrics.storage.shared.files.slots import owning
+from asyncmetrics.storage.shared.files.layout import ERRORS
 from asyncmetrics.storage.shared.keeper import Keeper
 from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
-from asyncmetrics.storage.shared.scrape.snapshot import OwnPart
+from asyncmetrics.storage.shared.step_reader import StepReader
 from asyncmetrics.storage.shared.weak_list import WeakList
 
-__all__ = ("Worker",)
+__all__ = ("Worker", "WorkerTable", "is_system_error")
 
-T = TypeVar("T")
 _log = logging.getLogger("asyncmetrics")
-_WORD = struct.Struct("=Q")
-_BATCH = 256  # series that are looked at in one step
-_PATIENCE = 0.0005  # seconds that a step waits for another thread's
+_ERROR_INTERVAL_SECONDS = 1.0  # a slot that cannot be read fails in each of the many families of a scrape
 
 
-class _Over:
-    """The end of an iterator, whose items may be None."""
+class WorkerTable(Protocol):
+    """What a worker uses of a `SharedChildTable`."""
 
+    descriptor: Descriptor
 
-_OVER = _Over()
+    @property
+    def merged_family(self) -> MergedFamily:
+        """The metric's family, merged over all workers."""
+        ...
+
+    def attach_all(self) -> None:
+        """Attach every child to cells."""
+        ...
+
+    def detach_all(self) -> None:
+        """Detach every child from its cells."""
+        ...
+
+    def reset_after_fork(self) -> None:
+        """Start from zero in a forked process."""
+        ...
 
 
 @final
 class Worker:
-    """The workers of one directory.
+    """This process's slot, tables and readers in one directory.
 
-    ``find`` returns the directory, None for as long as it cannot be told, and raises `StorageError` where there is none
-    to be had, `NoWorkerError` where there need not be one; until it is found, and where there is none, this process
-    keeps its numbers for itself. ``problem`` says why.
+    ``find`` returns the directory, or None while it cannot be known. It raises `NoWorkerError` where the process is no
+    worker, and another `StorageError` where it is one and has no usable directory. ``problem`` says why this process
+    shares nothing, ``is_worker`` whether it should.
     """
 
     def __init__(self, find: Callable[[], Directory | None]) -> None:
@@ -74,47 +99,46 @@ class Worker:
         self.directory: Directory | None = None
         self.problem = ""
         self.is_worker = True
-        self.opened: dict[tuple[str, str], WeakValueDictionary[int, Any]] = {}
+        # By the registry's space and the metric's name: the tables of all metrics of that name, by their copy number.
+        self.tables_by_name: dict[tuple[str, str], WeakValueDictionary[int, WorkerTable]] = {}
         self.keeper = Keeper()
-        self._tables: WeakList[Any] = WeakList()
-        self._begin()
+        self._tables: WeakList[WorkerTable] = WeakList()
+        self._reset()
         _WORKERS.add(self)
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self.arena: Arena | None = None
-        self.readers = SlotReaders(self.directory, self._failed)
-        self._reading = RLock()
-        self._is_read = False
+        self.reader = StepReader(SlotReaders(self.directory, self._count_error))
         self._queue: deque[Callable[[], None]] = deque()
-        self._failing: Callable[[], None] | None = None
-        self._at_work = Lock()
-        self._told: dict[int, float] = {}
+        self._work_lock = Lock()
+        self._failed_work: Callable[[], None] | None = None
+        self._error_times: dict[int, float] = {}  # when each slot last failed, on the monotonic clock
 
-    def after_fork(self) -> None:
-        """Begin anew in a forked process: this one's numbers are its own."""
-        arena, readers = self.arena, self.readers
+    def reset_after_fork(self) -> None:
+        """Start without a slot in a forked process, and reset all children."""
+        arena, slots = self.arena, self.reader.slots
         self.problem = ""
-        self.keeper.after_fork()
-        self._begin()
-        for table in self.tables():
-            table.restart()
-        readers.close()
+        self.keeper.reset_after_fork()
+        self._reset()
+        for table in self.list_tables():
+            table.reset_after_fork()
+        slots.close()
         if arena is not None:
             arena.close()
 
     def join(self) -> None:
-        """Take a slot, if there is a directory by now. Raises `StorageError` where that cannot be."""
-        self.do(self.take_part)
+        """Attach to a slot, if the directory is known. Raises `StorageError` if that fails."""
+        self.do(self.attach_slot)
         if self.problem:
             raise StorageError(self.path, self.problem, errno.EIO)
 
     @property
     def path(self) -> str:
-        """Where the directory is, for messages."""
+        """The path of the directory, for messages."""
         return self.directory.path if self.directory else ""
 
-    def take_part(self) -> None:
-        """Take a slot if this process has none; to be done through `do`."""
+    def attach_slot(self) -> None:
+        """Take a slot, unless this process has one or cannot share; call it through `do`."""
         if self.arena is not None or self.problem:
             return
         is_new = self.directory is None
@@ -123,269 +147,107 @@ class Worker:
                 self.directory = self._find()
             if self.directory is None:
                 return
-            self.arena = Arena(self.directory, idle=not self.keeper.allowed)
+            self.arena = Arena(self.directory, idle=not self.keeper.is_allowed)
         except OSError as error:
-            self._give_up(error)
+            self._set_problem(error)
             return
-        self.readers = SlotReaders(self.directory, self._failed)
-        self.readers.read_own(self.arena.number, self.arena.peek)
+        self.reader.slots = SlotReaders(self.directory, self._count_error)
+        self.reader.slots.read_own(self.arena.number, self.arena.peek)
         self.arena.add(ERRORS, self.arena.passed_over)
-        self.keeper.begin()
-        for table in self.tables() if is_new else ():  # what was made before there was a directory
+        self.keeper.start()
+        for table in self.list_tables() if is_new else ():  # children that were made before the directory was known
             table.attach_all()
 
-    def stay(self) -> None:
-        """Take part, with new files if somebody has removed this process's; to be done through `do`."""
+    def reattach(self) -> None:
+        """Do as `attach_slot`, and take a new slot if the files of this process were removed; call it through `do`."""
         arena, directory = self.arena, self.directory
-        if sys.is_finalizing():  # what was temporary is gone by now
+        if sys.is_finalizing():  # a temporary directory may be gone before this process
             return
         if arena is not None and directory is not None and directory.is_sound() and not arena.is_in_place():
-            _log.warning("%s: files of this process were removed; it goes on with new ones", self.path)
-            for table in self.tables():
-                table.detach_all()  # to be settled in the new ones with what they hold
+            _log.warning("%s: files of this process were removed; it continues in new ones", self.path)
+            for table in self.list_tables():
+                table.detach_all()  # `attach_slot` attaches them to new cells, with the numbers that they hold
             self.arena = self.directory = None
             arena.close()
-        self.take_part()
+        self.attach_slot()
 
-    def _give_up(self, error: OSError) -> None:
-        self.problem = getattr(error, "problem", f"no slot can be had: {error}")
+    def _set_problem(self, error: OSError) -> None:
+        self.problem = getattr(error, "problem", f"no slot is available: {error}")
         self.is_worker = not isinstance(error, NoWorkerError)
         if self.is_worker:
             _log.warning("%s: this process keeps its metrics for itself: %s", self.path, self.problem)
 
     def close(self) -> None:
-        """Let go of the slot; this process keeps its numbers for itself from now on."""
-        self.do(self._leave)
+        """Release the slot; from now on this process keeps its numbers for itself."""
+        self.do(self._detach)
 
-    def _leave(self) -> None:
-        self.problem = "it was closed"
-        for table in self.tables():
-            table.detach_all()  # whoever takes the slot over writes there now
+    def _detach(self) -> None:
+        self.problem = "the storage was closed"
+        for table in self.list_tables():
+            table.detach_all()  # the worker that takes the slot over writes to these cells
         arena, self.arena = self.arena, None
-        with self._reading:
-            self.readers.close()
+        self.reader.close()
         if arena is not None:
             arena.close()
 
-    def add_table(self, table: Any) -> None:
-        """Take note of the children that a fork concerns."""
+    def add_table(self, table: WorkerTable) -> None:
+        """Attach, detach and reset the children of ``table`` with this worker from now on."""
         self._tables.add(table)
 
-    def tables(self) -> list[Any]:
-        """Return all children that there are in this process, by their metrics."""
-        return self._tables.all()
+    def list_tables(self) -> list[WorkerTable]:
+        """Return the child tables of this process that share this directory."""
+        return self._tables.list_alive()
 
     def do(self, work: Callable[[], None]) -> None:
-        """Do something with the arena, or leave it to whoever is at work."""
+        """Queue structural work; do all that is queued, unless other code does work at the moment."""
         self._queue.append(work)
-        while self._queue and self._at_work.acquire(blocking=False):
+        while self._queue and self._work_lock.acquire(blocking=False):
             try:
                 while self._queue:
                     self._do(self._queue[0])
                     self._queue.popleft()
             finally:
-                self._at_work.release()
+                self._work_lock.release()
 
     def _do(self, work: Callable[[], None]) -> None:
         try:
             work()
         except Exception as error:
-            if _is_of_the_system(error):  # no room: the work itself has counted what is lost
+            if is_system_error(error):  # no room, for instance: the work itself has counted what is lost
                 _log.debug("%s: %s", self.path, error)
                 return
-            if self._failing is not work:  # an exception of a signal's handler, maybe: it goes to whom it interrupts
-                self._failing = work
+            if self._failed_work is not work:  # perhaps an exception of a signal handler, which is for the caller
+                self._failed_work = work
                 raise
-            self._failing = None
+            self._failed_work = None
             _log.exception("%s: some numbers of this process are not shared", self.path)
             if self.arena is not None:
                 self.arena.count_dropped()
 
-    def settle(self, table: Any, child: SharedChild) -> None:
-        """Give a child its place; to be done through `do`."""
-        self.take_part()
-        if self.arena is None or table.by_values.get(child.labelvalues) is not child:
-            return
-        try:
-            family = self.family(table)
-            if child.labelvalues not in family.index:
-                child.leave()  # this may have been begun before: a place that was not told of is given out once more
-            number, place = self.arena.reserve(family, child.labelvalues)
-            if not is_attached(child):
-                child.settle(place.cells, place.at)
-            if family.definition.ages:
-                place.cells[place.at + family.definition.presence + 1] = time.monotonic()
-            self.arena.publish(family, child.labelvalues, number)
-            if isinstance(child, SharedInfo):
-                self.arena.tell_facts(family, child.labelvalues, child.facts())
-        except OSError as error:
-            if not _is_of_the_system(error):
-                raise
-            child.leave()
-            self.arena.count_dropped()
-
-    def family(self, table: Any) -> Family:
-        """Return a metric's part of the arena; to be done through `do`. Raises OSError."""
-        assert self.arena is not None
-        return self.arena.open_family(table.space, table.copy, table.ages, table.descriptor)
-
-    def remove(self, table: Any, keys: Iterable[tuple[str, ...]]) -> None:
-        """Take series out of the arena; to be done through `do`."""
-        if self.arena is None:
-            return
-        family = self.family(table)
-        for key in keys:
-            self.arena.remove(family, key)
-            child = table.by_values.get(key)
-            if child is not None:  # made again meanwhile
-                child.leave()
-                self.settle(table, child)
-
-    def expire(self, table: Any, ttl: float) -> None:
-        """Take out what nobody here has and nobody changed for so many seconds; to be done through `do`."""
-        if self.arena is None:
-            return
-        family = self.family(table)
-        changed_at = family.definition.presence + 1
-        items = iter(family.index.items())  # `do` lets nothing else change it
-        stale = []
-        while batch := list(islice(items, _BATCH)):
-            now = time.monotonic()
-            for key, number in batch:
-                cells, at = family.place(number)
-                if not 0 <= now - cells[at + changed_at] < ttl and not table.has(key):
-                    stale.append(key)
-            time.sleep(0)  # an event loop that waits for the interpreter's lock gets it
-        for key in stale:
-            self.arena.remove(family, key)
-
-    def remove_from_dead(self, name: tuple[str, str], keys: set[tuple[str, ...]] | None) -> None:
-        """Take series (None: all) of a family out of the slots whose owners are dead."""
-        for _ in self._in_steps(partial(self._removing_from_dead, name, keys)):
-            pass
-
-    def _removing_from_dead(
-        self, name: tuple[str, str], keys: set[tuple[str, ...]] | None, readers: SlotReaders
-    ) -> Iterator[tuple[()]]:
-        for reader in readers.all():
-            if not reader.is_live:
-                yield from self._removing_from(reader, name, keys)
-
-    def _removing_from(
-        self, reader: SlotReader, name: tuple[str, str], keys: set[tuple[str, ...]] | None
-    ) -> Iterator[tuple[()]]:
-        with suppress(OSError, CorruptError), owning(reader.directory, reader.number) as descriptor:
-            for _ in reader.sync():
-                yield ()
-            changes = (reader.header.changes if reader.header else 0) | 1
-            os.pwrite(descriptor, _WORD.pack(changes), 8 * CHANGES)
-            for family in list(reader.log.named.get(name, ())):
-                nothing = bytes(8 * family.definition.stride)
-                numbers = iter(family.numbers_of(keys))
-                while batch := list(islice(numbers, _BATCH)):
-                    for number in batch:
-                        os.pwrite(descriptor, nothing, 8 * family.cell(number))
-                    yield ()
-            os.pwrite(descriptor, _WORD.pack(changes + 1), 8 * CHANGES)
-
-    @contextmanager
-    def _reading_alone(self) -> Iterator[SlotReaders]:
-        """Give the readers to one at a time; new ones to whoever interrupts this thread's own reading."""
-        with self._reading:
-            if self._is_read:
-                yield self.readers.anew()
-                return
-            self._is_read = True
-            try:
-                yield self.readers
-            finally:
-                self._is_read = False
-
-    def read(self, merged: MergedFamily, own: OwnPart) -> Iterator[Sequence[Point]]:
-        """Read a family over all slots, nobody else's step between the beginning and the end of one."""
-
-        def begin(readers: SlotReaders) -> Iterator[Sequence[Point]]:
-            return (merged if readers is self.readers else merged.anew()).readings(readers, own)
-
-        return self._in_steps(begin)
-
-    def following(self) -> Iterator[None]:
-        """Follow the logs of all slots to their ends, as `read` does."""
-        for _ in self._in_steps(SlotReaders.sync):
-            yield
-
-    def releasing(self) -> Iterator[None]:
-        """Release what no reading uses any more."""
-        for _ in self._in_steps(lambda readers: readers.spent.release()):
-            yield
-
-    def _in_steps(self, begin: Callable[[SlotReaders], Iterator[T]]) -> Iterator[T | tuple[()]]:
-        """Take the steps that ``begin`` returns one by one, each while no other thread takes one of its own.
-
-        A step is left for later where another thread holds the lock for long, so that no event loop waits for it.
-        """
-        steps: Iterator[T] | None = None
-        step: T | tuple[()] | _Over = ()
-        while not isinstance(step, _Over):
-            yield step
-            step = ()
-            if self._reading.acquire(timeout=_PATIENCE):
-                was_read, self._is_read = self._is_read, True
-                try:
-                    if steps is None:
-                        steps = begin(self.readers.anew() if was_read else self.readers)
-                    step = next(steps, _OVER)
-                finally:
-                    self._is_read = was_read
-                    self._reading.release()
-
-    def forget(self, merged: MergedFamily) -> None:
-        """Release what a merged knows that is of no more use."""
-        with self._reading_alone() as readers:
-            merged.forget(readers.spent)
-
-    @contextmanager
-    def followed(self) -> Iterator[list[SlotReader]]:
-        """Give all slots, as far as their logs were followed, to look at while nobody goes on with them."""
-        with self._reading_alone() as readers:
-            if readers is not self.readers:  # this one interrupts another reading
-                for _ in readers.sync():
-                    pass
-            yield readers.all()
-
-    def living(self) -> dict[str, int]:
-        """Return the processes of the live slots, by the slots' numbers."""
-        found = {}
-        with self._reading_alone() as readers:
-            headers = [(reader, reader.glance()) for reader in readers.all()]
-        for reader, header in headers:
-            if header and reader.is_live and read_start_time(header.pid) == header.start:
-                found[str(reader.number)] = header.pid
-        return found
-
-    def _failed(self, slot: int, problem: str) -> None:
-        """Count that a slot could not be read, once a second at most."""
+    def _count_error(self, slot: int, problem: str) -> None:
+        """Count that a slot could not be read, at most once a second; log the first time."""
         now = time.monotonic()
-        if now - self._told.get(slot, -1.0) >= 1.0:
-            if slot not in self._told and not sys.is_finalizing():  # then finalisers have closed what others still use
+        if now - self._error_times.get(slot, -_ERROR_INTERVAL_SECONDS) >= _ERROR_INTERVAL_SECONDS:
+            # While the interpreter ends, finalisers close files that this module still uses.
+            if slot not in self._error_times and not sys.is_finalizing():
                 _log.warning("slot %d in %s cannot be read: %s", slot, self.path, problem)
-            self._told[slot] = now
+            self._error_times[slot] = now
             if self.arena is not None:
                 self.arena.add(ERRORS)
 
 
-def _is_of_the_system(error: Exception) -> bool:
-    """Tell what a system call has raised from, say, the ``TimeoutError`` of a signal's handler."""
+def is_system_error(error: Exception) -> bool:
+    """Return whether a system call raised ``error``; a TimeoutError that a signal handler raises has no ``errno``."""
     return isinstance(error, OSError) and error.errno is not None
 
 
 _WORKERS: WeakList[Worker] = WeakList()
 
 
-def _after_fork() -> None:
-    for group in _WORKERS.all():
-        group.after_fork()
+def _reset_after_fork() -> None:
+    for worker in _WORKERS.list_alive():
+        worker.reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=_reset_after_fork)

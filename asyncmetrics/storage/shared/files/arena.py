@@ -22,6 +22,7 @@ from contextlib import suppress
 from typing import NamedTuple, final
 
 from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.storage.shared.files.cells import CellsFile, Place
 from asyncmetrics.storage.shared.files.directory import Directory, close_file
 from asyncmetrics.storage.shared.files.layout import (
@@ -62,7 +63,6 @@ from asyncmetrics.storage.shared.files.slots import cells_name, keys_name, take_
 __all__ = ("Arena", "Family")
 
 _MOST_SERIES = 4096  # of one extent
-_STATES = frozenset({"gauge", "info", "stateset"})
 _FEW = 64  # removed series that are not worth a new log
 
 
@@ -210,7 +210,7 @@ class Arena:
         family.generation = generation_of(self._header[KEYS])
         self._next_family = max(self._next_family, found.number + 1)
         self.families[definition.place] = family
-        unset = definition.descriptor.kind in _STATES
+        unset = KINDS[definition.descriptor.kind].is_state
         for key, series in list(family.index.items()):
             cells, at = family.place(series)
             if unset:

@@ -32,6 +32,7 @@ import sys
 from typing import NamedTuple, Protocol, final
 
 from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.model.kinds import KINDS
 
 __all__ = (
     "CELLS",
@@ -69,9 +70,6 @@ PID, START, EPOCH, CELLS, KEYS, DROPPED, CHANGES, ERRORS, IDLE = 1, 2, 3, 4, 5, 
 _WORDS = struct.Struct("=12Q")
 WORDS_BYTES = _WORDS.size
 _GENERATION_SHIFT = 40
-
-
-_GROUP = {"counter": 2, "gauge": 2, "summary": 3, "info": 2, "stateset": 2}
 
 
 class Cells(Protocol):
@@ -195,8 +193,7 @@ class Definition(NamedTuple):
 
     @property
     def _group(self) -> int:
-        descriptor = self.descriptor
-        return len(descriptor.buckets) + 2 if descriptor.kind == "histogram" else _GROUP[descriptor.kind]
+        return len(self.descriptor.buckets) + KINDS[self.descriptor.kind].cells
 
     def pack(self) -> bytes:
         """Write the definition as JSON."""
@@ -217,6 +214,6 @@ class Definition(NamedTuple):
 
     @classmethod
     def _check(cls, found: Definition) -> Definition:
-        if found.stride > 0 and found.descriptor.rows() is not None:
+        if found.stride > 0 and found.descriptor.list_rows() is not None:
             return found
         raise CorruptError("no definition of a family")

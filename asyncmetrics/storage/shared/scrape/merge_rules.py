@@ -19,12 +19,13 @@ from operator import add, itemgetter
 from typing import Any, NamedTuple, TypeAlias
 
 from asyncmetrics.model.family import Point
+from asyncmetrics.model.kinds import Merge
 from asyncmetrics.model.samples import Exemplar
 from asyncmetrics.storage.protocol import choose_worker_label
 from asyncmetrics.storage.shared.files.log import Joined, Key
 from asyncmetrics.storage.shared.scrape.snapshot import NO_EXEMPLARS, NOTHING, SLICE, Part, Reading
 
-__all__ = ("BY_WORKER", "MERGING")
+__all__ = ("MERGE_RULES",)
 
 _SHORT = SLICE // 4  # for points that take long to put together
 
@@ -249,12 +250,11 @@ def _states(reading: Reading) -> Iterator[Sequence[Point]]:
             ]
 
 
-BY_WORKER = frozenset({"gauge", "info", "stateset"})
-MERGING: dict[str, Callable[[Reading], Iterator[Sequence[Point]]]] = {
-    "counter": _added,
-    "gauge": _gauges,
-    "summary": _rows_added,
-    "histogram": _rows_added,
-    "info": _infos,
-    "stateset": _states,
+MERGE_RULES: dict[Merge, Callable[[Reading], Iterator[Sequence[Point]]]] = {
+    "add_value": _added,
+    "add_rows": _rows_added,
+    "by_mode": _gauges,
+    "each_fact": _infos,
+    "each_state": _states,
 }
+"""What merges a family, by the `MetricKind.merge` of its kind."""

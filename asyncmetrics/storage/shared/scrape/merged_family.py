@@ -23,11 +23,12 @@ from typing import TypeAlias, final
 
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import Point
+from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.storage.shared.files.layout import Definition
 from asyncmetrics.storage.shared.files.log import Key, SlotFamily
 from asyncmetrics.storage.shared.files.slot_reader import UNSTEADY, SlotReader
 from asyncmetrics.storage.shared.pages import Spent
-from asyncmetrics.storage.shared.scrape.merge_rules import BY_WORKER, MERGING
+from asyncmetrics.storage.shared.scrape.merge_rules import MERGE_RULES
 from asyncmetrics.storage.shared.scrape.numbering import Numbering
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
 from asyncmetrics.storage.shared.scrape.snapshot import OwnPart, Part, Reading
@@ -101,7 +102,8 @@ class MergedFamily:
             size = len(numbering.keys)
             is_good = yield from self._take(families, readers, numbering, size, parts)
             if is_good or is_last:
-                yield from MERGING[self.descriptor.kind](Reading(self.descriptor, numbering, size, parts, own))
+                merge = MERGE_RULES[KINDS[self.descriptor.kind].merge]
+                yield from merge(Reading(self.descriptor, numbering, size, parts, own))
             return is_good or is_last
         finally:
             readers.spent.add(block for part in parts for block in part.blocks())
@@ -128,7 +130,7 @@ class MergedFamily:
             if layer.changes != found.changes or found.changes == UNSTEADY:
                 layer.has_gaps = yield from family.has_gaps(found.cells)
                 layer.changes = found.changes
-            is_live = self.descriptor.kind in BY_WORKER and reader.is_live
+            is_live = KINDS[self.descriptor.kind].is_state and reader.is_live
             parts.append(Part(reader.number, is_live, family, found.cells, places, room, layer.has_gaps))
         return is_good
 

@@ -1,4 +1,4 @@
-"""What one child's samples need together: OpenMetrics wants them in one place, in order and complete."""
+"""The samples of one child of a custom family: OpenMetrics asks for them together, in order and complete."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from asyncmetrics.formats.writing.text import encode_text
 
 
 def kept(kind, samples, written, name="a", **options):
-    """Return the sample lines of one family, whose whole exposition the parser takes."""
+    """Return the sample lines of one family, after the parser has accepted its exposition."""
     family = Metric(name, "", kind)
     family.samples = [Sample(*sample) for sample in samples]
     text = written(encode_openmetrics, [family], **options)
@@ -132,7 +132,7 @@ def test_an_exemplar_stands_in_its_bucket_only(bound, value, there, written):
 
 
 def test_a_nul_in_an_exemplar_is_replaced(written):
-    """Prometheus 2.42 gives up the whole scrape at one there."""
+    """Prometheus 2.42 gives up the whole scrape at a NUL there."""
     assert kept("counter", [("a_total", {}, 1, None, Exemplar({"id": "x\0y"}, 1))], written) == [
         'a_total 1.0 # {id="x\ufffdy"} 1.0'
     ]
@@ -194,6 +194,6 @@ def test_a_histogram_in_any_order_is_written_whole(order, written):
 
 def test_a_family_restricted_to_some_names_may_lack_samples(written):
     family = HistogramMetricFamily("a", "", [("1.0", 1), ("+Inf", 1)], 1)
-    part = family.restricted(frozenset({"a_count"}))
+    part = family.restrict(frozenset({"a_count"}))
     assert "\na_count 1.0\n" in written(encode_openmetrics, [part])
-    assert not family.restricted(frozenset({"a"})).partial
+    assert not family.restrict(frozenset({"a"})).partial

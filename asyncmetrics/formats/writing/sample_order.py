@@ -1,0 +1,124 @@
+"""Puts the samples of each child of a custom family together, as OpenMetrics asks.
+
+*Theory of operation.*
+
+1. The samples are sorted into children, in the order in which the children came: a family that is in order stays as it
+   is. Nothing can be written before this pass ends, so it does nothing else. It is left out if every sample is a child
+   of its own.
+2. The samples of one child are filtered one by one, and sorted into points by their time.
+3. The points of the child are filtered as a whole, and their samples are yielded. Then the next child follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
+
+from asyncmetrics.formats.writing.claims import Claims
+from asyncmetrics.formats.writing.custom_families import list_samples
+from asyncmetrics.formats.writing.sample_filter import MetricPoint, SampleFilter
+from asyncmetrics.model.family import Metric
+from asyncmetrics.model.kinds import KINDS
+from asyncmetrics.model.names import to_label_text
+from asyncmetrics.model.samples import Sample
+
+__all__ = ("order_samples",)
+
+_STEP = 64  # samples in one step of an event loop: benchmarks/scrape.py
+
+_Child: TypeAlias = frozenset[tuple[str, str]]
+_Points: TypeAlias = dict[float | None, MetricPoint]  # by their time
+
+
+def order_samples(family: Metric, escaping: str, claims: Claims) -> Iterator[Sample | None]:
+    """Yield the samples that OpenMetrics allows of a custom family, with the written names of their labels.
+
+    None is yielded after each step of work that led to no sample.
+    """
+    samples = list_samples(family)
+    sample_filter = SampleFilter(family, escaping, claims)
+    is_flat = not KINDS[family.type].own_label
+    for start in range(0, len(samples) if is_flat else 0, _STEP):
+        is_flat = is_flat and _are_alike(samples[start : start + _STEP], samples[0])
+        yield None
+    yield from _filter_flat(samples, sample_filter) if is_flat else _filter_children(samples, sample_filter)
+
+
+def _filter_flat(samples: Sequence[Sample], sample_filter: SampleFilter) -> Iterator[Sample | None]:
+    """Filter samples each of which is a child of its own."""
+    seen: set[_Child] = set()
+    for raw in samples:
+        sample = sample_filter.filter_sample(raw)
+        child = None if sample is None else frozenset(sample.labels.items())
+        if child is None or child in seen:
+            yield None
+        else:
+            seen.add(child)
+            yield sample
+
+
+def _filter_children(samples: Sequence[Sample], sample_filter: SampleFilter) -> Iterator[Sample | None]:
+    seen: set[_Child] = set()
+    children: dict[object, list[Sample]] = {}
+    for start in range(0, len(samples), _STEP):
+        _sort_by_child(samples[start : start + _STEP], children, sample_filter)
+        yield None
+    for own_samples in children.values():
+        child, points = _sort_by_time(own_samples, sample_filter)
+        if child not in seen:  # two children can have the same labels once these are written
+            seen.add(child)
+            for point in _list_points(points):
+                yield from sample_filter.filter_point(point).values()
+        yield None
+
+
+def _sort_by_child(
+    samples: Iterable[Sample], children: dict[object, list[Sample]], sample_filter: SampleFilter
+) -> None:
+    for raw in samples:
+        try:
+            children.setdefault(_make_child_key(raw, sample_filter.raw_own.get(raw.name, "")), []).append(raw)
+        except Exception:  # noqa: BLE001, S112  # an object without labels is no sample
+            continue
+
+
+def _make_child_key(raw: Sample, own: str) -> _Child:
+    items = [item for item in raw.labels.items() if item[0] != own]
+    try:
+        return frozenset(items)
+    except TypeError:  # the value of a label is unhashable, such as a list
+        return frozenset([(to_label_text(name), to_label_text(text)) for name, text in items])
+
+
+def _sort_by_time(samples: Iterable[Sample], sample_filter: SampleFilter) -> tuple[_Child, _Points]:
+    """Return the written labels of one child and its points. Of samples that occur twice the first stays."""
+    child: _Child = frozenset()
+    points: _Points = {}
+    for raw in samples:
+        sample = sample_filter.filter_sample(raw)
+        if sample is not None:
+            suffix, own = sample_filter.own[sample.name]
+            if not points:
+                child = frozenset([item for item in sample.labels.items() if item[0] != own])
+            time = None if sample.timestamp is None else float(sample.timestamp)
+            points.setdefault(time, {}).setdefault((suffix, sample.labels.get(own, "")), sample)
+    return child, points
+
+
+def _list_points(points: _Points) -> Iterable[MetricPoint]:
+    """Return the points of one child in the order of their times, or only the point without a time if there is one."""
+    if len(points) == 1:
+        return points.values()
+    return [points[None]] if None in points else [point for _, point in sorted(points.items(), key=_get_time)]
+
+
+def _get_time(item: tuple[float | None, MetricPoint]) -> float:
+    return item[0] or 0.0
+
+
+def _are_alike(samples: Iterable[Sample], first: Sample) -> bool:
+    """Return whether samples have the name of ``first`` and no time: then no two of them belong to one child."""
+    try:
+        return all(sample.timestamp is None and sample.name == first.name for sample in samples)
+    except AttributeError:
+        return False

@@ -1,0 +1,129 @@
+"""Reading the slots of all workers in short steps, so that no thread waits for a whole reading of another.
+
+*Rules.* Hold the lock for one step only, or for one look at the slots (`StepReader.borrow_slots`). Let a step wait at
+most 0.5 ms for the lock. If a signal handler or a finaliser reads while it interrupts a step of its own thread, give it
+new readers: the shared ones are half changed.
+
+*Theory of operation.* The states of an iterator that `StepReader.take_steps` returns:
+
+1. *New*: nothing is read. The first item is empty, so that the reading begins when the caller asks for the second.
+2. *Waiting*: the next step needs the lock. If another thread holds it for longer than 0.5 ms, the iterator yields an
+   empty item and stays here; the caller can do something else and ask again.
+3. *In a step*: the iterator holds the lock. In its first step it chooses its readers: the shared ones, or new ones if
+   it has interrupted another step. After the step it releases the lock, yields the item and goes back to 2.
+4. *Done*: no step is left. The shared readers keep what they have read of the logs, for the next reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import RLock
+from typing import TypeVar, final
+
+from asyncmetrics.model.family import Point
+from asyncmetrics.storage.shared.files.processes import read_start_time
+from asyncmetrics.storage.shared.files.slot_reader import SlotReader
+from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
+from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
+from asyncmetrics.storage.shared.scrape.snapshot import OwnPart
+
+__all__ = ("StepReader",)
+
+T = TypeVar("T")
+_WAIT_SECONDS = 0.0005  # half of the 1 ms for which a scrape may hold an event loop: pacing.BUDGET_SECONDS
+
+
+class _End:
+    """The type of `_END`."""
+
+
+_END = _End()  # what `next` returns after the last step; None may be a step
+
+
+@final
+class StepReader:
+    """Read ``slots``, the readers of all slots, one step at a time in any thread."""
+
+    def __init__(self, slots: SlotReaders) -> None:
+        self.slots = slots
+        self._lock = RLock()
+        self._is_in_step = False
+
+    def read(self, merged_family: MergedFamily, own: OwnPart) -> Iterator[Sequence[Point]]:
+        """Yield the points of a family over all slots, a slice at each step; some slices are empty."""
+
+        def begin(slots: SlotReaders) -> Iterator[Sequence[Point]]:
+            family = merged_family if slots is self.slots else merged_family.anew()
+            return family.readings(slots, own)
+
+        return self.take_steps(begin)
+
+    def follow_logs(self) -> Iterator[None]:
+        """Follow the logs of all slots to their ends, a slice at each step."""
+        for _ in self.take_steps(SlotReaders.sync):
+            yield
+
+    def release_pages(self) -> Iterator[None]:
+        """Free the memory that no reading uses any more, a few pages at each step."""
+        for _ in self.take_steps(lambda slots: slots.spent.release()):
+            yield
+
+    def take_steps(self, begin: Callable[[SlotReaders], Iterator[T]]) -> Iterator[T | tuple[()]]:
+        """Yield the items of ``begin(readers)``, and an empty item where another thread holds the lock for long."""
+        steps: Iterator[T] | None = None
+        item: T | tuple[()] | _End = ()
+        while not isinstance(item, _End):
+            yield item
+            item = ()
+            if self._lock.acquire(timeout=_WAIT_SECONDS):
+                is_nested, self._is_in_step = self._is_in_step, True  # the lock is re-entrant: one thread may nest
+                try:
+                    if steps is None:
+                        steps = begin(self.slots.anew() if is_nested else self.slots)
+                    item = next(steps, _END)
+                finally:
+                    self._is_in_step = is_nested
+                    self._lock.release()
+
+    @contextmanager
+    def _lock_slots(self) -> Iterator[SlotReaders]:
+        """Yield the readers while no other thread takes a step; new readers if this interrupts a step."""
+        with self._lock:
+            if self._is_in_step:
+                yield self.slots.anew()
+                return
+            self._is_in_step = True
+            try:
+                yield self.slots
+            finally:
+                self._is_in_step = False
+
+    @contextmanager
+    def borrow_slots(self) -> Iterator[list[SlotReader]]:
+        """Yield the readers of the slots, as far as their logs are followed, while no other thread takes a step."""
+        with self._lock_slots() as slots:
+            if slots is not self.slots:  # new ones, which know no log yet
+                for _ in slots.sync():
+                    pass
+            yield slots.all()
+
+    def forget(self, merged_family: MergedFamily) -> None:
+        """Release what a merged family has learnt, since nothing will read it again."""
+        with self._lock_slots() as slots:
+            merged_family.forget(slots.spent)
+
+    def list_live_processes(self) -> dict[str, int]:
+        """Return the process ids of the live slots, by the number of the slot."""
+        with self._lock_slots() as slots:
+            headers = [(reader, reader.glance()) for reader in slots.all()]
+        return {
+            str(reader.number): header.pid
+            for reader, header in headers
+            if header and reader.is_live and read_start_time(header.pid) == header.start
+        }
+
+    def close(self) -> None:
+        """Close all files, once no other thread takes a step."""
+        with self._lock:
+            self.slots.close()

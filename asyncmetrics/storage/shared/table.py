@@ -1,0 +1,287 @@
+"""The child table of shared storage: one metric's children in this process, and their series in this worker's slot.
+
+*Rules.* Change series in the arena only in methods that are called through `Worker.do`: their docstrings say so. An
+exception may interrupt such a method at any point; it must work when it then starts again from its beginning.
+
+*Theory of operation.* A series goes through these states:
+
+1. *Child only*: `SharedChildTable.find` has made a child; it is detached, and no other worker knows the series.
+2. *Shared*: `SharedChildTable.attach_soon` reserves cells, attaches the child, which adds the counts that a dead worker
+   left there, and appends the record that publishes the series. From now on all workers read it.
+3. *Removed*: `SharedChildTable.remove` detaches the child and sets the cells of this worker, and those in the slots of
+   dead workers, to zero. Other live workers keep their cells, so the series stays if one of them has it.
+4. *Expired*: a metric with a ``ttl`` writes to each series when its numbers last changed. Readers leave out a series
+   that no worker has changed for ``ttl`` seconds. `SharedChildTable.run_chore` removes it from this worker's slot once
+   this process has no child for it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from typing import Any, TypeVar, cast, final
+
+from asyncmetrics.children.interfaces import Sampler
+from asyncmetrics.children.table import ChildTable, TableEvents
+from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.storage.shared.attachment import SharedChild, is_attached
+from asyncmetrics.storage.shared.children import SharedGauge, SharedInfo
+from asyncmetrics.storage.shared.dead_slots import remove_from_dead_slots
+from asyncmetrics.storage.shared.files.arena import Family
+from asyncmetrics.storage.shared.files.layout import Definition
+from asyncmetrics.storage.shared.keeper import await_all
+from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
+from asyncmetrics.storage.shared.scrape.snapshot import OwnPart
+from asyncmetrics.storage.shared.worker import Worker, is_system_error
+
+__all__ = ("SharedChildTable",)
+
+C = TypeVar("C", bound=SharedChild)
+
+_BATCH = 256  # series between two switches of threads while series expire: 0.1 ms
+_REFRESH_SECONDS = 1.0  # between two calls of a gauge function
+_CHECKS_PER_TTL = 8  # other workers learn of a change at most ttl / 8 late
+
+
+@final
+class SharedChildTable(ChildTable[C]):
+    """The children of one metric in this process. `read` yields the points of all workers.
+
+    ``space`` tells the registries of a storage apart, ``copy`` the metrics of one name; ``ages`` is whether series
+    expire, ``has_exemplars`` whether a child has ever had an exemplar.
+    """
+
+    __slots__ = ("__weakref__", "_merged_family", "_worker", "ages", "copy", "has_exemplars", "space")
+
+    def __init__(
+        self,
+        worker: Worker,
+        space: str,
+        copy: int,
+        descriptor: Descriptor,
+        make: Callable[[ChildTable[C], tuple[str, ...]], C],
+        events: TableEvents,
+        *,
+        max_children: int | None = None,
+        ttl: float | None = None,
+    ) -> None:
+        super().__init__(descriptor, make, events, max_children=max_children, ttl=ttl)
+        self.space = space
+        self.copy = copy
+        self.ages = ttl is not None
+        self.has_exemplars = False
+        self._worker = worker
+        self._merged_family: MergedFamily | None = None
+        worker.add_table(self)
+        if ttl is not None:
+            self.start_chore()
+
+    @property
+    def merged_family(self) -> MergedFamily:
+        """The metric's family, merged over all workers; made at its first use."""
+        if self._merged_family is None:
+            self._merged_family = MergedFamily(self.descriptor, self.space, self._write)
+        return self._merged_family
+
+    def attach_soon(self, child: C) -> None:
+        """Attach a child to cells: now, or after the structural work that other code does at the moment."""
+        self._worker.do(partial(self._attach, child))
+
+    def attach_all(self) -> None:
+        """Attach every child to cells."""
+        for child in list(self.by_values.values()):
+            self.attach_soon(child)
+
+    def detach_all(self) -> None:
+        """Detach every child from its cells."""
+        for child in self._list_children():
+            child.detach()
+
+    def reset_after_fork(self) -> None:
+        """Start from zero in a forked process."""
+        self._merged_family = None
+        self.has_exemplars = False
+        for child in self._list_children():
+            child.reset_after_fork()
+
+    def _list_children(self) -> list[C]:
+        return [*self.by_values.values(), *(self._expiry.list_parked() if self._expiry else ())]
+
+    def _has_child(self, key: tuple[str, ...]) -> bool:
+        return key in self.by_values or bool(self._expiry and self._expiry.is_parked(key))
+
+    def _attach(self, child: C) -> None:
+        """Attach a child and publish its series; call it through `Worker.do`."""
+        self._worker.attach_slot()
+        arena = self._worker.arena
+        if arena is None or self.by_values.get(child.labelvalues) is not child:
+            return
+        try:
+            family = self._open_family()
+            if child.labelvalues not in family.index:
+                # This may be the second attempt. Cells that are not published are reserved again, and set to zero.
+                child.detach()
+            number, place = arena.reserve(family, child.labelvalues)
+            if not is_attached(child):
+                child.attach(place.cells, place.at)
+            if family.definition.ages:
+                place.cells[place.at + family.definition.presence + 1] = time.monotonic()
+            arena.publish(family, child.labelvalues, number)
+            if isinstance(child, SharedInfo):
+                arena.tell_facts(family, child.labelvalues, child.pack_facts())
+        except OSError as error:
+            if not is_system_error(error):
+                raise
+            child.detach()
+            arena.count_dropped()
+
+    def _open_family(self) -> Family:
+        """Return the metric's family in the arena; call it through `Worker.do`. Raises OSError."""
+        assert self._worker.arena is not None
+        return self._worker.arena.open_family(self.space, self.copy, self.ages, self.descriptor)
+
+    def list_keys(self) -> list[tuple[str, ...]]:
+        """Return the label values of every child that any worker has."""
+        return list(dict.fromkeys([*self.by_values, *(point.labelvalues for batch in self.read() for point in batch)]))
+
+    def remove(self, key: tuple[str, ...]) -> None:
+        """Remove this worker's child with these label values, and its series from the slots of dead workers."""
+        self._remove_everywhere({key})
+
+    def clear(self) -> None:
+        """Remove every child of this worker, and all series of the metric from the slots of dead workers."""
+        self._remove_everywhere(None)
+
+    def _remove_everywhere(self, keys: set[tuple[str, ...]] | None) -> None:
+        self.remove_local(list(self.by_values) if keys is None else keys)
+        if keys is None:
+            self._worker.do(self._remove_adopted)
+        name = (self.space, self.descriptor.name)
+        for _ in self._worker.reader.take_steps(partial(remove_from_dead_slots, name, keys)):
+            pass
+
+    def remove_local(self, keys: Iterable[tuple[str, ...]]) -> None:
+        """Remove the children with these label values, and their series from this worker's slot."""
+        keys = list(keys)
+        children = [child for key in keys if (child := self.by_values.get(key)) is not None]
+        super().remove_local(keys)
+        for child in children:
+            child.detach()
+        if keys:
+            self._worker.do(partial(self._remove_series, keys))
+
+    def _remove_adopted(self) -> None:
+        """Remove the series that this slot has and this process never used; call it through `Worker.do`."""
+        if self._worker.arena is not None:
+            self._remove_series(set(self._open_family().index).difference(self.by_values))
+
+    def _remove_series(self, keys: Iterable[tuple[str, ...]]) -> None:
+        """Remove series from the arena; call it through `Worker.do`."""
+        arena = self._worker.arena
+        if arena is None:
+            return
+        family = self._open_family()
+        for key in keys:
+            arena.remove(family, key)
+            child = self.by_values.get(key)
+            if child is not None:  # another thread has made the child again since
+                child.detach()
+                self._attach(child)
+
+    @contextmanager
+    def guard(self, child: C) -> Iterator[None]:
+        """Leave ``child`` out of all readings, and count it, if its function or the number from it fails."""
+        with super().guard(child):
+            yield
+        cast(SharedGauge, child).record_set_at(0.0 if child in self.failed else time.time())
+
+    def collect_from(self, sampler: Sampler) -> None:
+        """Take all children from ``sampler`` at every `refresh`, and once a second."""
+        super().collect_from(sampler)
+        self.start_chore()
+
+    def start_chore(self) -> None:
+        """Have the keeper do `run_chore` from now on, for the scrapes of other workers."""
+        self._worker.keeper.add(self)
+
+    @property
+    def interval_seconds(self) -> float:
+        """The time between two runs of `run_chore`."""
+        return _REFRESH_SECONDS if self._expiry is None else self._expiry.ttl / _CHECKS_PER_TTL
+
+    def run_chore(self) -> None:
+        """Call the gauge functions, publish when children changed, and remove series that have expired."""
+        if self.is_refreshed:
+            pending = [(child, awaitable, partial(self.guard, child)) for child, awaitable in self.refresh()]
+            if pending:
+                await_all(pending)
+        for _ in self._publish_changes():
+            time.sleep(0)  # an event loop that waits for the interpreter's lock gets it
+        if self._expiry:
+            self._worker.do(partial(self._expire, self._expiry.ttl))
+
+    def _expire(self, ttl: float) -> None:
+        """Remove series that have not changed for ``ttl`` seconds and have no child here; call through `Worker.do`."""
+        arena = self._worker.arena
+        if arena is None:
+            return
+        family = self._open_family()
+        change_cell = family.definition.presence + 1
+        items = iter(family.index.items())  # nothing else changes the dict: see `Worker.do`
+        expired = []
+        while batch := list(islice(items, _BATCH)):
+            now = time.monotonic()
+            for key, number in batch:
+                cells, at = family.place(number)
+                if not 0 <= now - cells[at + change_cell] < ttl and not self._has_child(key):
+                    expired.append(key)
+            time.sleep(0)  # an event loop that waits for the interpreter's lock gets it
+        for key in expired:
+            arena.remove(family, key)
+
+    def read(self) -> Iterator[Sequence[Any]]:
+        """Yield the points of all workers in slices; a slice is empty where a step has done other work."""
+        self._worker.do(_continue)
+        worker = self._worker
+        if worker.arena is None and (worker.problem or worker.directory is None):
+            yield from super().read()  # the numbers of this process alone
+            return
+        yield from self._publish_changes()
+        slot = worker.arena.number if worker.arena else None
+        ttl = self._expiry.ttl if self._expiry else None
+        yield from worker.reader.read(
+            self.merged_family, OwnPart(slot, self.by_values, self.read_slices, self.has_exemplars, ttl)
+        )
+
+    def _publish_changes(self) -> Iterator[tuple[()]]:
+        """Write to the cells when each child last changed, and put stale children to sleep, in steps."""
+        if self._expiry is None:
+            return
+        change_cell = Definition(self.space, self.copy, self.ages, self.descriptor).presence + 1
+        for batch in super().read():
+            for child in batch:
+                if is_attached(child):
+                    child.cells[child.index + change_cell] = self._expiry.get_changed_at(child)
+            yield ()
+
+    def _add(self, made: C) -> C:
+        child = super()._add(made)
+        if child is made:
+            self.attach_soon(child)
+        return child
+
+    def _is_full(self, key: tuple[str, ...]) -> bool:
+        if self._worker.arena is None:
+            self._worker.do(self._worker.attach_slot)  # a forked process has no slot before this
+        arena = self._worker.arena
+        family = arena.families.get((self.space, self.descriptor.name, self.copy)) if arena else None
+        if family is None or self._max_children is None:
+            return super()._is_full(key)
+        return key not in family.index and max(len(family.index), len(self.by_values)) >= self._max_children
+
+
+def _continue() -> None:
+    """Do nothing: `Worker.do` then finishes work that an exception has interrupted."""
