@@ -1,5 +1,5 @@
-# `make demo` and `make test` need Python (3.10 or later, as `python3` or PYTHON=…) and make, nothing else:
-# the virtual environment in .venv is made on first use and kept until pyproject.toml changes.
+# `make demo` and `make test` need only Python (3.10 or later, as `python3` or PYTHON=…) and make. The first command
+# creates the virtual environment .venv; a change of pyproject.toml updates it.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -13,18 +13,18 @@ PIP := $(RUN) -m pip --quiet --disable-pip-version-check
 .SECONDARY:
 
 help:
-	@echo "make demo    a small shop with live figures; DEMO_SECONDS=20 ends it by itself, Ctrl-C at any time"
-	@echo "make test    every test, with coverage; a test whose real server is missing is skipped"
+	@echo "make demo    a small shop with live figures; Ctrl-C ends it, and so does DEMO_SECONDS=20"
+	@echo "make test    every test, with coverage; tests whose real server is missing are skipped"
 	@echo "make unit    the tests that need no real server and are not slow, without coverage (ARGS='tests/formats -x')"
 	@echo "make matrix  the tests of middleware and integrations on old and new frameworks, and a table of them (ARGS='-s oldest')"
-	@echo "make bench   the benchmarks, our peers measured in the same run"
+	@echo "make bench   the benchmarks, with other libraries in the same run"
 	@echo "make lint    ruff and mypy --strict;  make types adds pyright;  make format rewrites the layout"
-	@echo "make tables  the tables of docs/migrating.md, from prometheus_client as it is installed"
+	@echo "make tables  the tables of docs/migrating.md, from the installed prometheus_client"
 	@echo "make charts  the charts and tables of docs/performance.md, from the results in docs/benchmarks"
 	@echo "make docs    the documentation, in build/site"
-	@echo "make wheel   dist/*.whl;  make clean removes all that was made"
+	@echo "make wheel   dist/*.whl;  make clean removes all generated files"
 
-# Started directly, with no shell between, so that Ctrl-C reaches the demo and its exit status reaches you.
+# Without a shell in between, so that Ctrl-C reaches the demo and make returns the demo's exit status.
 demo: $(VENV)/.group-demo
 	@$(RUN) -m examples.demo
 
@@ -62,7 +62,7 @@ tables: $(VENV)/.group-test
 charts: $(VENV)/.made
 	$(RUN) -m scripts.charts
 
-# The pages load nothing from other hosts.
+# The second command fails if a page loads a file from another host.
 docs: $(VENV)/.group-docs
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
 	@! grep -rnoE '<(script|link|img|iframe)[^>]+(src|href)="?(https?:)?//[^>]*' build/site --include='*.html'
@@ -75,7 +75,7 @@ clean:
 	rm -rf .venv .venvs .nox build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Dependency groups came to pip with 25.1, which is younger than the pip of most Pythons.
+# pip has dependency groups since 25.1, which is newer than the pip of most Pythons.
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit("asyncmetrics needs Python 3.10 or later" if sys.version_info < (3, 10) else 0)'
 	$(PYTHON) -m venv --clear $(VENV)

@@ -1,6 +1,9 @@
-"""Our claims of speed and size, each measured beside the peers in the same run: ``python -m benchmarks [names…]``.
+"""Claims of speed and size, measured beside other libraries in the same run: ``python -m benchmarks [names…]``.
 
-One module for each claim. A module without an underscore has a ``RATIO``, which says what its ratios mean, and a
-``run(effort)``, which yields rows; a new module of that kind is found by itself. Peers that are not installed, or
-that fail, are shown as such. Timings never decide the exit status: machines differ, and so do their neighbours.
+There is one module for each claim. A module without an underscore is a benchmark: it has a ``RATIO``, which explains
+its ratios, and a ``run(effort)``, which yields rows. New modules are found automatically. A library that is not
+installed, or that fails, is shown with the reason. Timings never decide the exit status, because machines differ.
+
+*Words.* A *discipline* is one operation that is measured, such as ``inc()``. A *contender* is a library, or a baseline
+such as the bare application; a *peer* is a contender other than asyncmetrics. A *round* measures every contender once.
 """

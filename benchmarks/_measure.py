@@ -1,9 +1,12 @@
-"""Measure several contenders in turns, so that whatever else the machine does meets all of them alike.
+"""Measure several contenders in turns, so that other load on the machine affects all of them alike.
 
-*Rules.* Every round runs each contender once, starting with another one each time; many short rounds rather than few
-long ones, because processors change their speed meanwhile. Garbage is collected before a contender runs and not while
-it does; what was there before the first round is left out of that. The loop around a statement is part of its figure:
-some nanoseconds that everyone has, which make ratios smaller, never larger.
+*Rules.*
+
+- Run each contender once in every round, and start each round with a different one.
+- Run many short rounds rather than few long ones, because processors change their speed.
+- Collect garbage before a contender runs, and not while it runs. Freeze the objects that exist before the first round.
+- Count the loop around a statement as part of its time. These nanoseconds are the same for all contenders, so they can
+  only make ratios smaller.
 """
 
 from __future__ import annotations
@@ -26,28 +29,29 @@ __all__ = (
     "Figures",
     "Outcomes",
     "Run",
-    "awaiting",
-    "exhausting",
-    "run_in_turns",
+    "describe_problem",
     "measure",
-    "problem",
-    "statement",
+    "repeat_await",
+    "repeat_iteration",
+    "repeat_statement",
+    "run_in_turns",
+    "scale",
 )
 
 Run: TypeAlias = Callable[[int], float]
-"""Do it so many times and return the seconds that it took."""
+"""Repeat an operation a number of times and return the seconds that it took."""
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much to measure: ``rounds`` of about ``seconds`` each, and data of full size or of a token one."""
+    """How much to measure: ``rounds`` of about ``seconds`` each; ``quick`` means data of a small size."""
 
     rounds: int
     seconds: float
     quick: bool = False
 
     def size(self, full: int) -> int:
-        """Return how large a set of data that ``full`` calls for shall be."""
+        """Return the size of a data set whose full size is ``full``."""
         return max(full // 1000, 20) if self.quick else full
 
 
@@ -57,45 +61,52 @@ QUICK = Effort(rounds=2, seconds=0.0001, quick=True)
 
 @dataclass(frozen=True)
 class Figures:
-    """The best and the middle of several rounds, per operation, in the unit of the row that they stand in."""
+    """The minimum and the median of several rounds, per operation, in the unit of their row."""
 
     minimum: float
     median: float
 
-    def scaled(self, factor: float) -> Figures:
-        """Return the same in another unit."""
+    def scale(self, factor: float) -> Figures:
+        """Return these figures in another unit."""
         return Figures(self.minimum * factor, self.median * factor)
 
 
 Outcomes: TypeAlias = dict[str, Figures | str]
-"""By contender, its figures or why there are none."""
+"""For each contender, its figures or the reason why there are none."""
 
 
-def statement(code: str, **names: Any) -> Run:
-    """Return what runs a line of code in a loop, with ``names`` as its globals, as a module's are."""
+def scale(outcomes: Outcomes, factor: float) -> Outcomes:
+    """Return outcomes with their figures in another unit."""
+    return {
+        contender: value if isinstance(value, str) else value.scale(factor) for contender, value in outcomes.items()
+    }
+
+
+def repeat_statement(code: str, **names: Any) -> Run:
+    """Return a function that runs a line of code in a loop, with ``names`` as its globals."""
     return timeit.Timer(code, globals=names).timeit
 
 
-def awaiting(function: Callable[[], Any], clock: Callable[[], float] = perf_counter) -> Run:
-    """Return what awaits ``function()`` again and again on an event loop, by a clock of seconds."""
+def repeat_await(function: Callable[[], Any], clock: Callable[[], float] = perf_counter) -> Run:
+    """Return a function that awaits ``function()`` in a loop on an event loop; ``clock`` returns seconds."""
 
     async def repeat(number: int) -> float:
-        turns = range(number)
+        rounds = range(number)
         started = clock()
-        for _ in turns:
+        for _ in rounds:
             await function()
         return clock() - started
 
     return lambda number: asyncio.run(repeat(number))
 
 
-def exhausting(function: Callable[[], Any]) -> Run:
-    """Return what goes through the asynchronous generator ``function()`` again and again on an event loop."""
+def repeat_iteration(function: Callable[[], Any]) -> Run:
+    """Return a function that exhausts the async generator ``function()`` in a loop on an event loop."""
 
     async def repeat(number: int) -> float:
-        turns = range(number)
+        rounds = range(number)
         started = perf_counter()
-        for _ in turns:
+        for _ in rounds:
             async for _item in function():
                 pass
         return perf_counter() - started
@@ -103,61 +114,62 @@ def exhausting(function: Callable[[], Any]) -> Run:
     return lambda number: asyncio.run(repeat(number))
 
 
-def problem(error: Exception) -> str:
-    """Say in a few words why there are no figures."""
+def describe_problem(error: Exception) -> str:
+    """Return in a few words why there are no figures."""
     if isinstance(error, ModuleNotFoundError):
         return f"{error.name} is not installed"
     return f"failed: {type(error).__name__}: {error}".splitlines()[0][:100]
 
 
 def measure(contenders: Mapping[str, Run | str], effort: Effort, beyond: str | None = None) -> Outcomes:
-    """Return seconds per operation for each contender; one that comes with its problem, or has one, keeps it.
+    """Return seconds per operation for each contender, or its problem: the one that is passed in, or its error.
 
-    With ``beyond``, the figures of the others are what they take longer than that one: by their minima, and by the
-    median of the rounds' differences.
+    With ``beyond``, the figures of the other contenders are the time that they need in addition to that one: the
+    difference of the minima, and the median of the differences of the rounds.
     """
-    outcomes: Outcomes = {who: run for who, run in contenders.items() if isinstance(run, str)}
+    outcomes: Outcomes = {contender: run for contender, run in contenders.items() if isinstance(run, str)}
     runs: dict[str, tuple[Run, int]] = {}
-    for who, run in contenders.items():
+    for contender, run in contenders.items():
         if not isinstance(run, str):
             try:
-                runs[who] = (run, _number(run, effort.seconds))
+                runs[contender] = (run, _choose_number(run, effort.seconds))
             except Exception as error:  # noqa: BLE001  # a peer's failure is a result
-                outcomes[who] = problem(error)
-    if beyond is not None and beyond not in runs:  # nothing to compare with
-        return {who: outcomes.get(who, f"{beyond}: {outcomes[beyond]}") for who in contenders}
-    taken = run_in_turns(runs, effort.rounds)
-    for who, times in taken.items():
-        base = [0.0] * len(times) if beyond in {None, who} else taken[beyond]
-        outcomes[who] = Figures(min(times) - min(base), median(map(sub, times, base)))
-    return {who: outcomes[who] for who in contenders}
+                outcomes[contender] = describe_problem(error)
+    if beyond is not None and beyond not in runs:  # there is nothing to compare with
+        return {contender: outcomes.get(contender, f"{beyond}: {outcomes[beyond]}") for contender in contenders}
+    times_of = run_in_turns(runs, effort.rounds)
+    for contender, times in times_of.items():
+        base = [0.0] * len(times) if beyond in {None, contender} else times_of[beyond]
+        outcomes[contender] = Figures(min(times) - min(base), median(map(sub, times, base)))
+    return {contender: outcomes[contender] for contender in contenders}
 
 
-def _number(run: Run, seconds: float) -> int:
-    number, taken = 1, run(1)
-    while taken < seconds / 4:
+def _choose_number(run: Run, seconds: float) -> int:
+    """Return how often to repeat an operation so that a round takes about ``seconds``."""
+    number, duration = 1, run(1)
+    while duration < seconds / 4:
         number *= 4
-        taken = run(number)
-    return max(1, round(number * seconds / taken))
+        duration = run(number)
+    return max(1, round(number * seconds / duration))
 
 
 def run_in_turns(runs: Mapping[str, tuple[Run, int]], rounds: int) -> dict[str, list[float]]:
-    """Return seconds per operation in each round for each contender, which comes with its number of operations."""
-    taken: dict[str, list[float]] = {who: [] for who in runs}
+    """Return seconds per operation of each round for each contender, which is given with its number of operations."""
+    times: dict[str, list[float]] = {contender: [] for contender in runs}
     names = list(runs)
     gc.freeze()
-    for turn in range(rounds if names else 0):
-        start = turn % len(names)
-        for who in names[start:] + names[:start]:
-            run, number = runs[who]
-            with _no_garbage():
-                taken[who].append(run(number) / number)
+    for round_number in range(rounds if names else 0):
+        start = round_number % len(names)
+        for contender in names[start:] + names[:start]:
+            run, number = runs[contender]
+            with _without_collections():
+                times[contender].append(run(number) / number)
     gc.unfreeze()
-    return taken
+    return times
 
 
 @contextmanager
-def _no_garbage() -> Iterator[None]:
+def _without_collections() -> Iterator[None]:
     gc.collect()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""Who takes part: makers of contestants, and the versions of their libraries."""
+"""The contenders of a benchmark, made by one function for each library, and the versions of the libraries."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import TypeAlias
 
-from benchmarks._measure import Run, problem
+from benchmarks._measure import Run, describe_problem
 
-__all__ = ("Contestants", "Maker", "contestants", "versions")
+__all__ = ("Contenders", "Maker", "find_versions", "make_contenders")
 
 Maker: TypeAlias = Callable[[], Mapping[str, Run]]
-"""Import a library and return what it can do, by discipline."""
-Contestants: TypeAlias = dict[str, dict[str, "Run | str"]]
+"""Import a library and return its run for each discipline."""
+Contenders: TypeAlias = dict[str, dict[str, "Run | str"]]
+"""For each discipline and contender, its run or the reason why there is none."""
 
 _DISTRIBUTIONS = (
     "asyncmetrics-prometheus",
@@ -34,33 +35,33 @@ _DISTRIBUTIONS = (
 )
 
 
-def contestants(makers: Mapping[str, Maker]) -> Contestants:
-    """Return the contestants of each discipline of the first maker; who cannot be had is there with the reason."""
-    made: dict[str, Mapping[str, Run] | str] = {}
-    for who, make in makers.items():
+def make_contenders(makers: Mapping[str, Maker]) -> Contenders:
+    """Return the contenders of each discipline; a library that is missing or broken is there with the reason."""
+    runs_of: dict[str, Mapping[str, Run] | str] = {}
+    for contender, make in makers.items():
         try:
-            made[who] = make()
+            runs_of[contender] = make()
         except Exception as error:  # noqa: BLE001  # a peer that is missing or broken is a result
-            made[who] = problem(error)
-    disciplines: Contestants = {}
-    for runs in made.values():
-        for what in runs if not isinstance(runs, str) else ():
-            disciplines.setdefault(what, {})
-    for what, entered in disciplines.items():
-        for who, runs in made.items():
+            runs_of[contender] = describe_problem(error)
+    disciplines: Contenders = {}
+    for runs in runs_of.values():
+        for discipline in runs if not isinstance(runs, str) else ():
+            disciplines.setdefault(discipline, {})
+    for discipline, contenders in disciplines.items():
+        for contender, runs in runs_of.items():
             if isinstance(runs, str):
-                entered[who] = runs
-            elif what in runs:
-                entered[who] = runs[what]
+                contenders[contender] = runs
+            elif discipline in runs:
+                contenders[contender] = runs[discipline]
     return disciplines
 
 
-def versions() -> dict[str, str]:
-    """Return the version of each library that is installed."""
-    found = {}
+def find_versions() -> dict[str, str]:
+    """Return the version of each library, or ``"not installed"``."""
+    versions = {}
     for name in _DISTRIBUTIONS:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions

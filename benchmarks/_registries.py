@@ -1,16 +1,16 @@
-"""Registries of either library that hold the same data, for those who measure what is done with them."""
+"""Registries of both libraries with the same data."""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ("ours", "theirs")
+__all__ = ("make_our_registry", "make_their_registry")
 
 _LABELS = ["handler", "kind"]
 
 
-def ours(kind: str, children: int) -> Any:
-    """Return a registry of asyncmetrics with one metric of ``kind`` and so many children, each with a value."""
+def make_our_registry(kind: str, children: int) -> Any:
+    """Return a registry of asyncmetrics with one metric of ``kind``, which has ``children`` children with values."""
     import asyncmetrics
 
     registry = asyncmetrics.CollectorRegistry()
@@ -19,16 +19,16 @@ def ours(kind: str, children: int) -> Any:
     return registry
 
 
-def theirs(kind: str, children: int) -> Any:
-    """Return the same of prometheus_client."""
+def make_their_registry(kind: str, children: int) -> Any:
+    """Return the same registry of prometheus_client."""
     import prometheus_client
 
     from asyncmetrics import Histogram
 
-    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # ours are off by default
-    shape: dict[str, Any] = {"buckets": Histogram.DEFAULT_BUCKETS} if kind == "Histogram" else {}
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # as ours are by default
+    options: dict[str, Any] = {"buckets": Histogram.DEFAULT_BUCKETS} if kind == "Histogram" else {}
     registry = prometheus_client.CollectorRegistry()
-    _fill(getattr(prometheus_client, kind)("requests", "Requests.", _LABELS, registry=registry, **shape), children)
+    _fill(getattr(prometheus_client, kind)("requests", "Requests.", _LABELS, registry=registry, **options), children)
     return registry
 
 

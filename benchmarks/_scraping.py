@@ -1,8 +1,9 @@
-"""One contender scraped on an event loop, in a process of its own: ``python -m benchmarks._scraping '{"who": …}'``.
+"""Scrape one contender on an event loop, in its own process: ``python -m benchmarks._scraping '{"contender": …}'``.
 
-Beside the scrape, a ticker asks to be woken every millisecond, and a small request begins every two. How late the
-ticker is woken is how long the loop was held; what the machine itself delays is taken off, by the same without a
-scrape. Memory is the highest resident size during the scrape beyond that before it (Linux only).
+A ticker on the same loop sleeps for a millisecond at a time, and a small request begins every two milliseconds. The
+delay of the ticker is the time for which the loop was blocked. The delay of requests without a scrape is measured
+first, and is subtracted from that with a scrape. Memory is the highest resident size during the scrape minus that
+before it (Linux only).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any, TypeAlias
 
-from benchmarks._registries import ours, theirs
+from benchmarks._registries import make_our_registry, make_their_registry
 
 __all__ = ("CONTENDERS", "OPENMETRICS", "probe")
 
@@ -24,42 +25,42 @@ App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 TICK = 0.001
 REQUEST_EVERY = 0.002
-STEPS = 4  # of a small request: goes of the loop that it needs
+STEPS = 4  # iterations of the loop that a small request needs
 
 
 def _asyncmetrics(kind: str, children: int) -> App:
     import asyncmetrics
 
-    return asyncmetrics.make_asgi_app(ours(kind, children))
+    return asyncmetrics.make_asgi_app(make_our_registry(kind, children))
 
 
 def _prometheus_client(kind: str, children: int) -> App:
     import prometheus_client
 
-    return prometheus_client.make_asgi_app(theirs(kind, children))
+    return prometheus_client.make_asgi_app(make_their_registry(kind, children))
 
 
 def _prometheus_client_in_a_thread(kind: str, children: int) -> App:
     import prometheus_client
 
-    registry = theirs(kind, children)
-    return _whole(lambda: asyncio.to_thread(prometheus_client.generate_latest, registry))
+    registry = make_their_registry(kind, children)
+    return _make_app(lambda: asyncio.to_thread(prometheus_client.generate_latest, registry))
 
 
 def _prometheus_async(kind: str, children: int) -> App:
     from prometheus_async.aio import web
     from prometheus_client import REGISTRY
 
-    REGISTRY.register(theirs(kind, children))
+    REGISTRY.register(make_their_registry(kind, children))
 
     async def stats() -> bytes:
         return (await web.server_stats(_Request())).body  # type: ignore[no-any-return]
 
-    return _whole(stats)
+    return _make_app(stats)
 
 
 class _Request:
-    """What prometheus-async reads of a request of aiohttp."""
+    """The part of aiohttp's request that prometheus-async reads."""
 
     headers = {"Accept": "text/plain"}
 
@@ -73,10 +74,10 @@ def _aioprometheus(kind: str, children: int) -> App:
         labels = {"handler": f"/items/{index}", "kind": "GET"}
         metric.observe(labels, index / 8) if kind == "Histogram" else metric.add(labels, index / 8)
 
-    async def rendered() -> bytes:
+    async def render_all() -> bytes:
         return render(registry, ["text/plain"])[0]  # type: ignore[no-any-return]
 
-    return _whole(rendered)
+    return _make_app(render_all)
 
 
 def _opentelemetry(kind: str, children: int) -> App:
@@ -92,8 +93,8 @@ def _opentelemetry(kind: str, children: int) -> App:
     return prometheus_client.make_asgi_app()
 
 
-def _whole(render: Callable[[], Awaitable[bytes]]) -> App:
-    """Return an application around what renders everything at once."""
+def _make_app(render: Callable[[], Awaitable[bytes]]) -> App:
+    """Return an application that sends the result of ``render`` all at once."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         body = await render()
@@ -113,8 +114,8 @@ CONTENDERS: dict[str, Callable[[str, int], App]] = {
 }
 
 
-def _memory(field: str) -> int:
-    """Return a field of /proc/self/status in bytes; 0 where there is none."""
+def _read_memory(field: str) -> int:
+    """Return a field of /proc/self/status in bytes, or 0 if there is none."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -122,20 +123,21 @@ def _memory(field: str) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:")), 0)
 
 
-def _forget_the_peak() -> None:
+def _reset_peak() -> None:
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
         pass
 
 
-async def _late(every: float, note: list[float], work: Callable[[], Awaitable[None]] | None = None) -> None:
+async def _tick(interval: float, delays: list[float], work: Callable[[], Awaitable[None]] | None = None) -> None:
+    """Sleep for ``interval`` again and again, and append how late each sleep and its ``work`` end."""
     while True:
-        due = perf_counter() + every
-        await asyncio.sleep(every)
+        due = perf_counter() + interval
+        await asyncio.sleep(interval)
         if work is not None:
             await work()
-        note.append(perf_counter() - due)
+        delays.append(perf_counter() - due)
 
 
 async def _small_request() -> None:
@@ -143,25 +145,29 @@ async def _small_request() -> None:
         await asyncio.sleep(0)
 
 
-async def _beside(work: Callable[[], Awaitable[None]]) -> dict[str, float]:
-    """Do ``work`` with a ticker and small requests beside it."""
+async def _measure_delays(work: Callable[[], Awaitable[None]]) -> dict[str, float]:
+    """Run ``work`` beside a ticker and small requests, and return how late they are."""
     ticks: list[float] = []
     requests: list[float] = []
     tasks = [
-        asyncio.create_task(_late(TICK, ticks)),
-        asyncio.create_task(_late(REQUEST_EVERY, requests, _small_request)),
+        asyncio.create_task(_tick(TICK, ticks)),
+        asyncio.create_task(_tick(REQUEST_EVERY, requests, _small_request)),
     ]
     await asyncio.sleep(0.05)
     ticks.clear()
     requests.clear()
     await work()
-    await asyncio.sleep(3 * REQUEST_EVERY)  # those that were held are through then
+    await asyncio.sleep(3 * REQUEST_EVERY)  # until delayed requests have ended
     for task in tasks:
         task.cancel()
-    return {"hold": max(ticks), "hold_999": _quantile(ticks, 0.999), "request_99": _quantile(requests, 0.99)}
+    return {
+        "blocking": max(ticks),
+        "blocking_999": _compute_quantile(ticks, 0.999),
+        "request_99": _compute_quantile(requests, 0.99),
+    }
 
 
-def _quantile(values: list[float], q: float) -> float:
+def _compute_quantile(values: list[float], q: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * q))]
 
 
@@ -176,19 +182,19 @@ async def _scrape(app: App, headers: list[tuple[bytes, bytes]], scrapes: int) ->
             size += len(message.get("body", b""))
 
         async def scrape() -> None:
-            await app(dict(scope), _receiving(), send)
+            await app(dict(scope), _make_receive(), send)
 
-        _forget_the_peak()
-        before, cpu, started = _memory("VmRSS"), process_time(), perf_counter()
-        await scrape()  # alone: the ticker costs time as well
+        _reset_peak()
+        before, cpu, started = _read_memory("VmRSS"), process_time(), perf_counter()
+        await scrape()  # without the ticker, which needs processor time itself
         result = {"seconds": perf_counter() - started, "cpu": process_time() - cpu, "bytes": size}
-        memory = max(0, _memory("VmHWM") - before)
-        results.append({**result, "memory": memory, **await _beside(scrape)})
+        memory = max(0, _read_memory("VmHWM") - before)
+        results.append({**result, "memory": memory, **await _measure_delays(scrape)})
     return results
 
 
-def _receiving() -> Callable[[], Awaitable[dict[str, Any]]]:
-    """Return what a server gives an application: a request without a body, and then a client that stays."""
+def _make_receive() -> Callable[[], Awaitable[dict[str, Any]]]:
+    """Return an ASGI ``receive``: a request without a body, from a client that then stays connected."""
     messages: list[dict[str, Any]] = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> dict[str, Any]:
@@ -208,19 +214,19 @@ async def _count_lines(app: App) -> int:
         nonlocal lines
         lines += message.get("body", b"").count(b"\n")
 
-    await app(scope, _receiving(), send)
+    await app(scope, _make_receive(), send)
     return lines
 
 
-async def probe(who: str, kind: str, children: int, accept: str, gzip: bool, scrapes: int) -> dict[str, Any]:
-    """Return what ``scrapes`` of one contender cost, each: the first one first."""
-    app = CONTENDERS[who](kind, children)
+async def probe(contender: str, kind: str, children: int, accept: str, gzip: bool, scrapes: int) -> dict[str, Any]:
+    """Return the figures of each of ``scrapes`` of one contender, in order."""
+    app = CONTENDERS[contender](kind, children)
     headers = [(b"accept", accept.encode())] + ([(b"accept-encoding", b"gzip")] if gzip else [])
 
     async def pause() -> None:
         await asyncio.sleep(0.5)
 
-    noise = await _beside(pause)
+    noise = await _measure_delays(pause)
     results = await _scrape(app, headers, scrapes)
     return {"noise": noise, "scrapes": results, "lines": await _count_lines(app)}
 

@@ -1,7 +1,7 @@
-"""The applications that middleware is measured on, and each library put onto them as its own documentation says.
+"""The applications for the benchmarks of middleware, and each library added to them as its documentation says.
 
-Asked for is the route in the middle: who looks for it once more, as some peers do, goes through half of them. A peer
-counts into a registry of its own where it has such an option. OpenTelemetry makes no spans here, only metrics.
+A request asks for the route in the middle, so a library that searches the routes again goes through half of them. A
+peer uses its own registry if it has such an option. OpenTelemetry makes metrics here, but no spans.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from benchmarks._rows import OURS
 
-__all__ = ("BARE", "BY_HAND", "INCLUDED", "MANY", "ONE", "RAW", "SERVICES", "WRAPPERS", "Service", "serving")
+__all__ = ("BARE", "BY_HAND", "INCLUDED", "MANY", "ONE", "RAW", "SERVICES", "WRAPPERS", "Service", "make_service")
 
 BARE = "bare app"
 BY_HAND = "prometheus_client by hand"
@@ -22,19 +22,19 @@ RAW, ONE, MANY, INCLUDED = "raw ASGI", "Starlette, 1 route", "Starlette, 100 rou
 
 @dataclass(frozen=True)
 class Service:
-    """How to make an application and put a middleware on it, and the path to ask it for."""
+    """How to make an application, how to add a middleware to it, and the path of a request."""
 
     make: Callable[..., Any]
-    put: Callable[..., Any]
+    add: Callable[..., Any]
     path: str
 
-    def measured(self, middleware: Any, **options: Any) -> Any:
-        """Return a new application with a middleware on it."""
-        return self.put(self.make(), middleware, **options)
+    def make_with(self, middleware: Any, **options: Any) -> Any:
+        """Return a new application with a middleware."""
+        return self.add(self.make(), middleware, **options)
 
 
 Wrapper: TypeAlias = Callable[[Service], Any]
-"""Import a library and return the application of a service as measured by it."""
+"""Import a library and return the application of a service, measured by the library."""
 
 
 async def _hello(scope: Any, receive: Any, send: Any) -> None:
@@ -49,51 +49,51 @@ def _starlette(routes: int) -> Any:
     from starlette.responses import PlainTextResponse
     from starlette.routing import Route
 
-    def endpoint() -> Any:
+    def make_endpoint() -> Any:
         async def item(request: Any) -> PlainTextResponse:
             return PlainTextResponse(request.path_params["item"])
 
         return item
 
-    return Starlette(routes=[Route(f"/shop{number}/{{item}}", endpoint()) for number in range(routes)])
+    return Starlette(routes=[Route(f"/shop{number}/{{item}}", make_endpoint()) for number in range(routes)])
 
 
 def _fastapi(routers: int, **options: Any) -> Any:
     from fastapi import APIRouter, FastAPI
 
-    def router() -> Any:
-        made = APIRouter()
+    def make_router() -> Any:
+        router = APIRouter()
 
-        @made.get("/items")
+        @router.get("/items")
         async def items() -> list[int]:
             return [1, 2, 3]
 
-        @made.get("/items/{item}")
+        @router.get("/items/{item}")
         async def item(item: int) -> dict[str, int]:
             return {"item": item}
 
-        return made
+        return router
 
     app = FastAPI(**options)
     for number in range(routers):
-        app.include_router(router(), prefix=f"/shop{number}")
+        app.include_router(make_router(), prefix=f"/shop{number}")
     return app
 
 
-def _around(app: Any, middleware: Any, **options: Any) -> Any:
+def _wrap(app: Any, middleware: Any, **options: Any) -> Any:
     return middleware(app, **options)
 
 
-def _added(app: Any, middleware: Any, **options: Any) -> Any:
+def _add(app: Any, middleware: Any, **options: Any) -> Any:
     app.add_middleware(middleware, **options)
     return app
 
 
 SERVICES: Mapping[str, Service] = {
-    RAW: Service(lambda: _hello, _around, "/"),
-    ONE: Service(lambda: _starlette(1), _added, "/shop0/7"),
-    MANY: Service(lambda: _starlette(100), _added, "/shop50/7"),
-    INCLUDED: Service(lambda **options: _fastapi(30, **options), _added, "/shop15/items/7"),
+    RAW: Service(lambda: _hello, _wrap, "/"),
+    ONE: Service(lambda: _starlette(1), _add, "/shop0/7"),
+    MANY: Service(lambda: _starlette(100), _add, "/shop50/7"),
+    INCLUDED: Service(lambda **options: _fastapi(30, **options), _add, "/shop15/items/7"),
 }
 
 
@@ -110,7 +110,7 @@ def _asyncmetrics_instrument(service: Service) -> Any:
 
 
 def _by_hand(service: Service) -> Any:
-    """Return what one writes who has only the client library, and the framework's word for the route."""
+    """Return the application with a middleware that uses the client library and the framework's route only."""
     from prometheus_client import CollectorRegistry, Gauge, Histogram
 
     registry = CollectorRegistry()
@@ -127,7 +127,7 @@ def _by_hand(service: Service) -> Any:
                 return
             method, status = scope["method"], "500"
 
-            async def noting_send(message: Any) -> None:
+            async def send_and_note_status(message: Any) -> None:
                 nonlocal status
                 if message["type"] == "http.response.start":
                     status = str(message["status"])
@@ -136,26 +136,26 @@ def _by_hand(service: Service) -> Any:
             active.labels(method).inc()
             started = perf_counter()
             try:
-                await self.app(scope, receive, noting_send)
+                await self.app(scope, receive, send_and_note_status)
             finally:
                 active.labels(method).dec()
                 route = getattr(scope.get("route"), "path", "")
                 duration.labels(method, route, status).observe(perf_counter() - started)
 
-    return service.measured(Middleware)
+    return service.make_with(Middleware)
 
 
 def _aioprometheus(service: Service) -> Any:
     from aioprometheus import MetricsMiddleware
     from aioprometheus.collectors import Registry
 
-    return service.measured(MetricsMiddleware, registry=Registry())
+    return service.make_with(MetricsMiddleware, registry=Registry())
 
 
 def _asgi_prometheus(service: Service) -> Any:
     from asgi_prometheus import PrometheusMiddleware
 
-    return service.measured(PrometheusMiddleware)
+    return service.make_with(PrometheusMiddleware)
 
 
 def _opentelemetry(service: Service) -> Any:
@@ -163,16 +163,16 @@ def _opentelemetry(service: Service) -> Any:
     from opentelemetry.trace import NoOpTracerProvider
 
     silent = {"tracer_provider": NoOpTracerProvider(), "exclude_spans": ["receive", "send"]}
-    return service.measured(OpenTelemetryMiddleware, meter_provider=_meters(), **silent)
+    return service.make_with(OpenTelemetryMiddleware, meter_provider=_make_meters(), **silent)
 
 
 def _fastapi_telemetry(service: Service) -> Any:
-    import fastapi.telemetry  # noqa: F401  # told as missing where FastAPI has none
+    import fastapi.telemetry  # noqa: F401  # shown as missing if this FastAPI has no telemetry
 
-    return service.make(telemetry={"meter_provider": _meters(), "tracing": False, "logs": False})
+    return service.make(telemetry={"meter_provider": _make_meters(), "tracing": False, "logs": False})
 
 
-def _meters() -> Any:
+def _make_meters() -> Any:
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
@@ -191,13 +191,14 @@ def _instrumentator(service: Service) -> Any:
 def _starlette_exporter(service: Service) -> Any:
     from starlette_exporter import PrometheusMiddleware
 
-    return service.measured(PrometheusMiddleware, prefix="exporter")  # the next one's metrics have its default names
+    # A prefix, because starlette-prometheus uses the names that are the default here.
+    return service.make_with(PrometheusMiddleware, prefix="exporter")
 
 
 def _starlette_prometheus(service: Service) -> Any:
     from starlette_prometheus import PrometheusMiddleware
 
-    return service.measured(PrometheusMiddleware)
+    return service.make_with(PrometheusMiddleware)
 
 
 _ANYWHERE: Mapping[str, Wrapper] = {
@@ -219,10 +220,10 @@ WRAPPERS: Mapping[str, Mapping[str, Wrapper]] = {
     MANY: _ON_STARLETTE,
     INCLUDED: {**_ON_STARLETTE, "FastAPI telemetry": _fastapi_telemetry},
 }
-"""By service, by library."""
+"""The wrapper of each library, by service."""
 
 
-def serving(what: str, who: str) -> Any:
-    """Return the application of a service as ``who`` measures it; nobody does for the `BARE` one."""
-    service = SERVICES[what]
-    return service.make() if who == BARE else WRAPPERS[what][who](service)
+def make_service(discipline: str, contender: str) -> Any:
+    """Return the application of a service, measured by ``contender``; `BARE` is the application without a library."""
+    service = SERVICES[discipline]
+    return service.make() if contender == BARE else WRAPPERS[discipline][contender](service)

@@ -1,9 +1,10 @@
-"""How long a scrape holds the event loop at its longest: a process's first scrape, *cold*, and a later one, *warm*.
+"""How long a scrape blocks the event loop: the first scrape of a process, *cold*, and a later one, *warm*.
 
-In shared storage another process has the series and the one that is scraped is fresh: it reads all label values at its
-first scrape. In memory the process has them itself. A ticker on the same loop asks to be woken every millisecond; how
-late it is woken at most is the longest hold. The garbage collector's part of that stands in the note. Each figure is of
-several processes; the machine delays the ticker too, so the smallest figure has least noise.
+In shared storage another process has the series, and the scraped process is new: it reads all label values at its first
+scrape. In memory storage the scraped process has the series itself. A ticker on the same loop sleeps for a millisecond
+at a time; its largest delay is the longest time for which the loop was blocked. The note has the longest pause of the
+garbage collector. Each figure is from several processes; the machine delays the ticker as well, so the smallest figure
+has the least noise.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from benchmarks._measure import Effort, Figures, Outcomes, problem
-from benchmarks._registries import ours
-from benchmarks._rows import OURS, Row, Target, rows
+from benchmarks._measure import Effort, Figures, Outcomes, describe_problem
+from benchmarks._registries import make_our_registry
+from benchmarks._rows import OURS, Row, Target, make_rows
 
 __all__ = ("RATIO", "run")
 
-RATIO = "longest hold ÷ the 5 ms that are allowed"
+RATIO = "longest blocking of the loop ÷ the 5 ms that are allowed"
 
 ALLOWED_MS = 5.0
 TICK = 0.001
@@ -43,7 +44,7 @@ LOOPS: dict[str, dict[str, Any]] = {
 
 
 class Case(NamedTuple):
-    """So many children of a kind of metric, where they are, and the event loop of the scraped process."""
+    """A kind of metric, how many children it has, the storage (``where``), and the scraped process's event loop."""
 
     kind: str
     children: int
@@ -62,7 +63,8 @@ CASES = tuple(
 )
 
 
-def _shared(kind: str, folder: str) -> tuple[Any, Any]:
+def _declare(kind: str, folder: str) -> tuple[Any, Any]:
+    """Return a registry with shared storage, and a metric in it."""
     import asyncmetrics
     from asyncmetrics.storage import SharedStorage
 
@@ -74,8 +76,8 @@ def _shared(kind: str, folder: str) -> tuple[Any, Any]:
 
 
 def fill(kind: str, children: int, folder: str) -> None:
-    """Be the worker that has the series, until standard input ends."""
-    _, metric = _shared(kind, folder)
+    """Run as the worker that has the series, until standard input ends."""
+    _, metric = _declare(kind, folder)
     use = "inc" if kind == "Counter" else "observe"
     for index in range(children):
         getattr(metric.labels(f"/items/{index}", "GET"), use)(index / 8)
@@ -84,32 +86,32 @@ def fill(kind: str, children: int, folder: str) -> None:
 
 
 class _Pauses:
-    """The longest pause of the garbage collector, in seconds."""
+    """Measure the longest pause of the garbage collector, in seconds."""
 
     def __init__(self) -> None:
         self.longest = self._started = 0.0
-        gc.callbacks.append(self._note)
+        gc.callbacks.append(self._note_phase)
 
-    def _note(self, phase: str, _: dict[str, int]) -> None:
+    def _note_phase(self, phase: str, _: dict[str, int]) -> None:
         if phase == "start":
             self._started = perf_counter()
         else:
             self.longest = max(self.longest, perf_counter() - self._started)
 
 
-async def _hold(app: Any) -> dict[str, float]:
-    """Scrape with a ticker beside it; return the longest hold and the collector's longest pause, in milliseconds."""
+async def _measure_blocking(app: Any) -> dict[str, float]:
+    """Scrape beside a ticker; return its largest delay and the longest garbage collection, in milliseconds."""
     import anyio
 
     scope = {"type": "http", "method": "GET", "path": "/metrics", "query_string": b"", "headers": []}
-    late, lines = [0.0], 0
+    delays, lines = [0.0], 0
     pauses = _Pauses()
 
     async def tick() -> None:
         while True:
             due = perf_counter() + TICK
             await anyio.sleep(TICK)
-            late.append(perf_counter() - due)
+            delays.append(perf_counter() - due)
 
     async def send(message: dict[str, Any]) -> None:
         nonlocal lines
@@ -122,73 +124,74 @@ async def _hold(app: Any) -> dict[str, float]:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(tick)
         await anyio.sleep(0.05)
-        late.clear()
+        delays.clear()
         pauses.longest = 0.0
         await app(scope, receive, send)
-        await anyio.sleep(3 * TICK)  # the last hold is seen then
+        await anyio.sleep(3 * TICK)  # until the ticker has seen the last delay
         tasks.cancel_scope.cancel()
-    gc.callbacks.remove(pauses._note)
-    return {"hold": max(late) * 1e3, "gc": pauses.longest * 1e3, "lines": lines}
+    gc.callbacks.remove(pauses._note_phase)
+    return {"blocking": max(delays) * 1e3, "gc": pauses.longest * 1e3, "lines": lines}
 
 
 def scrape(kind: str, children: int, folder: str, loop: str) -> None:
-    """Be the process that is scraped, twice: print what became of the loop."""
+    """Run as the scraped process: scrape twice and print the figures of both scrapes."""
     import anyio
 
     import asyncmetrics
 
-    registry = _shared(kind, folder)[0] if folder else ours(kind, children)
+    registry = _declare(kind, folder)[0] if folder else make_our_registry(kind, children)
     app = asyncmetrics.make_asgi_app(registry)
 
-    gc.collect()  # of what was imported, 15 ms: a process that serves has had its first full collection
+    gc.collect()  # 15 ms for the imported modules: a process that serves has had its first full collection
 
-    async def both() -> list[dict[str, float]]:
-        return [await _hold(app), await _hold(app)]
+    async def scrape_twice() -> list[dict[str, float]]:
+        return [await _measure_blocking(app), await _measure_blocking(app)]
 
-    print(json.dumps(anyio.run(both, **LOOPS[loop])))
+    print(json.dumps(anyio.run(scrape_twice, **LOOPS[loop])))
 
 
-def _process(work: str, *arguments: object) -> subprocess.Popen[str]:
+def _start_process(work: str, *arguments: object) -> subprocess.Popen[str]:
     code = f"from benchmarks import cold; cold.{work}(*{list(arguments)!r})"
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     return subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1], text=True, **pipes)
 
 
 @contextmanager
-def _folder(case: Case) -> Iterator[str]:
-    """Give a directory in which another process has the series; none for those in memory."""
+def _make_folder(case: Case) -> Iterator[str]:
+    """Yield a directory in which another process has the series, or ``""`` for memory storage."""
     if case.where == "memory":
         yield ""
         return
     folder = tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
-    worker = _process("fill", case.kind, case.children, folder)
+    worker = _start_process("fill", case.kind, case.children, folder)
     try:
         assert worker.stdout is not None
         if worker.stdout.readline() != "ready\n":
-            raise RuntimeError("the worker did not begin")
+            raise RuntimeError("the worker did not start")
         yield folder
     finally:
         worker.communicate("")
         shutil.rmtree(folder)
 
 
-def _probes(case: Case, processes: int) -> list[list[dict[str, float]]]:
-    with _folder(case) as folder:
-        found = []
+def _run_scrapes(case: Case, processes: int) -> list[list[dict[str, float]]]:
+    """Return the figures of the cold and of the warm scrape of each process."""
+    with _make_folder(case) as folder:
+        results = []
         for _ in range(processes):
-            told, _errors = _process("scrape", case.kind, case.children, folder, case.loop).communicate()
-            found.append(json.loads(told))
-    if any(scraped["lines"] < case.children for probe in found for scraped in probe):
+            output, _errors = _start_process("scrape", case.kind, case.children, folder, case.loop).communicate()
+            results.append(json.loads(output))
+    if any(scrape["lines"] < case.children for scrapes in results for scrape in scrapes):
         raise ValueError("series are missing")
-    return found
+    return results
 
 
-def _row(case: Case, how: str, scrapes: list[dict[str, float]]) -> Iterator[Row]:
-    holds = [scraped["hold"] for scraped in scrapes]
-    ratio: Callable[..., float] = lambda figures, who: figures[who] / ALLOWED_MS  # noqa: E731
-    note = f"garbage collector {min(scraped['gc'] for scraped in scrapes):.1f} ms"
-    outcome: Outcomes = {OURS: Figures(min(holds), median(holds))}
-    for row in rows(f"{case}, {how}: longest hold", "ms", outcome, ratio, Target(OURS, "≤", 1)):
+def _make_row(case: Case, how: str, scrapes: list[dict[str, float]]) -> Iterator[Row]:
+    delays = [scrape["blocking"] for scrape in scrapes]
+    ratio: Callable[..., float] = lambda figures, contender: figures[contender] / ALLOWED_MS  # noqa: E731
+    note = f"garbage collector {min(scrape['gc'] for scrape in scrapes):.1f} ms"
+    outcome: Outcomes = {OURS: Figures(min(delays), median(delays))}
+    for row in make_rows(f"{case}, {how}: longest blocking of the loop", "ms", outcome, ratio, Target(OURS, "≤", 1)):
         yield replace(row, note=note)
 
 
@@ -199,9 +202,9 @@ def run(effort: Effort) -> Iterator[Row]:
         if case.loop != "asyncio" and find_spec(case.loop) is None:
             continue
         try:
-            found = _probes(small, 1 if effort.quick else PROCESSES)
+            results = _run_scrapes(small, 1 if effort.quick else PROCESSES)
         except Exception as error:  # noqa: BLE001  # one case's failure must not hide the others
-            yield from rows(str(small), "ms", {OURS: problem(error)}, lambda *_: None)
+            yield from make_rows(str(small), "ms", {OURS: describe_problem(error)}, lambda *_: None)
             continue
         for index, how in enumerate(("cold", "warm")):
-            yield from _row(small, how, [probe[index] for probe in found])
+            yield from _make_row(small, how, [scrapes[index] for scrapes in results])

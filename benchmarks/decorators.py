@@ -1,8 +1,7 @@
-"""What a decorator adds to a call, in units of what an empty wrapper of the same kind adds.
+"""The time that a decorator adds to a call, as a multiple of the time that an empty wrapper of the same kind adds.
 
-A wrapper is the least that a decorator can be. prometheus_client takes part where it is usually found, on
-coroutines: its decorators end when the coroutine has been created, so that what it does costs less and measures
-nothing.
+An empty wrapper is the cheapest possible decorator. prometheus_client is also measured on coroutines, because programs
+use it there: its decorators end when the coroutine has been created, so they cost less but do not measure the work.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ import functools
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from typing import Any
 
-from benchmarks._measure import Effort, Run, awaiting, exhausting, measure, statement
-from benchmarks._peers import contestants
-from benchmarks._rows import OURS, THEIRS, Row, Target, rows
+from benchmarks._measure import Effort, Run, measure, repeat_await, repeat_iteration, repeat_statement, scale
+from benchmarks._peers import make_contenders
+from benchmarks._rows import OURS, THEIRS, Row, Target, make_rows
 
 __all__ = ("RATIO", "run")
 
@@ -45,19 +44,19 @@ async def _generator() -> AsyncGenerator[None, None]:
     yield
 
 
-def _call(function: Callable[[], Any]) -> Run:
-    return statement("f()", f=function)
+def _repeat_call(function: Callable[[], Any]) -> Run:
+    return repeat_statement("f()", f=function)
 
 
 def _bare() -> Mapping[str, Run]:
-    coroutine = awaiting(_coroutine)
+    coroutine = repeat_await(_coroutine)
     return {
         TIME: coroutine,
         EXCEPTIONS: coroutine,
         PROGRESS: coroutine,
         CALLS: coroutine,
-        FUNCTION: _call(_function),
-        GENERATOR: exhausting(_generator),
+        FUNCTION: _repeat_call(_function),
+        GENERATOR: repeat_iteration(_generator),
     }
 
 
@@ -72,14 +71,14 @@ def _empty_wrapper() -> Mapping[str, Run]:
         async for item in _generator(*args, **kwargs):
             yield item
 
-    wrapped = awaiting(functools.wraps(_coroutine)(coroutine))
+    wrapped = repeat_await(functools.wraps(_coroutine)(coroutine))
     return {
         TIME: wrapped,
         EXCEPTIONS: wrapped,
         PROGRESS: wrapped,
         CALLS: wrapped,
-        FUNCTION: _call(functools.wraps(_function)(function)),
-        GENERATOR: exhausting(functools.wraps(_generator)(generator)),
+        FUNCTION: _repeat_call(functools.wraps(_function)(function)),
+        GENERATOR: repeat_iteration(functools.wraps(_generator)(generator)),
     }
 
 
@@ -89,12 +88,12 @@ def _asyncmetrics() -> Mapping[str, Run]:
     to: dict[str, Any] = {"registry": CollectorRegistry()}
     histogram = Histogram("latency", "Latency.", **to)
     return {
-        TIME: awaiting(histogram.time()(_coroutine)),
-        EXCEPTIONS: awaiting(Counter("faults", "Faults.", **to).count_exceptions()(_coroutine)),
-        PROGRESS: awaiting(Gauge("running", "Running.", **to).track_inprogress()(_coroutine)),
-        CALLS: awaiting(CallMetrics("jobs", "Jobs.", **to)(_coroutine)),
-        FUNCTION: _call(histogram.time()(_function)),
-        GENERATOR: exhausting(histogram.time()(_generator)),
+        TIME: repeat_await(histogram.time()(_coroutine)),
+        EXCEPTIONS: repeat_await(Counter("faults", "Faults.", **to).count_exceptions()(_coroutine)),
+        PROGRESS: repeat_await(Gauge("running", "Running.", **to).track_inprogress()(_coroutine)),
+        CALLS: repeat_await(CallMetrics("jobs", "Jobs.", **to)(_coroutine)),
+        FUNCTION: _repeat_call(histogram.time()(_function)),
+        GENERATOR: repeat_iteration(histogram.time()(_generator)),
     }
 
 
@@ -104,9 +103,9 @@ def _prometheus_async() -> Mapping[str, Run]:
 
     to: dict[str, Any] = {"registry": CollectorRegistry()}
     return {
-        TIME: awaiting(time(Histogram("latency", "Latency.", **to))(_coroutine)),
-        EXCEPTIONS: awaiting(count_exceptions(Counter("faults", "Faults.", **to))(_coroutine)),
-        PROGRESS: awaiting(track_inprogress(Gauge("running", "Running.", **to))(_coroutine)),
+        TIME: repeat_await(time(Histogram("latency", "Latency.", **to))(_coroutine)),
+        EXCEPTIONS: repeat_await(count_exceptions(Counter("faults", "Faults.", **to))(_coroutine)),
+        PROGRESS: repeat_await(track_inprogress(Gauge("running", "Running.", **to))(_coroutine)),
     }
 
 
@@ -114,7 +113,7 @@ def _prometheus_client() -> Mapping[str, Run]:
     from prometheus_client import CollectorRegistry, Histogram
 
     histogram = Histogram("latency", "Latency.", registry=CollectorRegistry())
-    return {FUNCTION: _call(histogram.time()(_function))}
+    return {FUNCTION: _repeat_call(histogram.time()(_function))}
 
 
 def _prometheus_client_on_coroutines() -> Mapping[str, Run]:
@@ -122,9 +121,9 @@ def _prometheus_client_on_coroutines() -> Mapping[str, Run]:
 
     to: dict[str, Any] = {"registry": CollectorRegistry()}
     return {
-        TIME: awaiting(Histogram("latency", "Latency.", **to).time()(_coroutine)),
-        EXCEPTIONS: awaiting(Counter("faults", "Faults.", **to).count_exceptions()(_coroutine)),
-        PROGRESS: awaiting(Gauge("running", "Running.", **to).track_inprogress()(_coroutine)),
+        TIME: repeat_await(Histogram("latency", "Latency.", **to).time()(_coroutine)),
+        EXCEPTIONS: repeat_await(Counter("faults", "Faults.", **to).count_exceptions()(_coroutine)),
+        PROGRESS: repeat_await(Gauge("running", "Running.", **to).track_inprogress()(_coroutine)),
     }
 
 
@@ -138,14 +137,13 @@ MAKERS = {
 }
 
 
-def _added(figures: Mapping[str, float], who: str) -> float | None:
+def _divide_by_wrapper(figures: Mapping[str, float], contender: str) -> float | None:
     wrapper = figures[WRAPPER] - figures[BARE]
-    return (figures[who] - figures[BARE]) / wrapper if who not in {BARE, WRAPPER} and wrapper > 0 else None
+    return (figures[contender] - figures[BARE]) / wrapper if contender not in {BARE, WRAPPER} and wrapper > 0 else None
 
 
 def run(effort: Effort) -> Iterator[Row]:
     """Yield nanoseconds per call."""
-    for what, entered in contestants(MAKERS).items():
-        outcomes = measure(entered, effort)
-        scaled = {who: found if isinstance(found, str) else found.scaled(1e9) for who, found in outcomes.items()}
-        yield from rows(what, "ns", scaled, _added, TARGETS.get(what))
+    for discipline, contenders in make_contenders(MAKERS).items():
+        outcomes = scale(measure(contenders, effort), 1e9)
+        yield from make_rows(discipline, "ns", outcomes, _divide_by_wrapper, TARGETS.get(discipline))

@@ -1,6 +1,7 @@
-"""What an instrumented line costs: counting, observing, setting, with labels and without.
+"""The cost of an instrumented line: counting, observing and setting, with labels and without.
 
-Peers that have no children and take labels as a mapping at each call compete where labels are looked up.
+Peers that have no children, and take labels as a mapping at each call, are measured in the disciplines that look labels
+up.
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from benchmarks._measure import Effort, Run, measure, statement
-from benchmarks._peers import contestants
-from benchmarks._rows import OURS, THEIRS, Row, Target, peer_to_us, rows
+from benchmarks._measure import Effort, Run, measure, repeat_statement, scale
+from benchmarks._peers import make_contenders
+from benchmarks._rows import OURS, THEIRS, Row, Target, divide_by_ours, make_rows
 
 __all__ = ("RATIO", "run")
 
@@ -34,16 +35,16 @@ NAMES = ("method", "route")
 MAPPING = {"method": "GET", "route": "/"}
 
 
-def _like_prometheus_client(counter: Any, labelled: Any, histogram: Any, gauge: Any) -> Mapping[str, Run]:
+def _make_runs(counter: Any, labelled: Any, histogram: Any, gauge: Any) -> Mapping[str, Run]:
     child = labelled.labels("GET", "/")
     return {
-        INC: statement("c.inc()", c=counter),
-        CHILD: statement("c.inc()", c=child),
-        AMOUNT: statement("c.inc(2)", c=counter),
-        LABELS: statement("c.labels('GET', '/').inc()", c=labelled),
-        NAMED: statement("c.labels(method='GET', route='/').inc()", c=labelled),
-        OBSERVE: statement("h.observe(0.3)", h=histogram),
-        SET: statement("g.set(3.0)", g=gauge),
+        INC: repeat_statement("c.inc()", c=counter),
+        CHILD: repeat_statement("c.inc()", c=child),
+        AMOUNT: repeat_statement("c.inc(2)", c=counter),
+        LABELS: repeat_statement("c.labels('GET', '/').inc()", c=labelled),
+        NAMED: repeat_statement("c.labels(method='GET', route='/').inc()", c=labelled),
+        OBSERVE: repeat_statement("h.observe(0.3)", h=histogram),
+        SET: repeat_statement("g.set(3.0)", g=gauge),
     }
 
 
@@ -51,7 +52,7 @@ def _asyncmetrics() -> Mapping[str, Run]:
     from asyncmetrics import CollectorRegistry, Counter, Gauge, Histogram
 
     to: dict[str, Any] = {"registry": CollectorRegistry()}
-    return _like_prometheus_client(
+    return _make_runs(
         Counter("jobs", "Jobs.", **to),
         Counter("requests", "Requests.", NAMES, **to),
         Histogram("latency", "Latency.", **to),
@@ -63,7 +64,7 @@ def _prometheus_client() -> Mapping[str, Run]:
     from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
     to: dict[str, Any] = {"registry": CollectorRegistry()}
-    return _like_prometheus_client(
+    return _make_runs(
         Counter("jobs", "Jobs.", **to),
         Counter("requests", "Requests.", NAMES, **to),
         Histogram("latency", "Latency.", **to),
@@ -76,14 +77,14 @@ def _aioprometheus() -> Mapping[str, Run]:
 
     to: dict[str, Any] = {"registry": Registry()}
     counter, labelled = Counter("jobs", "Jobs.", **to), Counter("requests", "Requests.", **to)
-    by_mapping = statement("c.inc({'method': 'GET', 'route': '/'})", c=labelled)
+    by_mapping = repeat_statement("c.inc({'method': 'GET', 'route': '/'})", c=labelled)
     return {
-        INC: statement("c.inc({})", c=counter),
-        AMOUNT: statement("c.add({}, 2)", c=counter),
+        INC: repeat_statement("c.inc({})", c=counter),
+        AMOUNT: repeat_statement("c.add({}, 2)", c=counter),
         LABELS: by_mapping,
         NAMED: by_mapping,
-        OBSERVE: statement("h.observe({}, 0.3)", h=Histogram("latency", "Latency.", **to)),
-        SET: statement("g.set({}, 3.0)", g=Gauge("queue", "Queue.", **to)),
+        OBSERVE: repeat_statement("h.observe({}, 0.3)", h=Histogram("latency", "Latency.", **to)),
+        SET: repeat_statement("g.set({}, 3.0)", g=Gauge("queue", "Queue.", **to)),
     }
 
 
@@ -94,15 +95,15 @@ def _pytheus() -> Mapping[str, Run]:
     to: dict[str, Any] = {"registry": CollectorRegistry()}
     counter = Counter("jobs", "Jobs.", **to)
     labelled = Counter("requests", "Requests.", required_labels=NAMES, **to)
-    by_mapping = statement("c.labels({'method': 'GET', 'route': '/'}).inc()", c=labelled)
+    by_mapping = repeat_statement("c.labels({'method': 'GET', 'route': '/'}).inc()", c=labelled)
     return {
-        INC: statement("c.inc()", c=counter),
-        CHILD: statement("c.inc()", c=labelled.labels(MAPPING)),
-        AMOUNT: statement("c.inc(2)", c=counter),
+        INC: repeat_statement("c.inc()", c=counter),
+        CHILD: repeat_statement("c.inc()", c=labelled.labels(MAPPING)),
+        AMOUNT: repeat_statement("c.inc(2)", c=counter),
         LABELS: by_mapping,
         NAMED: by_mapping,
-        OBSERVE: statement("h.observe(0.3)", h=Histogram("latency", "Latency.", **to)),
-        SET: statement("g.set(3.0)", g=Gauge("queue", "Queue.", **to)),
+        OBSERVE: repeat_statement("h.observe(0.3)", h=Histogram("latency", "Latency.", **to)),
+        SET: repeat_statement("g.set(3.0)", g=Gauge("queue", "Queue.", **to)),
     }
 
 
@@ -112,14 +113,14 @@ def _opentelemetry() -> Mapping[str, Run]:
 
     meter = MeterProvider([InMemoryMetricReader()]).get_meter("benchmarks")
     counter, labelled = meter.create_counter("jobs"), meter.create_counter("requests")
-    by_mapping = statement("c.add(1, {'method': 'GET', 'route': '/'})", c=labelled)
+    by_mapping = repeat_statement("c.add(1, {'method': 'GET', 'route': '/'})", c=labelled)
     return {
-        INC: statement("c.add(1)", c=counter),
-        AMOUNT: statement("c.add(2)", c=counter),
+        INC: repeat_statement("c.add(1)", c=counter),
+        AMOUNT: repeat_statement("c.add(2)", c=counter),
         LABELS: by_mapping,
         NAMED: by_mapping,
-        OBSERVE: statement("h.record(0.3)", h=meter.create_histogram("latency")),
-        SET: statement("g.set(3.0)", g=meter.create_gauge("queue")),
+        OBSERVE: repeat_statement("h.record(0.3)", h=meter.create_histogram("latency")),
+        SET: repeat_statement("g.set(3.0)", g=meter.create_gauge("queue")),
     }
 
 
@@ -134,7 +135,6 @@ MAKERS = {
 
 def run(effort: Effort) -> Iterator[Row]:
     """Yield nanoseconds per operation."""
-    for what, entered in contestants(MAKERS).items():
-        outcomes = measure(entered, effort)
-        scaled = {who: found if isinstance(found, str) else found.scaled(1e9) for who, found in outcomes.items()}
-        yield from rows(what, "ns", scaled, peer_to_us, TARGETS.get(what))
+    for discipline, contenders in make_contenders(MAKERS).items():
+        outcomes = scale(measure(contenders, effort), 1e9)
+        yield from make_rows(discipline, "ns", outcomes, divide_by_ours, TARGETS.get(discipline))

@@ -1,6 +1,6 @@
-"""What a child weighs, before the first scrape and after it, when the text of its labels is kept for the next one.
+"""The memory of a child, before the first scrape and after it, when the text of its labels may be kept.
 
-The bytes are those that tracemalloc sees; label values are made beforehand, since they are the application's.
+The bytes are those that tracemalloc counts. Label values are created before, because they belong to the application.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import tracemalloc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks._measure import Effort, Figures, Outcomes, problem
-from benchmarks._rows import OURS, THEIRS, Row, Target, rows
+from benchmarks._measure import Effort, Figures, Outcomes, describe_problem
+from benchmarks._rows import OURS, THEIRS, Row, Target, make_rows
 
 __all__ = ("RATIO", "run")
 
@@ -29,7 +29,7 @@ BOUNDS = {
 }
 
 Library = Callable[[str], tuple[Any, Callable[[], object]]]
-"""Make a metric of a kind, and what scrapes it."""
+"""Return a metric of a kind, and a function that scrapes it."""
 
 
 def _asyncmetrics(kind: str) -> tuple[Any, Callable[[], object]]:
@@ -52,47 +52,48 @@ def _prometheus_client(kind: str) -> tuple[Any, Callable[[], object]]:
 LIBRARIES: dict[str, Library] = {OURS: _asyncmetrics, THEIRS: _prometheus_client}
 
 
-def _weigh(library: Library, kind: str, values: Sequence[tuple[str, ...]]) -> tuple[float, float]:
+def _measure_bytes(library: Library, kind: str, values: Sequence[tuple[str, ...]]) -> tuple[float, float]:
     """Return the bytes per child before and after a scrape."""
     metric, scrape = library(kind)
     metric.labels(*values[0])
-    scrape()  # what is made once is no child's
+    scrape()  # so that the objects that exist once are there before
     metric.clear()
     gc.collect()
     tracemalloc.start()
     try:
         for labels in values:
             metric.labels(*labels)
-        before = _traced()
+        before = _read_traced_bytes()
         scrape()
-        return before / len(values), _traced() / len(values)
+        return before / len(values), _read_traced_bytes() / len(values)
     finally:
         tracemalloc.stop()
 
 
-def _traced() -> int:
+def _read_traced_bytes() -> int:
     gc.collect()
     return tracemalloc.get_traced_memory()[0]
 
 
-def _ratio(figures: Mapping[str, float], who: str) -> float | None:
-    return figures[who] / figures[THEIRS] if who == OURS and THEIRS in figures else None
+def _divide_by_theirs(figures: Mapping[str, float], contender: str) -> float | None:
+    return figures[contender] / figures[THEIRS] if contender == OURS and THEIRS in figures else None
 
 
 def run(effort: Effort) -> Iterator[Row]:
-    """Yield bytes per child; allocations do not vary, so one round is enough."""
+    """Yield bytes per child. Allocations do not vary, so one round is enough."""
     count = effort.size(CHILDREN)
     values = [("GET", f"/items/{index}", "200") for index in range(count)]
     for label, kind in KINDS.items():
         outcomes: dict[str, Outcomes] = {BEFORE: {}, AFTER: {}}
-        for who, library in LIBRARIES.items():
+        for contender, library in LIBRARIES.items():
             try:
-                weights = _weigh(library, kind, values)
+                sizes = _measure_bytes(library, kind, values)
             except Exception as error:  # noqa: BLE001  # a peer's failure is a result
-                for found in outcomes.values():
-                    found[who] = problem(error)
+                for by_library in outcomes.values():
+                    by_library[contender] = describe_problem(error)
             else:
-                for found, weight in zip(outcomes.values(), weights, strict=True):
-                    found[who] = Figures(weight, weight)
-        for moment, found in outcomes.items():
-            yield from rows(f"{label}, {moment}", "B", found, _ratio, Target(OURS, "≤", BOUNDS[kind, moment]))
+                for by_library, size in zip(outcomes.values(), sizes, strict=True):
+                    by_library[contender] = Figures(size, size)
+        for moment, by_library in outcomes.items():
+            target = Target(OURS, "≤", BOUNDS[kind, moment])
+            yield from make_rows(f"{label}, {moment}", "B", by_library, _divide_by_theirs, target)

@@ -1,8 +1,8 @@
-"""What measuring a request adds to it, in the process: a fresh scope for each, and no server.
+"""The time that measuring adds to a request, without a server; each request has a new scope.
 
-Every figure is what is left when the bare application's own time is taken off: of the minima in one, and round by
-round in the other, of which the median is shown. It is processor time, since nothing here waits: differences of some
-microseconds would drown in what the machine does otherwise. The routes that an application has must not matter.
+A figure is the time of an application minus the time of the bare application: the difference of the minima, and the
+median of the differences of the rounds. It is processor time, because nothing here waits, and because other load on the
+machine would hide differences of some microseconds. The number of routes of an application must not matter.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ from dataclasses import replace
 from time import process_time
 from typing import Any
 
-from benchmarks._measure import Effort, Figures, Outcomes, Run, awaiting, measure, problem
-from benchmarks._rows import Row, Target, peer_to_us, rows
-from benchmarks._services import BARE, BY_HAND, INCLUDED, MANY, ONE, RAW, SERVICES, WRAPPERS, serving
+from benchmarks._measure import Effort, Figures, Outcomes, Run, describe_problem, measure, repeat_await, scale
+from benchmarks._rows import Row, Target, divide_by_ours, make_rows
+from benchmarks._services import BARE, BY_HAND, INCLUDED, MANY, ONE, RAW, SERVICES, WRAPPERS, make_service
 
 __all__ = ("RATIO", "run")
 
-RATIO = "the time that a peer adds ÷ what we add"
+RATIO = "the time that a peer adds ÷ the time that we add"
 
 TARGETS = {
     RAW: Target(BY_HAND, "≥", 1.83),
     MANY: Target(BY_HAND, "≥", 1.35),
     INCLUDED: Target(BY_HAND, "≥", 1.88),
 }
-LONGER = 4  # than other benchmarks' rounds: a request is longer than an increment, and differences are small
+# Rounds are longer than in other benchmarks: a request takes longer than an increment, and the differences are small.
+LONGER = 4
 SCOPE: dict[str, Any] = {
     "type": "http",
     "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -49,15 +50,15 @@ async def _send(message: dict[str, Any]) -> None:
     pass
 
 
-def _requests(what: str, who: str) -> Run | str:
+def _repeat_request(discipline: str, contender: str) -> Run | str:
     try:
-        app = serving(what, who)
-        path = SERVICES[what].path
+        app = make_service(discipline, contender)
+        path = SERVICES[discipline].path
         scope = {**SCOPE, "path": path, "raw_path": path.encode()}
         asyncio.run(_check(app, {**scope}))
-        return awaiting(lambda: app({**scope}, _receive, _send), process_time)
+        return repeat_await(lambda: app({**scope}, _receive, _send), process_time)
     except Exception as error:  # noqa: BLE001  # a peer that is missing or broken is a result
-        return problem(error)
+        return describe_problem(error)
 
 
 async def _check(app: Any, scope: dict[str, Any]) -> None:
@@ -68,34 +69,34 @@ async def _check(app: Any, scope: dict[str, Any]) -> None:
 
     await app(scope, _receive, send)
     if [message.get("status") for message in sent if "status" in message] != [200]:
-        raise ValueError(f"expected one answer with status 200, got {sent}")
+        raise ValueError(f"expected one response with status 200, got {sent}")
 
 
-def _added(what: str, effort: Effort) -> Outcomes:
-    contenders = {who: _requests(what, who) for who in (BARE, *WRAPPERS[what])}
+def _measure_additions(discipline: str, effort: Effort) -> Outcomes:
+    contenders = {contender: _repeat_request(discipline, contender) for contender in (BARE, *WRAPPERS[discipline])}
     outcomes = measure(contenders, replace(effort, seconds=effort.seconds * LONGER), beyond=BARE)
-    return {who: found if isinstance(found, str) else found.scaled(1e6) for who, found in outcomes.items()}
+    return scale(outcomes, 1e6)
 
 
-def _bare(what: str, outcomes: Outcomes) -> Iterator[Row]:
-    found = outcomes.pop(BARE)
-    if isinstance(found, Figures):
-        yield Row(what, BARE, "µs", found, None, None, "in all")
+def _make_bare_row(discipline: str, outcomes: Outcomes) -> Iterator[Row]:
+    figures = outcomes.pop(BARE)
+    if isinstance(figures, Figures):
+        yield Row(discipline, BARE, "µs", figures, None, None, "in total")
 
 
-def _growth(few: Outcomes, many: Outcomes) -> Iterator[Row]:
-    for who, figures in many.items():
-        first = few[who]
+def _make_growth_rows(few: Outcomes, many: Outcomes) -> Iterator[Row]:
+    for contender, figures in many.items():
+        first = few[contender]
         if isinstance(figures, Figures) and isinstance(first, Figures):
             times = Figures(figures.minimum / first.minimum, figures.median / first.median)
-            yield Row("added with 100 routes ÷ with 1", who, "times", times, None, None)
+            yield Row("added with 100 routes ÷ with 1", contender, "times", times, None, None)
 
 
 def run(effort: Effort) -> Iterator[Row]:
     """Yield the microseconds that are added to a request."""
-    found: dict[str, Outcomes] = {}
-    for what in WRAPPERS:
-        found[what] = outcomes = _added(what, effort)
-        yield from _bare(what, outcomes)
-        yield from rows(what, "µs", outcomes, peer_to_us, TARGETS.get(what))
-    yield from _growth(found[ONE], found[MANY])
+    additions: dict[str, Outcomes] = {}
+    for discipline in WRAPPERS:
+        additions[discipline] = outcomes = _measure_additions(discipline, effort)
+        yield from _make_bare_row(discipline, outcomes)
+        yield from make_rows(discipline, "µs", outcomes, divide_by_ours, TARGETS.get(discipline))
+    yield from _make_growth_rows(additions[ONE], additions[MANY])

@@ -1,6 +1,6 @@
-"""What a scrape costs: processor time per line of 10,000 and 100,000 counters and of 1,000 histograms.
+"""The cost of a scrape: processor time per line of 10,000 and 100,000 counters and of 1,000 histograms.
 
-Both libraries hold the same data, and what they write is compared line by line before anything is measured.
+Both libraries have the same data. Their output is compared line by line before anything is measured.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from dataclasses import replace
 from time import process_time
 from typing import TypeAlias
 
-from benchmarks._measure import Effort, Run, measure, problem
-from benchmarks._registries import ours, theirs
-from benchmarks._rows import OURS, THEIRS, Row, Target, peer_to_us, rows
+from benchmarks._measure import Effort, Run, describe_problem, measure, scale
+from benchmarks._registries import make_our_registry, make_their_registry
+from benchmarks._rows import OURS, THEIRS, Row, Target, divide_by_ours, make_rows
 
 __all__ = ("RATIO", "run")
 
@@ -21,7 +21,7 @@ RATIO = "prometheus_client's time ÷ ours"
 TEXT, OPENMETRICS = "text", "OpenMetrics"
 TARGET = Target(THEIRS, "≥", 20)
 SIZES = (("Counter", 10_000), ("Counter", 100_000), ("Histogram", 1_000))
-# A round is at least one rendering, the peer's longest of which takes most of a second.
+# Fewer rounds than elsewhere: a round is at least one rendering, and the peer's longest takes most of a second.
 ROUNDS = 7
 
 Render: TypeAlias = Callable[[], bytes]
@@ -32,7 +32,7 @@ def _asyncmetrics(kind: str, count: int, format: str) -> Render:
     from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
     from asyncmetrics.formats.writing.text import encode_text
 
-    registry = ours(kind, count)
+    registry = make_our_registry(kind, count)
     encode = encode_openmetrics if format == OPENMETRICS else encode_text
     return lambda: b"".join(encode(registry.collect()))
 
@@ -41,7 +41,7 @@ def _prometheus_client(kind: str, count: int, format: str) -> Render:
     import prometheus_client
     from prometheus_client.openmetrics import exposition
 
-    registry = theirs(kind, count)
+    registry = make_their_registry(kind, count)
     generate = exposition.generate_latest if format == OPENMETRICS else prometheus_client.generate_latest
     return lambda: generate(registry)
 
@@ -49,7 +49,7 @@ def _prometheus_client(kind: str, count: int, format: str) -> Render:
 LIBRARIES: dict[str, Library] = {OURS: _asyncmetrics, THEIRS: _prometheus_client}
 
 
-def _again(render: Render) -> Run:
+def _repeat_render(render: Render) -> Run:
     def repeat(number: int) -> float:
         started = process_time()
         for _ in range(number):
@@ -59,51 +59,54 @@ def _again(render: Render) -> Run:
     return repeat
 
 
-def _first(library: Library, kind: str, count: int, format: str) -> Run:
-    return lambda number: sum(_again(library(kind, count, format))(1) for _ in range(number))
+def _repeat_first_render(library: Library, kind: str, count: int, format: str) -> Run:
+    return lambda number: sum(_repeat_render(library(kind, count, format))(1) for _ in range(number))
 
 
-def _lines(body: bytes) -> list[bytes]:
-    """Return the lines in an order of their own: the two libraries differ in that of TYPE and HELP."""
+def _sort_lines(body: bytes) -> list[bytes]:
+    """Return the sorted lines: the two libraries write TYPE and HELP in different orders."""
     return sorted(body.splitlines())
 
 
-def _contestants(kind: str, count: int, format: str) -> tuple[dict[str, Run | str], int]:
+def _make_contenders(kind: str, count: int, format: str) -> tuple[dict[str, Run | str], int]:
     runs: dict[str, Run | str] = {}
     lines: list[bytes] = []
-    for who, library in LIBRARIES.items():
+    for contender, library in LIBRARIES.items():
         try:
             render = library(kind, count, format)
-            written = _lines(render())
-            if lines and written != lines:
-                raise ValueError(_difference(lines, written))
-            lines = written
-            runs[who] = _again(render)
+            output = _sort_lines(render())
+            if lines and output != lines:
+                raise ValueError(_describe_difference(lines, output))
+            lines = output
+            runs[contender] = _repeat_render(render)
         except Exception as error:  # noqa: BLE001  # a peer's failure is a result
-            runs[who] = problem(error)
+            runs[contender] = describe_problem(error)
     return runs, len(lines)
 
 
-def _difference(ours: list[bytes], theirs: list[bytes]) -> str:
-    mine, other = set(ours).difference(theirs), set(theirs).difference(ours)
-    return f"writes something else: {min(other, default=b'')!r} for {min(mine, default=b'')!r}"
+def _describe_difference(ours: list[bytes], theirs: list[bytes]) -> str:
+    only_ours, only_theirs = set(ours).difference(theirs), set(theirs).difference(ours)
+    return f"writes {min(only_theirs, default=b'')!r} instead of {min(only_ours, default=b'')!r}"
 
 
-def _rows(what: str, runs: dict[str, Run | str], lines: int, effort: Effort, target: Target | None) -> Iterator[Row]:
+def _make_rows(
+    discipline: str, runs: dict[str, Run | str], lines: int, effort: Effort, target: Target | None
+) -> Iterator[Row]:
     outcomes = measure(runs, effort if effort.quick else replace(effort, rounds=ROUNDS))
-    each = {who: found if isinstance(found, str) else found.scaled(1e6 / lines) for who, found in outcomes.items()}
-    for row in rows(what, "µs per line", each, peer_to_us, target):
-        total = f"{row.figures.minimum * lines / 1e3:,.1f} ms in all" if row.figures else row.note
+    for row in make_rows(discipline, "µs per line", scale(outcomes, 1e6 / lines), divide_by_ours, target):
+        total = f"{row.figures.minimum * lines / 1e3:,.1f} ms in total" if row.figures else row.note
         yield replace(row, note=total)
 
 
 def run(effort: Effort) -> Iterator[Row]:
-    """Yield microseconds per line, with the milliseconds in all as a note."""
+    """Yield microseconds per line, with the total milliseconds as a note."""
     for format in (TEXT, OPENMETRICS):
         for kind, full in SIZES:
             count = effort.size(full)
-            runs, lines = _contestants(kind, count, format)
-            yield from _rows(f"{count:,} × {kind}, {format}", runs, lines, effort, TARGET)
+            runs, lines = _make_contenders(kind, count, format)
+            yield from _make_rows(f"{count:,} × {kind}, {format}", runs, lines, effort, TARGET)
     kind, count = SIZES[0][0], effort.size(SIZES[0][1])
-    first: dict[str, Run | str] = {who: _first(library, kind, count, TEXT) for who, library in LIBRARIES.items()}
-    yield from _rows(f"{count:,} × {kind}, {TEXT}, first scrape", first, count + 2, effort, None)
+    first: dict[str, Run | str] = {
+        contender: _repeat_first_render(library, kind, count, TEXT) for contender, library in LIBRARIES.items()
+    }
+    yield from _make_rows(f"{count:,} × {kind}, {TEXT}, first scrape", first, count + 2, effort, None)

@@ -1,8 +1,9 @@
-"""What a scrape does to the event loop that it is served by: processor time, how long it is held, memory, delay.
+"""The effect of a scrape on the event loop that serves it: processor time, blocking, memory, delay of requests.
 
-Every contender is scraped in a process of its own, several times: alone for processor time and memory, and beside a
-ticker and small requests for what it does to them. Compression is the server's business for some peers, so they are
-not in the rows with gzip; who writes fewer lines than there are children is shown as such, not measured.
+Every contender is scraped several times in its own process: alone for processor time and memory, and beside a ticker
+and small requests for the blocking and the delays. Some peers leave compression to the server, so they are not in the
+rows with gzip. A contender that writes fewer lines than there are children is shown with that reason, and without
+figures.
 """
 
 from __future__ import annotations
@@ -15,23 +16,24 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from benchmarks._measure import Effort, Figures, Outcomes
-from benchmarks._rows import OURS, THEIRS, Row, Target, rows
+from benchmarks._rows import OURS, THEIRS, Row, Target, make_rows
 from benchmarks._scraping import CONTENDERS, OPENMETRICS
 
 __all__ = ("RATIO", "run")
 
-RATIO = "of processor time: a peer's ÷ ours; of hold, memory and delay: ours ÷ what is allowed"
+RATIO = "processor time: a peer's ÷ ours; blocking, memory and delay: ours ÷ the limit"
 
 TEXT = "text/plain;version=0.0.4"
-HOLD, MEMORY, DELAY = 0.005, 16e6, 0.002
+# The limits: seconds of blocking, bytes, seconds of delay.
+BLOCKING, MEMORY, DELAY = 0.005, 16e6, 0.002
 SCRAPES = 4
 LIMIT_SECONDS = 240
-# Peers need 20 s and 1.5 GB for a million lines, so one of them will do.
+# Lines from which on only one peer is measured: a peer needs 20 s and 1.5 GB for a million lines.
 LARGE = 200_000
 
 
 class Case(NamedTuple):
-    """What is scraped: so many children of a kind of metric, in a format, compressed or not."""
+    """A kind of metric, how many children it has, the format, and whether the response is compressed."""
 
     kind: str
     children: int
@@ -42,11 +44,15 @@ class Case(NamedTuple):
         format = "OpenMetrics" if self.accept == OPENMETRICS else "text"
         return f"{self.children:,} {self.kind.lower()}s, {format}{', gzip' if self.gzip else ''}"
 
-    def contenders(self) -> list[str]:
-        """Return who takes part."""
+    def list_contenders(self) -> list[str]:
+        """Return the contenders of this case."""
         if self.children * (15 if self.kind == "Histogram" else 1) > LARGE:
             return [OURS, THEIRS]
-        return [who for who in CONTENDERS if not self.gzip or who in {OURS, THEIRS, "OpenTelemetry's exporter"}]
+        return [
+            contender
+            for contender in CONTENDERS
+            if not self.gzip or contender in {OURS, THEIRS, "OpenTelemetry's exporter"}
+        ]
 
 
 CASES = tuple(
@@ -62,8 +68,8 @@ CASES = tuple(
 )
 
 
-def _probe(who: str, case: Case, scrapes: int) -> dict[str, Any] | str:
-    order = json.dumps({"who": who, **case._asdict(), "scrapes": scrapes})
+def _run_probe(contender: str, case: Case, scrapes: int) -> dict[str, Any] | str:
+    order = json.dumps({"contender": contender, **case._asdict(), "scrapes": scrapes})
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks._scraping", order]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
@@ -71,59 +77,59 @@ def _probe(who: str, case: Case, scrapes: int) -> dict[str, Any] | str:
         return f"took more than {LIMIT_SECONDS} s"
     if done.returncode:
         return f"failed: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode}"[:100]
-    found: dict[str, Any] = json.loads(done.stdout)
-    if found["lines"] < case.children:
-        return f"writes {found['lines']} lines for {case.children} children"
-    return found
+    result: dict[str, Any] = json.loads(done.stdout)
+    if result["lines"] < case.children:
+        return f"writes {result['lines']} lines for {case.children} children"
+    return result
 
 
 class Measure(NamedTuple):
-    """A figure of a scrape, in which unit, and what of it is allowed."""
+    """A figure of a scrape: its unit, how ``compute`` gets it from a probe's result, and its limit."""
 
     name: str
     unit: str
-    of: Callable[[dict[str, float], dict[str, Any]], float]
-    allowed: float | None = None
+    compute: Callable[[dict[str, float], dict[str, Any]], float]
+    limit: float | None = None
 
 
 MEASURES = (
-    Measure("processor time a line", "µs", lambda scrape, found: scrape["cpu"] / found["lines"] * 1e6),
-    Measure("in all", "s", lambda scrape, _: scrape["seconds"]),
-    Measure("longest hold", "ms", lambda scrape, _: scrape["hold"] * 1e3, HOLD * 1e3),
-    Measure("hold, 99.9 %", "ms", lambda scrape, _: scrape["hold_999"] * 1e3, HOLD * 1e3),
+    Measure("processor time per line", "µs", lambda scrape, result: scrape["cpu"] / result["lines"] * 1e6),
+    Measure("in total", "s", lambda scrape, _: scrape["seconds"]),
+    Measure("longest blocking", "ms", lambda scrape, _: scrape["blocking"] * 1e3, BLOCKING * 1e3),
+    Measure("blocking, 99.9 %", "ms", lambda scrape, _: scrape["blocking_999"] * 1e3, BLOCKING * 1e3),
     Measure("memory", "MB", lambda scrape, _: scrape["memory"] / 1e6, MEMORY / 1e6),
     Measure(
         "delay of a request, 99 %",
         "ms",
-        lambda scrape, found: (scrape["request_99"] - found["noise"]["request_99"]) * 1e3,
+        lambda scrape, result: (scrape["request_99"] - result["noise"]["request_99"]) * 1e3,
         DELAY * 1e3,
     ),
 )
 
 
-def _figures(measure: Measure, found: dict[str, Any] | str) -> Figures | str:
-    if isinstance(found, str):
-        return found
-    values = [measure.of(scrape, found) for scrape in found["scrapes"]]
+def _compute_figures(measure: Measure, result: dict[str, Any] | str) -> Figures | str:
+    if isinstance(result, str):
+        return result
+    values = [measure.compute(scrape, result) for scrape in result["scrapes"]]
     return Figures(min(values), median(values))
 
 
-def _outcomes(measure: Measure, found: Mapping[str, dict[str, Any] | str]) -> Outcomes:
-    return {who: _figures(measure, result) for who, result in found.items()}
+def _compute_outcomes(measure: Measure, results: Mapping[str, dict[str, Any] | str]) -> Outcomes:
+    return {contender: _compute_figures(measure, result) for contender, result in results.items()}
 
 
-def _ratio(measure: Measure) -> Callable[[Mapping[str, float], str], float | None]:
-    def to_us(figures: Mapping[str, float], who: str) -> float | None:
-        return figures[who] / figures[OURS] if who != OURS and figures.get(OURS) else None
+def _choose_ratio(measure: Measure) -> Callable[[Mapping[str, float], str], float | None]:
+    def divide_by_ours(figures: Mapping[str, float], contender: str) -> float | None:
+        return figures[contender] / figures[OURS] if contender != OURS and figures.get(OURS) else None
 
-    def to_allowed(figures: Mapping[str, float], who: str) -> float | None:
-        return figures[who] / measure.allowed if measure.allowed else None
+    def divide_by_limit(figures: Mapping[str, float], contender: str) -> float | None:
+        return figures[contender] / measure.limit if measure.limit else None
 
-    return to_us if measure.allowed is None else to_allowed
+    return divide_by_ours if measure.limit is None else divide_by_limit
 
 
-def _target(measure: Measure, case: Case) -> Target | None:
-    if measure.allowed is not None:
+def _choose_target(measure: Measure, case: Case) -> Target | None:
+    if measure.limit is not None:
         return Target(OURS, "≤", 1)
     return Target(THEIRS, "≥", 20) if measure.unit == "µs" and not case.gzip else None
 
@@ -132,7 +138,11 @@ def run(effort: Effort) -> Iterator[Row]:
     """Yield the figures of each case."""
     for case in CASES[:3] if effort.quick else CASES:
         small = case._replace(children=effort.size(case.children))
-        found = {who: _probe(who, small, 2 if effort.quick else SCRAPES) for who in small.contenders()}
+        results = {
+            contender: _run_probe(contender, small, 2 if effort.quick else SCRAPES)
+            for contender in small.list_contenders()
+        }
         for measure in MEASURES:
-            title = f"{small}: {measure.name}"
-            yield from rows(title, measure.unit, _outcomes(measure, found), _ratio(measure), _target(measure, case))
+            outcomes = _compute_outcomes(measure, results)
+            ratio, target = _choose_ratio(measure), _choose_target(measure, case)
+            yield from make_rows(f"{small}: {measure.name}", measure.unit, outcomes, ratio, target)

@@ -1,7 +1,7 @@
-"""What measuring costs a real server: requests per second of uvicorn under `wrk`, bare and measured by each library.
+"""The cost of measuring on a real server: requests per second of uvicorn under `wrk`, bare and with each library.
 
-Each contender is a process of its own with one worker, on uvloop and httptools where they are installed. All are up
-from the first round to the last, and only one of them has requests at a time.
+Each contender is its own process with one worker, on uvloop and httptools if they are installed. All of them run from
+the first round to the last, and only one at a time gets requests.
 """
 
 from __future__ import annotations
@@ -18,42 +18,44 @@ from pathlib import Path
 from statistics import median
 from urllib.request import urlopen
 
-from benchmarks._measure import Effort, Figures, Outcomes, Run, problem, run_in_turns
-from benchmarks._rows import OURS, Row, rows
-from benchmarks._services import BARE, INCLUDED, RAW, SERVICES, WRAPPERS, serving
+from benchmarks._measure import Effort, Figures, Outcomes, Run, describe_problem, run_in_turns
+from benchmarks._rows import OURS, Row, make_rows
+from benchmarks._services import BARE, INCLUDED, RAW, SERVICES, WRAPPERS, make_service
 
 __all__ = ("RATIO", "run", "serve")
 
 RATIO = "requests per second ÷ those of the bare app"
 
-MEASURED_KEY = (RAW, INCLUDED)
+MEASURED = (RAW, INCLUDED)
 MISSING = "skipped: wrk is not on the PATH (Debian: apt-get install wrk)"
 ROOT = Path(__file__).parents[1]
 CONNECTIONS = 16
 ROUNDS = 7
-ROUND_SECONDS = 700  # times the seconds of an effort: a round here is of seconds, not of milliseconds
+ROUND_FACTOR = 700  # a round here takes seconds instead of the milliseconds of an effort
 START_SECONDS = 60
 RATE = re.compile(r"^Requests/sec:\s+([\d.]+)$", re.MULTILINE)
 
 
-def serve(what: str, who: str, descriptor: int) -> None:
+def serve(discipline: str, contender: str, descriptor: int) -> None:
     """Serve one contender from a listening socket until the process is ended."""
     import uvicorn
 
-    # Not uvicorn's fd=, which takes every socket for one of Unix and leaves TCP_NODELAY out: 40 ms a request.
+    # Not uvicorn's fd=, which takes every socket for a Unix socket and leaves out TCP_NODELAY: 40 ms for each request.
     listener = socket.socket(fileno=descriptor)
-    # One peer's middleware is no coroutine function, from which uvicorn would conclude that it speaks ASGI 2.
-    config = uvicorn.Config(serving(what, who), interface="asgi3", log_level="critical", access_log=False)
+    # asgi3, because uvicorn takes a middleware that is no coroutine function, as one peer's is, for ASGI 2.
+    config = uvicorn.Config(
+        make_service(discipline, contender), interface="asgi3", log_level="critical", access_log=False
+    )
     uvicorn.Server(config).run([listener])
 
 
 @contextmanager
-def _server(what: str, who: str) -> Iterator[str]:
-    """Run a server in a process of its own and give its URL, once it has answered."""
-    serving(what, who)  # what is missing or broken is told here, and not in another process
+def _run_server(discipline: str, contender: str) -> Iterator[str]:
+    """Run a server in its own process and yield its URL after its first response."""
+    make_service(discipline, contender)  # raises here, and not in the other process, if a library is missing or broken
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}{SERVICES[what].path}"
-        code = f"from benchmarks.server import serve; serve({what!r}, {who!r}, {listener.fileno()})"
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}{SERVICES[discipline].path}"
+        code = f"from benchmarks.server import serve; serve({discipline!r}, {contender!r}, {listener.fileno()})"
         command = [sys.executable, "-c", code]
         process = subprocess.Popen(command, cwd=ROOT, pass_fds=[listener.fileno()], stderr=subprocess.DEVNULL)
     try:
@@ -65,49 +67,49 @@ def _server(what: str, who: str) -> Iterator[str]:
         process.wait(START_SECONDS)
 
 
-def _seconds_per_request(wrk: str, url: str, seconds: int) -> float:
+def _measure_request(wrk: str, url: str, seconds: int) -> float:
     command = [wrk, "--threads=1", f"--connections={CONNECTIONS}", f"--duration={seconds}s", url]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    rate = RATE.search(printed)
-    if rate is None or "Non-2xx" in printed or "Socket errors" in printed:
-        raise ValueError(f"wrk found errors: {printed.splitlines()[-3:]}")
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rate = RATE.search(output)
+    if rate is None or "Non-2xx" in output or "Socket errors" in output:
+        raise ValueError(f"wrk found errors: {output.splitlines()[-3:]}")
     return 1 / float(rate[1])
 
 
-def _start(what: str, wrk: str, seconds: int, stack: ExitStack) -> dict[str, Run | str]:
-    def run(url: str) -> Run:
-        return lambda _: _seconds_per_request(wrk, url, seconds)
+def _start_servers(discipline: str, wrk: str, seconds: int, stack: ExitStack) -> dict[str, Run | str]:
+    def make_run(url: str) -> Run:
+        return lambda _: _measure_request(wrk, url, seconds)
 
-    started: dict[str, Run | str] = {}
-    for who in (BARE, *WRAPPERS[what]):
+    contenders: dict[str, Run | str] = {}
+    for contender in (BARE, *WRAPPERS[discipline]):
         try:
-            started[who] = run(stack.enter_context(_server(what, who)))
+            contenders[contender] = make_run(stack.enter_context(_run_server(discipline, contender)))
         except Exception as error:  # noqa: BLE001  # a peer that is missing or broken is a result
-            started[who] = problem(error)
-    return started
+            contenders[contender] = describe_problem(error)
+    return contenders
 
 
-def _measured(what: str, wrk: str, effort: Effort) -> Outcomes:
-    seconds = max(1, round(effort.seconds * ROUND_SECONDS))
+def _measure_servers(discipline: str, wrk: str, effort: Effort) -> Outcomes:
+    seconds = max(1, round(effort.seconds * ROUND_FACTOR))
     with ExitStack() as stack:
-        started = _start(what, wrk, seconds, stack)
-        runs = {who: (run, 1) for who, run in started.items() if not isinstance(run, str)}
-        taken = run_in_turns(runs, min(effort.rounds, ROUNDS))
-    figures = {who: Figures(min(times), median(times)).scaled(1e6) for who, times in taken.items()}
-    return {who: figures.get(who, str(started[who])) for who in started}
+        contenders = _start_servers(discipline, wrk, seconds, stack)
+        runs = {contender: (run, 1) for contender, run in contenders.items() if not isinstance(run, str)}
+        times_of = run_in_turns(runs, min(effort.rounds, ROUNDS))
+    figures = {contender: Figures(min(times), median(times)).scale(1e6) for contender, times in times_of.items()}
+    return {contender: figures.get(contender, str(contenders[contender])) for contender in contenders}
 
 
-def _kept(figures: Mapping[str, float], who: str) -> float | None:
-    return figures[BARE] / figures[who] if who != BARE and BARE in figures else None
+def _divide_by_bare(figures: Mapping[str, float], contender: str) -> float | None:
+    return figures[BARE] / figures[contender] if contender != BARE and BARE in figures else None
 
 
 def run(effort: Effort) -> Iterator[Row]:
     """Yield the microseconds per request, with the requests per second as a note."""
     wrk = shutil.which("wrk")
-    for what in MEASURED_KEY:
+    for discipline in MEASURED:
         if wrk is None:
-            yield Row(what, OURS, "µs", None, None, None, MISSING)
+            yield Row(discipline, OURS, "µs", None, None, None, MISSING)
             continue
-        for row in rows(what, "µs", _measured(what, wrk, effort), _kept):
+        for row in make_rows(discipline, "µs", _measure_servers(discipline, wrk, effort), _divide_by_bare):
             rate = f"{1e6 / row.figures.median:,.0f} requests/s" if row.figures else row.note
             yield replace(row, note=rate)

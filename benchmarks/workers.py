@@ -1,8 +1,9 @@
-"""What several workers cost: a shared increment, a new series, and a scrape that answers for all, warm and cold.
+"""The cost of several workers: a shared increment, a new series, and a scrape that answers for all, warm and cold.
 
-prometheus_client is measured in its multiprocess mode, which the environment turns on before it is imported: each side
-runs in processes of its own, in turns. Four workers hold the same series, each with its own numbers; a fifth process
-scrapes. A scrape is *cold* when it is a process's first one. Recycling replaces one worker after the other.
+prometheus_client is measured in its multiprocess mode, which an environment variable turns on before the import.
+Therefore each library runs in its own processes, in turns. Four workers have the same series, each with its own
+numbers, and a fifth process scrapes. The first scrape of a process is *cold*, later ones are *warm*. A recycle replaces
+one worker by a new one.
 """
 
 from __future__ import annotations
@@ -19,8 +20,18 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks._measure import FULL, QUICK, Effort, Figures, measure, problem, statement
-from benchmarks._rows import OURS, THEIRS, Row, Target, peer_to_us, rows
+from benchmarks._measure import (
+    FULL,
+    QUICK,
+    Effort,
+    Figures,
+    Outcomes,
+    describe_problem,
+    measure,
+    repeat_statement,
+    scale,
+)
+from benchmarks._rows import OURS, THEIRS, Row, Target, divide_by_ours, make_rows
 
 __all__ = ("RATIO", "run")
 
@@ -32,13 +43,13 @@ ALONE = "inc() in memory"
 TARGETS = {INC: Target(THEIRS, "≥", 6)}
 SCRAPE_TARGET = Target(THEIRS, "≥", 20)
 ROUNDS = 5
-RECYCLED = 100
+RECYCLES = 100
 LIBRARIES = (OURS, THEIRS)
 
 
-def _library(who: str, folder: str) -> Any:
-    """Return what makes a counter and what scrapes, in a process that is a worker."""
-    if who == OURS:
+def _declare(contender: str, folder: str) -> Any:
+    """Return a counter and a function that scrapes, in a process that is a worker."""
+    if contender == OURS:
         import asyncmetrics
         from asyncmetrics.storage import SharedStorage
 
@@ -55,20 +66,20 @@ def _library(who: str, folder: str) -> Any:
     return counter, lambda: prometheus_client.generate_latest(registry)
 
 
-def fill(who: str, folder: str, count: int) -> None:
-    """Be a worker that counts, and wait for the end."""
-    counter, _ = _library(who, folder)
-    for index in range(count):
+def fill(contender: str, folder: str, series: int) -> None:
+    """Run as a worker that counts, until standard input ends."""
+    counter, _ = _declare(contender, folder)
+    for index in range(series):
         counter.labels(f"/items/{index}", "GET").inc(index / 8)
     print("ready", flush=True)
     sys.stdin.read()
 
 
-def scrape(who: str, folder: str, rounds: int) -> None:
-    """Be the process that is scraped: print the seconds of each scrape, and how many series there were."""
+def scrape(contender: str, folder: str, rounds: int) -> None:
+    """Run as the scraped process: print the seconds of each scrape, and the number of series."""
     from time import perf_counter
 
-    _, collect = _library(who, folder)
+    _, collect = _declare(contender, folder)
     seconds, lines = [], 0
     for _ in range(rounds):
         started = perf_counter()
@@ -78,137 +89,142 @@ def scrape(who: str, folder: str, rounds: int) -> None:
     print(json.dumps([seconds, lines]))
 
 
-def hot(who: str, folder: str, quick: bool) -> None:
-    """Print what an increment and a new series cost, in seconds."""
-    counter, _ = _library(who, folder)
+def count(contender: str, folder: str, quick: bool) -> None:
+    """Print the seconds of an increment and of a new series."""
+    counter, _ = _declare(contender, folder)
     child, numbers = counter.labels("/", "GET"), iter(range(1 << 60))
-    runs: dict[str, Any] = {INC: statement("c.inc()", c=child)}
-    found = measure(runs, QUICK if quick else FULL)
-    new = {CHILD: statement("c.labels(str(next(n)), 'GET').inc()", c=counter, n=numbers)}
+    runs: dict[str, Any] = {INC: repeat_statement("c.inc()", c=child)}
+    outcomes = measure(runs, QUICK if quick else FULL)
+    new = {CHILD: repeat_statement("c.labels(str(next(n)), 'GET').inc()", c=counter, n=numbers)}
     effort = QUICK if quick else replace(FULL, rounds=15, seconds=0.001)
-    found |= measure(new, effort)
-    if who == OURS:
+    outcomes |= measure(new, effort)
+    if contender == OURS:
         import asyncmetrics
 
         alone = asyncmetrics.Counter("alone", "In memory.", registry=asyncmetrics.CollectorRegistry())
-        found |= measure({ALONE: statement("c.inc()", c=alone)}, QUICK if quick else FULL)
-    print(json.dumps({what: [f.minimum, f.median] for what, f in found.items() if isinstance(f, Figures)}))
+        outcomes |= measure({ALONE: repeat_statement("c.inc()", c=alone)}, QUICK if quick else FULL)
+    print(
+        json.dumps({discipline: [f.minimum, f.median] for discipline, f in outcomes.items() if isinstance(f, Figures)})
+    )
 
 
-def _process(work: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
+def _start_process(work: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
     code = f"from benchmarks import workers; workers.{work}(*{list(arguments)!r})"
     root = Path(__file__).parents[1]
     return subprocess.Popen([sys.executable, "-c", code], cwd=root, text=True, stdout=subprocess.PIPE, **options)
 
 
-def _told(work: str, *arguments: object) -> Any:
-    process = _process(work, *arguments)
-    told, _ = process.communicate()
-    return json.loads(told)
+def _run_process(work: str, *arguments: object) -> Any:
+    """Run a function of this module in its own process and return the JSON that it prints."""
+    output, _ = _start_process(work, *arguments).communicate()
+    return json.loads(output)
 
 
-class _Scene:
-    """Four workers of one library that hold their series, in a directory of their own."""
+class _Workers:
+    """Four workers of one library with their series, in their own directory."""
 
-    def __init__(self, who: str, count: int) -> None:
-        self.who = who
+    def __init__(self, contender: str, series: int) -> None:
+        self.contender = contender
         self.base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         self.folder = tempfile.mkdtemp(dir=self.base)
-        self.count = count
-        self.processes = [self._begin() for _ in range(WORKERS)]
+        self.series = series
+        self.processes = [self._start() for _ in range(WORKERS)]
 
-    def _begin(self) -> subprocess.Popen[str]:
-        process = _process("fill", self.who, self.folder, self.count, stdin=subprocess.PIPE)
+    def _start(self) -> subprocess.Popen[str]:
+        process = _start_process("fill", self.contender, self.folder, self.series, stdin=subprocess.PIPE)
         assert process.stdout is not None
         if process.stdout.readline() != "ready\n":
-            raise RuntimeError("a worker did not begin")
+            raise RuntimeError("a worker did not start")
         return process
 
     def recycle(self) -> None:
-        """End one worker and begin another."""
+        """End one worker and start another."""
         self._end(self.processes.pop(0))
-        self.processes.append(self._begin())
+        self.processes.append(self._start())
 
     def _end(self, process: subprocess.Popen[str]) -> None:
         process.communicate("")
 
     def close(self) -> None:
-        """End all."""
+        """End all workers and remove the directory."""
         for process in self.processes:
             self._end(process)
         shutil.rmtree(self.folder)
 
 
-def _figures(seconds: list[float]) -> Figures:
+def _compute_figures(seconds: list[float]) -> Figures:
     return Figures(min(seconds), median(seconds))
 
 
-def _scrapes(count: int, rounds: int) -> dict[str, dict[str, Figures | str]]:
-    """Return by library the figures of warm and of cold scrapes."""
-    found: dict[str, dict[str, Figures | str]] = {"warm": {}, "cold": {}}
-    for who in LIBRARIES:
+def _measure_scrapes(series: int, rounds: int) -> dict[str, Outcomes]:
+    """Return the figures of warm and of cold scrapes."""
+    outcomes: dict[str, Outcomes] = {"warm": {}, "cold": {}}
+    for contender in LIBRARIES:
         try:
-            scene = _Scene(who, count)
+            workers = _Workers(contender, series)
             try:
-                seconds, lines = _told("scrape", who, scene.folder, rounds + 1)
-                cold = [_told("scrape", who, scene.folder, 1)[0][0] for _ in range(min(rounds, 3))]
+                seconds, lines = _run_process("scrape", contender, workers.folder, rounds + 1)
+                cold = [_run_process("scrape", contender, workers.folder, 1)[0][0] for _ in range(min(rounds, 3))]
             finally:
-                scene.close()
-            if lines != count:
-                raise ValueError(f"{lines} series, not {count}")
-            found["warm"][who], found["cold"][who] = _figures(seconds[1:]), _figures([seconds[0], *cold])
+                workers.close()
+            if lines != series:
+                raise ValueError(f"{lines} series, not {series}")
+            outcomes["warm"][contender] = _compute_figures(seconds[1:])
+            outcomes["cold"][contender] = _compute_figures([seconds[0], *cold])
         except Exception as error:  # noqa: BLE001  # a peer's failure is a result
-            found["warm"][who] = found["cold"][who] = problem(error)
-    return found
+            outcomes["warm"][contender] = outcomes["cold"][contender] = describe_problem(error)
+    return outcomes
 
 
-def _recycled(count: int, times: int, rounds: int) -> tuple[dict[str, Figures | str], dict[str, int]]:
-    found: dict[str, Figures | str] = {}
+def _measure_recycles(series: int, times: int, rounds: int) -> tuple[Outcomes, dict[str, int]]:
+    """Return the figures of a scrape after ``times`` recycles, and the number of files then."""
+    outcomes: Outcomes = {}
     files = {}
-    for who in LIBRARIES:
+    for contender in LIBRARIES:
         try:
-            scene = _Scene(who, count)
+            workers = _Workers(contender, series)
             try:
                 for _ in range(times):
-                    scene.recycle()
-                found[who] = _figures(_told("scrape", who, scene.folder, rounds + 1)[0][1:])
-                files[who] = len(list(Path(scene.folder).iterdir()))
+                    workers.recycle()
+                outcomes[contender] = _compute_figures(
+                    _run_process("scrape", contender, workers.folder, rounds + 1)[0][1:]
+                )
+                files[contender] = len(list(Path(workers.folder).iterdir()))
             finally:
-                scene.close()
+                workers.close()
         except Exception as error:  # noqa: BLE001  # a peer's failure is a result
-            found[who] = problem(error)
-    return found, files
+            outcomes[contender] = describe_problem(error)
+    return outcomes, files
 
 
-def _hot(effort: Effort) -> Iterator[Row]:
-    outcomes: dict[str, dict[str, Figures | str]] = {INC: {}, CHILD: {}}
-    for who in LIBRARIES:
+def _measure_counting(effort: Effort) -> Iterator[Row]:
+    outcomes: dict[str, Outcomes] = {INC: {}, CHILD: {}}
+    for contender in LIBRARIES:
         folder = tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
         try:
-            told = _told("hot", who, folder, effort.quick)
-            for what, (low, mid) in told.items():
-                outcomes.setdefault(what, {})[who] = Figures(low, mid).scaled(1e9)
+            figures = _run_process("count", contender, folder, effort.quick)
+            for discipline, (low, mid) in figures.items():
+                outcomes.setdefault(discipline, {})[contender] = Figures(low, mid).scale(1e9)
         except Exception as error:  # noqa: BLE001  # a peer's failure is a result
-            for what in (INC, CHILD):
-                outcomes[what][who] = problem(error)
+            for discipline in (INC, CHILD):
+                outcomes[discipline][contender] = describe_problem(error)
         finally:
             shutil.rmtree(folder)
-    for what, found in outcomes.items():
-        yield from rows(what, "ns", found, peer_to_us, TARGETS.get(what))
+    for discipline, by_library in outcomes.items():
+        yield from make_rows(discipline, "ns", by_library, divide_by_ours, TARGETS.get(discipline))
 
 
 def run(effort: Effort) -> Iterator[Row]:
-    """Yield nanoseconds for what counts, and milliseconds for scrapes."""
-    yield from _hot(effort)
+    """Yield nanoseconds for counting, and milliseconds for scrapes."""
+    yield from _measure_counting(effort)
     rounds = 1 if effort.quick else ROUNDS
     for full in (10_000, 100_000):
-        count = effort.size(full)
-        for how, found in _scrapes(count, rounds).items():
-            scaled = {who: f if isinstance(f, str) else f.scaled(1e3) for who, f in found.items()}
+        series = effort.size(full)
+        for how, outcomes in _measure_scrapes(series, rounds).items():
             target = SCRAPE_TARGET if how == "warm" else None
-            yield from rows(f"{how} scrape of {WORKERS} × {count:,}", "ms", scaled, peer_to_us, target)
-    times = 2 if effort.quick else RECYCLED
-    found, files = _recycled(effort.size(200) if effort.quick else 200, times, rounds)
-    scaled = {who: f if isinstance(f, str) else f.scaled(1e3) for who, f in found.items()}
-    for row in rows(f"scrape of 4 × 200 after {times} recycles", "ms", scaled, peer_to_us):
-        yield replace(row, note=f"{files[row.who]} files" if row.who in files else row.note)
+            discipline = f"{how} scrape of {WORKERS} × {series:,}"
+            yield from make_rows(discipline, "ms", scale(outcomes, 1e3), divide_by_ours, target)
+    times = 2 if effort.quick else RECYCLES
+    outcomes, files = _measure_recycles(effort.size(200) if effort.quick else 200, times, rounds)
+    for row in make_rows(f"scrape of 4 × 200 after {times} recycles", "ms", scale(outcomes, 1e3), divide_by_ours):
+        yield replace(row, note=f"{files[row.contender]} files" if row.contender in files else row.note)

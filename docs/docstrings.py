@@ -1,4 +1,4 @@
-"""For the API reference: docstrings as Markdown has them, where reStructuredText's habits would read wrongly."""
+"""Translate docstrings to Markdown for the API reference: code blocks and examples follow reStructuredText."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import griffe
 
 _EXAMPLE = re.compile(r"(?<=\n\n)>>> .*?(?=\n\n|\Z)", re.DOTALL)
 _TRANSLATIONS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
-    (re.compile(r"^::$", re.MULTILINE), ""),  # alone before what is indented
+    (re.compile(r"^::$", re.MULTILINE), ""),  # alone on a line, before an indented block
     (re.compile(r"::(?=\n\n)"), ":"),
-    (_EXAMPLE, lambda found: re.sub(r"^", "    ", found[0], flags=re.MULTILINE)),
-    (re.compile(r"(?<=\n\n)(    .*?)(?=\n\n\S|\Z)", re.DOTALL), lambda found: _fenced(found[1])),
+    (_EXAMPLE, lambda match: re.sub(r"^", "    ", match[0], flags=re.MULTILINE)),
+    (re.compile(r"(?<=\n\n)(    .*?)(?=\n\n\S|\Z)", re.DOTALL), lambda match: _fence(match[1])),
 )
 
 
-def _fenced(block: str) -> str:
+def _fence(block: str) -> str:
     language = "pycon" if block.lstrip().startswith(">>>") else "text" if "──" in block else "python"
     return f"```{language}\n{re.sub(r'^    ', '', block, flags=re.MULTILINE).rstrip()}\n```"
 
@@ -26,9 +26,9 @@ class Markdown(griffe.Extension):
     """Translate every docstring."""
 
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
-        """Take what griffe has found."""
+        """Translate the docstring of an object that griffe has found."""
         if obj.name == "__init__" and isinstance(obj, griffe.Function) and "shape" in obj.parameters:
-            del obj.parameters["shape"]  # what metrics tell their base class, and users do not
+            del obj.parameters["shape"]  # only the metric classes pass it to their base class
         if obj.docstring is not None:
             text = obj.docstring.value
             for pattern, replacement in _TRANSLATIONS:

@@ -1,7 +1,7 @@
-"""A job that ends before anybody can scrape it: it leaves a textfile for node_exporter's textfile collector.
+"""A batch job that ends before Prometheus can scrape it: it writes a file for node_exporter's textfile collector.
 
-See the three numbers that make a batch job watchable: when it last succeeded, how long it took, how much it did.
-Alert on `time() - invoices_last_success_timestamp_seconds > 86400`.
+The output has the three numbers that describe a batch job: when it last succeeded, how long it took, and how much it
+did. Alert on `time() - invoices_last_success_timestamp_seconds > 86400`.
 """
 
 import sys
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from asyncmetrics import CollectorRegistry, Gauge, write_to_textfile
 
-registry = CollectorRegistry()  # of its own: a textfile should hold the job's numbers, not the process's
-last_success = Gauge("invoices_last_success_timestamp_seconds", "When the job last ended well.", registry=registry)
+registry = CollectorRegistry()  # not the default one, which also has the metrics of the process
+last_success = Gauge("invoices_last_success_timestamp_seconds", "When the job last succeeded.", registry=registry)
 duration = Gauge("invoices_duration_seconds", "How long the last run took.", registry=registry)
 records = Gauge("invoices_records_processed", "Records of the last run.", registry=registry)
 
@@ -27,5 +27,5 @@ target = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.gettempdir()) / "in
 with duration.time():
     job()
 last_success.set_to_current_time()
-write_to_textfile(str(target), registry)  # written beside, then renamed: a scrape never sees half a file
+write_to_textfile(str(target), registry)  # writes a temporary file and renames it: a scrape never reads half a file
 print(target, target.read_text(), sep="\n")

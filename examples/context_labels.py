@@ -1,7 +1,7 @@
-"""A label that is bound once, far up the stack, and read by every metric that declares it.
+"""A label that is bound once, far up the call stack, and read by every metric that declares it.
 
-See that `charge` knows nothing of tenants, and its counter tells them apart: tasks inherit what their parent bound, and
-siblings do not see each other's.
+`charge` does not mention the tenant, but the output has one series for each tenant. Tasks inherit the labels that their
+parent has bound, and do not see the labels of other tasks.
 """
 
 import anyio
@@ -27,7 +27,7 @@ async def main() -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(serve, "acme", 3)
         tasks.start_soon(serve, "initech", 2)
-    await charge("USD")  # no tenant bound: the label is empty
+    await charge("USD")  # no tenant is bound, so the label is empty
     print(*(line for line in generate_latest().decode().splitlines() if line.startswith("charges")), sep="\n")
 
 

@@ -1,6 +1,6 @@
-"""Numbers that live somewhere else, read when somebody asks: a collector, here an async one.
+"""A collector, which reads numbers of another system at the time of a scrape; this one is async.
 
-See that nothing is counted until the scrape, and that the families have the types Prometheus will show.
+Nothing is read before the scrape. The families in the output have the types that Prometheus shows.
 """
 
 from collections.abc import AsyncIterator
@@ -11,21 +11,21 @@ from asyncmetrics import REGISTRY, generate_latest
 from asyncmetrics.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 
-async def queue_sizes() -> dict[str, int]:
-    """Stand in for the round trip to a broker."""
+async def read_queue_sizes() -> dict[str, int]:
+    """Return the sizes of the queues, after a simulated round trip to a broker."""
     await anyio.sleep(0.01)
     return {"mail": 3, "invoices": 14}
 
 
 class QueueCollector:
-    """Report the broker's queues as they are at the time of the scrape."""
+    """Yield the sizes of the broker's queues at the time of the scrape."""
 
     async def collect(self) -> AsyncIterator[Metric]:
         waiting = GaugeMetricFamily("queue_waiting_jobs", "Jobs that wait.", labels=["queue"])
-        for queue, size in (await queue_sizes()).items():
+        for queue, size in (await read_queue_sizes()).items():
             waiting.add_metric([queue], size)
         yield waiting
-        yield CounterMetricFamily("queue_jobs", "Jobs ever seen.", value=1729)
+        yield CounterMetricFamily("queue_jobs", "Jobs seen so far.", value=1729)
 
     def describe(self) -> list[Metric]:
         return [GaugeMetricFamily("queue_waiting_jobs", "Jobs that wait."), CounterMetricFamily("queue_jobs", "…")]

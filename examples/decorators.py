@@ -1,7 +1,7 @@
-"""One decorator each for time, errors and calls in progress, on a coroutine and on an async generator.
+"""Decorators for time, exceptions and calls in progress, on a coroutine and on an async generator.
 
-See that the histogram's sum holds the time the coroutine *waited* as well, about 0.05 s for each of its calls, and that
-`CallMetrics` tells calls that ended well from those that failed.
+The histogram's sum includes the time that the coroutine *waits*, about 0.05 s for each of its calls. `CallMetrics`
+separates calls that succeeded from calls that failed.
 """
 
 import anyio
@@ -10,8 +10,8 @@ from asyncmetrics import CallMetrics, Counter, Gauge, Histogram, generate_latest
 
 latency = Histogram("fetch_duration_seconds", "Time to fetch a page.", buckets=[0.01, 0.1, 1])
 failures = Counter("fetch_failures_total", "Fetches that failed.")
-running = Gauge("fetches_in_progress", "Fetches that run now.")
-calls = CallMetrics("stream", "Streams read to their end.")
+running = Gauge("fetches_in_progress", "Fetches that are running.")
+calls = CallMetrics("stream", "Streams that were read.")
 
 
 @latency.time()

@@ -1,7 +1,7 @@
-"""A FastAPI app measured by one line, asked a few times without a server: the `route` label is the template.
+"""A FastAPI application that one line measures; the program sends it a few requests without a server.
 
-See one line per method, route and status, `/items/{item_id}` instead of `/items/1`, `/items/2` …, and
-`<unmatched>` for a path that no route has.
+The output has one line for each method, route and status. The `route` label is the template `/items/{item_id}` instead
+of `/items/1`, `/items/2` …, and `<unmatched>` for a path without a route.
 """
 
 import anyio

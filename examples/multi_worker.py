@@ -1,7 +1,7 @@
-"""Three workers behind one port: whichever of them is scraped answers for all, and nothing has to be set up.
+"""Three workers behind one port: the worker that is scraped answers for all of them, without any setup.
 
-See that several processes have answered, and that every scrape tells the same total. A worker that is killed takes no
-count along: the next one goes on with its numbers.
+The output shows that several processes answered, and that every scrape returned the same total. No count is lost when a
+worker is killed: the next worker continues with its numbers.
 """
 
 import os
@@ -41,19 +41,19 @@ def main() -> None:
 
 def visit(base: str) -> None:
     pids = {ask("POST", f"{base}/orders").json() for _ in range(60)}
-    totals = {told(base) for _ in range(10)}
-    print(f"several workers answered: {len(pids) > 1}; every scrape tells {totals}")
+    totals = {read_total(base) for _ in range(10)}
+    print(f"several workers answered: {len(pids) > 1}; every scrape returned {totals}")
     os.kill(pids.pop(), signal.SIGKILL)
-    print(f"after one was killed: {told(base)}")
+    print(f"after one was killed: {read_total(base)}")
 
 
-def told(base: str) -> str:
+def read_total(base: str) -> str:
     lines = ask("GET", f"{base}/metrics").text.splitlines()
     return next(line for line in lines if line.startswith("orders_total"))
 
 
 def ask(method: str, url: str) -> httpx.Response:
-    """Ask on a connection of its own, which any worker may accept; again while none does."""
+    """Send a request on a new connection, which any worker may accept; try again until one does."""
     deadline = time.monotonic() + 30
     while True:
         try:

@@ -1,13 +1,13 @@
-"""How to test code that counts: give it a registry of its own and ask the registry for a sample's value.
+"""How to test code that counts: give it its own registry, and read a sample's value from that registry.
 
-See that the test needs no server, no exposition and no clean-up, and that two tests cannot disturb each other.
+The test needs no server, no exposition and no clean-up, and two tests cannot influence each other.
 """
 
 from asyncmetrics import REGISTRY, CollectorRegistry, Counter
 
 
 class Till:
-    """A piece of an application that takes its registry as an argument, with the global one as the default."""
+    """A part of an application that takes its registry as an argument; the default is the global registry."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self.sales = Counter("till_sales_total", "Sales.", ["payment"], registry=registry)

@@ -1,1 +1,4 @@
-"""What makes parts of the documentation: run one with ``python -m scripts.<name>`` from the root of the repository."""
+"""Programs for maintainers: run one with ``python -m scripts.<name>`` from the root of the repository.
+
+`charts` and `compatibility` make parts of the documentation; `hostile` and `reentrancy` measure claims of robustness.
+"""

@@ -1,14 +1,14 @@
-"""Why a name of prometheus_client is not the same here, and what to use instead: the words of the compatibility table.
+"""The texts of the compatibility table: why a name of prometheus_client differs here, and what to use instead.
 
-``*.name`` speaks for the members called so of every class. A name whose arguments are the same may still be here, for
-what it does differently on purpose.
+``*.name`` stands for the members with this name of every class. A name with the same arguments may also have a text,
+if it behaves differently on purpose.
 """
 
 from __future__ import annotations
 
 __all__ = ("DIFFERS", "HOMES", "NOT_PLANNED", "WHOLE_MODULES")
 
-# Where the names of a module, or one name, are here, if not at the same path.
+# The module here that has the names of one of their modules, or one name, if it is not at the same path.
 HOMES = {
     "asgi": "exposition",
     "context_managers": "timing",
@@ -28,32 +28,33 @@ HOMES = {
     "exposition.tls_auth_handler": "bridges.pushgateway",
 }
 
-_NATIVE = "Native histograms are in no text format that is a standard yet."
+_NATIVE = "No standard text format has native histograms yet."
 _PARSING = "A detail of a parser."
-_NAMES = "Names may have letters of any script, digits, `_` and `.`; there is no switch. Custom collectors may use any."
-_NUMBERS = "Write `math.inf`, `-math.inf`, `math.nan`."
+_STRICT = "Checks rules of the format that theirs does not check."
+_NAMES = "Names may have letters of any script, digits, `_` and `.`, without a switch. Custom collectors may use any."
+_NUMBERS = "Use `math.inf`, `-math.inf`, `math.nan`."
 
-# Modules without any room here.
+# Modules that have no counterpart here.
 WHOLE_MODULES = {
-    "aiohttp": "Serve on a port of their own with `start_http_server`, or return `generate_latest()` from a handler.",
+    "aiohttp": "Use `start_http_server`, or return `generate_latest()` from a handler.",
     "aiohttp.exposition": "As above.",
-    "decorator": "A copy of another library. Decorated functions keep their kind and signature here without it.",
+    "decorator": "A copy of another library. Here decorated functions keep their kind and signature without it.",
     "django": "`instrument(application)` in `asgi.py` measures and serves; under WSGI mount `make_wsgi_app()`.",
     "django.exposition": "As above.",
-    "mmap_dict": "The files of the multi-process mode, which works another way here.",
+    "mmap_dict": "The files of the multiprocess mode, which works differently here.",
     "twisted": "`WSGIResource(reactor, reactor.getThreadPool(), make_wsgi_app())`.",
-    "values": "Where numbers live: a storage here (`Registry(storage=…)`).",
+    "values": "Replaced by storages (`Registry(storage=…)`).",
 }
 
 NOT_PLANNED = {
-    "bridge.graphite.GraphiteBridge": "Not yet. prometheus_client's own takes a registry of ours as well.",
+    "bridge.graphite.GraphiteBridge": "Not yet. prometheus_client's class accepts a registry of ours.",
     "core.BucketSpan": _NATIVE,
     "core.NativeHistogram": _NATIVE,
     "core.Sample.native_histogram": _NATIVE,
     "exposition.CompressionType": "A name for type checkers.",
-    "exposition.ThreadingWSGIServer": "The server is asynchronous, in a thread of its own.",
-    "multiprocess.MultiProcessCollector": "Remove it: any registry tells of all workers (`docs/workers.md`).",
-    "multiprocess.mark_process_dead": "Remove it: a worker that has ended holds its lock no longer.",
+    "exposition.ThreadingWSGIServer": "The server is asynchronous and has its own thread.",
+    "multiprocess.MultiProcessCollector": "Remove it: every registry exposes all workers (`docs/workers.md`).",
+    "multiprocess.mark_process_dead": "Remove it: the kernel releases the lock of an ended worker.",
     "openmetrics.exposition.CONTENT_TYPE_LATEST_2_0": "OpenMetrics 2.0 is a draft.",
     "openmetrics.parser.ESCAPE_SEQUENCES": _PARSING,
     "openmetrics.parser.ESCAPING_RE": _PARSING,
@@ -64,7 +65,7 @@ NOT_PLANNED = {
     "utils.INF": _NUMBERS,
     "utils.MINUS_INF": _NUMBERS,
     "utils.NaN": _NUMBERS,
-    "utils.floatToGoString": "`asyncmetrics.model.descriptor.format_bound` writes the bound of a bucket.",
+    "utils.floatToGoString": "`asyncmetrics.model.descriptor.format_bound` formats the bound of a bucket.",
     "utils.parse_version": "A detail of the negotiation.",
     "validation.METRIC_LABEL_NAME_RE": _NAMES,
     "validation.METRIC_NAME_RE": _NAMES,
@@ -73,59 +74,59 @@ NOT_PLANNED = {
     "validation.enable_legacy_validation": _NAMES,
     "validation.get_legacy_validation": _NAMES,
     "$PROMETHEUS_LEGACY_NAME_VALIDATION": _NAMES,
-    "$PROMETHEUS_MULTIPROC_DIR": "Remove it: workers find each other, or `ASYNCMETRICS_DIR` says where.",
+    "$PROMETHEUS_MULTIPROC_DIR": "Remove it: workers find each other, or share the directory `ASYNCMETRICS_DIR`.",
 }
 
-_MADE = "Made by `time()`, `count_exceptions()` or `track_inprogress()`, not by hand."
-_WHOLE_CALLS = "Coroutines, generators and async generators are measured until they end, not until they are made."
+_MADE = "Call `time()`, `count_exceptions()` or `track_inprogress()` instead of the class."
+_WHOLE_CALLS = "Measures coroutines, generators and async generators until they end, not only their creation."
 
 _METRICS = ("Counter", "Gauge", "Summary", "Histogram", "Info", "Enum", "metrics.MetricWrapperBase")
-_CHILD = "The child is no instance of the metric's class. Lone surrogates become U+FFFD."
-_DECLARED = f"{_NAMES} Past `max_children` label sets (100,000) new ones share one."
+_CHILD = "The child is not an instance of the metric's class. Lone surrogates become U+FFFD."
+_DECLARED = f"{_NAMES} Beyond `max_children` (100,000), new label sets share one child."
 
 DIFFERS = {
     **dict.fromkeys(_METRICS, _DECLARED),
-    "Enum": f"{_DECLARED} No `:`, since no label, which the states need, can be called so.",
+    "Enum": f"{_DECLARED} No `:`, because its states are in a label with the same name.",
     **{f"{metric}.labels": _CHILD for metric in _METRICS},
-    "*.add_metric": "Label values of another number than the labels raise `ValueError`, instead of being cut.",
+    "*.add_metric": "Raises `ValueError` if the numbers of labels and label values differ, instead of dropping some.",
     "*.add_sample": _NATIVE,
     "*.time": _WHOLE_CALLS,
-    "CollectorRegistry.collect": "A collector that fails is left out and counted; every name is there once.",
-    "CollectorRegistry.register": "Names that escaping makes equal are duplicates, and so is the same collector again.",
-    "CollectorRegistry.restricted_registry": "The name of a family stands for all its samples.",
-    "Counter.count_exceptions": f"{_WHOLE_CALLS} Cancellation is counted only if it is named by type.",
-    "Counter.inc": "NaN and infinity raise `ValueError`. An exemplar that is refused is refused before counting.",
-    "Gauge.set": "A string is no number: `TypeError`.",
-    "Gauge.set_function": "May be async. While it fails, the series is left out and counted.",
+    "CollectorRegistry.collect": "Leaves out and counts a collector that fails. Yields every name once.",
+    "CollectorRegistry.register": "Names that are equal when escaped are duplicates. So is the same collector again.",
+    "CollectorRegistry.restricted_registry": "The name of a family selects all its samples.",
+    "Counter.count_exceptions": f"{_WHOLE_CALLS} Counts a cancellation only if its type is named.",
+    "Counter.inc": "NaN and infinity raise `ValueError`. After a refused exemplar nothing is counted.",
+    "Gauge.set": "A string raises `TypeError`.",
+    "Gauge.set_function": "The function may be async. While it fails, the series is left out and the error is counted.",
     "Gauge.track_inprogress": _WHOLE_CALLS,
-    "Histogram.observe": "NaN is left out and counted. An exemplar that is refused is refused before counting.",
-    "Info.info": "Names that no label may have raise `ValueError`.",
-    "MetricsHandler": "What `http.server` costs to import is paid by those who use it.",
-    "ProcessCollector": "Yields `process_threads` as well, and what there is on systems without `/proc`.",
-    "Summary.observe": "NaN is left out and counted.",
+    "Histogram.observe": "Drops NaN and counts it. After a refused exemplar nothing is counted.",
+    "Info.info": "Illegal label names raise `ValueError`.",
+    "MetricsHandler": "Only programs that use it import `http.server`.",
+    "ProcessCollector": "Also yields `process_threads`, and some values on systems without `/proc`.",
+    "Summary.observe": "Drops NaN and counts it.",
     "context_managers.ExceptionCounter": _MADE,
     "context_managers.InprogressTracker": _MADE,
     "context_managers.Timer": _MADE,
-    "context_managers.Timer.labels": "A method of what `with h.time() as t` gives, as is `t.duration`.",
-    "core.DuplicateTimeseries": "Another name of `DuplicateMetricError`, whose `existing` is the collector in the way.",
+    "context_managers.Timer.labels": "A method of `t` in `with h.time() as t`; so is `t.duration`.",
+    "core.DuplicateTimeseries": "Another name of `DuplicateMetricError`. `existing` is the registered collector.",
     "core.Sample": _NATIVE,
     "disable_created_metrics": "They are off already.",
-    "enable_created_metrics": "In OpenMetrics alone; in the text format they would be gauges that nobody asked for.",
-    "exposition.choose_encoder": "By quality, and no version is claimed that there is not.",
-    "generate_latest": "No `_created`. Labels in the order of their declaration, numbers never as `1e+06`.",
-    "instance_ip_grouping_key": "The address by which others are reached, where theirs says 127.0.0.1 on Linux.",
-    "make_asgi_app": "Answers HEAD, and 405 to what is neither GET nor HEAD. Never holds the event loop.",
-    "make_wsgi_app": "Answers HEAD, and 405 to what is neither GET nor HEAD.",
-    "openmetrics.exposition.generate_latest": "What OpenMetrics forbids is left out.",
-    "openmetrics.parser.text_fd_to_metric_families": "Holds a text to rules that theirs lets pass.",
-    "openmetrics.parser.text_string_to_metric_families": "Holds a text to rules that theirs lets pass.",
-    "parser.text_fd_to_metric_families": "Refuses lines that Prometheus would refuse.",
-    "parser.text_string_to_metric_families": "Refuses lines that Prometheus would refuse.",
-    "push_to_gateway": "No snappy. Failures raise `PushError` (an `OSError`) with what the gateway answered.",
+    "enable_created_metrics": "Exposed in OpenMetrics only; in the text format they would be additional gauges.",
+    "exposition.choose_encoder": "Chooses by quality. Does not claim versions that are not supported.",
+    "generate_latest": "No `_created`. Labels in the order of their declaration. Numbers never as `1e+06`.",
+    "instance_ip_grouping_key": "The address of the interface to other hosts; theirs returns 127.0.0.1 on Linux.",
+    "make_asgi_app": "Answers GET and HEAD, and 405 to other methods. Does not block the event loop.",
+    "make_wsgi_app": "Answers GET and HEAD, and 405 to other methods.",
+    "openmetrics.exposition.generate_latest": "Leaves out samples that OpenMetrics forbids.",
+    "openmetrics.parser.text_fd_to_metric_families": _STRICT,
+    "openmetrics.parser.text_string_to_metric_families": _STRICT,
+    "parser.text_fd_to_metric_families": "Refuses lines that Prometheus refuses.",
+    "parser.text_string_to_metric_families": "Refuses lines that Prometheus refuses.",
+    "push_to_gateway": "No snappy. Failures raise `PushError` (an `OSError`) with the gateway's answer.",
     "pushadd_to_gateway": "As `push_to_gateway`.",
-    "registry.Collector": "May be async.",
-    "start_http_server": "Open it to the network on purpose. The server it returns is asynchronous.",
+    "registry.Collector": "`collect` may be async.",
+    "start_http_server": "Open the server to the network explicitly. It is asynchronous.",
     "start_wsgi_server": "As `start_http_server`.",
-    "write_to_textfile": "node_exporter takes no other names. `registry` may be left out.",
-    "$PROMETHEUS_DISABLE_CREATED_SERIES": "`_created` is off by default; set to `false` this turns it on.",
+    "write_to_textfile": "node_exporter accepts no other names. `registry` is optional.",
+    "$PROMETHEUS_DISABLE_CREATED_SERIES": "`_created` is off by default; `false` turns it on.",
 }

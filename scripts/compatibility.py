@@ -1,6 +1,6 @@
 """Compare prometheus_client's public API with ours, name by name, and write the tables of docs/migrating.md.
 
-``python -m scripts.compatibility`` writes them; with ``--check`` it only tells whether they are what they should be.
+``python -m scripts.compatibility`` writes them; with ``--check`` it only checks that they are up to date.
 """
 
 from __future__ import annotations
@@ -14,20 +14,27 @@ from typing import Any, NamedTuple
 
 import prometheus_client
 
-from scripts._api import differences, environment_names, find, members, modules, public_names
+from scripts._api import (
+    find,
+    find_environment_names,
+    list_differences,
+    list_members,
+    list_modules,
+    list_public_names,
+)
 from scripts._reasons import DIFFERS, HOMES, NOT_PLANNED, WHOLE_MODULES
 
-__all__ = ("PAGE", "Row", "main", "page", "problems", "rows")
+__all__ = ("PAGE", "Row", "find_problems", "main", "make_rows", "update_page")
 
 PAGE = Path(__file__).parents[1] / "docs" / "migrating.md"
 THEIRS = "prometheus_client"
 OURS = "asyncmetrics"
 SAME, DIFFERENT, MISSING, UNEXPLAINED = "same", "differs", "not planned", "unexplained"
 _NOTHING = object()
-# Where a name stands in several modules, the row is that of the first.
+# A name that several modules have gets one row, that of the first module in this order.
 _ORDER = ("", "core", "exposition", "registry", "metrics")
-# Classes whose instances have attributes that the class does not show, and how to make one with either library.
-_SPECIMENS: dict[str, tuple[object, ...]] = {
+# Arguments that create an instance, for the classes whose instances have attributes that the class does not show.
+_INSTANCES: dict[str, tuple[object, ...]] = {
     "Metric": ("a", "A.", "gauge"),
     "Timestamp": (1, 2),
     "Exemplar": ({}, 1.0),
@@ -36,139 +43,142 @@ _SPECIMENS: dict[str, tuple[object, ...]] = {
 
 
 class Row(NamedTuple):
-    """One name, what kind of row it is, and the words for it."""
+    """One name, the kind of its row, and the text in the row."""
 
     name: str
     kind: str
     text: str = ""
 
 
-def rows() -> list[Row]:
-    """Return a row for every public name of prometheus_client; a module that has no room here is one row."""
+def make_rows() -> list[Row]:
+    """Return a row for every public name of prometheus_client, and one for each module without a counterpart here."""
     whole = [Row(f"{module}.*", MISSING, text) for module, text in WHOLE_MODULES.items()]
-    environment = [_row(f"${name}", name, _environment(name)) for name in environment_names(prometheus_client)]
-    return [*_named_rows(), *whole, *environment]
+    environment = [
+        _make_row(f"${name}", name, _find_variable(name)) for name in find_environment_names(prometheus_client)
+    ]
+    return [*_make_rows_of_names(), *whole, *environment]
 
 
-def _named_rows() -> Iterator[Row]:
+def _make_rows_of_names() -> Iterator[Row]:
     seen: set[tuple[str, int]] = set()
-    for module in _modules():
-        for name, value in _names(module):
+    for module in _sort_modules():
+        for name, value in _list_names(module):
             if (name, id(value)) not in seen:
                 seen.add((name, id(value)))
-                yield from _rows_of(_joined(module, name), value)
+                yield from _make_rows_of(_join(module, name), value)
 
 
-def _modules() -> list[str]:
-    names = [name.removeprefix(f"{THEIRS}.") for name in modules(prometheus_client)]
+def _sort_modules() -> list[str]:
+    names = [name.removeprefix(f"{THEIRS}.") for name in list_modules(prometheus_client)]
     rest = sorted(name for name in names if name not in _ORDER and name not in WHOLE_MODULES)
     return [*_ORDER, *rest]
 
 
-def _names(module: str) -> Iterator[tuple[str, Any]]:
-    theirs = importlib.import_module(_joined(THEIRS, module))
-    return ((name, getattr(theirs, name)) for name in public_names(theirs))
+def _list_names(module: str) -> Iterator[tuple[str, Any]]:
+    theirs = importlib.import_module(_join(THEIRS, module))
+    return ((name, getattr(theirs, name)) for name in list_public_names(theirs))
 
 
-def _joined(*parts: str) -> str:
+def _join(*parts: str) -> str:
     return ".".join(filter(None, parts))
 
 
-def _home(path: str) -> str:
-    """Return the module in which the name ``path`` is here, if it is at another place."""
+def _find_home(path: str) -> str:
+    """Return the module that has the name ``path`` here, or ``""`` if the module is the same as theirs."""
     return HOMES.get(path) or HOMES.get(path.rpartition(".")[0], "")
 
 
-def _ours(path: str) -> Any:
-    places = (path, _joined(_home(path), path.rpartition(".")[2]))
-    for place in places:
+def _find_ours(path: str) -> Any:
+    for our_path in (path, _join(_find_home(path), path.rpartition(".")[2])):
         try:
-            return find(_joined(OURS, place))
+            return find(_join(OURS, our_path))
         except LookupError:
             continue
     return _NOTHING
 
 
-def _rows_of(path: str, theirs: Any) -> Iterator[Row]:
-    ours = _ours(path)
-    home = _home(path)
-    yield _row(path, theirs, ours, *[f"in `{OURS}.{home}`"] * bool(home))
+def _make_rows_of(path: str, theirs: Any) -> Iterator[Row]:
+    ours = _find_ours(path)
+    home = _find_home(path)
+    yield _make_row(path, theirs, ours, *[f"in `{OURS}.{home}`"] * bool(home))
     if isinstance(theirs, type) and path not in NOT_PLANNED and ours is not _NOTHING:
-        specimen = _SPECIMENS.get(theirs.__name__)
-        made, mine = (kind(*specimen) if specimen else kind for kind in (theirs, ours))
-        for name in members(theirs, made):
-            yield _row(f"{path}.{name}", getattr(made, name), getattr(mine, name, _NOTHING))
+        arguments = _INSTANCES.get(theirs.__name__)
+        their_instance, our_instance = (kind(*arguments) if arguments else kind for kind in (theirs, ours))
+        for name in list_members(theirs, their_instance):
+            member = getattr(our_instance, name, _NOTHING)
+            yield _make_row(f"{path}.{name}", getattr(their_instance, name), member)
 
 
-def _environment(name: str) -> object:
-    return name if name in environment_names(importlib.import_module(OURS)) else _NOTHING
+def _find_variable(name: str) -> object:
+    return name if name in find_environment_names(importlib.import_module(OURS)) else _NOTHING
 
 
-def _row(path: str, theirs: object, ours: object, *moved: str) -> Row:
+def _make_row(path: str, theirs: object, ours: object, *moved: str) -> Row:
     if path in NOT_PLANNED:
         return Row(path, MISSING, NOT_PLANNED[path])
-    found = ["there is none"] if ours is _NOTHING else differences(theirs, ours)
+    differences = ["there is none"] if ours is _NOTHING else list_differences(theirs, ours)
     reason = DIFFERS.get(path) or DIFFERS.get(f"*.{path.rpartition('.')[2]}", "")
-    if not (found or reason or moved):
+    if not (differences or reason or moved):
         return Row(path, SAME)
-    how = "; ".join([*moved, *found])
-    return Row(path, UNEXPLAINED if found and not reason else DIFFERENT, ". ".join(filter(None, [how, reason])))
+    how = "; ".join([*moved, *differences])
+    kind = UNEXPLAINED if differences and not reason else DIFFERENT
+    return Row(path, kind, ". ".join(filter(None, [how, reason])))
 
 
-def problems() -> list[str]:
-    """Return what is wrong with the reasons: names that lack one, reasons that no name needs, names out of place."""
-    found = rows()
-    names = {row.name for row in found}
+def find_problems() -> list[str]:
+    """Return differences without a reason, reasons for names that do not exist, and existing names 'not planned'."""
+    rows = make_rows()
+    names = {row.name for row in rows}
     names |= {f"*.{name.rpartition('.')[2]}" for name in names}
-    unexplained = [f"{row.name}: {row.text}" for row in found if row.kind == UNEXPLAINED]
-    idle = [f"{name}: a reason for a name that there is not" for name in sorted({*DIFFERS, *NOT_PLANNED} - names)]
-    there_after_all = [
-        f"{name}: not planned, but there it is" for name in sorted(NOT_PLANNED) if _ours(name) is not _NOTHING
+    unexplained = [f"{row.name}: {row.text}" for row in rows if row.kind == UNEXPLAINED]
+    unused = [f"{name}: a reason for a name that does not exist" for name in sorted({*DIFFERS, *NOT_PLANNED} - names)]
+    existing = [
+        f"{name}: not planned, but it exists" for name in sorted(NOT_PLANNED) if _find_ours(name) is not _NOTHING
     ]
-    return unexplained + idle + there_after_all
+    return unexplained + unused + existing
 
 
-def _paths() -> Iterator[str]:
-    """Yield the table of import paths: each of their modules, and where its names are here."""
+def _format_paths() -> Iterator[str]:
+    """Yield the table of import paths: each of their modules, and the modules that have its names here."""
     yield "| `prometheus_client` | `asyncmetrics` |"
     yield "|---|---|"
-    for module in _modules():
-        places = dict.fromkeys(_place(module, name) for name, _ in _names(module))
-        there = [f"`{place}`" for place in places if place]
-        if places:
-            yield f"| `{_joined(THEIRS, module)}` | {', '.join(there) or 'none: see below'} |"
+    for module in _sort_modules():
+        paths = dict.fromkeys(_find_path(module, name) for name, _ in _list_names(module))
+        existing = [f"`{path}`" for path in paths if path]
+        if paths:
+            yield f"| `{_join(THEIRS, module)}` | {', '.join(existing) or 'none: see below'} |"
 
 
-def _place(module: str, name: str) -> str:
-    for place in (module, _home(_joined(module, name)), _home(name), ""):
+def _find_path(module: str, name: str) -> str:
+    for path in (module, _find_home(_join(module, name)), _find_home(name), ""):
         try:
-            find(_joined(OURS, place, name))
+            find(_join(OURS, path, name))
         except LookupError:
             continue
-        return _joined(OURS, place)
+        return _join(OURS, path)
     return ""
 
 
-def _names_table(found: Iterable[Row]) -> Iterator[str]:
-    yield "| name | same | differs: how | not planned |"
+def _format_names(rows: Iterable[Row]) -> Iterator[str]:
+    yield "| name | same | difference | not planned |"
     yield "|---|---|---|---|"
-    for row in found:
+    for row in rows:
         cells = [row.text or "yes" if row.kind == kind else "" for kind in (SAME, DIFFERENT, MISSING)]
         yield f"| `{row.name}` | {' | '.join(cells)} |"
 
 
-def _counts(found: Iterable[Row]) -> Iterator[str]:
-    number = Counter(row.kind for row in found)
+def _format_counts(rows: Iterable[Row]) -> Iterator[str]:
+    number = Counter(row.kind for row in rows)
     yield (
         f"{number.total()} names: {number[SAME]} are the same, {number[DIFFERENT]} differ on purpose, "
         f"{number[MISSING]} are not planned."
     )
 
 
-def page(text: str) -> str:
-    """Return ``text`` with its marked parts made anew."""
-    found = rows()
-    parts = {"paths": _paths(), "counts": _counts(found), "names": _names_table(found)}
+def update_page(text: str) -> str:
+    """Return ``text`` with new content between its marks."""
+    rows = make_rows()
+    parts = {"paths": _format_paths(), "counts": _format_counts(rows), "names": _format_names(rows)}
     for name, lines in parts.items():
         begin, end = f"<!-- {name}: made by python -m scripts.compatibility -->", f"<!-- end of {name} -->"
         before, _, rest = text.partition(begin)
@@ -180,16 +190,16 @@ def page(text: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write or check the page, tell what is wrong, and return the exit status."""
-    found = problems()
+    """Write or check the page, print the problems, and return the exit status."""
+    problems = find_problems()
     old = PAGE.read_text(encoding="utf-8")
-    new = page(old)
+    new = update_page(old)
     if "--check" in arguments:
-        found += [f"{PAGE.name} is stale: run python -m scripts.compatibility"] if new != old else []
+        problems += [f"{PAGE.name} is out of date: run python -m scripts.compatibility"] if new != old else []
     else:
         PAGE.write_text(new, encoding="utf-8")
-    print(*found, *_counts(rows()), sep="\n")
-    return 1 if found else 0
+    print(*problems, *_format_counts(make_rows()), sep="\n")
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""What hostile and careless clients do to the server on its own port: ``python -m scripts.hostile [clients]``.
+"""Measure `start_http_server` under hostile and careless clients: ``python -m scripts.hostile [clients]``.
 
-Every attack opens connections that use up whatever they can and keep them; then a scraper comes. The table says whether
-the server lives, how often the scraper was refused, and after how many seconds it got a whole exposition.
-tests/faults/test_hostile_clients.py runs the same attacks, with fewer clients.
+1. Every attack opens connections, makes each use as much of the server as it can, and keeps them open.
+2. A scraper then asks for the metrics until it gets a whole exposition.
+3. The table says whether the server still runs, how often the scraper was refused, and how many seconds it needed.
+
+tests/faults/test_hostile_clients.py runs the same attacks with fewer clients.
 """
 
 from __future__ import annotations
@@ -21,11 +23,11 @@ from typing import TypeAlias, final
 from asyncmetrics import CollectorRegistry, Counter
 from asyncmetrics.exposition import RunningServer, start_http_server
 
-__all__ = ("ATTACKS", "SERIES", "Crowd", "attacked", "scrape", "serving")
+__all__ = ("ATTACKS", "SERIES", "Crowd", "run_attack", "run_server", "scrape")
 
 GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
-TOKEN = "the scraper's"  # noqa: S105  # of a server that lives for a moment
-SERIES = 40_000  # 6 MB of text, more than the system's buffers take
+TOKEN = "the scraper's"  # noqa: S105  # only for the servers of this module
+SERIES = 40_000  # 6 MB of text, more than the system's buffers hold
 _RESET = struct.pack("ii", 1, 0)
 _DRIP_SECONDS = 1.0
 _PATIENCE_SECONDS = 120.0
@@ -33,17 +35,17 @@ _PATIENCE_SECONDS = 120.0
 
 @final
 class Crowd:
-    """The connections of one attack; each may go on with ``drip``, once a second."""
+    """The connections of one attack. ``drip``, if it is set, is called for each of them once a second."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.clients: list[socket.socket] = []
         self.drip: Callable[[socket.socket], object] | None = None
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._go_on)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._drip_for_all)
 
     def connect(self, *, receive_buffer: int = 0) -> socket.socket:
-        """Open one more connection, which does not block from then on."""
+        """Open another connection and return its socket, which does not block."""
         client = socket.socket()
         if receive_buffer:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -53,93 +55,93 @@ class Crowd:
         self.clients.append(client)
         return client
 
-    def begin(self) -> None:
-        """Go on in a thread."""
+    def start(self) -> None:
+        """Start the thread that calls ``drip``."""
         self._thread.start()
 
     def end(self) -> None:
-        """Close every connection."""
-        self._over.set()
+        """End the thread and close every connection."""
+        self._ended.set()
         self._thread.join()
         for client in self.clients:
             client.close()
 
-    def _go_on(self) -> None:
-        while self.drip is not None and not self._over.wait(_DRIP_SECONDS):
+    def _drip_for_all(self) -> None:
+        while self.drip is not None and not self._ended.wait(_DRIP_SECONDS):
             for client in self.clients:
                 with suppress(OSError):
                     self.drip(client)
 
 
-def _idle(crowd: Crowd) -> None:
+def _stay_idle(crowd: Crowd) -> None:
     crowd.connect()
 
 
-def _refused_method(crowd: Crowd) -> None:
+def _send_refused_method(crowd: Crowd) -> None:
     crowd.connect().send(GET.replace(b"GET", b"POST"))
 
 
-def _refused_credentials(crowd: Crowd) -> None:
+def _send_no_credentials(crowd: Crowd) -> None:
     crowd.connect().send(GET)
 
 
-def _kept_alive(crowd: Crowd) -> None:
-    crowd.connect().send(_admitted(GET.replace(b"GET", b"HEAD")))
+def _stay_idle_after_response(crowd: Crowd) -> None:
+    crowd.connect().send(_add_credentials(GET.replace(b"GET", b"HEAD")))
 
 
-def _slow_request(crowd: Crowd) -> None:
+def _send_slowly(crowd: Crowd) -> None:
     crowd.connect().send(b"G")
     crowd.drip = lambda client: client.send(b"G")
 
 
-def _slow_reader(crowd: Crowd) -> None:
-    crowd.connect(receive_buffer=4096).send(_admitted(GET))
+def _read_slowly(crowd: Crowd) -> None:
+    crowd.connect(receive_buffer=4096).send(_add_credentials(GET))
     crowd.drip = lambda client: client.recv(1)
 
 
-def _reads_nothing(crowd: Crowd) -> None:
-    crowd.connect(receive_buffer=4096).send(_admitted(GET))
+def _read_nothing(crowd: Crowd) -> None:
+    crowd.connect(receive_buffer=4096).send(_add_credentials(GET))
 
 
-def _pipelines(crowd: Crowd) -> None:
-    crowd.connect(receive_buffer=4096).send(_admitted(GET) * 100)
+def _pipeline(crowd: Crowd) -> None:
+    crowd.connect(receive_buffer=4096).send(_add_credentials(GET) * 100)
 
 
-def _pipelines_without_credentials(crowd: Crowd) -> None:
+def _pipeline_without_credentials(crowd: Crowd) -> None:
     crowd.connect(receive_buffer=4096).send(GET * 1000)
 
 
-def _resets(crowd: Crowd) -> None:
+def _reset(crowd: Crowd) -> None:
     client = crowd.connect()
-    client.send(_admitted(GET))
+    client.send(_add_credentials(GET))
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     client.close()
 
 
-def _admitted(request: bytes) -> bytes:
+def _add_credentials(request: bytes) -> bytes:
     return request.replace(b"Host: x", b"Host: x\r\nAuthorization: Bearer " + TOKEN.encode())
 
 
 Attack: TypeAlias = Callable[[Crowd], None]
-"""What one client does."""
+"""Connect one client and start its behaviour."""
 
 ATTACKS: dict[str, Attack] = {
-    "connects and is silent": _idle,
-    "sends a POST and is silent": _refused_method,
-    "sends no credentials and is silent": _refused_credentials,
-    "is served once and then silent": _kept_alive,
-    "sends a byte a second": _slow_request,
-    "reads a byte a second": _slow_reader,
-    "reads nothing": _reads_nothing,
-    "pipelines and reads nothing": _pipelines,
-    "pipelines without credentials": _pipelines_without_credentials,
-    "resets its connection": _resets,
+    "connects and is silent": _stay_idle,
+    "sends a POST and is silent": _send_refused_method,
+    "sends no credentials and is silent": _send_no_credentials,
+    "is served once and then silent": _stay_idle_after_response,
+    "sends a byte a second": _send_slowly,
+    "reads a byte a second": _read_slowly,
+    "reads nothing": _read_nothing,
+    "pipelines and reads nothing": _pipeline,
+    "pipelines without credentials": _pipeline_without_credentials,
+    "resets its connection": _reset,
 }
 
 
 @contextmanager
-def serving(series: int = SERIES, **options: float) -> Iterator[RunningServer]:
-    """Serve so many series on a port of their own, for clients with the right token."""
+def run_server(series: int = SERIES, **options: float) -> Iterator[RunningServer]:
+    """Serve a number of series on a free port, for clients that send the token."""
     registry = CollectorRegistry()
     jobs = Counter("jobs", "Jobs.", ["kind"], registry=registry, max_children=None)
     for number in range(series):
@@ -149,32 +151,32 @@ def serving(series: int = SERIES, **options: float) -> Iterator[RunningServer]:
 
 
 @contextmanager
-def attacked(server: RunningServer, attack: Attack, clients: int) -> Iterator[Crowd]:
-    """Have so many clients do what ``attack`` says, all of them connected from the beginning."""
+def run_attack(server: RunningServer, attack: Attack, clients: int) -> Iterator[Crowd]:
+    """Run ``attack`` with a number of clients, all of which are connected before the block begins."""
     crowd = Crowd(server.port)
     try:
         for _ in range(clients):
-            with suppress(OSError):  # a client that the server has closed already
+            with suppress(OSError):  # the server has already closed this client
                 attack(crowd)
-        crowd.begin()
+        crowd.start()
         yield crowd
     finally:
         crowd.end()
 
 
 def scrape(port: int) -> tuple[int, int]:
-    """Scrape once; return the status, and how many series there were. Raises `OSError` where there is no answer."""
+    """Scrape once and return the status and the number of series. Raises `OSError` if there is no response."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_SECONDS)
     try:
         connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
-        answer = connection.getresponse()
-        return answer.status, answer.read().count(b"\njobs_total{")
+        response = connection.getresponse()
+        return response.status, response.read().count(b"\njobs_total{")
     finally:
         connection.close()
 
 
-def _outcome(attack: Attack, clients: int, seconds: float = 30.0) -> str:
-    with serving() as server, attacked(server, attack, clients) as crowd:
+def _measure(attack: Attack, clients: int, seconds: float = 30.0) -> str:
+    with run_server() as server, run_attack(server, attack, clients) as crowd:
         refused, after = 0, "never"
         begin = time.monotonic()
         while time.monotonic() - begin < seconds:
@@ -184,18 +186,18 @@ def _outcome(attack: Attack, clients: int, seconds: float = 30.0) -> str:
                     break
             refused += 1
             time.sleep(0.05)
-        time.sleep(min(2.0, seconds))  # a server that ends does so a while later
-        state = "lives" if server.thread.is_alive() else "has ended"
-        return f"{len(crowd.clients):6d} clients, server {state}, refused {refused} times, first good scrape: {after}"
+        time.sleep(min(2.0, seconds))  # a server that an attack ends may end a little later
+        state = "runs" if server.thread.is_alive() else "has ended"
+        return f"{len(crowd.clients):6d} clients, server {state}, refused {refused} times, first whole scrape: {after}"
 
 
 def main() -> None:
-    """Print what becomes of every attack."""
+    """Print the outcome of every attack."""
     clients = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     for name, attack in ATTACKS.items():
-        print(f"{name:36}{_outcome(attack, clients)}", flush=True)
+        print(f"{name:36}{_measure(attack, clients)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""What becomes of counting where it interrupts itself, and beside threads and forks: a table of two libraries.
+"""Compare two libraries when counting interrupts itself, and when it runs beside threads and forks.
 
-``python -m scripts.reentrancy`` runs each program with asyncmetrics and with prometheus_client, in a process of its own
-that is ended after a while, and prints what came of it. The tests (tests/concurrency) run the same programs.
+``python -m scripts.reentrancy`` runs each program with asyncmetrics and with prometheus_client, in its own process with
+a time limit, and prints a table of the outcomes. The tests (tests/concurrency) run the same programs.
 
 Rules:
 
-- A program measures its work in processor time and in counts, so that a busy machine makes it slower and not wrong.
-- Only the watchdog goes by the clock. A deadlock uses no processor time, so nothing else sees it. The tests expect no
-  program to hang and give each ten minutes; the table expects it of prometheus_client and gives each 40 s.
+- Measure the work of a program in processor time and in counts, so that a busy machine makes it slower but not wrong.
+- Use the clock only for the time limit. A deadlock uses no processor time, so nothing else detects it. The tests expect
+  no program to hang and give each ten minutes. The table expects prometheus_client to hang and gives each 40 s.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
-__all__ = ("FINE", "LIBRARIES", "PROGRAMS", "main", "outcome")
+__all__ = ("FINE", "LIBRARIES", "PROGRAMS", "main", "run_program")
 
 LIBRARIES = ("asyncmetrics", "prometheus_client")
 FINE = "fine"
 _SECONDS = 600
 _TABLE_SECONDS = 40
-_CHILDREN = 20  # that a program forks one after the other; each has an equal part of the time
+_CHILDREN = 20  # a program forks so many processes, one after the other; each gets an equal share of the time
 
-# A program calls what it is about and says what is wrong, if anything is.
+# The beginning of every program. A program appends the faults that it finds to `problems`.
 _HEAD = """
 import asyncio, atexit, gc, itertools, os, signal, sys, threading, time
 import {library} as library
@@ -88,7 +88,7 @@ _INTERRUPTIONS = {
         signal.signal(signal.SIGALRM, handle)
         signal.setitimer(signal.ITIMER_REAL, 0.0003)
         busy(fired=fired)
-        over.append(1)  # a handler that is still to run would set the timer again, and it would end the interpreter
+        over.append(1)  # otherwise a late handler would set the timer again, whose signal would end the interpreter
         signal.setitimer(signal.ITIMER_REAL, 0)
     """,
     "a finaliser": """
@@ -251,30 +251,30 @@ PROGRAMS: dict[str, str] = {
 }
 
 
-def outcome(program: str, library: str, seconds: float = _SECONDS) -> str:
-    """Return what comes of a program with a library: `FINE`, what it says is wrong, or how it ended."""
+def run_program(program: str, library: str, seconds: float = _SECONDS) -> str:
+    """Run a program with a library and return the outcome: `FINE`, the faults that it prints, or how it ended."""
     child_seconds = max(1, int(seconds / _CHILDREN))
     head = _HEAD.replace("{library}", library).replace("{child_seconds}", str(child_seconds))
     code = head + textwrap.dedent(program) + _FOOT
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code]  # 3.12 warns of forks with threads
     try:
-        ended = subprocess.run(  # noqa: S603  # the program is one of those above
+        done = subprocess.run(  # noqa: S603  # the program is one of those above
             command, timeout=seconds, capture_output=True, text=True, check=False
         )
     except subprocess.TimeoutExpired:
         return "hangs"
-    if ended.returncode or ended.stderr:
-        return f"ends with {ended.returncode}: {(ended.stderr.splitlines() or ['nothing said'])[-1]}"
-    return ended.stdout.strip()
+    if done.returncode or done.stderr:
+        return f"ends with {done.returncode}: {(done.stderr.splitlines() or ['no message'])[-1]}"
+    return done.stdout.strip()
 
 
 def main() -> int:
     """Print the table."""
     cases = list(product(PROGRAMS, LIBRARIES))
-    with ThreadPoolExecutor(2) as pool:  # they wait for other processes
-        found = pool.map(lambda case: outcome(PROGRAMS[case[0]], case[1], _TABLE_SECONDS), cases)
-        outcomes = dict(zip(cases, found, strict=True))
-    print(f"| what | {' | '.join(LIBRARIES)} |\n|---|{'---|' * len(LIBRARIES)}")
+    with ThreadPoolExecutor(2) as pool:  # threads are enough: they only wait for other processes
+        results = pool.map(lambda case: run_program(PROGRAMS[case[0]], case[1], _TABLE_SECONDS), cases)
+        outcomes = dict(zip(cases, results, strict=True))
+    print(f"| program | {' | '.join(LIBRARIES)} |\n|---|{'---|' * len(LIBRARIES)}")
     for name in PROGRAMS:
         print(f"| {name} | {' | '.join(outcomes[name, library] for library in LIBRARIES)} |")
     return 0

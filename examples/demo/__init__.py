@@ -1,1 +1,1 @@
-"""A small shop under gentle traffic, and a live table of what its metrics say: ``make demo``."""
+"""A small shop with light traffic, and a live table of its metrics: ``make demo``."""

@@ -1,4 +1,4 @@
-"""Run the shop, its customers and the table. ``DEMO_SECONDS`` ends it by itself, ``DEMO_PORT`` chooses the port."""
+"""Run the shop, its customers and the table. ``DEMO_SECONDS`` limits the time, ``DEMO_PORT`` sets the port."""
 
 import os
 import signal
@@ -12,20 +12,20 @@ import anyio
 import uvicorn
 from rich.console import Console
 
-from examples.demo.prometheus import prometheus
+from examples.demo.prometheus import run_prometheus
 from examples.demo.shop import app
-from examples.demo.table import show
-from examples.demo.traffic import drive
+from examples.demo.table import show_table
+from examples.demo.traffic import run_customers
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def own_terminal() -> Iterator[None]:
-    """Be the terminal's foreground group, so that Ctrl-C comes to us alone.
+def take_terminal() -> Iterator[None]:
+    """Become the terminal's foreground process group, so that Ctrl-C reaches only this program.
 
-    ``make`` would otherwise get it too and report a failure, however well we end. It cannot tell its shell that we
-    were suspended, so Ctrl-Z does nothing.
+    Otherwise ``make`` gets it too and reports a failure, even if this program ends well. ``make`` cannot tell its shell
+    that this program was suspended, so Ctrl-Z is ignored.
     """
     try:
         terminal = os.open("/dev/tty", os.O_RDWR)
@@ -33,7 +33,7 @@ def own_terminal() -> Iterator[None]:
         yield
         return
     shells = os.tcgetpgrp(terminal)
-    if shells != os.getpgrp() or shells == os.getpid():  # in the background, or a shell's own job: no make between
+    if shells != os.getpgrp() or shells == os.getpid():  # in the background, or started by the shell without make
         yield
         return
     for stop in (signal.SIGTSTP, signal.SIGTTOU):
@@ -47,8 +47,8 @@ def own_terminal() -> Iterator[None]:
 
 
 @contextmanager
-def shop(port: int) -> Iterator[str]:
-    """Serve the shop from a thread of its own, as another process would be, and give its host:port."""
+def serve_shop(port: int) -> Iterator[str]:
+    """Serve the shop from its own thread and yield its host:port."""
     listener = socket.create_server(("127.0.0.1", port))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
     thread = threading.Thread(target=server.run, args=([listener],), name="shop")
@@ -64,38 +64,38 @@ def shop(port: int) -> Iterator[str]:
 
 
 async def run(base: str, seconds: float | None, console: Console) -> None:
-    """Drive the shop and show the table until the time is over or a signal comes."""
+    """Run the customers and show the table until the time is over or a signal arrives."""
     async with anyio.create_task_group() as tasks:
 
-        async def listen() -> None:
+        async def end_at_signal() -> None:
             with anyio.open_signal_receiver(*ENDINGS) as signals:
                 await anext(aiter(signals))
                 tasks.cancel_scope.cancel()
 
-        tasks.start_soon(listen)
-        tasks.start_soon(drive, base)
-        await show(base, seconds, console)
+        tasks.start_soon(end_at_signal)
+        tasks.start_soon(run_customers, base)
+        await show_table(base, seconds, console)
         tasks.cancel_scope.cancel()
 
 
-def introduce(console: Console, address: str, graph: str | None) -> None:
-    """Say what to open."""
+def print_addresses(console: Console, address: str, graph: str | None) -> None:
+    """Print the addresses to open in a browser."""
     console.print(f"The shop: http://{address}/docs", soft_wrap=True)
     console.print(f"Its metrics: http://{address}/metrics", soft_wrap=True)
-    absent = "no prometheus on the PATH; with one, its graph would be a link here"
+    absent = "there is no prometheus on the PATH; with one, a link to its graph would be here"
     console.print(f"Prometheus: {graph or absent}", soft_wrap=True)
     console.print("Ctrl-C ends everything.\n")
 
 
 def main() -> None:
-    """Set the stage, play, and leave nothing behind."""
+    """Run the demo, and end everything that it started."""
     for ending in ENDINGS:
         signal.signal(ending, signal.default_int_handler)
     seconds = os.environ.get("DEMO_SECONDS")
     console = Console()
     port = int(os.environ.get("DEMO_PORT", "0"))
-    with suppress(KeyboardInterrupt), own_terminal(), shop(port) as address, prometheus(address) as graph:
-        introduce(console, address, graph)
+    with suppress(KeyboardInterrupt), take_terminal(), serve_shop(port) as address, run_prometheus(address) as graph:
+        print_addresses(console, address, graph)
         anyio.run(run, f"http://{address}", float(seconds) if seconds else None, console)
 
 

@@ -1,4 +1,4 @@
-"""A real Prometheus beside the shop, if there is one on the PATH: started in a temporary folder, gone at the end."""
+"""A real Prometheus server beside the shop, if there is one on the PATH. Its data is in a temporary folder."""
 
 import re
 import shutil
@@ -20,22 +20,22 @@ START_SECONDS = 10
 
 
 @contextmanager
-def prometheus(target: str) -> Iterator[str | None]:
-    """Scrape ``target`` (host:port) and give the server's graph page; ``None`` where no server is to be had."""
+def run_prometheus(target: str) -> Iterator[str | None]:
+    """Scrape ``target`` (host:port) and yield the URL of a graph, or ``None`` if there is no Prometheus."""
     binary = shutil.which("prometheus")
     if binary is None:
         yield None
         return
     with (
         tempfile.TemporaryDirectory(prefix="asyncmetrics-demo-") as folder,
-        running(binary, Path(folder), target) as at,
+        run_server(binary, Path(folder), target) as address,
     ):
-        yield at and f"http://{at}/graph?{urlencode({'g0.expr': QUERY, 'g0.tab': 0, 'g0.range_input': '5m'})}"
+        yield address and f"http://{address}/graph?{urlencode({'g0.expr': QUERY, 'g0.tab': 0, 'g0.range_input': '5m'})}"
 
 
 @contextmanager
-def running(binary: str, folder: Path, target: str) -> Iterator[str | None]:
-    """Keep the server running and give its address."""
+def run_server(binary: str, folder: Path, target: str) -> Iterator[str | None]:
+    """Run the server and yield its address, or ``None`` if it does not start."""
     config, log = folder / "prometheus.yml", folder / "log"
     config.write_text(CONFIG.format(target=target))
     arguments = [
@@ -46,7 +46,7 @@ def running(binary: str, folder: Path, target: str) -> Iterator[str | None]:
     with log.open("w") as output:
         server = subprocess.Popen([binary, *arguments], stdout=output, stderr=subprocess.STDOUT, cwd=folder)
     try:
-        yield address_in(log, server)
+        yield find_address(log, server)
     finally:
         server.terminate()
         try:
@@ -56,11 +56,11 @@ def running(binary: str, folder: Path, target: str) -> Iterator[str | None]:
             server.wait()
 
 
-def address_in(log: Path, server: "subprocess.Popen[bytes]") -> str | None:
-    """Wait for the log to tell which port the system gave."""
+def find_address(log: Path, server: "subprocess.Popen[bytes]") -> str | None:
+    """Wait until the log contains the address, whose port the system chooses."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
-        if found := LISTENING.search(log.read_text()):
-            return found[1]
+        if match := LISTENING.search(log.read_text()):
+            return match[1]
         time.sleep(0.05)
     return None

@@ -1,4 +1,4 @@
-"""The shop: a FastAPI app measured by one line, with a background worker whose counters tell the tenants apart."""
+"""The shop: a FastAPI application that one line measures, with a background worker that counts by tenant."""
 
 import random
 from collections.abc import AsyncIterator
@@ -12,17 +12,17 @@ from fastapi.responses import StreamingResponse
 import asyncmetrics
 
 jobs = asyncmetrics.Histogram("shop_job_duration_seconds", "Background jobs.", ["kind"], context_labels=["tenant"])
-waiting = asyncmetrics.Gauge("shop_baskets", "Baskets that wait to be paid.")
+waiting = asyncmetrics.Gauge("shop_baskets", "Baskets that wait for payment.")
 
 
 async def do_a_job() -> None:
-    """Do one job; nothing in here knows of tenants, and still its histogram tells them apart."""
+    """Do one job. The code does not mention the tenant; its histogram reads it from the context."""
     with jobs.labels(random.choice(("mail", "invoice"))).time():
         await anyio.sleep(random.expovariate(10))
 
 
 async def worker() -> None:
-    """Work for one tenant after another, for ever."""
+    """Work for one tenant after another, without an end."""
     for tenant in cycle(("acme", "initech", "hooli")):
         with asyncmetrics.bound_labels(tenant=tenant):
             await do_a_job()
@@ -63,14 +63,14 @@ async def add_item(id: int) -> dict[str, int]:
 
 @app.get("/search")
 async def search(q: str = "") -> dict[str, str]:
-    """Take its time: this is the route that a dashboard should point at."""
+    """Respond slowly: this is the route that a dashboard should show."""
     await anyio.sleep(0.2 + random.expovariate(5))
     return {"searched": q}
 
 
 @app.post("/baskets/{id}/payment")
 async def pay(id: int) -> dict[str, str]:
-    """Fail now and then, as payments do."""
+    """Fail sometimes, as payments do."""
     await anyio.sleep(random.expovariate(50))
     if random.random() < 0.2:
         raise HTTPException(status_code=502, detail="The bank does not answer.")
@@ -79,7 +79,7 @@ async def pay(id: int) -> dict[str, str]:
 
 @app.get("/export/{year}.csv")
 async def export(year: int) -> StreamingResponse:
-    """Stream, so that the request is over when the last line is sent."""
+    """Stream the response: the request ends when the last line is sent."""
 
     async def lines() -> AsyncIterator[str]:
         for day in range(20):

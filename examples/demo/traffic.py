@@ -1,4 +1,4 @@
-"""Gentle traffic: a few dozen requests a second, most of them for products."""
+"""Light traffic: a few dozen requests a second, most of them for products."""
 
 import random
 
@@ -13,12 +13,12 @@ CHOICES: dict[tuple[str, str], int] = {
     ("POST", "/baskets/{}/payment"): 2,
     ("GET", "/search"): 2,
     ("GET", "/export/{}.csv"): 1,
-    ("GET", "/wp-login.php"): 1,  # every shop has these visitors
+    ("GET", "/wp-login.php"): 1,  # every shop gets such requests
 }
 
 
 async def browse(client: httpx.AsyncClient) -> None:
-    """Be one customer: ask, look at the answer for a moment, ask again."""
+    """Run one customer: send a request, wait for a moment, send the next one."""
     while True:
         ((method, path),) = random.choices(list(CHOICES), list(CHOICES.values()))
         try:
@@ -28,8 +28,8 @@ async def browse(client: httpx.AsyncClient) -> None:
         await anyio.sleep(random.expovariate(5))
 
 
-async def drive(base: str) -> None:
-    """Send the customers in, for as long as the caller lets them."""
+async def run_customers(base: str) -> None:
+    """Run all customers until the caller cancels them."""
     async with httpx.AsyncClient(base_url=base, timeout=30) as client, anyio.create_task_group() as tasks:
         for _ in range(CUSTOMERS):
             tasks.start_soon(browse, client)

@@ -61,9 +61,9 @@ def test_without_wrk_the_benchmarks_on_servers_say_so(name):
 
 def _check_figures_for_us(printed: str, written: dict, name: str) -> None:
     rows = [row for row in written["rows"] if row["benchmark"] == name]
-    ours = {row["what"] for row in rows if row["who"] == "asyncmetrics" and row["figures"]}
+    ours = {row["discipline"] for row in rows if row["contender"] == "asyncmetrics" and row["figures"]}
     assert ours
-    assert ours == {row["what"] for row in rows}, printed
+    assert ours == {row["discipline"] for row in rows}, printed
     assert f"== {name} " in printed
 
 

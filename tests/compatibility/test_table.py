@@ -9,16 +9,16 @@ from scripts import _api, compatibility
 
 @pytest.fixture(scope="module")
 def rows():
-    return compatibility.rows()
+    return compatibility.make_rows()
 
 
 def test_every_name_is_the_same_or_explained():
-    assert compatibility.problems() == []
+    assert compatibility.find_problems() == []
 
 
 def test_the_page_is_up_to_date():
     text = compatibility.PAGE.read_text(encoding="utf-8")
-    assert compatibility.page(text) == text, "run python -m scripts.compatibility"
+    assert compatibility.update_page(text) == text, "run python -m scripts.compatibility"
 
 
 def test_no_name_is_there_twice(rows):
@@ -33,29 +33,29 @@ def test_the_names_that_everybody_uses_are_compared(rows):
 
 def test_a_name_that_nobody_explains_is_a_problem(monkeypatch):
     monkeypatch.delitem(compatibility.NOT_PLANNED, "core.NativeHistogram")
-    assert compatibility.problems() == ["core.NativeHistogram: there is none"]
+    assert compatibility.find_problems() == ["core.NativeHistogram: there is none"]
 
 
 def test_a_difference_that_nobody_explains_is_a_problem(monkeypatch):
     monkeypatch.delitem(compatibility.DIFFERS, "start_wsgi_server")
-    (problem,) = compatibility.problems()
+    (problem,) = compatibility.find_problems()
     assert problem == "start_wsgi_server: `addr` is `'127.0.0.1'` by default, not `'0.0.0.0'`"
 
 
 def test_a_reason_for_what_is_not_there_is_a_problem(monkeypatch):
     monkeypatch.setitem(compatibility.DIFFERS, "Counter.decrease", "Counters only go up.")
-    assert compatibility.problems() == ["Counter.decrease: a reason for a name that there is not"]
+    assert compatibility.find_problems() == ["Counter.decrease: a reason for a name that does not exist"]
 
 
 def test_what_is_not_planned_but_there_is_a_problem(monkeypatch):
     monkeypatch.setitem(compatibility.NOT_PLANNED, "generate_latest", "Never.")
     monkeypatch.delitem(compatibility.DIFFERS, "generate_latest")
-    assert compatibility.problems() == ["generate_latest: not planned, but there it is"]
+    assert compatibility.find_problems() == ["generate_latest: not planned, but it exists"]
 
 
 def test_a_page_without_the_marks_is_an_error():
     with pytest.raises(ValueError, match="has no part between"):
-        compatibility.page("# Moving")
+        compatibility.update_page("# Moving")
 
 
 def theirs(name, times=1, *, deep=False, _private=None, late=0):
@@ -68,7 +68,10 @@ def theirs(name, times=1, *, deep=False, _private=None, late=0):
         (lambda name, times=1, more=None, *, deep=False, late=0: None, []),
         (lambda name, times=1.0, *, late=0, deep=False: None, []),
         (lambda name, times=2, *, deep=False, late=0: None, ["`times` is `2` by default, not `1`"]),
-        (lambda times, name=1, *, deep=False, late=0: None, ["`name` at another place", "`times` at another place"]),
+        (
+            lambda times, name=1, *, deep=False, late=0: None,
+            ["`name` at another position", "`times` at another position"],
+        ),
         (lambda name, *, times=1, deep=False, late=0: None, ["`times` by keyword only"]),
         (lambda name, times=1, *, late=0: None, ["no `deep`"]),
         (lambda name, times=1, *, key, deep=False, late=0: None, ["`key` is required"]),
@@ -76,14 +79,14 @@ def theirs(name, times=1, *, deep=False, _private=None, late=0):
     ],
 )
 def test_signatures_are_compared_argument_by_argument(ours, expected):
-    found = _api.differences(theirs, ours)
+    found = _api.list_differences(theirs, ours)
     assert [text for text in expected if text not in found] == []
     assert bool(found) == bool(expected)
 
 
 @pytest.mark.parametrize(("value", "expected"), [(1, []), (1.0, []), (2, ["2, not 1"])])
 def test_values_are_compared(value, expected):
-    assert _api.differences(1, value) == expected
+    assert _api.list_differences(1, value) == expected
 
 
 def test_an_attribute_that_there_is_not_cannot_be_found():

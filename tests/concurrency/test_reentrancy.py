@@ -11,7 +11,7 @@ from textwrap import dedent
 
 import pytest
 
-from scripts.reentrancy import FINE, PROGRAMS, outcome
+from scripts.reentrancy import FINE, PROGRAMS, run_program
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="signals and forks of Unix")
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="signals and for
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_all_is_well_when(name):
-    assert outcome(PROGRAMS[name], "asyncmetrics") == FINE
+    assert run_program(PROGRAMS[name], "asyncmetrics") == FINE
 
 
 # Where there is no GIL, children lock; here they are told to.
@@ -47,29 +47,29 @@ SHORT = [name for name in PROGRAMS if "200,000" not in name]
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHORT)
 def test_all_is_well_with_children_that_lock_when(name):
-    assert outcome(LOCKING + dedent(PROGRAMS[name]), "asyncmetrics") == FINE
+    assert run_program(LOCKING + dedent(PROGRAMS[name]), "asyncmetrics") == FINE
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ENDING)
 def test_all_is_well_where_workers_share_when(name, tmp_path):
-    assert outcome(SHARED.format(folder=str(tmp_path / "metrics")) + dedent(PROGRAMS[name]), "asyncmetrics") == FINE
+    assert run_program(SHARED.format(folder=str(tmp_path / "metrics")) + dedent(PROGRAMS[name]), "asyncmetrics") == FINE
 
 
 def test_the_watchdog_sees_a_program_that_hangs():
     deadlock = "lock = threading.Lock(); lock.acquire(); lock.acquire()"
-    assert outcome(deadlock, "asyncmetrics", seconds=1) == "hangs"
+    assert run_program(deadlock, "asyncmetrics", seconds=1) == "hangs"
 
 
 @pytest.mark.parametrize(
     ("program", "expected"),
     [
         ("raise ValueError('wrong')", "ends with 1: ValueError: wrong"),
-        ("os._exit(3)", "ends with 3: nothing said"),
+        ("os._exit(3)", "ends with 3: no message"),
         ("sys.stderr.write('odd')", "ends with 0: odd"),
         ("problems.append('one lost')", "one lost"),
         ("increments(); creates(); collects()", FINE),
     ],
 )
 def test_the_watchdog_sees_what_is_not(program, expected):
-    assert outcome(program, "asyncmetrics") == expected
+    assert run_program(program, "asyncmetrics") == expected

@@ -14,12 +14,12 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 @pytest.fixture(scope="module")
 def made():
-    return charts.charts()
+    return charts.draw_charts()
 
 
 def test_the_page_is_up_to_date():
     text = charts.PAGE.read_text(encoding="utf-8")
-    assert charts.page(text) == text, "run make charts"
+    assert charts.update_page(text) == text, "run make charts"
 
 
 @pytest.mark.parametrize("name", [f"{name}.svg" for name in charts.CHARTS])
@@ -39,15 +39,19 @@ def _ours(svg: str) -> list[str]:
 
 
 def test_a_bar_has_the_best_round_of_its_row(made):
-    found = {(row["benchmark"], row["what"]): row for row in charts.results() if row["who"] == "asyncmetrics"}
+    found = {
+        (row["benchmark"], row["discipline"]): row
+        for row in charts.read_results()
+        if row["contender"] == "asyncmetrics"
+    }
     best = found["memory", "counter, 3 labels, after a scrape"]["figures"]["minimum"]
     assert _ours(made["memory.svg"])[0] == f"{best:,.0f} B"
 
 
 def test_the_longest_bar_of_a_panel_is_the_largest_figure(made):
     bars = ET.fromstring(made["scrape.svg"]).findall(f"{SVG}rect")[1:]
-    rows = [row for row in charts.results() if row["what"] == charts.CHARTS["scrape"].whats[0]]
-    shown = [row for row in rows if row["who"] not in charts.CHARTS["scrape"].left_out]
+    rows = [row for row in charts.read_results() if row["discipline"] == charts.CHARTS["scrape"].disciplines[0]]
+    shown = [row for row in rows if row["contender"] not in charts.CHARTS["scrape"].left_out]
     widths = [float(bar.attrib["width"]) for bar in bars]
     assert len(widths) == len(shown)
     figures = [row["figures"]["minimum"] for row in shown]
@@ -55,14 +59,14 @@ def test_the_longest_bar_of_a_panel_is_the_largest_figure(made):
 
 
 def test_a_target_that_was_missed_is_told():
-    missed = [row for row in charts.results() if row["met"] is False]
+    missed = [row for row in charts.read_results() if row["met"] is False]
     assert charts.PAGE.read_text(encoding="utf-8").count("**not met**") == len(missed)
 
 
 def test_a_row_that_there_is_no_more_is_an_error(monkeypatch):
     monkeypatch.setitem(charts.CHARTS, "hot-path", charts.Chart("Gone", "hot_path", ("dec()",)))
     with pytest.raises(LookupError, match=r"dec\(\)"):
-        charts.charts()
+        charts.draw_charts()
 
 
 def test_every_run_is_a_full_one_and_tells_what_it_measured():

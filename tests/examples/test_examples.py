@@ -42,7 +42,7 @@ SHOWS: dict[str, tuple[str, ...]] = {
         'method="GET",route="<unmatched>",status="404"} 1',
     ),
     "multi_worker.py": (
-        "several workers answered: True; every scrape tells {'orders_total 60.0'}",
+        "several workers answered: True; every scrape returned {'orders_total 60.0'}",
         "after one was killed: orders_total 60",
     ),
     "testing_metrics.py": ("as expected",),

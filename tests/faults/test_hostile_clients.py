@@ -18,7 +18,7 @@ import pytest
 from asyncmetrics.core import GaugeMetricFamily
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.exposition import start_http_server
-from scripts.hostile import ATTACKS, GET, SERIES, attacked, scrape, serving
+from scripts.hostile import ATTACKS, GET, SERIES, run_attack, run_server, scrape
 from tests.patience import PATIENCE_SECONDS
 
 CLIENTS = 150  # more than there may be connections
@@ -27,7 +27,7 @@ CLIENTS = 150  # more than there may be connections
 @pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
 def test_a_scraper_is_served_at_its_first_attempt_and_nothing_is_logged(attack, caplog):
-    with serving() as server, attacked(server, attack, CLIENTS):
+    with run_server() as server, run_attack(server, attack, CLIENTS):
         while (outcome := scrape(server.port))[0] == 503:  # the scrapes of the last clients have only just begun
             time.sleep(0.05)
         assert outcome == (200, SERIES)
@@ -42,8 +42,8 @@ def test_the_server_lives_on_after_clients_that_took_nothing(attack):
 
     A busy server may send one all of it after all, and closes that connection because nothing follows.
     """
-    with serving(timeout_seconds=0.3, keep_alive_seconds=0.3) as server:
-        with attacked(server, ATTACKS[attack], 8) as crowd:
+    with run_server(timeout_seconds=0.3, keep_alive_seconds=0.3) as server:
+        with run_attack(server, ATTACKS[attack], 8) as crowd:
             time.sleep(1)  # they take nothing for longer than that
             for client in crowd.clients:
                 _read_to_the_end(client)
