@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Protocol, TypeAlias
 
-__all__ = ("SCRAPE_KEY", "ASGIApp", "Incrementer", "LabelValues", "Message", "Observer", "Receive", "Scope", "Send")
+if sys.version_info >= (3, 11):
+    from typing import Unpack
+else:  # a dependency of anyio's there; at run time as well, for typing.get_type_hints
+    from typing_extensions import Unpack
+
+__all__ = (
+    "SCRAPE_KEY",
+    "ASGIApp",
+    "Incrementer",
+    "LabelValues",
+    "Message",
+    "Observer",
+    "Receive",
+    "Scope",
+    "Send",
+    "Unpack",
+)
 
 # ASGI (asgi.readthedocs.io) leaves the types of the values open, hence Any.
 Scope: TypeAlias = MutableMapping[str, Any]

@@ -1,22 +1,30 @@
-"""One line for each framework: `instrument` makes an application measured and its metrics readable."""
+"""One call for each framework: `instrument` measures an application and serves its metrics.
+
+To add an integration, say with Redis, add one file, ``integrations/redis.py``, with a function ``instrument``, and one
+entry in the table below, which leads from the name of a class to that file. The file imports the library, and:
+
+- `asyncmetrics.metrics` for the metrics of a client such as Redis;
+- for a web framework, ``integrations/outermost.py`` and ``integrations/options.py``, and
+  `asyncmetrics.middleware.scope` to write the framework's route and exceptions into the scope of a request.
+
+The table holds names, so an application loads the integration of its own framework only.
+"""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from asyncmetrics.errors import DefinitionError
-from asyncmetrics.exposition import MAX_CONCURRENT, Auth
-from asyncmetrics.metrics import Histogram
-from asyncmetrics.middleware.asgi import Buckets, Conventions, Exclusion, ExtraLabel, RouteCallable
-from asyncmetrics.registry import REGISTRY, CollectorRegistry
+from asyncmetrics.integrations.options import INSTRUMENT_DEFAULTS, InstrumentOptions
+from asyncmetrics.middleware import show_options
+from asyncmetrics.typing import Unpack
 
-__all__ = ("instrument",)
+__all__ = ("InstrumentOptions", "instrument")
 
 A = TypeVar("A")
 
-# The class of an application, found among its bases from the most special on, and who knows how to instrument it.
+# The class of an application, searched among its bases from the most derived on, and its integration.
 _FRAMEWORKS = {
     "fastapi.applications.FastAPI": "asyncmetrics.integrations.fastapi",
     "starlette.applications.Starlette": "asyncmetrics.integrations.starlette",
@@ -26,36 +34,20 @@ _FRAMEWORKS = {
 }
 
 
-def instrument(
-    app: A,
-    *,
-    path: str | None = "/metrics",
-    auth: Auth | None = None,
-    max_concurrent: int = MAX_CONCURRENT,
-    registry: CollectorRegistry = REGISTRY,
-    exclude: Iterable[Exclusion] = (),
-    route: RouteCallable | None = None,
-    buckets: Buckets = Histogram.DEFAULT_BUCKETS,
-    first_byte: bool = False,
-    body_sizes: bool = False,
-    background: bool = False,
-    extra_labels: Mapping[str, ExtraLabel] | None = None,
-    context_labels: Iterable[str] = (),
-    conventions: Conventions = "prometheus",
-) -> A:
+@show_options(InstrumentOptions, INSTRUMENT_DEFAULTS)
+def instrument(app: A, **options: Unpack[InstrumentOptions]) -> A:
     """Measure ``app`` from the outside, serve its metrics at ``path``, and return it.
 
-    ``path`` answers with and without a slash at its end, before any route of the application, and is neither measured
-    nor part of an OpenAPI schema; None serves nothing. ``auth`` says who may read there: a bearer token, a
-    ``(user, password)``, or a predicate of the ASGI scope; ``max_concurrent`` limits the scrapes at a time, as with
-    `make_asgi_app`. An application that is instrumented already stays as it is.
+    - ``path``: where the metrics are served, before any route of the application, with and without a slash at the end.
+      Scrapes are not measured, and the path is in no OpenAPI schema. None serves them nowhere.
+    - ``auth``: who may read them: a bearer token, a ``(user, password)``, or a predicate of the ASGI scope.
+    - ``max_concurrent``: the limit of scrapes at the same time, as for `make_asgi_app`.
 
-    The other arguments are those of `MetricsMiddleware`: what to leave out (``exclude``), how to tell routes
-    (``route``), the bounds of durations in seconds, or of each histogram by its name (``buckets``), which more to
-    measure (``first_byte``, ``body_sizes``, ``background``), and the labels that are added (``extra_labels``,
-    ``context_labels``) or named after OpenTelemetry (``conventions``).
+    The other options are those of `MetricsMiddleware`. If the application is instrumented already, the options of the
+    first call stay, and a warning is logged for those of this one.
 
-    Raises `DefinitionError` for an application of no framework that is known here (wrap it in a `MetricsMiddleware`).
+    Raises `DefinitionError` for an application of an unknown framework (wrap it in a `MetricsMiddleware`) or a wrong
+    value of an option, and `TypeError` for an unknown option.
     """
     names = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(app).__mro__]
     module = next((_FRAMEWORKS[name] for name in names if name in _FRAMEWORKS), None)
@@ -65,20 +57,5 @@ def instrument(
             f"expected an application of one of {sorted(_FRAMEWORKS)}; wrap any other in MetricsMiddleware(app)",
         )
     framework: Any = importlib.import_module(module)
-    framework.instrument(
-        app,
-        path=path,
-        auth=auth,
-        max_concurrent=max_concurrent,
-        registry=registry,
-        exclude=exclude,
-        route=route,
-        buckets=buckets,
-        first_byte=first_byte,
-        body_sizes=body_sizes,
-        background=background,
-        extra_labels=extra_labels,
-        context_labels=context_labels,
-        conventions=conventions,
-    )
+    framework.instrument(app, **options)
     return app

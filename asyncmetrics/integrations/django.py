@@ -1,12 +1,12 @@
-"""Django under ASGI: the middleware around the handler, and a middleware of Django's own that tells the route.
+"""Django under ASGI: the middleware around the handler, and a middleware of Django's kind that writes the route.
 
-Put the one first of all into the settings, and the other around what Django's ``get_asgi_application()`` returns::
+Put `RouteMiddleware` first into the settings, and instrument the handler that ``get_asgi_application()`` returns::
 
     MIDDLEWARE = ["asyncmetrics.integrations.django.RouteMiddleware", ...]
 
     application = asyncmetrics.instrument(get_asgi_application())
 
-`instrument` here takes the arguments of `asyncmetrics.instrument`. Without the setting every route is ``<unmatched>``.
+`instrument` here has the arguments of `asyncmetrics.instrument`. Without the setting every route is ``<unmatched>``.
 """
 
 from __future__ import annotations
@@ -18,10 +18,16 @@ from typing import Any, TypeVar, final
 from weakref import WeakSet
 
 from asyncmetrics.errors import MissingExtraError
-from asyncmetrics.integrations.outermost import Outermost, check_path
+from asyncmetrics.integrations.options import (
+    INSTRUMENT_DEFAULTS,
+    InstrumentOptions,
+    check_options,
+    log_ignored_options,
+)
+from asyncmetrics.integrations.outermost import Outermost
+from asyncmetrics.middleware import show_options
 from asyncmetrics.middleware.scope import EXCEPTION_KEY, ROUTE_KEY, set_scope_value
-from asyncmetrics.registry import REGISTRY, CollectorRegistry
-from asyncmetrics.typing import Receive, Scope, Send
+from asyncmetrics.typing import Receive, Scope, Send, Unpack
 
 try:
     from asgiref.sync import markcoroutinefunction
@@ -34,14 +40,15 @@ __all__ = ("RouteMiddleware", "instrument")
 
 D = TypeVar("D", bound=ASGIHandler)
 
-_INSTRUMENTED: WeakSet[ASGIHandler] = WeakSet()
+_INSTRUMENTED_APPS: WeakSet[ASGIHandler] = WeakSet()
 
 
 @final
 class RouteMiddleware:
     """Write the route that Django resolved, with a slash before it, into the scope of the request.
 
-    It is a coroutine throughout, so it costs no thread under ASGI. A request of WSGI has no scope and passes.
+    Its methods are coroutine functions, since Django runs any other in a thread. A request over WSGI has no scope and
+    passes unchanged.
     """
 
     async_capable = True
@@ -52,48 +59,53 @@ class RouteMiddleware:
         markcoroutinefunction(self)
 
     async def __call__(self, request: Any) -> Any:
-        """Pass the request on; a middleware further in may have answered it after it was resolved."""
+        """Pass the request on, and write its route then: middleware inside may answer it without a call of the view."""
         response = await self._get_response(request)
-        _tell_route(request)
+        _write_route(request)
         return response
 
     async def process_view(self, request: Any, *_: object) -> None:
-        """Tell the route before the view runs, so that what is under way can be told by it."""
-        _tell_route(request)
+        """Write the route before the view runs, so that the active request has it."""
+        _write_route(request)
 
 
-def _tell_route(request: Any) -> None:
+def _write_route(request: Any) -> None:
     scope = getattr(request, "scope", None)
     route = getattr(getattr(request, "resolver_match", None), "route", None)
     if scope is not None and route is not None:
         set_scope_value(scope, ROUTE_KEY, f"/{route}")
 
 
-def _tell_exception(request: Any = None, **_: object) -> None:
-    """Write into the scope which exception Django makes a 500 of, while that is being handled."""
+def _write_exception(request: Any = None, **_: object) -> None:
+    """Write the exception that Django handles, and turns into a 500, into the scope."""
     scope = getattr(request, "scope", None)
     if scope is not None:
         set_scope_value(scope, EXCEPTION_KEY, sys.exc_info()[1])
 
 
-def instrument(app: D, *, path: str | None = "/metrics", registry: CollectorRegistry = REGISTRY, **options: Any) -> D:
-    """Measure ``app``, serve its metrics at ``path`` (None: nowhere), and return it; a second call does nothing.
+@show_options(InstrumentOptions, INSTRUMENT_DEFAULTS)
+def instrument(app: D, **options: Unpack[InstrumentOptions]) -> D:
+    """Measure ``app``, serve its metrics, and return it; a second call changes nothing.
 
-    ``app`` is what ``get_asgi_application()`` returns, or another handler of its kind. ``options`` are those of
-    `MetricsMiddleware`.
+    ``app`` is the handler that ``get_asgi_application()`` returns, or one of a derived class.
     """
-    check_path(path)
-    if app not in _INSTRUMENTED:
-        handler: Any = app
-        kind: Any = type(app)
-        handler.__class__ = _called_through(kind, Outermost(partial(kind.__call__, app), path, registry, **options))
-        got_request_exception.connect(_tell_exception, dispatch_uid="asyncmetrics")
-        _INSTRUMENTED.add(app)
+    complete = check_options(options)
+    if app in _INSTRUMENTED_APPS:
+        log_ignored_options(app, options)
+        return app
+    handler: Any = app
+    kind: Any = type(app)
+    handler.__class__ = _make_class(kind, Outermost(partial(kind.__call__, app), complete))
+    got_request_exception.connect(_write_exception, dispatch_uid="asyncmetrics")
+    _INSTRUMENTED_APPS.add(app)
     return app
 
 
-def _called_through(kind: type, outermost: Outermost) -> type:
-    """Return a class as ``kind`` that only calls differently: a call looks at the class, never at the instance."""
+def _make_class(kind: type, outermost: Outermost) -> type:
+    """Return a class derived from ``kind`` whose instances call ``outermost``.
+
+    Python looks ``__call__`` up in the class, so an attribute of the instance would have no effect.
+    """
 
     async def __call__(_: object, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807
         await outermost(scope, receive, send)

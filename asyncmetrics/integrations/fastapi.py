@@ -1,6 +1,6 @@
-"""FastAPI: as Starlette; the exposition is no route, so it is in no OpenAPI schema either.
+"""FastAPI: the integration of Starlette. The exposition is not a route, so it is in no OpenAPI schema either.
 
-`instrument` here takes the arguments of `asyncmetrics.instrument`.
+`instrument` here has the arguments of `asyncmetrics.instrument`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from asyncmetrics.errors import MissingExtraError
 
 try:
-    import fastapi  # noqa: F401  # only to tell early, and by the right extra
+    import fastapi  # noqa: F401  # so that the error names this extra, not that of Starlette
 except ImportError as error:
     raise MissingExtraError("instrumenting a FastAPI application", "fastapi", "fastapi") from error
 

@@ -1,19 +1,24 @@
-"""Litestar: the middleware around Litestar's own handler of exceptions, CORS and the router.
+"""Litestar: the middleware goes around Litestar's own exception handler, CORS and router.
 
-`instrument` here takes the arguments of `asyncmetrics.instrument`. Litestar says which route it chose, but not where it
-found that a path has no handler for a method: a 405 is ``<unmatched>``, as a 404 is.
+`instrument` here has the arguments of `asyncmetrics.instrument`. Litestar writes into the scope which route it chose.
+It writes nothing for a path that has no handler for the method: a 405 is ``<unmatched>``, as a 404 is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeVar, final
 
 from asyncmetrics.errors import MissingExtraError
-from asyncmetrics.integrations.outermost import Outermost, check_path
+from asyncmetrics.integrations.options import (
+    INSTRUMENT_DEFAULTS,
+    InstrumentOptions,
+    check_options,
+    log_ignored_options,
+)
+from asyncmetrics.integrations.outermost import Outermost
+from asyncmetrics.middleware import RouteCallable, show_options
 from asyncmetrics.middleware.scope import EXCEPTION_KEY, ROUTE_KEY, set_scope_value
-from asyncmetrics.registry import REGISTRY, CollectorRegistry
-from asyncmetrics.typing import ASGIApp, Receive, Scope, Send
+from asyncmetrics.typing import ASGIApp, Receive, Scope, Send, Unpack
 
 try:
     from litestar import Litestar
@@ -26,81 +31,81 @@ __all__ = ("instrument",)
 L = TypeVar("L", bound=Litestar)
 
 
-def instrument(
-    app: L,
-    *,
-    path: str | None = "/metrics",
-    registry: CollectorRegistry = REGISTRY,
-    route: Callable[[Scope], str | None] | None = None,
-    **options: Any,
-) -> L:
-    """Measure ``app``, serve its metrics at ``path`` (None: nowhere), and return it; a second call does nothing.
-
-    ``route`` and ``options`` are those of `MetricsMiddleware`.
-    """
-    check_path(path)
+@show_options(InstrumentOptions, INSTRUMENT_DEFAULTS)
+def instrument(app: L, **options: Unpack[InstrumentOptions]) -> L:
+    """Measure ``app``, serve its metrics, and return it; a second call changes nothing."""
+    complete = check_options(options)
     application: Any = app
     inner = application.asgi_handler
-    if not isinstance(inner, Outermost):
-        told = _telling_causes(inner)
-        application.asgi_handler = Outermost(told, path, registry, route=_Routes(application, route), **options)
-        application.after_exception.append(_tell_exception)
+    if isinstance(inner, Outermost):
+        log_ignored_options(app, options)
+        return app
+    complete["route"] = _RouteReader(application, complete["route"])
+    application.asgi_handler = Outermost(_write_causes(inner), complete)
+    application.after_exception.append(_write_exception)
     return app
 
 
-async def _tell_exception(error: Exception, scope: Any) -> None:
-    """Write into the scope what Litestar will answer itself, unless it was raised as an answer."""
+async def _write_exception(error: Exception, scope: Any) -> None:
+    """Write an exception that Litestar turns into a response into the scope, unless it is a response by intention."""
     if not isinstance(error, (HTTPException, WebSocketException)):
         set_scope_value(scope, EXCEPTION_KEY, error)
 
 
-def _telling_causes(app: ASGIApp) -> ASGIApp:
-    """Wrap ``app`` to write into the scope what lies behind the exception that Litestar raises after a start."""
+def _write_causes(app: ASGIApp) -> ASGIApp:
+    """Wrap ``app`` to write the cause of an exception into the scope.
 
-    async def telling(scope: Scope, receive: Receive, send: Send) -> None:
+    If a handler fails after the response has started, Litestar raises an exception of its own from the handler's.
+    """
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await app(scope, receive, send)
         except LitestarException as error:
-            scope.setdefault(EXCEPTION_KEY, _cause(error))
+            scope.setdefault(EXCEPTION_KEY, _find_cause(error))
             raise
 
-    return telling
+    return call
 
 
-def _cause(error: BaseException) -> BaseException:
+def _find_cause(error: BaseException) -> BaseException:
     while type(error) is LitestarException and error.__cause__ is not None:
         error = error.__cause__
     return error
 
 
 @final
-class _Routes:
-    """Read from the scope what Litestar's router has written there."""
+class _RouteReader:
+    """Read the route that Litestar's router has written into a scope."""
 
-    def __init__(self, app: Any, chosen: Callable[[Scope], str | None] | None) -> None:
+    def __init__(self, app: Any, own: RouteCallable | None) -> None:
         self._app = app
-        self._chosen = chosen
+        self._own = own
         self._mounts: dict[int, list[str]] = {}
 
     def __call__(self, scope: Scope) -> str | None:
-        chosen = None if self._chosen is None else self._chosen(scope)
-        if chosen is not None or ROUTE_KEY in scope:
-            return chosen
+        route = None if self._own is None else self._own(scope)
+        if route is not None or ROUTE_KEY in scope:
+            return route
         handler = scope.get("route_handler")
-        # A mount has the template of the root, which is "" where nothing is routed there.
+        # The path template of a mount is that of the root, or "" if the application has no handler there.
         if getattr(handler, "is_mount", False):
-            return f"{self._mounted_at(handler, scope)}/{{path}}"
+            return f"{self._find_mount(handler, scope)}/{{path}}"
         return scope.get("path_template") or None
 
-    def _mounted_at(self, handler: Any, scope: Scope) -> str:
-        paths = self._mounts.get(id(handler)) or self._known(handler)
+    def _find_mount(self, handler: Any, scope: Scope) -> str:
+        """Return the path at which ``handler`` is mounted; the path of the request chooses between several."""
+        paths = self._mounts.get(id(handler)) or self._list_mounts(handler)
         if len(paths) == 1:
             return paths[0]
         path = scope.get("raw_path", b"").decode("ascii", "replace").removeprefix(scope.get("root_path", ""))
         return next((mount for mount in paths if f"{path}/".startswith(f"{mount}/")), paths[0])
 
-    def _known(self, handler: Any) -> list[str]:
-        """Return where ``handler`` is mounted, the longest path first; its own paths lack the prefixes of routers."""
+    def _list_mounts(self, handler: Any) -> list[str]:
+        """Return the paths at which ``handler`` is mounted, the longest first.
+
+        They come from the application's routes, since ``handler.paths`` lack the prefixes of routers.
+        """
         for route in self._app.routes:
             if getattr(route, "route_handler", None) is not None:
                 paths = self._mounts.setdefault(id(route.route_handler), [])

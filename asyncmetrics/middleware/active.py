@@ -1,8 +1,14 @@
-"""What is under way, told per route at the time of a scrape.
+"""The gauges of active requests and connections, by route.
 
-*Theory of operation.* The route is not known when a request begins, so those under way are kept in a dict and grouped
-when somebody scrapes by what the router has written into their scopes by then. Several workers add up what each of them
-has: every one tells the others once a second.
+*Theory of operation.* The route is not known when a request begins.
+
+1. A request begins: it is added to ``members``, a dict of the active requests.
+2. The router writes the route into the scope of the request.
+3. A scrape: the gauges read the labels of each member, and count the members by labels.
+4. The request ends: it is removed from ``members``. Its labels stay in the duration histogram, and the gauges expose
+   those labels with 0 from now on.
+
+Each worker publishes its own numbers once a second. The worker that is scraped adds those of the others to its own.
 """
 
 from __future__ import annotations
@@ -16,15 +22,15 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from asyncmetrics.metrics import Gauge
 from asyncmetrics.registry import CollectorRegistry
 
-__all__ = ("ActiveConnections", "ActiveRequests", "UnderWay", "shared")
+__all__ = ("ActiveConnections", "ActiveExchange", "ActiveRequests", "get_shared")
 
 C = TypeVar("C", "ActiveRequests", "ActiveConnections")
 
-Seen: TypeAlias = Callable[[], Iterable[tuple[str, ...]]]
-"""Return the label values that were active once, and are shown as zero since."""
+ListEnded: TypeAlias = Callable[[], Iterable[tuple[str, ...]]]
+"""Return the label values of the requests or connections that have ended, which the gauges expose with 0."""
 
 
-class UnderWay(Protocol):
+class ActiveExchange(Protocol):
     """A request or a connection that has not ended."""
 
     @property
@@ -37,54 +43,55 @@ class UnderWay(Protocol):
         """When it began, by ``perf_counter``."""
         ...
 
-    def labels_so_far(self) -> tuple[str, ...]:
-        """Return what is known of the route by now, and the values of the user's own labels.
+    def read_labels(self) -> tuple[str, ...]:
+        """Return the route as far as it is known, and the values of the extra labels.
 
-        Nothing at all for what is not to be told.
+        Return an empty tuple for an exchange that is not exposed.
         """
         ...
 
 
 @final
 class ActiveRequests:
-    """The requests under way on one registry, and their gauges."""
+    """The active requests of one registry, and their gauges."""
 
-    def __init__(self, registry: CollectorRegistry, names: list[str], seen: Seen) -> None:
-        self.members: dict[UnderWay, None] = {}
-        self._seen = seen
+    def __init__(self, registry: CollectorRegistry, names: list[str], list_ended: ListEnded) -> None:
+        self.members: dict[ActiveExchange, None] = {}
+        self._list_ended = list_ended
         counts = Gauge(
             "http_server_active_requests",
-            "HTTP requests under way, by route.",
+            "Active HTTP requests, by method and route.",
             names,
             registry=registry,
             multiprocess_mode="livesum",
             max_children=None,
         )
-        counts.collect_from(self._counts, blocking=False)
+        counts.collect_from(self._count, blocking=False)
         ages = Gauge(
             "http_server_oldest_active_request_seconds",
-            "Age of the oldest HTTP request under way, by route.",
+            "Age of the oldest active HTTP request, by route.",
             names[1:],
             registry=registry,
             multiprocess_mode="livemax",
             max_children=None,
         )
-        ages.collect_from(self._ages, blocking=False)
+        ages.collect_from(self._compute_ages, blocking=False)
 
-    def _counts(self) -> Mapping[tuple[object, ...], float]:
-        active: Tally[tuple[object, ...]] = Tally(dict.fromkeys(self._seen(), 0))
+    def _count(self) -> Mapping[tuple[object, ...], float]:
+        active: Tally[tuple[object, ...]] = Tally(dict.fromkeys(self._list_ended(), 0))
+        # A copy, since requests in another thread begin and end meanwhile.
         for request in list(self.members):
-            labels = request.labels_so_far()
+            labels = request.read_labels()
             key = (request.method, *labels)
             if labels:
                 active[key] += 1
         return active
 
-    def _ages(self) -> Mapping[tuple[object, ...], float]:
+    def _compute_ages(self) -> Mapping[tuple[object, ...], float]:
         now = perf_counter()
         oldest: dict[tuple[object, ...], float] = {}
         for request in list(self.members):
-            labels = request.labels_so_far()
+            labels = request.read_labels()
             if labels:
                 oldest[labels] = max(oldest.get(labels, 0.0), now - request.started)
         return oldest
@@ -92,36 +99,36 @@ class ActiveRequests:
 
 @final
 class ActiveConnections:
-    """The websockets that are open, or being opened, on one registry, and their gauge."""
+    """The active WebSocket connections of one registry, from their handshakes on, and their gauge."""
 
-    def __init__(self, registry: CollectorRegistry, names: list[str], seen: Seen) -> None:
-        self.members: dict[UnderWay, None] = {}
-        self._seen = seen
+    def __init__(self, registry: CollectorRegistry, names: list[str], list_ended: ListEnded) -> None:
+        self.members: dict[ActiveExchange, None] = {}
+        self._list_ended = list_ended
         counts = Gauge(
             "websocket_server_active_connections",
-            "WebSocket connections that have not ended.",
+            "Active WebSocket connections, by route.",
             names,
             registry=registry,
             multiprocess_mode="livesum",
             max_children=None,
         )
-        counts.collect_from(self._counts, blocking=False)
+        counts.collect_from(self._count, blocking=False)
 
-    def _counts(self) -> Mapping[tuple[object, ...], float]:
-        active: Tally[tuple[object, ...]] = Tally(dict.fromkeys(self._seen(), 0))
-        active.update(connection.labels_so_far() for connection in list(self.members))
+    def _count(self) -> Mapping[tuple[object, ...], float]:
+        active: Tally[tuple[object, ...]] = Tally(dict.fromkeys(self._list_ended(), 0))
+        active.update(connection.read_labels() for connection in list(self.members))
         return active
 
 
-# The gauges' functions hold these objects, the registry the gauges.
+# Weak, since the gauges' functions hold these objects, and the registry holds the gauges.
 _SHARED: WeakKeyDictionary[CollectorRegistry, WeakValueDictionary[type, ActiveRequests | ActiveConnections]]
 _SHARED = WeakKeyDictionary()
 
 
-def shared(kind: type[C], registry: CollectorRegistry, names: list[str], seen: Seen) -> C:
-    """Return what the applications on a registry share, registering its gauges the first time."""
-    active = _SHARED.setdefault(registry, WeakValueDictionary())
-    found = active.get(kind)
-    if not isinstance(found, kind):
-        active[kind] = found = kind(registry, names, seen)
-    return found
+def get_shared(kind: type[C], registry: CollectorRegistry, names: list[str], list_ended: ListEnded) -> C:
+    """Return the object that all applications of a registry share; the first call registers its gauges."""
+    by_kind = _SHARED.setdefault(registry, WeakValueDictionary())
+    active = by_kind.get(kind)
+    if not isinstance(active, kind):
+        by_kind[kind] = active = kind(registry, names, list_ended)
+    return active

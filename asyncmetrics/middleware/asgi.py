@@ -1,63 +1,59 @@
 """The middleware that measures any ASGI application: its requests and its websockets, by route.
 
-It belongs outside of everything else, since what wraps it is not measured: a 503 made by an exception handler, or a
-CORS preflight answered early. `asyncmetrics.instrument` puts it there; ``app.add_middleware(MetricsMiddleware)`` works
-as well, and misses those.
+Put it outside of all other middleware, since it does not measure the responses that others make around it: the 503 of
+an exception handler, or the answer of CORS middleware to a preflight. `asyncmetrics.instrument` puts it there.
+``app.add_middleware(MetricsMiddleware)`` works as well, and misses those.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeAlias, final
+from collections.abc import Callable, Iterable
+from typing import final
 
 from asyncmetrics.context import enter_labels, leave_labels
 from asyncmetrics.errors import DefinitionError
-from asyncmetrics.metrics import Histogram
-from asyncmetrics.middleware.http import Exchange, HttpMetrics
-from asyncmetrics.middleware.labels import Conventions, ExtraLabel, Labelling, RouteCallable, not_awaited
-from asyncmetrics.middleware.metrics import Buckets, Families
+from asyncmetrics.middleware.http import HttpExchange, HttpMetrics
+from asyncmetrics.middleware.labels import RequestLabels, check_sync
+from asyncmetrics.middleware.metric_factory import MetricFactory
+from asyncmetrics.middleware.options import (
+    MIDDLEWARE_DEFAULTS,
+    Exclusion,
+    MiddlewareOptions,
+    complete_options,
+    show_options,
+)
 from asyncmetrics.middleware.scope import MEASURED_KEY, remove_root_path
-from asyncmetrics.middleware.websocket import Connection, WebSocketMetrics
-from asyncmetrics.registry import REGISTRY, CollectorRegistry
-from asyncmetrics.typing import ASGIApp, Receive, Scope, Send
+from asyncmetrics.middleware.websocket import WebSocketExchange, WebSocketMetrics
+from asyncmetrics.typing import ASGIApp, Receive, Scope, Send, Unpack
 
-__all__ = ("Buckets", "Conventions", "Exclusion", "ExtraLabel", "MetricsMiddleware", "RouteCallable")
-
-Exclusion: TypeAlias = str | re.Pattern[str] | Callable[[Scope], bool]
+__all__ = ("MetricsMiddleware",)
 
 _KINDS = frozenset({"http", "websocket"})
 
 
 @final
 class MetricsMiddleware:
-    """Measure ``app``.
+    """Measure ``app``. `MiddlewareOptions` explains the options:
 
-    ``exclude`` are requests and websockets that are not measured: paths (a slash at the end makes no difference),
-    patterns that match the whole path, or predicates on the scope. A path begins after the root path of a proxy or a
-    mount, as for a router. ``route`` returns the route label for a scope, or None to leave it to others: to whoever
-    has written ``scope["asyncmetrics.route"]``, and then to the framework. It must return one of few values.
-    ``buckets`` are those of HTTP's histograms of seconds, or a mapping from the names of any histograms to theirs.
-    Several applications in one process share the metrics of a ``registry``.
+    - ``registry``: the registry of the metrics.
+    - ``exclude``: the requests and websockets that are not measured.
+    - ``route``: a function that returns the route of a scope.
+    - ``buckets``: the buckets of the histograms.
+    - ``first_byte``, ``body_sizes``, ``background``: measure the time to the first byte of a response's body, the sizes
+      of bodies, the time that the application takes after a response.
+    - ``extra_labels``, ``context_labels``: labels that are added to the metrics.
+    - ``conventions``: ``"opentelemetry"`` names the labels as OpenTelemetry does.
 
-    More is measured where it is asked for: ``first_byte`` the time to the first byte of a response's body (a response
-    without one has none), ``body_sizes`` the bytes of requests and responses, ``background`` the time that the
-    application takes after the end of a response.
+    While the application handles a request, ``route`` and ``method`` are bound as context labels, which any metric may
+    declare (a websocket has a route only). All labels that are bound meanwhile end with the request.
 
-    ``extra_labels`` puts labels on every family: a text, or a callable that is given the scope when a request ends
-    (and, for what is under way, when it is read) and must return one of few values. ``context_labels`` are names that
-    are read from the context when a request ends, on all families but those of what is under way.
-    ``conventions="opentelemetry"`` names labels as OpenTelemetry does, and adds ``url_scheme``.
+    The middleware does not measure a request that another `MetricsMiddleware` around it measures already, scrapes of an
+    exposition inside the application, or lifespans. No error of the middleware reaches the application:
+    ``asyncmetrics_internal_errors_total`` counts it.
 
-    While a request is handled, ``route`` and ``method`` are bound as context labels, which any metric may declare (a
-    websocket has a route only). They end with the request, as does whatever it binds itself.
-
-    A request that a `MetricsMiddleware` further out measures already is passed on untouched, as are lifespans. Scrapes
-    are not counted, wherever the exposition is mounted. Nothing that goes wrong in here reaches the application: it is
-    counted in ``asyncmetrics_internal_errors_total``.
-
-    Raises `DefinitionError` for options that cannot be, and `DuplicateMetricError` if the registry has these metrics
-    with other buckets or labels.
+    Raises `TypeError` for an unknown option, `DefinitionError` for a wrong value of an option, and
+    `DuplicateMetricError` if the registry has these metrics with other buckets or labels.
 
         >>> from asyncmetrics import CollectorRegistry
         >>> async def hello(scope, receive, send):
@@ -65,90 +61,74 @@ class MetricsMiddleware:
         ...     await send({"type": "http.response.body", "body": b"hello"})
         >>> options = {"exclude": ["/health"], "body_sizes": True, "extra_labels": {"service": "shop"}}
         >>> app = MetricsMiddleware(hello, registry=CollectorRegistry(), **options)
-    """
+    """  # noqa: D400  # a list follows
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        registry: CollectorRegistry = REGISTRY,
-        exclude: Iterable[Exclusion] = (),
-        route: RouteCallable | None = None,
-        buckets: Buckets = Histogram.DEFAULT_BUCKETS,
-        first_byte: bool = False,
-        body_sizes: bool = False,
-        background: bool = False,
-        extra_labels: Mapping[str, ExtraLabel] | None = None,
-        context_labels: Iterable[str] = (),
-        conventions: Conventions = "prometheus",
-    ) -> None:
-        self.app = app  # by the name that Starlette gives it, since whoever looks for routes goes through it
-        self._exclusions = _exclusions(exclude)
-        self._labelling = Labelling(
-            registry, route=route, extra_labels=extra_labels, context_labels=context_labels, conventions=conventions
-        )
-        families = Families(self._labelling, buckets)
-        self._http = HttpMetrics(
-            self._labelling, families, first_byte=first_byte, body_sizes=body_sizes, background=background
-        )
-        self._websocket = WebSocketMetrics(self._labelling, families)
+    @show_options(MiddlewareOptions, MIDDLEWARE_DEFAULTS)
+    def __init__(self, app: ASGIApp, **options: Unpack[MiddlewareOptions]) -> None:
+        complete = complete_options("MetricsMiddleware", options, MIDDLEWARE_DEFAULTS)
+        self.app = app  # Starlette's name for it: a search for routes follows this attribute
+        self._exclusions = _make_predicates(complete["exclude"])
+        self._labels = RequestLabels(complete)
+        metrics = MetricFactory(self._labels, complete["buckets"])
+        self._http = HttpMetrics(self._labels, metrics, complete)
+        self._websocket = WebSocketMetrics(self._labels, metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection of the server, as ASGI 3.0 has it."""
+        """Serve one connection of the server, as ASGI 3.0 specifies."""
         kind = scope["type"]
-        if kind not in _KINDS or MEASURED_KEY in scope or (self._exclusions and self._excluded(scope)):
+        if kind not in _KINDS or MEASURED_KEY in scope or (self._exclusions and self._is_excluded(scope)):
             await self.app(scope, receive, send)
             return
-        passing: Exchange | Connection
+        exchange: HttpExchange | WebSocketExchange
         if kind == "http":
-            passing = Exchange(self._http, scope, receive, send)
+            exchange = HttpExchange(self._http, scope, receive, send)
         else:
-            passing = Connection(self._websocket, scope, receive, send)
-        scope[MEASURED_KEY] = passing.route
-        token = enter_labels({"route": passing.route, "method": passing.method})
+            exchange = WebSocketExchange(self._websocket, scope, receive, send)
+        scope[MEASURED_KEY] = exchange.route
+        token = enter_labels({"route": exchange.route, "method": exchange.method})
         try:
-            await self.app(scope, passing.receive, passing.send)
+            await self.app(scope, exchange.receive, exchange.send)
         except BaseException as error:
-            passing.raised(error)
+            exchange.fail(error)
             raise
         else:
-            passing.returned()
+            exchange.finish()
         finally:
             leave_labels(token)
 
-    def _excluded(self, scope: Scope) -> bool:
-        return any(self._excludes(exclusion, scope) for exclusion in self._exclusions)
+    def _is_excluded(self, scope: Scope) -> bool:
+        return any(self._is_match(predicate, scope) for predicate in self._exclusions)
 
-    def _excludes(self, exclusion: Callable[[Scope], object], scope: Scope) -> bool:
+    def _is_match(self, predicate: Callable[[Scope], object], scope: Scope) -> bool:
         try:
-            return bool(exclusion(scope))
+            return bool(predicate(scope))
         except Exception:  # noqa: BLE001  # the user's predicate
-            self._labelling.failed("exclude")
+            self._labels.count_failure("exclude")
             return False
 
 
-def _exclusions(exclude: Iterable[Exclusion]) -> list[Callable[[Scope], object]]:
+def _make_predicates(exclude: Iterable[Exclusion]) -> list[Callable[[Scope], object]]:
     if isinstance(exclude, str):
         raise DefinitionError(
             "exclude", f"expected a sequence of paths, got the string {exclude!r}: write [{exclude!r}]"
         )
-    return [_exclusion(item) for item in exclude]
+    return [_make_predicate(item) for item in exclude]
 
 
-def _exclusion(item: Exclusion) -> Callable[[Scope], object]:
+def _make_predicate(item: Exclusion) -> Callable[[Scope], object]:
     match item:
         case str() if item.startswith("/"):
             path = item.rstrip("/")
-            return lambda scope: _path(scope).rstrip("/") == path
+            return lambda scope: _get_local_path(scope).rstrip("/") == path
         case re.Pattern() if isinstance(item.pattern, str):
-            return lambda scope: item.fullmatch(_path(scope))
+            return lambda scope: item.fullmatch(_get_local_path(scope))
         case _ if callable(item):
-            return not_awaited("exclude", item)
+            return check_sync("exclude", item)
     raise DefinitionError(
         "exclude",
         f"expected a path that begins with '/', a compiled pattern of text or a predicate on the scope, got {item!r}",
     )
 
 
-def _path(scope: Scope) -> str:
+def _get_local_path(scope: Scope) -> str:
     return remove_root_path(scope["path"], scope.get("root_path", ""))

@@ -1,4 +1,4 @@
-"""The sizes of bodies and the time to the first byte: what a `BodyProbe` sees pass, and the metrics made of it."""
+"""The sizes of bodies and the time to the first byte: the probe that measures them, and their metrics."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from time import perf_counter
 from typing import Any, final
 
 from asyncmetrics.metrics import Histogram
-from asyncmetrics.middleware.labels import Labelling
-from asyncmetrics.middleware.metrics import Families
+from asyncmetrics.middleware.labels import RequestLabels
+from asyncmetrics.middleware.metric_factory import MetricFactory
+from asyncmetrics.middleware.options import MiddlewareOptions
 from asyncmetrics.typing import Message, Receive, Scope, Send
 
 __all__ = ("BodyMetrics", "BodyProbe")
@@ -18,44 +19,44 @@ _BODILESS = frozenset({204, 304})  # RFC 9110, sections 15.3.5 and 15.4.5
 
 @final
 class BodyMetrics:
-    """Those of the optional histograms of bodies that were asked for."""
+    """The histograms of bodies that the options ask for."""
 
-    def __init__(self, families: Families, *, first_byte: bool, body_sizes: bool) -> None:
-        def histogram(name: str, documentation: str) -> Histogram:
-            return families.histogram(name, documentation, "method", "route")
+    def __init__(self, factory: MetricFactory, options: MiddlewareOptions) -> None:
+        def make_histogram(name: str, documentation: str) -> Histogram:
+            return factory.make_histogram(name, documentation, "method", "route")
 
         self._first_byte = self._request = self._response = None
-        if first_byte:
+        if options["first_byte"]:
             name = "http_server_time_to_first_byte_seconds"
-            self._first_byte = histogram(name, "Time from the request to the first byte of a response's body.")
-        if body_sizes:
+            self._first_byte = make_histogram(name, "Time from the request to the first byte of a response's body.")
+        if options["body_sizes"]:
             name = "http_server_request_body_size_bytes"
-            self._request = histogram(name, "Size of request bodies, as received.")
+            self._request = make_histogram(name, "Size of request bodies, as received.")
             name = "http_server_response_body_size_bytes"
-            self._response = histogram(name, "Size of response bodies, as sent.")
+            self._response = make_histogram(name, "Size of response bodies, as sent.")
 
     def record(self, probe: BodyProbe, scope: Scope, started: float, labels: tuple[str, ...]) -> None:
-        """Take down what a probe saw of a request that began at ``started``."""
+        """Observe what a probe measured of a request that began at ``started``."""
         if self._first_byte is not None and probe.first_byte is not None:
             self._first_byte.labels(*labels).observe(probe.first_byte - started)
         if self._request is not None and self._response is not None:
-            self._request.labels(*labels).observe(probe.request_bytes(scope))
-            self._response.labels(*labels).observe(probe.response_bytes(scope))
+            self._request.labels(*labels).observe(probe.get_request_bytes(scope))
+            self._response.labels(*labels).observe(probe.get_response_bytes(scope))
 
 
 @final
 class BodyProbe:
-    """Stand between one exchange and its server, and see its bodies pass."""
+    """Pass messages between one exchange and its server, and measure their bodies."""
 
-    __slots__ = ("_labelling", "_promised", "_receive", "_received", "_send", "_sent", "_status", "first_byte")
+    __slots__ = ("_announced", "_labels", "_receive", "_received", "_send", "_sent", "_status", "first_byte")
 
-    def __init__(self, labelling: Labelling, receive: Receive, send: Send) -> None:
-        self._labelling = labelling
+    def __init__(self, labels: RequestLabels, receive: Receive, send: Send) -> None:
+        self._labels = labels
         self._receive = receive
         self._send = send
         self._received: int | None = None
         self._sent = 0
-        self._promised: int | None = None
+        self._announced: int | None = None
         self._status: int | None = None
         self.first_byte: float | None = None
 
@@ -65,40 +66,40 @@ class BodyProbe:
         try:
             if message["type"] == "http.request":
                 self._received = (self._received or 0) + len(message.get("body") or b"")
-        except Exception:  # noqa: BLE001  # a server's odd message is the application's to judge
-            self._labelling.failed("body")
+        except Exception:  # noqa: BLE001  # the application gets a server's malformed message all the same
+            self._labels.count_failure("body")
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass a message on; its first byte leaves before a slow client has taken the whole of it."""
+        """Pass a message on. The time is taken before: a slow client may take long to receive the whole message."""
         at = perf_counter()
         await self._send(message)
         try:
             self._note(message, at)
-        except Exception:  # noqa: BLE001  # an application's odd message is the server's to judge
-            self._labelling.failed("body")
+        except Exception:  # noqa: BLE001  # the server has got the application's malformed message all the same
+            self._labels.count_failure("body")
 
-    def request_bytes(self, scope: Scope) -> int:
-        """Return the size of the request's body: what was received, or what was announced if nobody read it."""
-        return _content_length(scope.get("headers")) or 0 if self._received is None else self._received
+    def get_request_bytes(self, scope: Scope) -> int:
+        """Return the size of the request's body: as received, or as announced if the application did not read it."""
+        return _read_content_length(scope.get("headers")) or 0 if self._received is None else self._received
 
-    def response_bytes(self, scope: Scope) -> int:
-        """Return how many bytes of body were sent; none where HTTP has none, whatever the application sent."""
+    def get_response_bytes(self, scope: Scope) -> int:
+        """Return the size of the response's body; 0 where HTTP has no body, even if the application sent one."""
         return 0 if scope.get("method") == "HEAD" or self._status in _BODILESS else self._sent
 
     def _note(self, message: Message, at: float) -> None:
         match message["type"]:
             case "http.response.start":
                 self._status = message.get("status")
-                self._promised = _content_length(message.get("headers"))
+                self._announced = _read_content_length(message.get("headers"))
                 return
             case "http.response.body":
                 size = len(message.get("body") or b"")
             case "http.response.zerocopysend":
                 count = message.get("count")
-                size = (self._promised or 0) if count is None else count
+                size = (self._announced or 0) if count is None else count
             case "http.response.pathsend":
-                size = self._promised or 0
+                size = self._announced or 0
             case _:
                 return
         self._sent += size
@@ -106,8 +107,8 @@ class BodyProbe:
             self.first_byte = at
 
 
-def _content_length(headers: Any) -> int | None:
-    """Return the length that headers announce; their pairs may be lists, and their values anything."""
+def _read_content_length(headers: Any) -> int | None:
+    """Return the length that headers announce; their pairs may be lists, and their values any bytes."""
     for name, value in headers or ():
         if name.lower() == b"content-length":
             digits = value.strip(b" \t")

@@ -1,4 +1,4 @@
-"""What ends an application that is at no fault, and what task groups put around the exceptions of their tasks."""
+"""Exceptions that are no fault of the application, and the exception groups that contain them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import Any
 
 from asyncmetrics.errors import is_cancellation
 
-__all__ = ("parts", "was_given_up")
+__all__ = ("flatten_group", "is_abandoned")
 
 
-def parts(error: BaseException) -> Iterator[BaseException]:
-    """Yield the exceptions that a group is made of, each once, through groups within; any other exception itself.
+def flatten_group(error: BaseException) -> Iterator[BaseException]:
+    """Yield the exceptions of a group and of the groups in it, each once; yield any other exception itself.
 
-    Trio's nurseries put even a mere cancellation into a group, and anyio's task groups a client's going.
+    Trio's nurseries put even a single cancellation into a group, and anyio's task groups the exception for a client
+    that has disconnected.
     """
-    # Before Python 3.11 groups come from a backport, which whoever raises them has imported.
+    # Before Python 3.11 groups come from a backport, which is imported wherever one is raised.
     backport: Any = sys.modules.get("exceptiongroup")
     group: Any = getattr(builtins, "BaseExceptionGroup", None) or getattr(backport, "BaseExceptionGroup", ())
+    # A stack, since groups may be nested deeper than Python recurses.
     left = [error]
     seen: set[int] = set()  # a group may be in several others: 30 levels of twice the same one hold 2**30 exceptions
     while left:
@@ -34,6 +36,6 @@ def parts(error: BaseException) -> Iterator[BaseException]:
             yield one
 
 
-def was_given_up(error: BaseException) -> bool:
-    """Tell whether whoever ran the application cancelled it, or dropped it as an event loop does that is closed."""
+def is_abandoned(error: BaseException) -> bool:
+    """Return whether the server cancelled the application, or an event loop that closes dropped its coroutine."""
     return is_cancellation(error) or isinstance(error, GeneratorExit)

@@ -1,10 +1,13 @@
-"""Label values that a client could otherwise invent without end: methods, statuses, schemes, close codes."""
+"""Label values that a client chooses, limited to few: methods, statuses, schemes, close codes.
+
+A client could otherwise create series without end (CVE-2022-21698).
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ("OTHER", "bound_close_code", "bound_method", "bound_scheme", "bound_status")
+__all__ = ("OTHER", "limit_close_code", "limit_method", "limit_scheme", "limit_status")
 
 OTHER = "_OTHER"
 
@@ -17,29 +20,29 @@ _SCHEMES = frozenset({"http", "https", "ws", "wss"})
 _CLOSE_CODE_RANGES = {3: "3xxx", 4: "4xxx"}
 
 
-def bound_method(method: Any) -> str:
-    """Return a method of HTTP as it is, and anything else as ``_OTHER`` (CVE-2022-21698 was the lack of this)."""
+def limit_method(method: Any) -> str:
+    """Return a method of HTTP unchanged, and ``_OTHER`` for anything else."""
     try:
         return method if method in _METHODS else OTHER
-    except TypeError:  # nothing that can be looked up
+    except TypeError:  # not hashable
         return OTHER
 
 
-def bound_status(status: Any) -> str:
-    """Return a status code as text, and what is none (RFC 9110, section 15) as ``_OTHER``."""
+def limit_status(status: Any) -> str:
+    """Return a status code as text, and ``_OTHER`` for anything else (RFC 9110, section 15)."""
     try:
         return _STATUSES.get(status, OTHER)
-    except TypeError:
+    except TypeError:  # not hashable
         return OTHER
 
 
-def bound_scheme(scheme: object) -> str:
-    """Return a scheme that servers of HTTP and WebSocket have, and anything else as ``_OTHER``."""
+def limit_scheme(scheme: object) -> str:
+    """Return a scheme of HTTP or WebSocket unchanged, and ``_OTHER`` for anything else."""
     return scheme if isinstance(scheme, str) and scheme in _SCHEMES else OTHER
 
 
-def bound_close_code(code: object) -> str:
-    """Return a close code (RFC 6455, section 7.4) as one of few texts: its range from 3000 on, ``_OTHER`` for none."""
+def limit_close_code(code: object) -> str:
+    """Return a close code (RFC 6455, section 7.4) as text, from 3000 on its range, and ``_OTHER`` for anything else."""
     if isinstance(code, int):
         return str(int(code)) if 1000 <= code <= 1015 else _CLOSE_CODE_RANGES.get(code // 1000, OTHER)
     return OTHER

@@ -1,4 +1,4 @@
-"""The keys of ASGI scopes that the middleware reads and writes, and how a framework's integration sets them.
+"""The keys of ASGI scopes that the middleware reads and writes, and how the integration of a framework sets them.
 
 The middleware labels a request by its route, which only the framework's router knows. An integration writes the route
 into the request's scope, and the exception that the framework turns into a response of its own::
@@ -21,7 +21,7 @@ EXCEPTION_KEY = "asyncmetrics.exception"
 """The exception that a framework turns into a response with a 5xx status, instead of raising it."""
 
 MEASURED_KEY = "asyncmetrics.measured"
-"""Set by the middleware that measures a request; any middleware further in passes such a request on untouched."""
+"""Set by the middleware that measures a request; middleware inside passes such a request on without measuring it."""
 
 
 class _Measured(Protocol):

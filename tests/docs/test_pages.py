@@ -13,6 +13,7 @@ import pytest
 import asyncmetrics
 from asyncmetrics import core
 from asyncmetrics.errors import MissingExtraError
+from asyncmetrics.integrations import InstrumentOptions
 from tests.patience import PROGRAM_SECONDS
 
 ROOT = Path(__file__).parents[2]
@@ -119,7 +120,7 @@ def test_every_metric_of_the_middleware_is_on_its_page():
     assert [name for name in there if f"`{name}`" not in PAGES["middleware.md"]] == []
 
 
-@pytest.mark.parametrize("option", ["path", "auth", *asyncmetrics.MetricsMiddleware.__init__.__kwdefaults__])
+@pytest.mark.parametrize("option", InstrumentOptions.__annotations__)
 def test_every_option_of_the_middleware_is_on_its_page(option):
     assert f"\n| `{option}` |" in PAGES["middleware.md"]
 

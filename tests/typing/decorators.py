@@ -72,6 +72,8 @@ async def use() -> None:
         timing.labels("x")
     assert_type(timing.duration, float)
     assert_type(instrument(Starlette()), Starlette)
+    assert_type(instrument(Starlette(), path=None, auth="token", exclude=["/health"]), Starlette)
+    Starlette().add_middleware(MetricsMiddleware, exclude=["/health"])
     c.labels("x").inc(1, exemplar={"trace_id": "abc"})
     c.labels(kind=5).inc()
 
@@ -109,3 +111,6 @@ def wrong() -> None:
     Instrument(h)  # type: ignore[abstract]
     CounterChild()  # type: ignore[abstract]
     MetricsMiddleware(Starlette(), registry="registry")  # type: ignore[arg-type]
+    MetricsMiddleware(Starlette(), path="/metrics")  # type: ignore[call-arg]
+    instrument(Starlette(), exclude=7)  # type: ignore[arg-type]
+    instrument(Starlette(), paths="/metrics")  # type: ignore[call-arg]

@@ -1,1 +1,1 @@
-"""The route template of a request, found in what the router wrote into its scope."""
+"""The route template of a request, read from the values that the router writes into its scope."""

@@ -1,12 +1,17 @@
 """The template of the route that served a request, found after the router has chosen it.
 
-*Rules.* Nothing is matched a second time where the router has said what it chose, and no path ever becomes a label.
-What is not understood is ``<unmatched>``: framework internals that moved cost a label, never a request.
+*Rules.*
 
-*Theory of operation.* Starlette and FastAPI write the outermost router and the innermost endpoint into the scope. An
-index from endpoints to their places is built once for each router, and again when the routes have changed: that is
-looked for when an endpoint comes that it does not know, and when the router has more or fewer routes of its own. An
-endpoint with several places is told by their patterns, tried on the path without its root.
+- Never match a path again if the router has written its choice into the scope, and never use a path as a label.
+- Use ``<unmatched>`` if a scope is not understood: changed internals of a framework cost a label, never a request.
+
+*Theory of operation.* Starlette and FastAPI write the outermost router and the innermost endpoint into the scope.
+
+1. The first request of a router builds an index: from each endpoint to its template, or to its several route entries.
+2. A request looks its endpoint up. Several entries of an endpoint are told apart by their patterns, on the path without
+   the root path.
+3. If the index does not know the endpoint, or if the number of the router's own routes has changed, the routes are
+   compared with those of the index. If they differ, the index is built again.
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, final
 
-from asyncmetrics.middleware.routes.table import Place, RouteTable
+from asyncmetrics.middleware.routes.table import RouteEntry, RouteTable
 from asyncmetrics.middleware.scope import ROUTE_KEY, remove_root_path
 from asyncmetrics.model.caching import cache_short_texts
 from asyncmetrics.typing import Scope
@@ -25,22 +30,24 @@ UNMATCHED = "<unmatched>"
 PENDING = "<pending>"
 FRONTEND = "<frontend>"
 
-_MAX_ROUTERS = 64
+_MAX_ROUTERS = (
+    64  # far more than an application has; it bounds the memory of one that creates a router for each request
+)
 
 
 @final
 class RouteResolver:
-    """Find route templates; one resolver serves one middleware and keeps an index for each router it meets.
+    """Find route templates. Each middleware has a resolver, which keeps an index for each router.
 
-    ``failed`` is called while the exception is handled that a route could not be understood for.
+    ``count_failure`` is called in the ``except`` block of an error that the routes caused.
     """
 
-    def __init__(self, failed: Callable[[], object]) -> None:
-        self._failed = failed
+    def __init__(self, count_failure: Callable[[], object]) -> None:
+        self._count_failure = count_failure
         self._indexes: dict[int, _Index] = {}
 
     def resolve(self, scope: Scope) -> str:
-        """Return the template for a request that has been routed, or `PENDING` if no router has seen it yet."""
+        """Return the template for a routed request, or `PENDING` if no router has written into its scope yet."""
         own = scope.get(ROUTE_KEY)
         if own is not None:
             return str(own)
@@ -50,84 +57,94 @@ class RouteResolver:
         endpoint = scope.get("endpoint")
         if endpoint is None:
             return FRONTEND if "frontend_path" in (scope.get("fastapi") or ()) else UNMATCHED
-        return (self._indexes.get(id(router)) or self._indexed(router)).template(endpoint, scope)
+        return (self._indexes.get(id(router)) or self._add_index(router)).find_template(endpoint, scope)
 
-    def resolve_copied(self, scope: Scope) -> str:
+    def match_copied(self, scope: Scope) -> str:
         """Return the template for a request whose router wrote into a copy of the scope, by matching its path."""
         router = getattr(scope.get("app"), "router", None)
-        return UNMATCHED if router is None else (self._indexes.get(id(router)) or self._indexed(router)).match(scope)
+        return UNMATCHED if router is None else (self._indexes.get(id(router)) or self._add_index(router)).match(scope)
 
-    def _indexed(self, router: Any) -> _Index:
-        if len(self._indexes) >= _MAX_ROUTERS:  # routers made anew for each request: keep what is used now
+    def _add_index(self, router: Any) -> _Index:
+        if len(self._indexes) >= _MAX_ROUTERS:
             self._indexes.clear()
-        index = self._indexes[id(router)] = _Index(router, self._failed)
+        index = self._indexes[id(router)] = _Index(router, self._count_failure)
         return index
 
 
 @final
 class _Index:
-    def __init__(self, router: Any, failed: Callable[[], object]) -> None:
-        self._router = router  # held, so that its id stays its own
-        self._failed = failed
+    """The routes of one router, by endpoint and in their order."""
+
+    def __init__(self, router: Any, count_failure: Callable[[], object]) -> None:
+        self._router = router  # a reference, so that no other object gets the same id
+        self._count_failure = count_failure
         self._build()
 
-    def template(self, endpoint: object, scope: Scope) -> str:
-        if len(self._router.routes) != self._length:  # an endpoint that is known may have a second place now
+    def find_template(self, endpoint: object, scope: Scope) -> str:
+        if len(self._router.routes) != self._length:  # a known endpoint may have another route now
             self._refresh()
-        found = self._found.get(id(endpoint))
-        if found is None:
+        entry = self._by_endpoint.get(id(endpoint))
+        if entry is None:
             self._refresh()
-            found = self._found.get(id(endpoint))
-        if isinstance(found, str):
-            return found
-        return self._mount_around(scope) if found is None else _chosen(found, _local_path(scope), scope.get("method"))
+            entry = self._by_endpoint.get(id(endpoint))
+        if isinstance(entry, str):
+            return entry
+        if entry is None:
+            return self._find_mount(scope)
+        return _find_first(entry, _get_local_path(scope), scope.get("method"))
 
     def match(self, scope: Scope) -> str:
         self._refresh()
-        return self._matched(_local_path(scope), str(scope.get("method", "")))  # a websocket has none
+        return self._match_cached(_get_local_path(scope), str(scope.get("method", "")))  # a websocket has no method
 
     def _refresh(self) -> None:
         if not self._table.is_current():
             self._build()
 
     def _build(self) -> None:
-        table = RouteTable(self._router, self._failed)
-        places: dict[int, list[Place]] = {}
-        for place in table.places:
-            places.setdefault(id(place.endpoint), []).append(place)
-        # By endpoint, its one template or its several places. Whole before it is seen: a scrape in another thread
-        # reads it as well.
-        self._found = {key: here if len(here) > 1 else here[0].template for key, here in places.items()}
+        table = RouteTable(self._router, self._count_failure)
+        lists: dict[int, list[RouteEntry]] = {}
+        for entry in table.entries:
+            lists.setdefault(id(entry.endpoint), []).append(entry)
+        # By endpoint, its one template or its several entries. The dict is complete before it is assigned, since a
+        # scrape in another thread reads it as well.
+        self._by_endpoint = {
+            key: entries if len(entries) > 1 else entries[0].template for key, entries in lists.items()
+        }
         self._table = table
         self._length = len(self._router.routes)
-        told = [place for place in table.places if not place.hosted]
-        self._matched: Callable[[str, str], str] = cache_short_texts(lambda path, method: _chosen(told, path, method))
+        # A match looks at the path alone, so it cannot choose a route that depends on the host.
+        unhosted = [entry for entry in table.entries if not entry.is_hosted]
+        self._match_cached: Callable[[str, str], str] = cache_short_texts(
+            lambda path, method: _find_first(unhosted, path, method)
+        )
 
-    def _mount_around(self, scope: Scope) -> str:
-        """Return the template of the mount that an endpoint unknown to the index is behind."""
-        mounted_at = remove_root_path(
+    def _find_mount(self, scope: Scope) -> str:
+        """Return the template of the mount around an endpoint that the index does not know."""
+        mount_path = remove_root_path(
             scope.get("root_path", ""), scope.get("app_root_path", scope.get("root_path", ""))
         )
-        if not mounted_at:
+        if not mount_path:
             return UNMATCHED
-        inside = (place for place in self._table.places if place.mounted and place.fits(f"{mounted_at}/"))
-        return next((place.template for place in inside), UNMATCHED)
+        mounts = (entry for entry in self._table.entries if entry.is_mount and entry.is_for(f"{mount_path}/"))
+        return next((entry.template for entry in mounts), UNMATCHED)
 
 
-def _chosen(places: list[Place], path: str, method: object) -> str:
-    """Return the template of the first place for path and method; a 405 is that of the first for the path.
+def _find_first(entries: list[RouteEntry], path: str, method: object) -> str:
+    """Return the template of the first entry for path and method, or else that of the first for the path: a 405.
 
-    A mount takes any method, but comes after all that is in it: what refuses the method there is the answer.
+    A mount takes any method and comes after the routes inside. If one of those has the path but not the method, it is
+    the route that responds with a 405.
     """
-    refusing: Place | None = None
-    for place in places:
-        if not place.fits(path):
+    refusal: RouteEntry | None = None
+    for entry in entries:
+        if not entry.is_for(path):
             continue
-        if place.takes(method):
-            return refusing.template if refusing is not None and refusing.is_within(place) else place.template
-        refusing = refusing or place
-    return UNMATCHED if refusing is None else refusing.template
+        if entry.has_method(method):
+            return refusal.template if refusal is not None and refusal.is_within(entry) else entry.template
+        refusal = refusal or entry
+    return UNMATCHED if refusal is None else refusal.template
 
 
-def _local_path(scope: Scope) -> str:
+def _get_local_path(scope: Scope) -> str:
     return remove_root_path(scope["path"], scope.get("app_root_path", scope.get("root_path", "")))

@@ -1,10 +1,15 @@
-"""The places of a router's endpoints: its routes walked down through mounts, hosts and included routers.
+"""The routes of a router as a flat table: a walk down through mounts, hosts and included routers.
 
-*Rules.* A route that cannot be understood costs its own label and no other's.
+*Rule.* Let a route that is not understood cost its own label, and no other route's.
 
-*Theory of operation.* A place keeps the patterns that the framework has compiled, its own and those of the mounts
-around it, and tries them one after the other as the framework does. Patterns put together here would have to be
-compiled here, 0.1 ms each, or for each request where there are more of them than `re` remembers (512).
+*Theory of operation.*
+
+1. The walk goes through the routes in their order, and into each mount, host and included router.
+2. Each endpoint becomes a `RouteEntry` with the patterns that the framework has compiled: its own and those of the
+   mounts around it. `RouteEntry.is_for` tries them one after the other, as the framework does.
+
+One pattern for the whole path would have to be compiled here: 0.1 ms a route, and again for each request if there are
+more of them than `re` caches (512).
 """
 
 from __future__ import annotations
@@ -14,154 +19,161 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeAlias, final
 
-__all__ = ("Place", "RouteTable")
+__all__ = ("RouteEntry", "RouteTable")
 
-_MAX_WRAPPERS = 32
+_MAX_WRAPPERS = 32  # more than an application has around it, so that a wrapper of itself ends the search
 _BELOW = "/{path}"
 
 
-class Place(NamedTuple):
-    """Where an endpoint is: its full template, and how to tell whether a request is for it.
+class RouteEntry(NamedTuple):
+    """One endpoint at one path: its full template, and the patterns and methods of its requests.
 
-    ``mounted`` says that the paths below it are its own, ``hosted`` that the host of a request has a say as well.
+    ``is_mount`` says that the entry has all paths below its own, ``is_hosted`` that it depends on a request's host too.
     """
 
     endpoint: object
     template: str
     mounts: tuple[re.Pattern[str], ...]
-    own: re.Pattern[str] | None = None
+    pattern: re.Pattern[str] | None = None
     methods: frozenset[str] | None = None
-    mounted: bool = False
-    hosted: bool = False
+    is_mount: bool = False
+    is_hosted: bool = False
 
-    def fits(self, path: str) -> bool:
-        """Tell whether a path without its root is one of this place."""
+    def is_for(self, path: str) -> bool:
+        """Return whether a path without its root path fits the patterns."""
         for mount in self.mounts:
-            found = mount.match(path)
-            if found is None:
+            match = mount.match(path)
+            if match is None:
                 return False
-            path = f"/{found['path']}"
-        return self.own is None or self.own.match(path) is not None
+            path = f"/{match['path']}"
+        return self.pattern is None or self.pattern.match(path) is not None
 
-    def takes(self, method: object) -> bool:
-        """Tell whether requests of ``method`` are answered here, and not refused with a 405."""
+    def has_method(self, method: object) -> bool:
+        """Return whether the endpoint serves ``method``; other methods get a 405."""
         return self.methods is None or method in self.methods
 
-    def is_within(self, other: Place) -> bool:
-        """Tell whether this is a place below another, which is a mount."""
-        return other.mounted and self.mounts[: len(other.mounts)] == other.mounts
+    def is_within(self, other: RouteEntry) -> bool:
+        """Return whether ``other`` is a mount around this entry."""
+        return other.is_mount and self.mounts[: len(other.mounts)] == other.mounts
 
 
 class _Prefix(NamedTuple):
+    """The mounts and hosts around a route, and the routers on the way to it."""
+
     template: str = ""
     mounts: tuple[re.Pattern[str], ...] = ()
-    hosted: bool = False
+    is_hosted: bool = False
     owners: tuple[object, ...] = ()
 
 
-_Places: TypeAlias = Iterator[Place]
+_Entries: TypeAlias = Iterator[RouteEntry]
 
 
 @final
 class RouteTable:
-    """The places of a router in the order of its routes, and whether the routes are still those.
+    """The entries of a router in the order of its routes.
 
-    ``failed`` is called while the exception is handled that a route could not be walked for.
+    ``count_failure`` is called in the ``except`` block of an error that a route caused.
     """
 
-    def __init__(self, router: Any, failed: Callable[[], object]) -> None:
-        self._failed = failed
-        self._walked: list[tuple[Any, list[Any]]] = []
-        self._kinds = _kinds()
-        self.places = tuple(self._below(router, _Prefix()))
+    def __init__(self, router: Any, count_failure: Callable[[], object]) -> None:
+        self._count_failure = count_failure
+        self._snapshots: list[tuple[Any, list[Any]]] = []
+        self._walkers = _list_walkers()
+        self.entries = tuple(self._walk_owner(router, _Prefix()))
 
     def is_current(self) -> bool:
-        """Tell whether no route was added, removed or replaced: 6 ns a route, since lists compare identities first."""
-        return all(list(owner.routes) == routes for owner, routes in self._walked)
+        """Return whether the routes are unchanged: 6 ns a route, since lists compare identities first."""
+        return all(list(owner.routes) == routes for owner, routes in self._snapshots)
 
-    def _below(self, owner: Any, prefix: _Prefix) -> _Places:
-        """Walk the routes of ``owner`` unless it is mounted within itself, which has no end."""
+    def _walk_owner(self, owner: Any, prefix: _Prefix) -> _Entries:
+        """Walk the routes of ``owner`` unless it is mounted within itself, which would never end."""
         if owner is None or any(owner is one for one in prefix.owners):
             return iter(())
         prefix = prefix._replace(owners=(*prefix.owners, owner))
-        return self._each(self._note(owner), prefix, self._of_any)
+        return self._walk_each(self._remember(owner), prefix, self._walk_route)
 
-    def _note(self, owner: Any) -> list[Any]:
+    def _remember(self, owner: Any) -> list[Any]:
+        """Return the routes of ``owner`` now, and keep them for `is_current`."""
         routes = list(owner.routes)
-        self._walked.append((owner, routes))
+        self._snapshots.append((owner, routes))
         return routes
 
-    def _each(self, routes: Iterable[Any], prefix: _Prefix, walk: Callable[[Any, _Prefix], _Places]) -> _Places:
+    def _walk_each(self, routes: Iterable[Any], prefix: _Prefix, walk: Callable[[Any, _Prefix], _Entries]) -> _Entries:
         for route in routes:
             try:
                 yield from list(walk(route, prefix))
-            except Exception:  # noqa: BLE001  # framework internals that moved, or a route of the user's own making
-                self._failed()
+            except Exception:  # noqa: BLE001  # internals of a framework that changed, or a route class of the user's
+                self._count_failure()
 
-    def _of_any(self, route: Any, prefix: _Prefix) -> _Places:
-        for kind, walk in self._kinds:
+    def _walk_route(self, route: Any, prefix: _Prefix) -> _Entries:
+        """Walk one route of any kind."""
+        for kind, walk in self._walkers:
             if isinstance(route, kind):
                 return walk(self, route, prefix)
         contexts = getattr(route, "effective_route_contexts", None)  # FastAPI's included routers, 0.137 and later
         if contexts is None:
             return iter(())
-        self._note_included(route.original_router)
-        return self._each(contexts(), prefix, self._of_context)
+        self._remember_included(route.original_router)
+        return self._walk_each(contexts(), prefix, self._walk_context)
 
-    def _of_route(self, route: Any, prefix: _Prefix) -> _Places:
+    def _walk_endpoint(self, route: Any, prefix: _Prefix) -> _Entries:
         methods = getattr(route, "methods", None)
-        yield Place(
+        yield RouteEntry(
             route.endpoint,
             prefix.template + route.path_format,
             prefix.mounts,
             route.path_regex,
             frozenset(methods) if methods else None,
-            hosted=prefix.hosted,
+            is_hosted=prefix.is_hosted,
         )
 
-    def _of_mount(self, route: Any, prefix: _Prefix) -> _Places:
+    def _walk_mount(self, route: Any, prefix: _Prefix) -> _Entries:
         template = prefix.template + route.path_format.removesuffix(_BELOW)
         mounts = (*prefix.mounts, route.path_regex)
-        inside = _routed(route.app) or (route if route.routes else None)
-        yield from self._below(inside, prefix._replace(template=template, mounts=mounts))
-        yield Place(route.app, template + _BELOW, mounts, mounted=True, hosted=prefix.hosted)
+        inside = _find_routes_owner(route.app) or (route if route.routes else None)
+        yield from self._walk_owner(inside, prefix._replace(template=template, mounts=mounts))
+        yield RouteEntry(route.app, template + _BELOW, mounts, is_mount=True, is_hosted=prefix.is_hosted)
 
-    def _of_host(self, route: Any, prefix: _Prefix) -> _Places:
-        yield from self._below(_routed(route.app), prefix._replace(hosted=True))
-        yield Place(route.app, prefix.template + _BELOW, prefix.mounts, mounted=True, hosted=True)
+    def _walk_host(self, route: Any, prefix: _Prefix) -> _Entries:
+        yield from self._walk_owner(_find_routes_owner(route.app), prefix._replace(is_hosted=True))
+        yield RouteEntry(route.app, prefix.template + _BELOW, prefix.mounts, is_mount=True, is_hosted=True)
 
-    def _of_context(self, context: Any, prefix: _Prefix) -> _Places:
-        """Walk what FastAPI made of one route of an included router; one without a pattern must not fit every path."""
+    def _walk_context(self, context: Any, prefix: _Prefix) -> _Entries:
+        """Walk FastAPI's context for one route of an included router, except one without a pattern.
+
+        An entry without a pattern would be for every path.
+        """
         if context.starlette_route is not None:
-            yield from self._of_any(context.starlette_route, prefix)
+            yield from self._walk_route(context.starlette_route, prefix)
         elif context.path_regex is not None:
-            yield from self._of_route(context, prefix)
+            yield from self._walk_endpoint(context, prefix)
 
-    def _note_included(self, router: Any) -> None:
-        for route in self._note(router):
+    def _remember_included(self, router: Any) -> None:
+        for route in self._remember(router):
             included = getattr(route, "original_router", None)
             if included is not None:
-                self._note_included(included)
+                self._remember_included(included)
 
 
-_Kind: TypeAlias = "tuple[type, Callable[[RouteTable, Any, _Prefix], _Places]]"
+_Walker: TypeAlias = "tuple[type, Callable[[RouteTable, Any, _Prefix], _Entries]]"
 
 
-def _kinds() -> tuple[_Kind, ...]:
-    """Return how to walk each kind of route; the framework is there already, or there would be no routes."""
+def _list_walkers() -> tuple[_Walker, ...]:
+    """Return the method that walks each kind of route. Without Starlette in ``sys.modules`` there are no routes."""
     routing: Any = sys.modules.get("starlette.routing")
     if routing is None:
         return ()
     return (
-        (routing.Mount, RouteTable._of_mount),
-        (routing.Host, RouteTable._of_host),
-        (routing.Route, RouteTable._of_route),
-        (routing.WebSocketRoute, RouteTable._of_route),
+        (routing.Mount, RouteTable._walk_mount),
+        (routing.Host, RouteTable._walk_host),
+        (routing.Route, RouteTable._walk_endpoint),
+        (routing.WebSocketRoute, RouteTable._walk_endpoint),
     )
 
 
-def _routed(app: Any) -> Any:
-    """Return what has the routes of a mounted application, through the middleware that wraps it; None if nothing."""
+def _find_routes_owner(app: Any) -> Any:
+    """Return the object with the routes of a mounted application: the first with ``routes`` on the way inwards."""
     for _ in range(_MAX_WRAPPERS):
         if app is None or getattr(app, "routes", None) is not None:
             return app

@@ -1,0 +1,58 @@
+"""The options of `instrument`: those of `MetricsMiddleware`, and those of the exposition."""
+
+from __future__ import annotations
+
+import logging
+
+from asyncmetrics.errors import DefinitionError
+from asyncmetrics.exposition import MAX_CONCURRENT, Auth
+from asyncmetrics.middleware import MIDDLEWARE_DEFAULTS, MiddlewareOptions, complete_options
+
+__all__ = ("INSTRUMENT_DEFAULTS", "InstrumentOptions", "check_options", "log_ignored_options")
+
+_log = logging.getLogger("asyncmetrics")
+
+
+class InstrumentOptions(MiddlewareOptions, total=False):
+    """The keyword arguments of `instrument`."""
+
+    path: str | None
+    """Where the metrics are served, with and without a slash at the end. None serves them nowhere."""
+
+    auth: Auth | None
+    """Who may read the metrics: a bearer token, a ``(user, password)``, or a predicate of the scope."""
+
+    max_concurrent: int
+    """The limit of scrapes at the same time, as for `make_asgi_app`."""
+
+
+INSTRUMENT_DEFAULTS: InstrumentOptions = {
+    "path": "/metrics",
+    "auth": None,
+    "max_concurrent": MAX_CONCURRENT,
+    **MIDDLEWARE_DEFAULTS,
+}
+
+
+def check_options(options: InstrumentOptions) -> InstrumentOptions:
+    """Return ``options`` with the defaults for those that are missing.
+
+    Raises `TypeError` for an unknown option, and `DefinitionError` if the exposition cannot be served at the path. The
+    other values are checked where they are used.
+    """
+    complete = complete_options("instrument", options, INSTRUMENT_DEFAULTS)
+    path = complete["path"]
+    if path is not None and (not path.startswith("/") or not path.strip("/")):
+        raise DefinitionError("path", f"expected a path such as '/metrics', or None, got {path!r}")
+    return complete
+
+
+def log_ignored_options(app: object, options: InstrumentOptions) -> None:
+    """Log a warning if the second `instrument` of an application came with options, which have no effect."""
+    if options:
+        _log.warning(
+            "instrument(%s): this application is instrumented already; the options of the first call stay, "
+            "and these are ignored: %s.",
+            type(app).__name__,
+            ", ".join(options),
+        )

@@ -1,0 +1,115 @@
+"""The base of HTTP requests and WebSocket connections: how they begin, which exceptions count, how they end.
+
+*Rules.*
+
+- Pass messages on unchanged and in order. Await only what the server and the application await anyway.
+- Count each error of the middleware, and let none reach the application.
+- End an exchange once. It ends when its last message has passed, or when the application returns or raises.
+
+*Theory of operation.*
+
+1. `Exchange.__init__`: the exchange is active; gauges read its labels from another thread at any time from here on.
+2. ``receive`` and ``send`` pass messages; the router writes the route into the scope. The last message ends the
+   exchange: it is no longer active, its route is final, and its duration is recorded. Background tasks run after this.
+3. The application raises: `fail` counts the exception, unless it is no fault of the application. Then, or when it
+   returns, `finish` ends the exchange unless step 2 did.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Generic, Protocol, TypeVar
+
+from asyncmetrics.metrics import Counter
+from asyncmetrics.middleware.active import ActiveExchange
+from asyncmetrics.middleware.exceptions import flatten_group, is_abandoned
+from asyncmetrics.middleware.labels import RequestLabels, RequestRoute
+from asyncmetrics.middleware.scope import EXCEPTION_KEY
+from asyncmetrics.typing import Receive, Scope, Send
+
+__all__ = ("Exchange", "ExchangeMetrics")
+
+M = TypeVar("M", bound="ExchangeMetrics")
+
+
+class ExchangeMetrics(Protocol):
+    """The metrics that both kinds of exchange have, and the labels of the middleware."""
+
+    labels: RequestLabels
+    exceptions: Counter
+    active: dict[ActiveExchange, None]
+
+
+class Exchange(Generic[M]):
+    """One request or connection. The application gets its ``receive`` and ``send`` instead of the server's.
+
+    The methods that raise `NotImplementedError` are abstract. The class is no ``abc.ABC``, since the creation of an
+    instance would take 10 ns longer.
+    """
+
+    __slots__ = ("_disconnected", "_ended", "_metrics", "_receive", "_scope", "_send", "method", "route", "started")
+
+    def __init__(self, metrics: M, method: str, scope: Scope, receive: Receive, send: Send) -> None:
+        # HttpExchange.__init__ repeats these statements, for speed.
+        self.method = method
+        self.route = RequestRoute(metrics.labels, scope)
+        self._metrics = metrics
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._disconnected = False
+        self._ended = 0.0  # a time of `perf_counter` once it has ended
+        self.started = perf_counter()
+        metrics.active[self] = None  # the last step: from here on a scrape in another thread may read this object
+
+    def finish(self) -> None:
+        """End the exchange if no message has ended it: the application has returned or raised."""
+        raise NotImplementedError
+
+    def fail(self, error: BaseException) -> None:
+        """Count an exception that left the application, and finish."""
+        # The exception that a framework wrote before is this one, or its cause: Litestar raises one of its own instead.
+        if not self._count_faults(self._scope.pop(EXCEPTION_KEY, error)):
+            self._disconnected = True
+        self.finish()
+
+    def read_labels(self) -> tuple[str, ...]:
+        """Return the route as far as it is known, and the values of the extra labels."""
+        labels = self._metrics.labels
+        return labels.find_route(self._scope), *labels.read_extras(self._scope)
+
+    def _count_faults(self, error: BaseException) -> bool:
+        """Count an exception and return True, unless no part of it is a fault of the application."""
+        try:
+            is_fault = not all([self._is_no_fault(one) for one in flatten_group(error)])  # noqa: C419  # see `_is_no_fault`
+        except Exception:  # noqa: BLE001  # an exception whose attributes cannot be read
+            self._metrics.labels.count_failure("exception")
+            is_fault = True
+        if is_fault:
+            self._metrics.labels.count_exception(self._metrics.exceptions, self._scope, error)
+        return is_fault
+
+    def _is_no_fault(self, error: BaseException) -> bool:
+        """Return whether ``error`` only says that the client has disconnected, or that the application was cancelled.
+
+        It is called for every part of a group: the exception of a disconnect also sets the state of a connection.
+        """
+        return (self._disconnected and isinstance(error, OSError)) or is_abandoned(error)
+
+    def _end(self) -> None:
+        """End the exchange at the first call; do nothing at others."""
+        if self._ended:
+            return
+        self._ended = now = perf_counter()
+        metrics = self._metrics
+        metrics.active.pop(self, None)
+        try:
+            route = metrics.labels.find_final_route(self._scope)
+            self.route.close(route)
+            self._record(route, now - self.started)
+        except Exception:  # noqa: BLE001  # no error of a metric reaches the application
+            metrics.labels.count_failure("record")
+
+    def _record(self, route: str, seconds: float) -> None:
+        """Observe the duration of an ended exchange."""
+        raise NotImplementedError

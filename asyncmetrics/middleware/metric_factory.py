@@ -1,0 +1,68 @@
+"""The metrics of one middleware: on its registry, with its labels, and with the buckets of each histogram."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, final
+
+from asyncmetrics.errors import DefinitionError
+from asyncmetrics.metrics import Counter, Histogram
+from asyncmetrics.middleware.labels import RequestLabels
+from asyncmetrics.middleware.options import Bounds, Buckets
+
+__all__ = ("MetricFactory",)
+
+_MAX_CHILDREN = 10_000  # of each metric: routes, methods and statuses are few, and a route callable may return any text
+_BYTES = tuple(256 * 4**power for power in range(10))  # 256 B to 64 MiB
+_LIFETIMES = (0.1, 1, 10, 60, 300, 900, 3600, 14_400, 86_400)  # a tenth of a second to a day
+# The histograms that use ``buckets`` if it is not a mapping.
+_DURATIONS = (
+    "http_server_request_duration_seconds",
+    "http_server_time_to_first_byte_seconds",
+    "http_server_background_duration_seconds",
+)
+_DEFAULTS: dict[str, Bounds] = {
+    **dict.fromkeys(_DURATIONS, Histogram.DEFAULT_BUCKETS),
+    "http_server_request_body_size_bytes": _BYTES,
+    "http_server_response_body_size_bytes": _BYTES,
+    "websocket_server_connection_duration_seconds": _LIFETIMES,
+}
+
+
+@final
+class MetricFactory:
+    """Create the histograms and counters of one middleware. All middleware of one registry share them."""
+
+    def __init__(self, labels: RequestLabels, buckets: Buckets) -> None:
+        self._labels = labels
+        own = _read_buckets(buckets)
+        for name, bounds in own.items():  # reject wrong bounds before a metric is registered
+            Histogram(name, name, registry=None, buckets=bounds)
+        self._buckets = {**_DEFAULTS, **own}
+        self._options: dict[str, Any] = {
+            "registry": labels.registry,
+            "context_labels": labels.context_names,
+            "max_children": _MAX_CHILDREN,
+            "exist_ok": True,
+        }
+
+    def make_histogram(self, name: str, documentation: str, *labels: str) -> Histogram:
+        """Return the histogram of this name, with ``labels`` and the labels that every metric has."""
+        names = self._labels.list_names(*labels)
+        return Histogram(name, documentation, names, buckets=self._buckets[name], **self._options)
+
+    def make_counter(self, name: str, documentation: str, *labels: str) -> Counter:
+        """Return the counter of this name, with ``labels`` and the labels that every metric has."""
+        return Counter(name, documentation, self._labels.list_names(*labels), **self._options)
+
+
+def _read_buckets(buckets: Buckets) -> dict[str, Bounds]:
+    """Return the bounds that the option sets, by the name of the histogram."""
+    if isinstance(buckets, str):
+        raise DefinitionError("buckets", f"expected numbers, got the string {buckets!r}")
+    if not isinstance(buckets, Mapping):
+        same: Bounds = tuple(buckets)
+        return dict.fromkeys(_DURATIONS, same)
+    if unknown := buckets.keys() - _DEFAULTS.keys():
+        raise DefinitionError("buckets", f"expected names among {sorted(_DEFAULTS)}, got {sorted(unknown)}")
+    return {str(name): tuple(bounds) for name, bounds in buckets.items()}

@@ -1,0 +1,157 @@
+"""The options of `MetricsMiddleware`: their names, types, meanings and defaults, each written once.
+
+An option travels as a part of one mapping. To add one, add it to `MiddlewareOptions` and to `MIDDLEWARE_DEFAULTS`, and
+read it where it is used; `MetricsMiddleware` and every `instrument` accept it then, and show it in their signatures.
+
+*Theory of operation.* An integration does the same with the options of its own.
+
+1. It declares a ``TypedDict`` and a mapping of defaults, each on top of the one here.
+2. `show_options` replaces ``**options`` in the signature of a function by the declared options.
+3. `complete_options` rejects unknown options and adds the defaults. From here on every option is present.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from inspect import Parameter, signature
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, cast
+
+from asyncmetrics.metrics import Histogram
+from asyncmetrics.registry import REGISTRY, CollectorRegistry
+from asyncmetrics.typing import Scope
+
+__all__ = (
+    "MIDDLEWARE_DEFAULTS",
+    "Buckets",
+    "Conventions",
+    "Exclusion",
+    "ExtraLabel",
+    "MiddlewareOptions",
+    "RouteCallable",
+    "complete_options",
+    "show_options",
+)
+
+Exclusion: TypeAlias = str | re.Pattern[str] | Callable[[Scope], bool]
+"""A path, a pattern that matches a whole path, or a predicate of the scope."""
+
+RouteCallable: TypeAlias = Callable[[Scope], "str | None"]
+"""Return the route of a scope, or None to leave it to the framework."""
+
+Bounds: TypeAlias = Iterable[float | str]
+Buckets: TypeAlias = Bounds | Mapping[str, Bounds]
+"""The upper bounds of a histogram's buckets, or a mapping from names of histograms to such bounds."""
+
+ExtraLabel: TypeAlias = "str | Callable[[Scope], object]"
+"""The value of a label, or a function of the scope that returns it."""
+
+Conventions: TypeAlias = Literal["prometheus", "opentelemetry"]
+"""The specification that names the labels."""
+
+F = TypeVar("F", bound=Callable[..., object])
+O = TypeVar("O", bound=Mapping[str, object])  # noqa: E741  # the options of one function
+
+
+class MiddlewareOptions(TypedDict, total=False):
+    """The keyword arguments of `MetricsMiddleware`."""
+
+    registry: CollectorRegistry
+    """The registry of the metrics. Several applications in one process share the metrics of a registry."""
+
+    exclude: Iterable[Exclusion]
+    """The requests and websockets that are not measured.
+
+    Each item is a path (a slash at its end makes no difference), a pattern that matches a whole path, or a predicate
+    of the scope. A path begins after the root path of a proxy or a mount, as it does for a router.
+    """
+
+    route: RouteCallable | None
+    """A function that returns the label ``route`` for a scope. It must return one of few values.
+
+    If it returns None, the route is ``scope["asyncmetrics.route"]``, or else the framework's.
+    """
+
+    buckets: Buckets
+    """The buckets of HTTP's histograms of seconds, or a mapping from the names of any histograms to their buckets."""
+
+    first_byte: bool
+    """Measure the time to the first byte of a response's body. A response without a body has none."""
+
+    body_sizes: bool
+    """Measure the sizes of request and response bodies in bytes."""
+
+    background: bool
+    """Measure how long the application runs after the end of a response."""
+
+    extra_labels: Mapping[str, ExtraLabel] | None
+    """Labels that are added to every metric, by name. A function must return one of few values.
+
+    A function is called with the scope when a request ends. The metrics of active requests call it at every scrape.
+    """
+
+    context_labels: Iterable[str]
+    """Names of context labels that are read when a request ends, for all metrics but those of active requests."""
+
+    conventions: Conventions
+    """``"opentelemetry"`` names the labels as OpenTelemetry does, and adds the label ``url_scheme``."""
+
+
+MIDDLEWARE_DEFAULTS: MiddlewareOptions = {
+    "registry": REGISTRY,
+    "exclude": (),
+    "route": None,
+    "buckets": Histogram.DEFAULT_BUCKETS,
+    "first_byte": False,
+    "body_sizes": False,
+    "background": False,
+    "extra_labels": None,
+    "context_labels": (),
+    "conventions": "prometheus",
+}
+
+
+def complete_options(function: str, options: O, defaults: O) -> O:
+    """Return ``options`` with ``defaults`` for those that are missing.
+
+    Raises `TypeError` for an option that is not among ``defaults``; its message names ``function``.
+    """
+    for name in options:
+        if name not in defaults:
+            raise TypeError(_describe_unknown(function, name, defaults))
+    return cast(O, {**defaults, **options})
+
+
+def _describe_unknown(function: str, name: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches  # 1 ms of import time, for an error only
+
+    nearest = get_close_matches(name, known, n=1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
+    return f"{function}() got an unexpected keyword argument {name!r}{hint} Its options are {', '.join(known)}."
+
+
+def show_options(declared: type, defaults: Mapping[str, object]) -> Callable[[F], F]:
+    """Decorate a function to show the options in ``declared`` instead of ``**options`` in its signature.
+
+    `inspect.signature` and `help` read it. They would show ``**options`` alone, without names and defaults.
+    """
+
+    def decorate(function: F) -> F:
+        own = signature(function)
+        named = [one for one in own.parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
+        options = [
+            Parameter(
+                name, Parameter.KEYWORD_ONLY, default=default, annotation=_to_text(declared.__annotations__[name])
+            )
+            for name, default in defaults.items()
+        ]
+        target: Any = function
+        target.__signature__ = own.replace(parameters=[*named, *options])
+        return function
+
+    return decorate
+
+
+def _to_text(annotation: Any) -> object:
+    """Return an annotation as ``inspect`` shows it: a TypedDict wraps each text into a ``ForwardRef``."""
+    return getattr(annotation, "__forward_arg__", annotation)
