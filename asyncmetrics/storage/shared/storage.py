@@ -42,12 +42,12 @@ from asyncmetrics.model.family import LiveFamily, Metric, Point
 from asyncmetrics.model.label_blocks import make_block_writer
 from asyncmetrics.storage.shared.attachment import is_attached
 from asyncmetrics.storage.shared.children import child_class
+from asyncmetrics.storage.shared.files.definition import Definition
 from asyncmetrics.storage.shared.files.directory import Directory
-from asyncmetrics.storage.shared.files.layout import Definition
 from asyncmetrics.storage.shared.files.slot_reader import SlotReader
 from asyncmetrics.storage.shared.keeper import await_all
-from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily, newest
-from asyncmetrics.storage.shared.scrape.snapshot import OwnPart
+from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily, find_newest
+from asyncmetrics.storage.shared.scrape.snapshot import LocalState
 from asyncmetrics.storage.shared.self_metrics import about_conflicts, about_sharing, about_slots
 from asyncmetrics.storage.shared.worker import Worker
 
@@ -194,7 +194,7 @@ class SharedChildTable(ChildTable[C]):
         yield from self.tick()
         slot = self._worker.arena.number if self._worker.arena else None
         ttl = self._staleness.ttl if self._staleness else None
-        yield from self._worker.read(self.merged, OwnPart(slot, self.by_values, self.slices, self.exemplary, ttl))
+        yield from self._worker.read(self.merged, LocalState(slot, self.by_values, self.slices, self.exemplary, ttl))
 
     def tick(self) -> Iterator[tuple[()]]:
         """Tell the other workers which children have changed, and forget those that have not for long, in steps."""
@@ -349,7 +349,7 @@ class SharedStorage:
                 kinds = {descriptor.kind for descriptor in own}
                 found = [pair for pair in found if pair[1].definition.descriptor.kind in kinds]
             if any(family.definition.descriptor not in (own or ()) for _, family in found):
-                definition = newest(found)
+                definition = find_newest(found)
                 if definition.descriptor not in (own or ()):
                     yield definition
 
@@ -359,7 +359,7 @@ class SharedStorage:
         return None if copies is None else [table.descriptor for table in copies.values()]
 
     def _read_strange(self, merged: MergedFamily) -> Iterator[Sequence[Point]]:
-        return self._worker.read(merged, OwnPart(None, {}))
+        return self._worker.read(merged, LocalState(None, {}))
 
     def processes(self) -> Mapping[str, int]:
         """Return the processes that share this storage, by what tells them apart."""

@@ -32,16 +32,17 @@ from asyncmetrics.model.family import Point
 from asyncmetrics.storage.shared.attachment import SharedChild, is_attached
 from asyncmetrics.storage.shared.children import SharedInfo
 from asyncmetrics.storage.shared.discovery import NoWorkerError
-from asyncmetrics.storage.shared.files.arena import Arena, Family
+from asyncmetrics.storage.shared.files.arena import Arena
+from asyncmetrics.storage.shared.files.arena_family import Family
 from asyncmetrics.storage.shared.files.directory import Directory
 from asyncmetrics.storage.shared.files.layout import CHANGES, ERRORS, CorruptError
 from asyncmetrics.storage.shared.files.processes import read_start_time
 from asyncmetrics.storage.shared.files.slot_reader import SlotReader
-from asyncmetrics.storage.shared.files.slots import owning
+from asyncmetrics.storage.shared.files.slots import own_slot
 from asyncmetrics.storage.shared.keeper import Keeper
 from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
-from asyncmetrics.storage.shared.scrape.snapshot import OwnPart
+from asyncmetrics.storage.shared.scrape.snapshot import LocalState
 from asyncmetrics.storage.shared.weak_list import WeakList
 
 __all__ = ("Worker",)
@@ -217,7 +218,7 @@ class Worker:
                 place.cells[place.at + family.definition.presence + 1] = time.monotonic()
             self.arena.publish(family, child.labelvalues, number)
             if isinstance(child, SharedInfo):
-                self.arena.tell_facts(family, child.labelvalues, child.facts())
+                self.arena.write_facts(family, child.labelvalues, child.facts())
         except OSError as error:
             if not _is_of_the_system(error):
                 raise
@@ -252,7 +253,7 @@ class Worker:
         while batch := list(islice(items, _BATCH)):
             now = time.monotonic()
             for key, number in batch:
-                cells, at = family.place(number)
+                cells, at = family.locate(number)
                 if not 0 <= now - cells[at + changed_at] < ttl and not table.has(key):
                     stale.append(key)
             time.sleep(0)  # an event loop that waits for the interpreter's lock gets it
@@ -274,14 +275,14 @@ class Worker:
     def _removing_from(
         self, reader: SlotReader, name: tuple[str, str], keys: set[tuple[str, ...]] | None
     ) -> Iterator[tuple[()]]:
-        with suppress(OSError, CorruptError), owning(reader.directory, reader.number) as descriptor:
+        with suppress(OSError, CorruptError), own_slot(reader.directory, reader.number) as descriptor:
             for _ in reader.sync():
                 yield ()
             changes = (reader.header.changes if reader.header else 0) | 1
             os.pwrite(descriptor, _WORD.pack(changes), 8 * CHANGES)
             for family in list(reader.log.named.get(name, ())):
                 nothing = bytes(8 * family.definition.stride)
-                numbers = iter(family.numbers_of(keys))
+                numbers = iter(family.find_numbers(keys))
                 while batch := list(islice(numbers, _BATCH)):
                     for number in batch:
                         os.pwrite(descriptor, nothing, 8 * family.cell(number))
@@ -293,7 +294,7 @@ class Worker:
         """Give the readers to one at a time; new ones to whoever interrupts this thread's own reading."""
         with self._reading:
             if self._is_read:
-                yield self.readers.anew()
+                yield self.readers.renew()
                 return
             self._is_read = True
             try:
@@ -301,11 +302,11 @@ class Worker:
             finally:
                 self._is_read = False
 
-    def read(self, merged: MergedFamily, own: OwnPart) -> Iterator[Sequence[Point]]:
+    def read(self, merged: MergedFamily, own: LocalState) -> Iterator[Sequence[Point]]:
         """Read a family over all slots, nobody else's step between the beginning and the end of one."""
 
         def begin(readers: SlotReaders) -> Iterator[Sequence[Point]]:
-            return (merged if readers is self.readers else merged.anew()).readings(readers, own)
+            return (merged if readers is self.readers else merged.renew()).read(readers, own)
 
         return self._in_steps(begin)
 
@@ -333,7 +334,7 @@ class Worker:
                 was_read, self._is_read = self._is_read, True
                 try:
                     if steps is None:
-                        steps = begin(self.readers.anew() if was_read else self.readers)
+                        steps = begin(self.readers.renew() if was_read else self.readers)
                     step = next(steps, _OVER)
                 finally:
                     self._is_read = was_read
@@ -357,7 +358,7 @@ class Worker:
         """Return the processes of the live slots, by the slots' numbers."""
         found = {}
         with self._reading_alone() as readers:
-            headers = [(reader, reader.glance()) for reader in readers.all()]
+            headers = [(reader, reader.read_header()) for reader in readers.all()]
         for reader, header in headers:
             if header and reader.is_live and read_start_time(header.pid) == header.start:
                 found[str(reader.number)] = header.pid
