@@ -358,7 +358,7 @@ class Worker:
         """Return the processes of the live slots, by the slots' numbers."""
         found = {}
         with self._reading_alone() as readers:
-            headers = [(reader, reader.read_header()) for reader in readers.all()]
+            headers = [(reader, reader.try_read_header()) for reader in readers.all()]
         for reader, header in headers:
             if header and reader.is_live and read_start_time(header.pid) == header.start:
                 found[str(reader.number)] = header.pid

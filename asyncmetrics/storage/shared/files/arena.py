@@ -205,6 +205,7 @@ class Arena:
         before = self.families.get((space, descriptor.name, copy))
         if before is not None:
             known = before.definition
+            # ``is`` first: this runs for every new child, and comparing descriptors compares all their fields.
             if known.ages == ages and (known.descriptor is descriptor or known.descriptor == descriptor):
                 return before
             self._retire(before)

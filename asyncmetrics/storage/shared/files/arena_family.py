@@ -52,7 +52,7 @@ class Family:
     def locate(self, number: int) -> Location:
         """Return where the cells of series ``number`` are."""
         extent = self.extents[-1]
-        if number < extent.number:
+        if number < extent.number:  # a new series is in the last extent, which needs no search
             extent = self.extents[bisect_right(self.extents, number, key=lambda extent: extent.number) - 1]
         cells, index = extent.location
         return Location(cells, index + (number - extent.number) * self.stride)
@@ -61,6 +61,7 @@ class Family:
         """Free the numbers of removed series if ``generation``, the current log, no longer has their records."""
         if self.generation != generation:
             free = [*self.free, *self.removed.values()]
+            # One statement without a call: an exception of a signal handler finds all three stored, or none.
             self.free, self.removed, self.generation = free, {}, generation
 
     def pack_records(self) -> Iterator[bytes]:

@@ -55,7 +55,7 @@ class CellsFile:
         if not used:
             allocate(descriptor, 0, _FIRST_BYTES)
         size = os.fstat(descriptor).st_size
-        whole = size - size % mmap.ALLOCATIONGRANULARITY
+        whole = size - size % mmap.ALLOCATIONGRANULARITY  # a file that was cut off may end within a page
         if whole < max(8 * used, HEADER_BYTES):
             raise CorruptError("the file of cells is cut off")
         self._map(0, whole)
@@ -97,7 +97,7 @@ class CellsFile:
                 return first
         region = self._regions[-1]
         first = max(self.header[CELLS], region.start)
-        if first + count > region.end:
+        if first + count > region.end:  # the block would lie in two regions: the rest of this one stays unused
             first = self._grow(count * 8).start
         self.header[CELLS] = first + count
         return first

@@ -1,4 +1,4 @@
-"""How a slot's log describes a family: its descriptor, and what tells it from other families."""
+"""How a slot's log describes a family: its descriptor, and what distinguishes it from other families."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class LogWriter:
         keys = self._header[KEYS]
         if len(record) > MAX_PAYLOAD_BYTES:
             raise OSError(errno.EMSGSIZE, f"label values or facts of {len(record)} bytes")
-        if os.pwrite(self._file, record, to_log_bytes(keys)) != len(record):
+        if os.pwrite(self._file, record, to_log_bytes(keys)) != len(record):  # a full disk may take half of it
             raise OSError(errno.ENOSPC, "no room for the log of keys")
         self._header[KEYS] = keys + len(record)
 
@@ -66,7 +66,7 @@ class LogWriter:
         """Replace the log by the next generation, which holds ``log``. Raises OSError, and then nothing has changed."""
         generation = self.generation + 1
         name = name_log_file(self._slot, generation)
-        self._directory.unlink(name)
+        self._directory.unlink(name)  # an interrupted rewrite may have left it
         descriptor = self._directory.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         try:
             if os.pwrite(descriptor, log, 0) != len(log):

@@ -3,7 +3,7 @@
 *Rules.*
 
 * Keep everything that grows with the number of series in pages (`asyncmetrics.storage.shared.pages`).
-* Read a bounded part of it in each step: a scrape of a million series must not hold an event loop.
+* Process a bounded number of series in each step: a scrape of a million series must not hold an event loop.
 
 *Theory of operation.* The states of a family, in both of which the order of its series is that of their records:
 

@@ -1,7 +1,7 @@
 """Reading one slot: each record of its log once, its cells at each scrape.
 
 *Rules.* Read with ``pread``, and map no file of another process: if that process truncates a mapped file, the reader
-dies of SIGBUS. Let several readings follow the log in turn, one step at a time.
+dies of SIGBUS. Allow several callers to follow the log in turn, one step at a time.
 
 *Theory of operation.* The states of a slot's reader:
 
@@ -12,8 +12,9 @@ dies of SIGBUS. Let several readings follow the log in turn, one step at a time.
    as many bytes parsed. An older log is discarded. `SlotReader.read` reads cells, and the header again after them. If
    that names the same generation, the cells belong to the series of ``log``. If not, the owner may have reused cells
    for other series meanwhile: `read` returns None, and the caller goes back to 2.
-4. *Failed*: ``problem`` says why 2 or 3 was not possible. ``header`` and ``log`` stay as they are if the new log cannot
-   be read, and `read` returns the last cells that it could read. The next `sync` starts again with 2.
+4. *Failed*: ``problem`` says why 2 or 3 was not possible. If a log was read before, ``header`` and ``log`` stay as they
+   are; else ``log`` has what could be parsed. `read` returns the last cells that it could read. The next `sync` starts
+   again with 2.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class SlotReader:
             self._logs.remove(older)
             older.discard()
 
-    def read_header(self) -> Header | None:
+    def try_read_header(self) -> Header | None:
         """Return the header as it is now, or None if it cannot be read; change nothing here."""
         with suppress(OSError, CorruptError):
             return self._read_header()
@@ -131,13 +132,13 @@ class SlotReader:
         if after is None or before is None or after.generation != log.generation:
             return None
         self.spent.add([family.cells])
-        family.cells = cells[:]
+        family.cells = cells[:]  # a copy of the list: the caller passes its own to a `Spent`
         is_steady = after.changes == before.changes and not before.changes & 1
         return SlotCells(cells, before.changes if is_steady else UNSTEADY)
 
     def _pread(self, offset: int, length: int) -> bytes:
         data = os.pread(self._cells_file, length, offset)
-        while 0 < len(data) < length:
+        while 0 < len(data) < length:  # pread(2) may return fewer bytes than asked, also before the end of the file
             more = os.pread(self._cells_file, length - len(data), offset + len(data))
             if not more:
                 break

@@ -100,12 +100,13 @@ class MergedFamily:
     ) -> Generator[Sequence[Point], None, bool]:
         """Go from state 2 to state 4 once; return whether the points were yielded."""
         families = self._list_families(readers)
+        # A rewritten log has new `SlotFamily` objects; a slot's family is missing if it was retired.
         known = {(reader.number, family.number): family for reader, family in families}
         if any(known.get(which) is not order.family for which, order in self._numbering.orders.items()):
             self.forget(readers.spent)
         numbering = self._numbering
         slots: list[SlotSnapshot] = []
-        numbering.users += 1
+        numbering.users += 1  # another scrape may begin a new numbering, and must not discard this one
         try:
             yield from numbering.add_series(families)
             size = len(numbering.keys)
@@ -140,6 +141,7 @@ class MergedFamily:
             if order.changes != read.changes or read.changes == UNSTEADY:
                 order.has_gaps = yield from family.has_gaps(read.cells)
                 order.changes = read.changes
+            # Counts do not depend on it, and asking takes two system calls.
             is_live = KINDS[self.descriptor.kind].is_state and reader.is_live
             slots.append(SlotSnapshot(reader.number, is_live, family, read.cells, numbers, room, order.has_gaps))
         return is_whole

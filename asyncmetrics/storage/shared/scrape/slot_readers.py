@@ -44,7 +44,7 @@ class SlotReaders:
         """Return the readers of all slots that exist, in the order of their numbers."""
         for number in range(MAX_SLOTS if self._directory else 0):
             if number not in self._readers and not self._open(number):
-                break
+                break  # workers take the lowest free slot, so no slot comes after one that does not exist
         return [self._readers[number] for number in sorted(self._readers)]
 
     def renew(self) -> SlotReaders:
