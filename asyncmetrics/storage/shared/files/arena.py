@@ -77,7 +77,7 @@ from asyncmetrics.storage.shared.files.slots import name_cells_file, name_log_fi
 
 __all__ = ("Arena",)
 
-_MAX_EXTENT_SERIES = 4096  # extents double the room of a family up to here: no more series' cells than this are unused
+_MAX_EXTENT_SERIES = 4096  # extents double a family's room up to here; more would reserve too many cells in advance
 _FIRST_EXTENT_SERIES = 4  # of a family with labels; one without labels has one series
 _MIN_WASTE = 64  # useless records that no log is rewritten for: each reader must read the new one from the beginning
 
@@ -303,9 +303,12 @@ class Arena:
 
     def close(self) -> None:
         """Release the slot, which the next worker may adopt. What is mapped stays mapped."""
-        self._cells_file = close_file(self._cells_file)
         self._log.close()
+        self._close_files()
+
+    def _close_files(self) -> None:
+        self._cells_file = close_file(self._cells_file)
         self._lock = close_file(self._lock)
 
     def __del__(self) -> None:
-        self.close()
+        self._close_files()  # the log closes its own; an exception in `__init__` may have left none

@@ -19,9 +19,7 @@ from asyncmetrics.storage.shared.files.layout import CELLS, FIRST_CELL, HEADER_B
 
 __all__ = ("CellsFile", "Location")
 
-_FIRST_BYTES = (
-    1 << 16
-)  # 64 KiB: the header and 7680 cells, enough for some 3800 counters; a multiple of every page size
+_FIRST_BYTES = 1 << 16  # 64 KiB, a multiple of all usual page sizes: cells for some 3800 counters
 _MAX_GROWTH_BYTES = 1 << 23  # 8 MiB: the file doubles up to here, then grows steadily and wastes no more than this
 
 

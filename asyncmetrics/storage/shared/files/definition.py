@@ -69,8 +69,8 @@ class Definition(NamedTuple):
             raise CorruptError(f"no definition of a family: {error}") from None
 
     @classmethod
-    def _check(cls, found: Definition) -> Definition:
+    def _check(cls, definition: Definition) -> Definition:
         # `rows` raises ValueError, TypeError or KeyError for a descriptor of which no metric can be made.
-        if found.stride > 0 and found.descriptor.rows() is not None:
-            return found
+        if definition.stride > 0 and definition.descriptor.rows() is not None:
+            return definition
         raise CorruptError("no definition of a family")

@@ -155,7 +155,7 @@ def merge_gauges(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
     """Yield the points of a gauge, by its mode."""
     mode = snapshot.descriptor.mode
     if mode.startswith("live"):
-        snapshot = snapshot.select([slot for slot in snapshot.slots if slot.live])
+        snapshot = snapshot.select([slot for slot in snapshot.slots if slot.is_live])
     yield from snapshot.build_columns(0)
     fold = _FOLDS.get(mode.removeprefix("live"))
     if fold is not None:
@@ -167,7 +167,7 @@ def merge_gauges(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
 
 def _expose_worker(snapshot: Snapshot, slot: SlotSnapshot) -> Iterator[Sequence[Point]]:
     """Yield one worker's gauges with its label."""
-    label, worker = choose_worker_label(snapshot.descriptor.all_labelnames), str(slot.slot)
+    label, worker = choose_worker_label(snapshot.descriptor.all_labelnames), str(slot.number)
     snapshot = snapshot.select([slot], {label: worker})
     for piece in snapshot.cut_slices():
         keys, blocks = snapshot.get_joined_keys(piece), snapshot.get_label_blocks(piece)
@@ -211,7 +211,7 @@ def _fold_values(snapshot: Snapshot, fold: _Fold) -> Iterator[Sequence[Point]]:
 def merge_infos(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
     """Yield the points of an info; the facts of this process come from its children."""
     table = snapshot.local.by_values
-    others = snapshot.select([slot for slot in snapshot.slots if slot.live and slot.slot != snapshot.local.slot])
+    others = snapshot.select([slot for slot in snapshot.slots if slot.is_live and slot.number != snapshot.local.slot])
     yield from others.build_columns()
     for piece in others.cut_slices(_SHORT_SLICE):
         present = [(slot, [*slot.read_cells(slot.presence, piece)]) for slot in others.slots]
@@ -241,10 +241,10 @@ def merge_states(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
     label = choose_worker_label((*snapshot.descriptor.all_labelnames, snapshot.descriptor.name))
     count, ttl = len(snapshot.descriptor.states), snapshot.local.ttl
     length = max(1, min(SLICE, 1 << (_STEP_STATES // max(1, count)).bit_length()))
-    snapshot = snapshot.select([slot for slot in snapshot.slots if slot.live])
+    snapshot = snapshot.select([slot for slot in snapshot.slots if slot.is_live])
     yield from snapshot.build_columns(0)
     for slot in snapshot.slots:
-        worker = str(slot.slot)
+        worker = str(slot.number)
         for piece in snapshot.select([slot]).cut_slices(length):
             keys, blocks = snapshot.get_keys(piece), snapshot.get_label_blocks(piece)
             series = zip(keys, blocks, slot.read_cells(0, piece), strict=True)

@@ -59,8 +59,9 @@ class LocalState(NamedTuple):
 class SlotSnapshot:
     """One slot's numbers of a family at the moment of a scrape, for its first ``room`` series.
 
-    ``numbers`` are the numbers of its series by ordinal, in pages; None if each is its ordinal. ``live`` is whether the
-    slot has an owner (False where that does not matter), ``has_gaps`` whether some of the series do not exist.
+    ``number`` is the number of the slot. ``numbers`` are those of its series by ordinal, in pages; None if each is its
+    ordinal. ``is_live`` is whether the slot has an owner (False where that does not matter), ``has_gaps`` whether some
+    of the series do not exist.
     """
 
     __slots__ = (
@@ -71,16 +72,16 @@ class SlotSnapshot:
         "ages",
         "cells",
         "has_gaps",
-        "live",
+        "is_live",
+        "number",
         "presence",
-        "slot",
         "stride",
     )
 
     def __init__(
         self,
-        slot: int,
-        live: bool,
+        number: int,
+        is_live: bool,
         family: SlotFamily,
         cells: CellPages,
         numbers: list[Sequence[int]] | None,
@@ -88,7 +89,7 @@ class SlotSnapshot:
         has_gaps: bool,
     ) -> None:
         definition = family.definition
-        self.slot, self.live, self.cells, self.has_gaps = slot, live, cells, has_gaps
+        self.number, self.is_live, self.cells, self.has_gaps = number, is_live, cells, has_gaps
         self.stride, self.presence, self.ages = definition.stride, definition.presence, definition.ages
         self._numbers = numbers
         self._room = room
