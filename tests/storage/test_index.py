@@ -36,24 +36,24 @@ def test_an_index_finds_what_a_dict_finds(asked, others):
 
 
 def test_every_key_is_in_one_part():
-    parts = filled(50_000).parts()
+    parts = filled(50_000).list_buckets()
     assert sorted(number for part in parts for number in part.values()) == list(range(50_000))
 
 
 def test_no_part_grows_beyond_its_limit():
-    assert max(map(len, filled(100_000).parts())) <= LARGEST_PART
+    assert max(map(len, filled(100_000).list_buckets())) <= LARGEST_PART
 
 
 def test_few_keys_are_in_one_dict():
-    assert len(filled(500).parts()) == 1
+    assert len(filled(500).list_buckets()) == 1
 
 
 def test_parts_are_not_split_all_at_one_time():
     index = filled(40_000)
-    parts = len(index.parts())
+    parts = len(index.list_buckets())
     for number in range(40_000, 40_256):
         index.setdefault(("series", number), number)
-    assert len(index.parts()) - parts <= 4
+    assert len(index.list_buckets()) - parts <= 4
 
 
 def test_keys_with_one_hash_are_found():
@@ -66,5 +66,5 @@ def test_keys_with_one_hash_are_found():
 
 def test_a_drained_index_is_empty():
     index = filled(5000)
-    assert sum(map(len, index.drain())) == 5000
+    assert sum(map(len, index.pop_buckets())) == 5000
     assert (len(index), index.get(("series", 1))) == (0, None)

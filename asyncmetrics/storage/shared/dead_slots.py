@@ -10,7 +10,7 @@ from itertools import islice
 
 from asyncmetrics.storage.shared.files.layout import CHANGES, CorruptError
 from asyncmetrics.storage.shared.files.slot_reader import SlotReader
-from asyncmetrics.storage.shared.files.slots import owning
+from asyncmetrics.storage.shared.files.slots import own_slot
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
 
 __all__ = ("remove_from_dead_slots",)
@@ -34,7 +34,7 @@ def remove_from_dead_slots(
 def _remove_from_slot(
     reader: SlotReader, name: tuple[str, str], keys: set[tuple[str, ...]] | None
 ) -> Iterator[tuple[()]]:
-    with suppress(OSError, CorruptError), owning(reader.directory, reader.number) as descriptor:
+    with suppress(OSError, CorruptError), own_slot(reader.directory, reader.number) as descriptor:
         for _ in reader.sync():
             yield ()
         # An odd number tells readers that series vanish just now: see `Header`. It is odd if a remover was killed.
@@ -42,7 +42,7 @@ def _remove_from_slot(
         os.pwrite(descriptor, _WORD.pack(changes), 8 * CHANGES)
         for family in list(reader.log.named.get(name, ())):
             zeros = bytes(8 * family.definition.stride)
-            numbers = iter(family.numbers_of(keys))
+            numbers = iter(family.find_numbers(keys))
             while batch := list(islice(numbers, _BATCH)):
                 for number in batch:
                     os.pwrite(descriptor, zeros, 8 * family.cell(number))

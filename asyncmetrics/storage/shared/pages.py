@@ -56,7 +56,7 @@ class Pages(Generic[T]):
             self.pages.append(tail)
         tail.append(item)
 
-    def part(self, piece: slice) -> Sequence[T]:
+    def get_slice(self, piece: slice) -> Sequence[T]:
         """Return the items of a slice."""
         page, start = divmod(piece.start, self._size)
         stop = start + piece.stop - piece.start

@@ -26,7 +26,7 @@ from asyncmetrics.storage.shared.files.processes import read_start_time
 from asyncmetrics.storage.shared.files.slot_reader import SlotReader
 from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
-from asyncmetrics.storage.shared.scrape.snapshot import OwnPart
+from asyncmetrics.storage.shared.scrape.snapshot import LocalState
 
 __all__ = ("StepReader",)
 
@@ -50,12 +50,12 @@ class StepReader:
         self._lock = RLock()
         self._is_in_step = False
 
-    def read(self, merged_family: MergedFamily, own: OwnPart) -> Iterator[Sequence[Point]]:
+    def read(self, merged_family: MergedFamily, own: LocalState) -> Iterator[Sequence[Point]]:
         """Yield the points of a family over all slots, a slice at each step; some slices are empty."""
 
         def begin(slots: SlotReaders) -> Iterator[Sequence[Point]]:
-            family = merged_family if slots is self.slots else merged_family.anew()
-            return family.readings(slots, own)
+            family = merged_family if slots is self.slots else merged_family.renew()
+            return family.read(slots, own)
 
         return self.take_steps(begin)
 
@@ -80,7 +80,7 @@ class StepReader:
                 is_nested, self._is_in_step = self._is_in_step, True  # the lock is re-entrant: one thread may nest
                 try:
                     if steps is None:
-                        steps = begin(self.slots.anew() if is_nested else self.slots)
+                        steps = begin(self.slots.renew() if is_nested else self.slots)
                     item = next(steps, _END)
                 finally:
                     self._is_in_step = is_nested
@@ -91,7 +91,7 @@ class StepReader:
         """Yield the readers while no other thread takes a step; new readers if this interrupts a step."""
         with self._lock:
             if self._is_in_step:
-                yield self.slots.anew()
+                yield self.slots.renew()
                 return
             self._is_in_step = True
             try:
@@ -116,7 +116,7 @@ class StepReader:
     def list_live_processes(self) -> dict[str, int]:
         """Return the process ids of the live slots, by the number of the slot."""
         with self._lock_slots() as slots:
-            headers = [(reader, reader.glance()) for reader in slots.all()]
+            headers = [(reader, reader.try_read_header()) for reader in slots.all()]
         return {
             str(reader.number): header.pid
             for reader, header in headers

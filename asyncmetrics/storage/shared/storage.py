@@ -49,11 +49,11 @@ from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import LiveFamily, Metric, Point
 from asyncmetrics.model.label_blocks import make_block_writer
 from asyncmetrics.storage.shared.children import choose_child_class
+from asyncmetrics.storage.shared.files.definition import Definition
 from asyncmetrics.storage.shared.files.directory import Directory
-from asyncmetrics.storage.shared.files.layout import Definition
 from asyncmetrics.storage.shared.files.slot_reader import SlotReader
-from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily, newest
-from asyncmetrics.storage.shared.scrape.snapshot import OwnPart
+from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily, find_newest
+from asyncmetrics.storage.shared.scrape.snapshot import LocalState
 from asyncmetrics.storage.shared.self_metrics import describe_conflicts, describe_sharing, describe_slots
 from asyncmetrics.storage.shared.table import SharedChildTable
 from asyncmetrics.storage.shared.worker import Worker
@@ -180,7 +180,7 @@ class SharedStorage:
                 kinds = {descriptor.kind for descriptor in own}
                 pairs = [pair for pair in pairs if pair[1].definition.descriptor.kind in kinds]
             if any(family.definition.descriptor not in (own or ()) for _, family in pairs):
-                definition = newest(pairs)
+                definition = find_newest(pairs)
                 if definition.descriptor not in (own or ()):
                     yield definition
 
@@ -190,7 +190,7 @@ class SharedStorage:
         return None if copies is None else [table.descriptor for table in copies.values()]
 
     def _read_foreign(self, merged_family: MergedFamily) -> Iterator[Sequence[Point]]:
-        return self._worker.reader.read(merged_family, OwnPart(None, {}))
+        return self._worker.reader.read(merged_family, LocalState(None, {}))
 
     def list_processes(self) -> Mapping[str, int]:
         """Return the ids of the processes that share this storage, by the number of their slot."""

@@ -30,11 +30,11 @@ from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.storage.shared.attachment import SharedChild, is_attached
 from asyncmetrics.storage.shared.children import SharedGauge, SharedInfo
 from asyncmetrics.storage.shared.dead_slots import remove_from_dead_slots
-from asyncmetrics.storage.shared.files.arena import Family
-from asyncmetrics.storage.shared.files.layout import Definition
+from asyncmetrics.storage.shared.files.arena_family import Family
+from asyncmetrics.storage.shared.files.definition import Definition
 from asyncmetrics.storage.shared.keeper import await_all
 from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
-from asyncmetrics.storage.shared.scrape.snapshot import OwnPart
+from asyncmetrics.storage.shared.scrape.snapshot import LocalState
 from asyncmetrics.storage.shared.worker import Worker, is_system_error
 
 __all__ = ("SharedChildTable",)
@@ -124,14 +124,14 @@ class SharedChildTable(ChildTable[C]):
             if child.labelvalues not in family.index:
                 # This may be the second attempt. Cells that are not published are reserved again, and set to zero.
                 child.detach()
-            number, place = arena.reserve(family, child.labelvalues)
+            number, location = arena.reserve(family, child.labelvalues)
             if not is_attached(child):
-                child.attach(place.cells, place.at)
+                child.attach(location.cells, location.at)
             if family.definition.ages:
-                place.cells[place.at + family.definition.presence + 1] = time.monotonic()
+                location.cells[location.at + family.definition.presence + 1] = time.monotonic()
             arena.publish(family, child.labelvalues, number)
             if isinstance(child, SharedInfo):
-                arena.tell_facts(family, child.labelvalues, child.pack_facts())
+                arena.write_facts(family, child.labelvalues, child.pack_facts())
         except OSError as error:
             if not is_system_error(error):
                 raise
@@ -235,7 +235,7 @@ class SharedChildTable(ChildTable[C]):
         while batch := list(islice(items, _BATCH)):
             now = time.monotonic()
             for key, number in batch:
-                cells, at = family.place(number)
+                cells, at = family.locate(number)
                 if not 0 <= now - cells[at + change_cell] < ttl and not self._has_child(key):
                     expired.append(key)
             time.sleep(0)  # an event loop that waits for the interpreter's lock gets it
@@ -253,7 +253,7 @@ class SharedChildTable(ChildTable[C]):
         slot = worker.arena.number if worker.arena else None
         ttl = self._expiry.ttl if self._expiry else None
         yield from worker.reader.read(
-            self.merged_family, OwnPart(slot, self.by_values, self.read_slices, self.has_exemplars, ttl)
+            self.merged_family, LocalState(slot, self.by_values, self.read_slices, self.has_exemplars, ttl)
         )
 
     def _publish_changes(self) -> Iterator[tuple[()]]:

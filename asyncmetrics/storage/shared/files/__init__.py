@@ -1,1 +1,28 @@
-"""The files of shared storage: what is in them, who owns them, how they are written and read."""
+"""The files of shared storage: what is in them, which process owns them, how they are written and read.
+
+What is in the files:
+
+* ``layout``: the header, the cells of a series, and the names that the other modules use for them
+* ``definition``: how a log describes a family
+* ``keys``: label values as bytes and as one text
+* ``records``: the records of the log
+
+Which process owns them:
+
+* ``directory``: the directory and its files, opened safely
+* ``processes``: when a process started
+* ``slots``: taking a slot, and asking whether its owner lives
+
+How this process writes its own files:
+
+* ``cells``: the mapped file of cells
+* ``log_writer``: appending to the log and rewriting it
+* ``arena_family``: one family in the arena
+* ``arena``: all of that together; read its theory of operation first
+
+How any process reads the files of all:
+
+* ``slot_family``: one family in one slot
+* ``log``: the log, followed step by step
+* ``slot_reader``: one slot
+"""

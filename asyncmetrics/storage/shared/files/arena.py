@@ -1,30 +1,57 @@
-"""The arena that this process owns: places for series, and the log that tells the other workers of them.
+"""The arena that this process owns: cells for its series, and the log that declares them to the other workers.
 
-*Rules.* One caller at a time (`asyncmetrics.storage.shared.worker` sees to that). Only the owner maps the file or writes to
-it. A series' cells are written before the record that tells of them, and the record before the word of the header that
-publishes it. An exception of a signal's handler may end anything here, which is then done once more: what belongs
-together is stored with no call in between.
+*Rules.*
 
-*Theory of operation.* Whoever adopts a slot goes on with its log and its numbers; only what tells the state of the dead
-owner, its gauges, infos and state sets, is unset. What was removed keeps its record and its cells until there is more
-of that than of the rest: then the log is written anew, without it, as the next generation, and one word changes which
-one counts. A slot whose files do not agree is left as it is, for its readers and for whoever looks into it.
+* Call it from one thread at a time; `asyncmetrics.storage.shared.worker` ensures that.
+* Let only the owner map the file of cells or write to it.
+* Write a series' cells before its record, and the record before the word of the header that publishes it.
+* An exception of a signal handler may end any call here, and the caller then repeats it. Store what belongs together in
+  one statement without a call.
+
+*Theory of operation.* The states of an arena:
+
+1. *Empty*: the file of cells is new. `Arena` creates the log in generation 0 and writes the header, the magic number
+   last: state 2.
+2. *Released*: no process owns the arena. `Arena` adopts it in these steps, and then it is in state 3.
+
+   1. Read the log. If the files do not agree, raise `CorruptError`: nothing has changed, and the slot stays as it is.
+   2. Make the epoch odd; write this process's id and start time into the header. Remove logs that are not current.
+   3. Take over the families with their series and numbers. Counts stay. Gauges, infos and state sets describe a process
+      that is dead, so their presence becomes 0: the series are *removed*.
+   4. If the end of the log cannot be read, cut it off, count a dropped series, and rewrite the log.
+   5. Make the epoch even.
+
+3. *Owned*: this process writes to the arena. `Arena.close` or the end of the process leads back to 2.
+
+The states of a series in an owned arena:
+
+1. *Unknown*: the series has no number. `Arena.reserve` chooses a free number, or the next one, and sets its cells to
+   zero: state 2.
+2. *Reserved*: the owner writes to the cells; no reader knows of them. `Arena.publish` appends the record: state 3. If
+   nothing publishes the series, the same number is reserved for the next one.
+3. *Published*: the log has the record and ``index`` the number. `Arena.remove` leads to 4.
+4. *Removed*: the presence is 0, and so are all cells; the record stays in the log. If a child with the same label
+   values is made again, it gets the same number, and `Arena.publish` leads back to 3 without a record.
+5. *Free*: the log was rewritten, without the record. Any series of the family can get the number: state 2.
+
+The log is rewritten as soon as more of its records are useless than useful (`Arena.rewrite_log`); for the steps of that
+see `asyncmetrics.storage.shared.files.log_writer`.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import time
-from bisect import bisect_right
-from collections.abc import Iterator
 from contextlib import suppress
-from typing import NamedTuple, final
+from typing import final
 
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.kinds import KINDS
-from asyncmetrics.storage.shared.files.cells import CellsFile, Place
+from asyncmetrics.storage.shared.files.arena_family import Extent, Family
+from asyncmetrics.storage.shared.files.cells import CellsFile, Location
+from asyncmetrics.storage.shared.files.definition import Definition
 from asyncmetrics.storage.shared.files.directory import Directory, close_file
+from asyncmetrics.storage.shared.files.keys import Key, pack_key
 from asyncmetrics.storage.shared.files.layout import (
     CANARY,
     CHANGES,
@@ -38,99 +65,36 @@ from asyncmetrics.storage.shared.files.layout import (
     PID,
     START,
     CorruptError,
-    Definition,
     Header,
-    generation_of,
-    key_position,
-    length_of,
+    join_log_position,
 )
-from asyncmetrics.storage.shared.files.log import SlotFamily
+from asyncmetrics.storage.shared.files.log_writer import LogWriter
 from asyncmetrics.storage.shared.files.processes import read_start_time
-from asyncmetrics.storage.shared.files.records import (
-    EXTENT,
-    FACTS,
-    FAMILY,
-    LONGEST,
-    RETIRED,
-    SERIES,
-    pack_extent,
-    pack_key,
-    pack_record,
-)
+from asyncmetrics.storage.shared.files.records import EXTENT, FACTS, FAMILY, RETIRED, SERIES, pack_extent, pack_record
+from asyncmetrics.storage.shared.files.slot_family import SlotFamily
 from asyncmetrics.storage.shared.files.slot_reader import SlotReader
-from asyncmetrics.storage.shared.files.slots import cells_name, keys_name, take_slot
+from asyncmetrics.storage.shared.files.slots import name_cells_file, name_log_file, take_slot
 
-__all__ = ("Arena", "Family")
+__all__ = ("Arena",)
 
-_MOST_SERIES = 4096  # of one extent
-_FEW = 64  # removed series that are not worth a new log
-
-
-class _Extent(NamedTuple):
-    number: int
-    room: int
-    first: int
-    place: Place
-
-
-@final
-class Family:
-    """A family's part of the arena: what series it has, by their label values, and where they are."""
-
-    def __init__(self, number: int, definition: Definition) -> None:
-        self.number = number
-        self.definition = definition
-        self.stride = definition.stride
-        self.extents: list[_Extent] = []
-        self.index: dict[tuple[str, ...], int] = {}
-        self.removed: dict[tuple[str, ...], int] = {}
-        self.facts: dict[tuple[str, ...], bytes] = {}
-        self.free: list[int] = []
-        self.used = 0
-        self.generation = -1  # of the log that has the records of what was removed
-
-    @property
-    def room(self) -> int:
-        """How many series the extents hold."""
-        return self.extents[-1].number + self.extents[-1].room if self.extents else 0
-
-    def place(self, number: int) -> Place:
-        """Return where series ``number`` is."""
-        extent = self.extents[-1]
-        if number < extent.number:
-            extent = self.extents[bisect_right(self.extents, number, key=lambda extent: extent.number) - 1]
-        cells, index = extent.place
-        return Place(cells, index + (number - extent.number) * self.stride)
-
-    def follow(self, generation: int) -> None:
-        """Free what was removed before the log was written anew."""
-        if self.generation != generation:
-            free = [*self.free, *self.removed.values()]
-            self.free, self.removed, self.generation = free, {}, generation
-
-    def log(self) -> Iterator[bytes]:
-        """Yield the records that tell of everything that is there."""
-        yield pack_record(FAMILY, self.number, 0, self.definition.pack())
-        for extent in self.extents:
-            yield pack_record(EXTENT, self.number, extent.first, pack_extent(extent.room, extent.number))
-        for key, number in self.index.items():
-            yield pack_record(SERIES, self.number, number, pack_key(key))
-        for key, facts in self.facts.items():
-            if key in self.index:
-                yield pack_record(FACTS, self.number, self.index[key], facts)
+_MAX_EXTENT_SERIES = 4096  # extents double a family's room up to here; more would reserve too many cells in advance
+_FIRST_EXTENT_SERIES = 4  # of a family with labels; one without labels has one series
+_MIN_WASTE = 64  # useless records that no log is rewritten for: each reader must read the new one from the beginning
 
 
 @final
 class Arena:
-    """This process's arena in a directory. Raises OSError where no slot can be had, or no room for one.
+    """This process's arena in a directory. Raises OSError if there is no free slot, or no room for its files.
 
-    The lock is held through a descriptor of its own: a mapping duplicates the one that it is made from, and whoever
-    inherits the mapping over a fork would hold the lock as well. ``idle`` says that this process serves nothing.
+    ``idle`` says that this process serves nothing. ``passed_over`` counts the slots that could not be used.
     """
 
     def __init__(self, directory: Directory, *, idle: bool = False) -> None:
         self._directory = directory
-        self._cells_file = self._keys_file = self._lock = -1
+        # The lock has a descriptor of its own. The mapping keeps a duplicate of the one that it is made from, which a
+        # forked process inherits: with a lock on that, the slot would stay locked after this process has died.
+        self._cells_file = self._lock = -1
+        self._log = LogWriter(directory)
         self._idle = int(idle)
         try:
             self.number, self._lock, self.passed_over = take_slot(directory, self._begin)
@@ -139,16 +103,16 @@ class Arena:
             raise
 
     def _begin(self, number: int) -> None:
-        """Take a slot over that is locked. Raises `CorruptError`, and then nothing of it has changed."""
+        """Make or adopt a slot that is locked. Raises `CorruptError`, and then nothing of it has changed."""
         self.close()
         self.families: dict[tuple[str, str, int], Family] = {}
-        self._next_family = self._waste = 0
-        self._cells_file = self._directory.open(cells_name(number), os.O_RDWR)
-        found = Header.unpack(os.pread(self._cells_file, HEADER_BYTES, 0))
-        self._cells = CellsFile(self._cells_file, found.cells if found else 0)
+        self._next_family = 0
+        self._cells_file = self._directory.open(name_cells_file(number), os.O_RDWR)
+        header = Header.unpack(os.pread(self._cells_file, HEADER_BYTES, 0))
+        self._cells = CellsFile(self._cells_file, header.cells if header else 0)
         self._header = self._cells.header
         self.number = number
-        if found is None:
+        if header is None:
             self._make()
         reader = SlotReader(self._directory, number)
         try:
@@ -157,14 +121,15 @@ class Arena:
             reader.close()
 
     def _make(self) -> None:
-        self._directory.unlink(keys_name(self.number, 0))
-        close_file(self._directory.open(keys_name(self.number, 0), os.O_RDWR | os.O_CREAT | os.O_EXCL))
+        name = name_log_file(self.number, 0)
+        self._directory.unlink(name)
+        close_file(self._directory.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL))
         created = int(time.time())
         header = Header(MAGIC, 0, 0, 0, FIRST_CELL, 0, CANARY, created, 0, 0, 0, 0)
         for index, word in enumerate(header):
             if index:
                 self._header[index] = word
-        self._header[0] = MAGIC  # last: now there is an arena
+        self._header[0] = MAGIC  # last: from now on there is an arena
 
     def _adopt(self, reader: SlotReader) -> None:
         for _ in reader.sync():
@@ -174,46 +139,45 @@ class Arena:
             raise CorruptError(reader.problem)
         for family in log.families.values():
             family.check(header.cells)
-        self._keys_file = self._directory.open(keys_name(self.number, log.generation), os.O_RDWR)
-        self._own()
+        self._log.open(self.number, self._header, log.generation)
+        self._become_owner()
         for family in log.families.values():
             self._take_over(family)
         extents = [(extent, family) for family in self.families.values() for extent in family.extents]
         self._cells.reuse((extent.first, extent.first + extent.room * family.stride) for extent, family in extents)
-        self._header[KEYS] = key_position(log.generation, log.parsed)
-        if reader.problem:  # what cannot be read of the log is cut off, and with it what it told of
+        self._header[KEYS] = join_log_position(log.generation, log.parsed_bytes)
+        if reader.problem:  # step 4 of the adoption
             self.count_dropped()
             with suppress(OSError):
                 self.rewrite_log()
         self._header[EPOCH] += 1
 
-    def _own(self) -> None:
+    def _become_owner(self) -> None:
+        # The next odd number, also if the last owner died during its adoption and left an odd one.
         self._header[EPOCH] = (self._header[EPOCH] | 1) + (self._header[EPOCH] & 1) * 2
-        self._header[START] = 0
+        self._header[START] = 0  # until the id is written: the old time with the new id would name a dead owner
         self._header[IDLE] = self._idle
         self._header[PID] = os.getpid()
         self._header[START] = read_start_time(os.getpid())
-        generation = generation_of(self._header[KEYS])
-        for other in (generation - 1, generation + 1):  # of an owner that was killed while it wrote the log anew
-            self._directory.unlink(keys_name(self.number, other))
+        self._log.remove_others()
 
-    def _take_over(self, found: SlotFamily) -> None:
-        definition = found.definition
-        family = Family(found.number, definition)
-        for first, count in found.extents:
-            family.extents.append(_Extent(family.room, count, first, self._cells.place(first)))
-        family.index = dict(found.index())
-        facts = {number: told for page in found.facts.values() for number, told in page.items()}
+    def _take_over(self, adopted: SlotFamily) -> None:
+        definition = adopted.definition
+        family = Family(adopted.number, definition)
+        for first, count in adopted.extents:
+            family.extents.append(Extent(family.room, count, first, self._cells.locate(first)))
+        family.index = dict(adopted.iter_series())
+        facts = {number: packed for page in adopted.facts.values() for number, packed in page.items()}
         family.facts = {key: facts[number] for key, number in family.index.items() if number in facts}
-        family.used = found.room
+        family.used = adopted.room
         family.free = sorted(set(range(family.used)) - set(family.index.values()))
-        family.generation = generation_of(self._header[KEYS])
-        self._next_family = max(self._next_family, found.number + 1)
-        self.families[definition.place] = family
-        unset = KINDS[definition.descriptor.kind].is_state
-        for key, series in list(family.index.items()):
-            cells, at = family.place(series)
-            if unset:
+        family.generation = self._log.generation
+        self._next_family = max(self._next_family, adopted.number + 1)
+        self.families[definition.local_key] = family
+        is_state = KINDS[definition.descriptor.kind].is_state
+        for key, number in list(family.index.items()):
+            cells, at = family.locate(number)
+            if is_state:
                 cells[at + definition.presence] = 0.0
             if not cells[at + definition.presence]:
                 family.removed[key] = family.index.pop(key)
@@ -221,14 +185,11 @@ class Arena:
             self._header[CHANGES] = (self._header[CHANGES] | 1) + 1
 
     def is_in_place(self) -> bool:
-        """Tell whether its files still are where others look for them."""
-        log = keys_name(self.number, generation_of(self._header[KEYS]))
-        return self._directory.is_at(cells_name(self.number), self._cells_file) and self._directory.is_at(
-            log, self._keys_file
-        )
+        """Return whether the arena's files still are where other workers look for them."""
+        return self._directory.is_at(name_cells_file(self.number), self._cells_file) and self._log.is_in_place()
 
     def peek(self, offset: int, length: int) -> bytes:
-        """Return bytes of the file of cells as they are mapped: of one moment for all threads."""
+        """Return bytes of the mapped file of cells; no other thread can write to them meanwhile."""
         return self._cells.peek(offset, length)
 
     def add(self, index: int, amount: int = 1) -> None:
@@ -236,136 +197,118 @@ class Arena:
         self._header[index] += amount
 
     def count_dropped(self, amount: int = 1) -> None:
-        """Count series that there was no room for, or that could not be kept."""
+        """Count series that there was no room for, or that were lost."""
         self.add(DROPPED, amount)
 
     def open_family(self, space: str, copy: int, ages: bool, descriptor: Descriptor) -> Family:
-        """Return the part of a family, beginning one; a part of another definition is retired. Raises OSError."""
+        """Return the family, and declare it if it is new; retire one of another definition. Raises OSError."""
         before = self.families.get((space, descriptor.name, copy))
         if before is not None:
             known = before.definition
+            # ``is`` first: this runs for every new child, and comparing descriptors compares all their fields.
             if known.ages == ages and (known.descriptor is descriptor or known.descriptor == descriptor):
                 return before
             self._retire(before)
         definition = Definition(space, copy, ages, descriptor, time.time())
         family = Family(self._next_family, definition)
-        family.generation = generation_of(self._header[KEYS])
-        self._append(pack_record(FAMILY, family.number, 0, definition.pack()))
+        family.generation = self._log.generation
+        self._log.append(pack_record(FAMILY, family.number, 0, definition.pack()))
         self._next_family += 1
-        self.families[definition.place] = family
+        self.families[definition.local_key] = family
         return family
 
     def _retire(self, family: Family) -> None:
-        self._append(pack_record(RETIRED, family.number, 0))
-        del self.families[family.definition.place]
+        self._log.append(pack_record(RETIRED, family.number, 0))
+        del self.families[family.definition.local_key]
         self.count_dropped(len(family.index))
 
-    def reserve(self, family: Family, key: tuple[str, ...]) -> tuple[int, Place]:
-        """Return the number and the cells of a series: as they are if it is there, zeros if not. Raises OSError."""
+    def reserve(self, family: Family, key: Key) -> tuple[int, Location]:
+        """Return the number and the cells of a series; the cells are zeros unless it is published. Raises OSError."""
         number = family.index.get(key, -1)
         if number >= 0:
-            return number, family.place(number)
-        family.follow(generation_of(self._header[KEYS]))
+            return number, family.locate(number)
+        family.free_removed(self._log.generation)
         number = family.removed.get(key, -1)
         if number < 0:
             if not family.free and family.used >= family.room:
                 self._extend(family)
             number = family.free[-1] if family.free else family.used
-        cells, index = family.place(number)
+        cells, index = family.locate(number)
         for cell in range(index, index + family.stride):
             cells[cell] = 0.0
-        return number, Place(cells, index)
+        return number, Location(cells, index)
 
-    def publish(self, family: Family, key: tuple[str, ...], number: int) -> None:
-        """Tell of a reserved series whose cells are written. Raises OSError, and then it is not told of."""
+    def publish(self, family: Family, key: Key, number: int) -> None:
+        """Declare a reserved series, whose cells are written. Raises OSError; then it is not published."""
         if key in family.index:
             return
         if key in family.removed:
             family.index[key] = family.removed.pop(key)
             self._header[CHANGES] += 2
             return
-        self._append(pack_record(SERIES, family.number, number, pack_key(key)))
+        self._log.append(pack_record(SERIES, family.number, number, pack_key(key)))
         family.index[key] = number
         if family.free:
             family.free.pop()
         else:
             family.used += 1
 
-    def tell_facts(self, family: Family, key: tuple[str, ...], facts: bytes) -> None:
-        """Tell the facts of an info that is published. Raises OSError."""
+    def write_facts(self, family: Family, key: Key, facts: bytes) -> None:
+        """Publish the facts of an info that is published. Raises OSError."""
         if family.facts.get(key) != facts:
-            self._waste += key in family.facts
-            self._append(pack_record(FACTS, family.number, family.index[key], facts))
+            self._log.waste += key in family.facts
+            self._log.append(pack_record(FACTS, family.number, family.index[key], facts))
             family.facts[key] = facts
-            if self._waste > _FEW:
-                self._tidy()
+            if self._log.waste > _MIN_WASTE:
+                self._count_waste()
 
-    def remove(self, family: Family, key: tuple[str, ...]) -> None:
-        """Take a series out; one that is not there is no error."""
+    def remove(self, family: Family, key: Key) -> None:
+        """Remove a series; a series that is not published is no error."""
         number = family.index.get(key)
         if number is None:
             return
         self._header[CHANGES] |= 1
-        cells, index = family.place(number)
-        cells[index + family.definition.presence] = 0.0
+        cells, index = family.locate(number)
+        cells[index + family.definition.presence] = 0.0  # before the numbers, so that no reader sees them at zero
         for cell in range(index, index + family.stride):
             cells[cell] = 0.0
         self._header[CHANGES] += 1
-        family.follow(generation_of(self._header[KEYS]))
+        family.free_removed(self._log.generation)
         family.removed[key] = number
         del family.index[key]
-        self._tidy()
+        self._count_waste()
 
     def _extend(self, family: Family) -> None:
-        wanted = min(max(1, family.room), _MOST_SERIES)
+        wanted = min(max(1, family.room), _MAX_EXTENT_SERIES)
         if family.definition.descriptor.all_labelnames and not family.extents:
-            wanted = 4
+            wanted = _FIRST_EXTENT_SERIES
         first = self._cells.allocate(wanted * family.stride)
-        extent = _Extent(family.room, wanted, first, self._cells.place(first))
-        self._append(pack_record(EXTENT, family.number, first, pack_extent(wanted, extent.number)))
+        extent = Extent(family.room, wanted, first, self._cells.locate(first))
+        self._log.append(pack_record(EXTENT, family.number, first, pack_extent(wanted, extent.number)))
         family.extents.append(extent)
 
-    def _append(self, record: bytes) -> None:
-        keys = self._header[KEYS]
-        if len(record) > LONGEST:
-            raise OSError(errno.EMSGSIZE, f"label values or facts of {len(record)} bytes")
-        if os.pwrite(self._keys_file, record, length_of(keys)) != len(record):
-            raise OSError(errno.ENOSPC, "no room for the log of keys")
-        self._header[KEYS] = keys + len(record)
-
-    def _tidy(self) -> None:
-        self._waste += 1
-        if self._waste > max(_FEW, sum(len(family.index) for family in self.families.values())):
-            with suppress(OSError):  # no room for two logs: the old one still is a good one
+    def _count_waste(self) -> None:
+        """Count a useless record, and rewrite the log if they are more than the series."""
+        self._log.waste += 1
+        if self._log.waste > max(_MIN_WASTE, sum(len(family.index) for family in self.families.values())):
+            with suppress(OSError):  # no room for two logs: the old one is still valid
                 self.rewrite_log()
 
     def rewrite_log(self) -> None:
-        """Write the log of keys anew, without what was removed. Raises OSError, and then nothing has changed."""
-        generation = generation_of(self._header[KEYS]) + 1
-        name = keys_name(self.number, generation)
-        self._directory.unlink(name)
-        descriptor = self._directory.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
-        log = b"".join(record for family in self.families.values() for record in family.log())
-        try:
-            if os.pwrite(descriptor, log, 0) != len(log):
-                raise OSError(errno.ENOSPC, "no room for the log of keys")
-        except OSError:
-            os.close(descriptor)
-            self._directory.unlink(name)
-            raise
-        position, before = key_position(generation, len(log)), self._keys_file
-        self._keys_file, self._waste, self._header[KEYS] = descriptor, 0, position  # with nothing in between
-        self._directory.unlink(keys_name(self.number, generation - 1))
-        os.close(before)
+        """Replace the log by one without the records of removed series. Raises OSError, and then changes nothing."""
+        self._log.rewrite(b"".join(record for family in self.families.values() for record in family.pack_records()))
         for family in self.families.values():
-            family.follow(generation)
+            family.free_removed(self._log.generation)
             family.facts = {key: facts for key, facts in family.facts.items() if key in family.index}
 
     def close(self) -> None:
-        """Let go of the slot: the next worker may adopt it. What is mapped stays mapped."""
+        """Release the slot, which the next worker may adopt. What is mapped stays mapped."""
+        self._log.close()
+        self._close_files()
+
+    def _close_files(self) -> None:
         self._cells_file = close_file(self._cells_file)
-        self._keys_file = close_file(self._keys_file)
         self._lock = close_file(self._lock)
 
     def __del__(self) -> None:
-        self.close()
+        self._close_files()  # the log closes its own; an exception in `__init__` may have left none

@@ -1,7 +1,10 @@
-"""The file of cells that this process owns: mapped, grown, and given out by the piece.
+"""The file of cells that this process owns: mapped into memory, extended, and allocated in blocks.
 
-*Rules.* What is mapped was allocated before, so that storing a number cannot fail. The file grows by regions, each
-mapped by itself: places that were given out stay where they are, and a piece is never cut by the end of a region.
+*Rules.*
+
+* Allocate disk space before you map it, so that storing a number cannot fail.
+* Map each growth as a region of its own, and unmap nothing: locations that children hold stay valid.
+* Keep a block within one region, because a child writes to one mapping.
 """
 
 from __future__ import annotations
@@ -14,13 +17,13 @@ from typing import NamedTuple, cast, final
 from asyncmetrics.storage.shared.files.directory import allocate
 from asyncmetrics.storage.shared.files.layout import CELLS, FIRST_CELL, HEADER_BYTES, CorruptError, Doubles
 
-__all__ = ("CellsFile", "Place")
+__all__ = ("CellsFile", "Location")
 
-_FIRST_BYTES = 1 << 16
-_MOST_BYTES = 1 << 23  # of one growth
+_FIRST_BYTES = 1 << 16  # 64 KiB, a multiple of all usual page sizes: cells for some 3800 counters
+_MAX_GROWTH_BYTES = 1 << 23  # 8 MiB: the file doubles up to here, then grows steadily and wastes no more than this
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """Where a series' cells are: ``cells[at]`` is the first."""
 
     cells: Doubles
@@ -28,27 +31,29 @@ class Place(NamedTuple):
 
 
 class _Region(NamedTuple):
+    """A mapped piece of the file: its first cell, its end, and the cells themselves."""
+
     start: int
     end: int
-    view: Doubles
+    cells: Doubles
 
 
 @final
 class CellsFile:
-    """The mapped file behind an open descriptor; ``header`` has the words of its first page.
+    """The mapped file behind an open descriptor; ``header`` is the words of its first page.
 
-    ``used`` is how many cells there have to be, 0 for a file that is new. Raises `CorruptError` if it was cut off, and
+    ``used`` is how many cells the file must have; 0 stands for a new file. Raises `CorruptError` if it is shorter, and
     OSError where there is no room.
     """
 
     def __init__(self, descriptor: int, used: int) -> None:
         self._descriptor = descriptor
         self._regions: list[_Region] = []
-        self._spare: list[tuple[int, int]] = []
+        self._spare: list[tuple[int, int]] = []  # unused blocks between used ones: first cell and count
         if not used:
             allocate(descriptor, 0, _FIRST_BYTES)
         size = os.fstat(descriptor).st_size
-        whole = size - size % mmap.ALLOCATIONGRANULARITY
+        whole = size - size % mmap.ALLOCATIONGRANULARITY  # a file that was cut off may end within a page
         if whole < max(8 * used, HEADER_BYTES):
             raise CorruptError("the file of cells is cut off")
         self._map(0, whole)
@@ -61,42 +66,42 @@ class CellsFile:
         self._regions.append(region)
         return region
 
-    def _region_of(self, cell: int) -> _Region:
+    def _find_region(self, cell: int) -> _Region:
         return next(region for region in self._regions if cell < region.end)
 
-    def place(self, cell: int) -> Place:
-        """Return where a cell is."""
-        region = self._region_of(cell)
-        return Place(region.view, cell - region.start)
+    def locate(self, cell: int) -> Location:
+        """Return where the cell with this index in the file is mapped."""
+        region = self._find_region(cell)
+        return Location(region.cells, cell - region.start)
 
     def peek(self, offset: int, length: int) -> bytes:
-        """Return bytes of the file as they are mapped: of one moment for all threads."""
-        cells, at = self.place(offset // 8)
+        """Return bytes of the mapped file; under the GIL no other thread can write to them meanwhile."""
+        cells, at = self.locate(offset // 8)
         return cast("memoryview", cells)[at : at + length // 8].tobytes()
 
-    def reuse(self, taken: Iterable[tuple[int, int]]) -> None:
-        """Give out again what is in none of these pieces (their first cells and ends)."""
+    def reuse(self, used: Iterable[tuple[int, int]]) -> None:
+        """Allow `allocate` to return all cells that are outside these blocks, each given by first cell and end."""
         position = FIRST_CELL
-        for first, end in [*sorted(taken), (self.header[CELLS], 0)]:
+        for first, end in [*sorted(used), (self.header[CELLS], 0)]:
             if first > position:
                 self._spare.append((position, first - position))
             position = max(position, end)
 
     def allocate(self, count: int) -> int:
-        """Return the first of so many cells that nobody has. Raises OSError."""
+        """Return the first of ``count`` cells that nothing uses. Raises OSError if the file cannot grow."""
         for index, (first, spare) in enumerate(self._spare):
-            if spare >= count and self._region_of(first) is self._region_of(first + count - 1):
+            if spare >= count and self._find_region(first) is self._find_region(first + count - 1):
                 self._spare[index] = (first + count, spare - count)
                 return first
         region = self._regions[-1]
         first = max(self.header[CELLS], region.start)
-        if first + count > region.end:
+        if first + count > region.end:  # the block would lie in two regions: the rest of this one stays unused
             first = self._grow(count * 8).start
         self.header[CELLS] = first + count
         return first
 
     def _grow(self, least: int) -> _Region:
         size = self._regions[-1].end * 8
-        length = max(min(size, _MOST_BYTES), least + -least % _FIRST_BYTES)
+        length = max(min(size, _MAX_GROWTH_BYTES), least + -least % _FIRST_BYTES)
         allocate(self._descriptor, size, length)
         return self._map(size, length)

@@ -1,15 +1,22 @@
-"""How an arena is laid out in its files: the header's words, the cells of a series, the records of the log of keys.
+"""How an arena is laid out in its two files: the words of the header, the cells of a series, the name of the log.
 
-*Rules.* All numbers are in the machine's own order and on multiples of eight bytes, so that each is stored and read
-whole. What a reader may look at is told by one word, stored last: a process that is killed between any two steps leaves
-nothing half told. The log is only appended to; a log that is written anew is another file with another generation.
+*Rules.*
 
-*Theory of operation.* ``s<k>.cells`` begins with a page of words, `Header`; doubles follow. ``s<k>.keys.<g>`` is a log
-of records: a *family* with its definition, an *extent* of cells for so many series of a family from some number on, a
-*series* with its number in the family and its label values, the *facts* of an info, a family that is *retired*. Each
-may be there twice, as its writer may be interrupted by an exception and begin again. Series number ``n`` of a family
-has the ``n``-th group of cells in the family's extents, strung together. The last cells of a group tell how it is with
-the series:
+* Store all numbers in the machine's byte order, at multiples of eight bytes: then each is stored and read whole.
+* Publish with one word, stored last. A process that is killed between any two steps then leaves nothing half published.
+* Append to a log, and change nothing in it. To rewrite a log, write another file with the next generation.
+
+*Theory of operation.* Slot ``k`` has two files:
+
+1. ``s<k>.cells`` begins with a page of words, `Header`. Doubles, the *cells*, fill the rest.
+2. ``s<k>.keys.<g>`` is the log of keys in its generation ``g``, a sequence of records
+   (`asyncmetrics.storage.shared.files.records`). A record declares a *family* with its definition, an *extent* of cells
+   for a number of series of a family, a *series* with its number in the family and its label values, the *facts* of an
+   info, or that a family is *retired*. A record may be there twice: an exception may interrupt the writer, which then
+   writes it again.
+
+The extents of a family, one after the other, hold the cells of its series in the order of their numbers: the cells of
+number 0, those of number 1, and so on. A series has these cells:
 
 ========== ============================================================================
 counter    value, created
@@ -20,21 +27,19 @@ info       0, set
 stateset   index of the state, set
 ========== ============================================================================
 
-*created* and *set* are Unix times; 0 means that the series is not there (any more), and 1 in *set* that it never was
-set. Families whose series go stale have one cell more: when the numbers last changed, on the system's monotonic clock.
+The last of them is the *presence*: *created* and *set* are Unix times, and 0 means that the series does not exist (any
+more). A *set* of 1 means that the series exists and was never set. Series that expire have one cell more: when their
+numbers last changed, on the system's monotonic clock.
 """
 
 from __future__ import annotations
 
-import json
 import struct
 import sys
 from typing import NamedTuple, Protocol, final
 
-from asyncmetrics.model.descriptor import Descriptor
-from asyncmetrics.model.kinds import KINDS
-
 __all__ = (
+    "CANARY",
     "CELLS",
     "CHANGES",
     "DROPPED",
@@ -51,25 +56,24 @@ __all__ = (
     "WORDS_BYTES",
     "Cells",
     "CorruptError",
-    "Definition",
     "Doubles",
     "Header",
-    "generation_of",
-    "key_position",
-    "length_of",
+    "join_log_position",
+    "to_generation",
+    "to_log_bytes",
 )
 
-HEADER_BYTES = 4096
+HEADER_BYTES = 4096  # a page of memory; the words of today fill 96 bytes of it
 FIRST_CELL = HEADER_BYTES // 8
-MAGIC = int.from_bytes(b"amarena1", sys.byteorder)
-CANARY = 0x0123_4567_89AB_CDEF
+MAGIC = int.from_bytes(b"amarena1", sys.byteorder)  # the last character is the version of the layout
+CANARY = 0x0123_4567_89AB_CDEF  # a file from a machine with the other byte order has it reversed
 NEVER_SET = 1.0
 
-# The words of the header, by their index.
+# The words of the header, by their index. `Header` says what each is.
 PID, START, EPOCH, CELLS, KEYS, DROPPED, CHANGES, ERRORS, IDLE = 1, 2, 3, 4, 5, 8, 9, 10, 11
 _WORDS = struct.Struct("=12Q")
 WORDS_BYTES = _WORDS.size
-_GENERATION_SHIFT = 40
+_GENERATION_SHIFT = 40  # the word ``keys`` has 40 bits for the length, 1 TiB, and 24 for 16 million generations
 
 
 class Cells(Protocol):
@@ -89,17 +93,20 @@ class Doubles(Cells, Protocol):
 
 
 class CorruptError(ValueError):
-    """Tell that a file does not hold what its place says."""
+    """Raised for a file whose content is not what its name says."""
 
 
 @final
 class Header(NamedTuple):
     """The first words of an arena.
 
-    ``epoch`` goes up by two at each adoption and is odd meanwhile; nothing of an adoption harms a reader. ``keys`` is
-    the generation of the log and how many of its bytes may be read, in one word. ``changes`` goes
-    up by two when a series appears or vanishes without a record, and is odd while one vanishes; ``idle`` is 1 for the
-    arena of a supervisor, which serves nothing itself.
+    ``pid`` and ``start`` identify the owner: its process id, and when it started (`read_start_time`). ``epoch`` grows
+    by two at each adoption, and is odd while one is under way; it is for debugging, since readers read a slot during an
+    adoption as at any time. ``cells`` is the end of the cells that are in use. ``keys`` holds the generation of the log
+    and how many of its bytes are published, in one word. ``created`` is the Unix time at which the arena was made.
+    ``dropped`` counts series that were lost, ``errors`` slots that the owner could not read or use. ``changes`` grows
+    by two when a series appears or disappears without a record, and is odd while one disappears. ``idle`` is 1 if the
+    owner is a supervisor, which serves nothing itself.
     """
 
     magic: int
@@ -117,7 +124,7 @@ class Header(NamedTuple):
 
     @classmethod
     def unpack(cls, data: bytes) -> Header | None:
-        """Read the header; None for an arena that is not made yet. Raises `CorruptError` for anything else."""
+        """Read the header; None if the arena is not made yet. Raises `CorruptError` for anything else."""
         if len(data) >= 8 and data[:8] != bytes(8) and len(data) < _WORDS.size:
             raise CorruptError("the header is cut off")
         if len(data) < 8 or data[:8] == bytes(8):
@@ -127,93 +134,27 @@ class Header(NamedTuple):
             raise CorruptError("this is no arena of this version")
         return header
 
-    def pack(self) -> bytes:
-        """Write the header as it stands in the file."""
-        return _WORDS.pack(*self)
-
     @property
     def generation(self) -> int:
-        """Which log of keys is the one that counts."""
-        return generation_of(self.keys)
+        """The generation of the log that is valid."""
+        return to_generation(self.keys)
 
     @property
-    def key_bytes(self) -> int:
-        """How much of that log may be read."""
-        return length_of(self.keys)
+    def log_bytes(self) -> int:
+        """How many bytes of that log are published."""
+        return to_log_bytes(self.keys)
 
 
-def generation_of(keys: int) -> int:
-    """Return the generation that the word ``keys`` names."""
+def to_generation(keys: int) -> int:
+    """Return the generation of the log that the word ``keys`` names."""
     return keys >> _GENERATION_SHIFT
 
 
-def length_of(keys: int) -> int:
+def to_log_bytes(keys: int) -> int:
     """Return how many bytes of the log the word ``keys`` publishes."""
     return keys & ((1 << _GENERATION_SHIFT) - 1)
 
 
-def key_position(generation: int, key_bytes: int) -> int:
-    """Write a generation of the log and its length as one word."""
-    return generation << _GENERATION_SHIFT | key_bytes
-
-
-@final
-class Definition(NamedTuple):
-    """What the log says of a family.
-
-    ``space`` tells registries apart that have one storage, ``copy`` metrics of one name that one process made one after
-    the other, ``ages`` whether its series go stale, ``declared`` when the record was written.
-    """
-
-    space: str
-    copy: int
-    ages: bool
-    descriptor: Descriptor
-    declared: float = 0.0
-
-    @property
-    def name(self) -> tuple[str, str]:
-        """What families of several workers are put together by."""
-        return self.space, self.descriptor.name
-
-    @property
-    def place(self) -> tuple[str, str, int]:
-        """What a worker finds its part by when it adopts a slot."""
-        return self.space, self.descriptor.name, self.copy
-
-    @property
-    def presence(self) -> int:
-        """The index of the cell that tells whether a series is there."""
-        return self._group - 1
-
-    @property
-    def stride(self) -> int:
-        """How many cells a series has."""
-        return self._group + self.ages
-
-    @property
-    def _group(self) -> int:
-        return len(self.descriptor.buckets) + KINDS[self.descriptor.kind].cells
-
-    def pack(self) -> bytes:
-        """Write the definition as JSON."""
-        d = self.descriptor
-        shape = [d.labelnames, d.contextnames, d.unit, d.buckets[:-1], d.states, d.mode, self.declared]
-        return json.dumps([self.space, self.copy, self.ages, d.kind, d.name, d.documentation, *shape]).encode()
-
-    @classmethod
-    def unpack(cls, payload: bytes) -> Definition:
-        """Read a definition. Raises `CorruptError` for one of another make."""
-        try:
-            space, copy, ages, kind, name, text, names, context, unit, buckets, states, mode, at = json.loads(payload)
-            bounds = (*map(float, buckets), float("inf")) if kind == "histogram" else ()
-            descriptor = Descriptor(kind, name, text, tuple(names), tuple(context), unit, bounds, tuple(states), mode)
-            return cls._check(cls(space, int(copy), bool(ages), descriptor, float(at)))
-        except (ValueError, TypeError, KeyError) as error:
-            raise CorruptError(f"no definition of a family: {error}") from None
-
-    @classmethod
-    def _check(cls, found: Definition) -> Definition:
-        if found.stride > 0 and found.descriptor.list_rows() is not None:
-            return found
-        raise CorruptError("no definition of a family")
+def join_log_position(generation: int, log_bytes: int) -> int:
+    """Return the word ``keys`` for a generation of the log and its published length."""
+    return generation << _GENERATION_SHIFT | log_bytes

@@ -1,4 +1,4 @@
-"""When a process started, which tells it from a later one with the same id."""
+"""The start time of a process, which distinguishes it from a later process with the same id."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ __all__ = ("read_start_time",)
 
 
 def read_start_time(pid: int) -> int:
-    """Return when a process began, in clock ticks since the boot; 0 if it is gone or cannot be seen."""
+    """Return when a process started, in clock ticks since the boot; 0 if it is gone or cannot be seen."""
     try:
+        # Field 22 of proc_pid_stat(5). The name, field 2, may contain anything, so count from its closing parenthesis.
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return int(fields[19])
     except (OSError, ValueError, IndexError):

@@ -1,4 +1,21 @@
-"""Reading one slot: its log once, its cells at each reading, by ``pread`` alone."""
+"""Reading one slot: each record of its log once, its cells at each scrape.
+
+*Rules.* Read with ``pread``, and map no file of another process: if that process truncates a mapped file, the reader
+dies of SIGBUS. Allow several callers to follow the log in turn, one step at a time.
+
+*Theory of operation.* The states of a slot's reader:
+
+1. *New*: ``header`` is None and ``log`` is an empty one.
+2. *Following*: `SlotReader.sync` has read the header and parses the log that it names, step by step. If the owner has
+   rewritten the log, that is a second one beside ``log``, and ``log`` stays as it is until the end of the new one.
+3. *In sync*: ``header`` is the one that was read at the start of 2, and ``log`` is the log that it names, with at least
+   as many bytes parsed. An older log is discarded. `SlotReader.read` reads cells, and the header again after them. If
+   that names the same generation, the cells belong to the series of ``log``. If not, the owner may have reused cells
+   for other series meanwhile: `read` returns None, and the caller goes back to 2.
+4. *Failed*: ``problem`` says why 2 or 3 was not possible. If a log was read before, ``header`` and ``log`` stay as they
+   are; else ``log`` has what could be parsed. `read` returns the last cells that it could read. The next `sync` starts
+   again with 2.
+"""
 
 from __future__ import annotations
 
@@ -9,33 +26,32 @@ from typing import NamedTuple, final
 
 from asyncmetrics.storage.shared.files.directory import Directory, close_file
 from asyncmetrics.storage.shared.files.layout import WORDS_BYTES, CorruptError, Header
-from asyncmetrics.storage.shared.files.log import Cells, Log, SlotFamily
-from asyncmetrics.storage.shared.files.slots import cells_name, is_owned, keys_name
+from asyncmetrics.storage.shared.files.log import Log
+from asyncmetrics.storage.shared.files.slot_family import CellPages, SlotFamily
+from asyncmetrics.storage.shared.files.slots import is_owned, name_cells_file, name_log_file
 from asyncmetrics.storage.shared.pages import Spent
 
 __all__ = ("UNSTEADY", "SlotCells", "SlotReader")
 
-
-_TRIES = 5
-
-
 UNSTEADY = -1
+"""Stands for the header's ``changes`` where series came or went while the cells were read."""
+
+_OPEN_ATTEMPTS = 5  # each fails only if the owner rewrites its log between reading the header and opening the log
 
 
 @final
 class SlotCells(NamedTuple):
-    """The cells of a family in one slot; ``changes`` is the header's, `UNSTEADY` if series came or went meanwhile."""
+    """The cells of a family in one slot, and the header's ``changes`` at that time, or `UNSTEADY`."""
 
-    cells: Cells
+    cells: CellPages
     changes: int
 
 
 @final
 class SlotReader:
-    """One slot as it is read; ``problem`` says what is wrong with it, and is empty where nothing is.
+    """The reader of one slot, in the states that the module describes; ``problem`` is empty if nothing is wrong.
 
-    ``log`` is as ``header`` has it, or longer; a log of another generation takes its place once it is followed. What is
-    of no more use then goes to ``spent``.
+    The pages of discarded families go to ``spent``. ``peek`` reads the cells if it is set, ``pread`` otherwise.
     """
 
     def __init__(self, directory: Directory, number: int, spent: Spent | None = None) -> None:
@@ -44,35 +60,35 @@ class SlotReader:
         self.header: Header | None = None
         self.spent = spent or Spent()
         self.log = Log(-1, -1, self.spent)
-        self._logs = [self.log]  # this one, and those that are being followed
+        self._logs = [self.log]  # ``log``, and those that a `sync` follows
         self.peek: Callable[[int, int], bytes] | None = None
         self.directory = directory
         self._cells_file = -1
-        self._cells_file = directory.open(cells_name(number), os.O_RDONLY)
+        self._cells_file = directory.open(name_cells_file(number), os.O_RDONLY)
 
     def sync(self) -> Iterator[None]:
-        """Follow the log to its end, a slice at each step; what goes wrong is left in ``problem``.
+        """Follow the log to its end, a slice at each step; set ``problem`` if that fails.
 
-        Several may do so at a time, step by step.
+        Several callers may do so in turn, step by step.
         """
         log = header = None
         try:
             self.problem = ""
-            header, log = self._opened()
+            header, log = self._open_log()
             if header is not None:
-                yield from log.follow(header.key_bytes)
+                yield from log.follow(header.log_bytes)
         except (OSError, CorruptError) as error:
             self.problem = str(error)
-        # A new log that cannot be read does not take the place of a good one, whose last counts stand in.
+        # Keep a log that was read if the new one cannot be read: then the last cells are exposed.
         is_worse = bool(self.problem) and log is not self.log and self.log.generation >= 0
         if log is not None and log in self._logs and log.generation >= self.log.generation and not is_worse:
             self.header, self.log = header, log
         for older in [one for one in self._logs if one is not self.log and one.generation <= self.log.generation]:
             self._logs.remove(older)
-            older.retire()
+            older.discard()
 
-    def glance(self) -> Header | None:
-        """Return the header alone, None where it cannot be read."""
+    def try_read_header(self) -> Header | None:
+        """Return the header as it is now, or None if it cannot be read; change nothing here."""
         with suppress(OSError, CorruptError):
             return self._read_header()
         return None
@@ -80,55 +96,54 @@ class SlotReader:
     def _read_header(self) -> Header | None:
         return Header.unpack(os.pread(self._cells_file, WORDS_BYTES, 0))
 
-    def _opened(self) -> tuple[Header | None, Log]:
+    def _open_log(self) -> tuple[Header | None, Log]:
         """Return the header and the log that it names."""
-        for _ in range(_TRIES - 1):
-            with suppress(FileNotFoundError):  # written anew this moment
-                return self._open()
-        return self._open()
+        for _ in range(_OPEN_ATTEMPTS - 1):
+            with suppress(FileNotFoundError):  # the owner has just rewritten the log and removed the old one
+                return self._try_open_log()
+        return self._try_open_log()
 
-    def _open(self) -> tuple[Header | None, Log]:
+    def _try_open_log(self) -> tuple[Header | None, Log]:
         header = self._read_header()
         if header is None:
             return None, self.log
         for log in self._logs:
-            if log.generation == header.generation and log.parsed <= header.key_bytes:
+            if log.generation == header.generation and log.parsed_bytes <= header.log_bytes:
                 return header, log
-        descriptor = self.directory.open(keys_name(self.number, header.generation), os.O_RDONLY)
+        descriptor = self.directory.open(name_log_file(self.number, header.generation), os.O_RDONLY)
         log = Log(header.generation, descriptor, self.spent)
         self._logs = [one for one in self._logs if one.generation != header.generation or one is self.log] + [log]
         return header, log
 
     def read(self, family: SlotFamily, room: int) -> Generator[tuple[()], None, SlotCells | None]:
-        """Read the cells of a family's first ``room`` series; None if the log has to be followed again first.
+        """Return the cells of a family's first ``room`` series, or None if the log must be followed again first.
 
-        Where they cannot be read those of the last time are returned, with zeros for what was not there then.
+        If they cannot be read, return those of the last time, with zeros for the series that are new since.
         """
         before, log = self.header, self.log
         if log.families.get(family.number) is not family:
             return None
         try:
-            cells = yield from family.fetch(self.peek or self._pread, room)
+            cells = yield from family.read_cells(self.peek or self._pread, room)
             after = self._read_header()
         except (OSError, CorruptError) as error:
             self.problem = str(error)
-            return SlotCells(family.known(room), UNSTEADY)
+            return SlotCells(family.get_last_cells(room), UNSTEADY)
         if after is None or before is None or after.generation != log.generation:
             return None
         self.spent.add([family.cells])
-        family.cells = cells[:]
-        return SlotCells(
-            cells, before.changes if after.changes == before.changes and not before.changes & 1 else UNSTEADY
-        )
+        family.cells = cells[:]  # a copy of the list: the caller passes its own to a `Spent`
+        is_steady = after.changes == before.changes and not before.changes & 1
+        return SlotCells(cells, before.changes if is_steady else UNSTEADY)
 
     def _pread(self, offset: int, length: int) -> bytes:
-        found = os.pread(self._cells_file, length, offset)
-        while 0 < len(found) < length:
-            more = os.pread(self._cells_file, length - len(found), offset + len(found))
+        data = os.pread(self._cells_file, length, offset)
+        while 0 < len(data) < length:  # pread(2) may return fewer bytes than asked, also before the end of the file
+            more = os.pread(self._cells_file, length - len(data), offset + len(data))
             if not more:
                 break
-            found += more
-        return found
+            data += more
+        return data
 
     @property
     def is_live(self) -> bool:
@@ -136,7 +151,7 @@ class SlotReader:
         return is_owned(self._cells_file)
 
     def close(self) -> None:
-        """Close its files."""
+        """Close the slot's files."""
         self._cells_file = close_file(self._cells_file)
         for log in self._logs:
             log.close()

@@ -1,11 +1,23 @@
-"""Slots: who owns which arena, by a lock that the kernel drops with its owner.
+"""Slots: which process owns which arena, by a lock that the kernel releases when its owner dies.
 
-*Rules.* The lock of ``s<k>.cells`` is held for as long as its owner lives. After a fork the child closes its copy of
-the descriptor and never unlocks it: that would be the parent's lock. A slot that cannot be used is left as it is.
+*Rules.*
 
-*Theory of operation.* A worker takes the lowest slot that is free. Whoever asks whether an owner lives takes a shared
-lock for a moment, which a worker that begins just then must not take for an owner: it looks twice where the owner that
-the header names is dead.
+* Hold the lock of ``s<k>.cells`` for as long as the worker lives.
+* After a fork, close the child's copy of the descriptor and never unlock it: that would release the parent's lock.
+* Leave a slot that cannot be used as it is, for its readers and for an operator who examines it.
+
+*Theory of operation.* The states of a slot:
+
+1. *Free*: no process holds an exclusive lock on the file of cells, or the file does not exist. `take_slot` looks for
+   the lowest slot in this state, locks it and adopts it: state 2. It passes over slots that it cannot use.
+2. *Owned*: a worker holds the exclusive lock, and its process id and start time are in the header. The kernel releases
+   the lock when the process ends in any way: state 1, with the counts in the files. `own_slot` leads a free slot here
+   for a moment, to remove series of a dead worker.
+3. *Asked*: `is_owned` holds a shared lock on a free slot for a moment, then the slot is free again. On an owned slot it
+   gets no lock, which answers the question.
+
+A worker that tries to take a slot in state 3 gets no lock either. If it passed over the slot, a scrape would cost one
+slot more. So if the owner that the header names is dead, it tries again a little later.
 """
 
 from __future__ import annotations
@@ -23,43 +35,43 @@ from asyncmetrics.storage.shared.files.layout import HEADER_BYTES, CorruptError,
 from asyncmetrics.storage.shared.files.processes import read_start_time
 
 fcntl: Any = None
-with suppress(ImportError):  # on Windows, where there is no `Directory` either
+with suppress(ImportError):  # Windows has none; `Directory` raises an error there
     fcntl = import_module("fcntl")
 
-__all__ = ("MAX_SLOTS", "cells_name", "is_owned", "is_refused", "keys_name", "owning", "take_slot")
+__all__ = ("MAX_SLOTS", "is_owned", "is_refused", "name_cells_file", "name_log_file", "own_slot", "take_slot")
 
-MAX_SLOTS = 4096
-_LOOKS = 20
-_PAUSE = 0.002
+MAX_SLOTS = 4096  # more workers than one host runs: only a directory that is full of unusable files gets there
+_LOCK_ATTEMPTS = 20  # with the pauses 40 ms: a reader holds its lock for two system calls, if nothing suspends it
+_PAUSE_SECONDS = 0.002
 
 
-def cells_name(number: int) -> str:
-    """Return what the file with a slot's cells is called."""
+def name_cells_file(number: int) -> str:
+    """Return the name of the file with a slot's cells."""
     return f"s{number}.cells"
 
 
-def keys_name(number: int, generation: int) -> str:
-    """Return what a slot's log of keys is called."""
+def name_log_file(number: int, generation: int) -> str:
+    """Return the name of a slot's log of keys in one generation."""
     return f"s{number}.keys.{generation}"
 
 
 def take_slot(directory: Directory, adopt: Callable[[int], None]) -> tuple[int, int, int]:
-    """Lock the lowest free slot; return its number, the file it is locked by, and how many were passed over.
+    """Lock and adopt the lowest free slot; return its number, its locked file, and how many slots were unusable.
 
-    ``adopt`` takes a slot over once it is locked, and raises `CorruptError` for one that is of no use. Raises OSError
-    where there is none, or no room for one.
+    ``adopt`` is called with the number of a locked slot, and raises `CorruptError` if the slot cannot be used. Raises
+    OSError if there is no free slot, or no room for its files.
     """
     passed_over = 0
     for number in range(MAX_SLOTS):
         try:
-            descriptor = directory.open(cells_name(number), os.O_RDWR | os.O_CREAT)
+            descriptor = directory.open(name_cells_file(number), os.O_RDWR | os.O_CREAT)
         except OSError as error:
-            if not is_refused(error) or not directory.has(cells_name(number)):
+            if not is_refused(error) or not directory.has(name_cells_file(number)):
                 raise
-            passed_over += 1  # a symbolic link, a directory, somebody else's file
+            passed_over += 1  # a symbolic link, a directory, a file of another user
             continue
         try:
-            if _locked(directory, number, descriptor):
+            if _lock_slot(directory, number, descriptor):
                 adopt(number)
                 return number, descriptor, passed_over
         except CorruptError:
@@ -68,40 +80,45 @@ def take_slot(directory: Directory, adopt: Callable[[int], None]) -> tuple[int, 
             os.close(descriptor)
             raise
         os.close(descriptor)
-    raise OSError(errno.EUSERS, f"all {MAX_SLOTS} slots are taken")
+    raise OSError(errno.EUSERS, f"all {MAX_SLOTS} slots are in use")
 
 
 def is_refused(error: OSError) -> bool:
-    """Tell whether a file could not be opened for what it is, or whose."""
+    """Return whether a file could not be opened because of its type, owner or permissions."""
     return error.errno in {errno.ELOOP, errno.EPERM, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EMLINK}
 
 
 @contextmanager
-def owning(directory: Directory, number: int) -> Iterator[int]:
-    """Be the owner of a dead worker's slot for a moment. Raises OSError if it has one, or cannot be opened."""
-    descriptor = directory.open(cells_name(number), os.O_RDWR)
+def own_slot(directory: Directory, number: int) -> Iterator[int]:
+    """Own the slot of a dead worker while a ``with`` block runs, and yield its locked file.
+
+    Raises OSError if the slot has an owner, or cannot be opened.
+    """
+    descriptor = directory.open(name_cells_file(number), os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield descriptor
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # for whoever was forked meanwhile as well
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # a process that was forked meanwhile holds the lock too
     finally:
         os.close(descriptor)
 
 
-def _locked(directory: Directory, number: int, descriptor: int) -> bool:
-    for _ in range(_LOOKS):
+def _lock_slot(directory: Directory, number: int, descriptor: int) -> bool:
+    """Return whether this process holds the lock now, and the locked file still is the slot's file."""
+    for _ in range(_LOCK_ATTEMPTS):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if not _owner_is_dead(descriptor):
+            if not _is_owner_dead(descriptor):
                 return False
-            time.sleep(_PAUSE)  # a scraper is asking; it lets go at once
+            time.sleep(_PAUSE_SECONDS)  # state 3: a reader is asking
         else:
-            return directory.is_at(cells_name(number), descriptor)
+            return directory.is_at(name_cells_file(number), descriptor)
     return False
 
 
-def _owner_is_dead(descriptor: int) -> bool:
+def _is_owner_dead(descriptor: int) -> bool:
+    """Return whether the header names an owner that has ended; one that is still adopting the slot has no start."""
     with suppress(CorruptError):
         header = Header.unpack(os.pread(descriptor, HEADER_BYTES, 0))
         if header is not None and header.start:
@@ -110,7 +127,7 @@ def _owner_is_dead(descriptor: int) -> bool:
 
 
 def is_owned(descriptor: int) -> bool:
-    """Tell whether the owner of a slot lives; ``descriptor`` is one that no lock is held through."""
+    """Return whether the owner of a slot lives. Hold no lock through ``descriptor``: this would release it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

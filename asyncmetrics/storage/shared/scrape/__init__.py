@@ -1,1 +1,9 @@
-"""One family over all workers at a scrape: read every slot, number the series, merge the numbers."""
+"""One family over all workers at a scrape: follow every slot's log, number the series, read the cells, merge them.
+
+* ``slot_readers``: the readers of all slots of a directory
+* ``index``: the numbers of many keys, in a hash table that grows in small steps
+* ``numbering``: which series a family has over all slots, and which of them each slot has
+* ``snapshot``: the numbers of one family at the moment of a scrape, slot by slot
+* ``merge_rules``: how those become points, by kind of metric
+* ``merged_family``: all of that together; read its theory of operation first
+"""

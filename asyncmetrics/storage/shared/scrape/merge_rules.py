@@ -1,13 +1,13 @@
-"""The numbers of one family at the moment of a reading, put together as points: how workers become one.
+"""How the numbers of several slots become the points of one family, by kind of metric.
 
 ========== ============================================================================================
-counter    the sum over all slots, dead ones as well; so are summaries and histograms, bucket by bucket
-gauge      by its mode; ``all`` and ``liveall`` show each worker's number under a label, ``worker``
-info       every set of facts that a live worker tells, once
-stateset   each live worker's state under the label ``worker``
+counter    the sum over all slots, those of dead workers too; so are summaries and histograms, per bucket
+gauge      by its mode; ``all`` and ``liveall`` expose each worker's number with the label ``worker``
+info       every different set of facts that live workers have, once
+stateset   each live worker's state with the label ``worker``
 ========== ============================================================================================
 
-The points of a slice are put together in one step, by a few calls of C functions a part.
+Each step merges the points of one slice, with a few calls of C functions per slot.
 """
 
 from __future__ import annotations
@@ -22,28 +22,29 @@ from asyncmetrics.model.family import Point
 from asyncmetrics.model.kinds import Merge
 from asyncmetrics.model.samples import Exemplar
 from asyncmetrics.storage.protocol import choose_worker_label
-from asyncmetrics.storage.shared.files.log import Joined, Key
-from asyncmetrics.storage.shared.scrape.snapshot import NO_EXEMPLARS, NOTHING, SLICE, Part, Reading
+from asyncmetrics.storage.shared.files.keys import JoinedKey, Key
+from asyncmetrics.storage.shared.scrape.snapshot import NO_EXEMPLARS, NO_LABELS, SLICE, SlotSnapshot, Snapshot
 
-__all__ = ("MERGE_RULES",)
+__all__ = ("MERGE_RULES", "merge_counters", "merge_gauges", "merge_infos", "merge_rows", "merge_states")
 
-_SHORT = SLICE // 4  # for points that take long to put together
+_SHORT_SLICE = SLICE // 4  # for points that Python code merges one by one, which takes longer than C functions do
+_STEP_STATES = 1024  # numbers that one step makes for state sets: about four slices of other points
 
 
 class _ValuePoint(NamedTuple):
-    """A counter or gauge."""
+    """A series of a counter or gauge."""
 
-    joined: Joined
+    joined: JoinedKey
     label_block: str | None
     value: float
     exemplar: Exemplar | None
     ordinal: int
-    reading: Reading
+    snapshot: Snapshot
 
     @property
     def labelvalues(self) -> Key:
-        """The label values: asked for where a label block has to be written anew."""
-        return self.reading.split(self.joined)
+        """The label values, split when they are read; a family that keeps its label blocks does not need them."""
+        return self.snapshot.split(self.joined)
 
     def read_numbers(self) -> Sequence[float]:
         """Return the value."""
@@ -54,48 +55,48 @@ class _ValuePoint(NamedTuple):
         return NO_EXEMPLARS if self.exemplar is None else {0: self.exemplar}
 
     def read_extra_labels(self) -> Mapping[str, str]:
-        """Return the label that tells workers apart, where there is one."""
-        return self.reading.details
+        """Return the label ``worker`` with the slot's number, if the mode exposes each worker."""
+        return self.snapshot.extra_labels
 
     @property
     def created(self) -> float:
-        """When the oldest part was made."""
-        return self.reading.created_of(self.ordinal)
+        """When the series was made in the slot that has had it longest."""
+        return self.snapshot.find_created(self.ordinal)
 
 
 class _RowsPoint(NamedTuple):
-    """A summary or histogram."""
+    """A series of a summary or histogram, whose slots are added when it is read."""
 
-    joined: Joined
+    joined: JoinedKey
     label_block: str | None
     ordinal: int
-    reading: Reading
+    snapshot: Snapshot
 
     @property
     def labelvalues(self) -> Key:
-        """The label values: asked for where a label block has to be written anew."""
-        return self.reading.split(self.joined)
+        """The label values, split when they are read; a family that keeps its label blocks does not need them."""
+        return self.snapshot.split(self.joined)
 
     def read_numbers(self) -> Sequence[float]:
-        """Return the rows, added up over all slots."""
-        return self.reading.numbers(self.ordinal)
+        """Return the rows, added over all slots."""
+        return self.snapshot.sum_rows(self.ordinal)
 
     def read_exemplars(self) -> Mapping[int, Exemplar]:
         """Return the exemplars of this process."""
-        return self.reading.exemplars_of(self.labelvalues)
+        return self.snapshot.find_exemplars(self.labelvalues)
 
     def read_extra_labels(self) -> Mapping[str, str]:
-        """Return nothing."""
-        return NOTHING
+        """Return no labels."""
+        return NO_LABELS
 
     @property
     def created(self) -> float:
-        """When the oldest part was made."""
-        return self.reading.created_of(self.ordinal)
+        """When the series was made in the slot that has had it longest."""
+        return self.snapshot.find_created(self.ordinal)
 
 
 class _FixedPoint(NamedTuple):
-    """An info or a state set."""
+    """A series of an info or a state set."""
 
     labelvalues: Key
     label_block: str | None
@@ -108,153 +109,161 @@ class _FixedPoint(NamedTuple):
         return self.rows
 
     def read_exemplars(self) -> Mapping[int, Exemplar]:
-        """Return nothing."""
+        """Return no exemplars."""
         return NO_EXEMPLARS
 
     def read_extra_labels(self) -> Mapping[str, str]:
-        """Return the facts, or the worker."""
+        """Return the facts of an info, or the label of the worker that has the state."""
         return self.extra
 
 
-def _added(reading: Reading) -> Iterator[Sequence[Point]]:
-    """Yield the points of a counter: benchmarks/workers.py."""
-    yield from reading.string(0)
-    has_gaps, exemplary = reading.has_gaps, reading.own.exemplary
-    for piece in reading.slices() if reading.parts else ():
-        values = reduce(_sums, [part.pick(0, piece) for part in reading.parts])
+def merge_counters(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
+    """Yield the points of a counter. No Python function is called per point: benchmarks/workers.py."""
+    yield from snapshot.build_columns(0)
+    has_gaps, has_exemplars = snapshot.has_gaps, snapshot.local.has_exemplars
+    for piece in snapshot.cut_slices() if snapshot.slots else ():
+        values = reduce(_add_values, [slot.read_cells(0, piece) for slot in snapshot.slots])
         exemplars: Iterable[Exemplar | None] = repeat(None)
-        if exemplary:
-            exemplars = [reading.exemplars_of(key).get(0) for key in reading.keys(piece)]
+        if has_exemplars:
+            exemplars = [snapshot.find_exemplars(key).get(0) for key in snapshot.get_keys(piece)]
+        keys, blocks = snapshot.get_joined_keys(piece), snapshot.get_label_blocks(piece)
         ordinals = range(piece.start, piece.stop)
-        fields = zip(reading.joined(piece), reading.texts(piece), values, exemplars, ordinals, repeat(reading))
-        points: Iterator[_ValuePoint] = map(_MAKE, fields)
-        yield list(compress(points, reading.shown(piece)) if has_gaps else points)
+        fields = zip(keys, blocks, values, exemplars, ordinals, repeat(snapshot))
+        points: Iterator[_ValuePoint] = map(_MAKE_POINT, fields)
+        yield list(compress(points, snapshot.list_present(piece)) if has_gaps else points)
 
 
-# What the class itself does, without a function of Python's in between.
-_MAKE: Callable[[Iterable[Any]], _ValuePoint] = partial(tuple.__new__, _ValuePoint)
+# Calling the class would call its `__new__`, which is a Python function, for each point.
+_MAKE_POINT: Callable[[Iterable[Any]], _ValuePoint] = partial(tuple.__new__, _ValuePoint)
 
 
-def _sums(one: Iterable[float], other: Iterable[float]) -> Iterable[float]:
+def _add_values(one: Iterable[float], other: Iterable[float]) -> Iterable[float]:
     return map(add, one, other)
 
 
-def _rows_added(reading: Reading) -> Iterator[Sequence[Point]]:
+def merge_rows(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
     """Yield the points of a summary or histogram."""
-    yield from reading.string()
-    has_gaps = reading.has_gaps
-    for piece in reading.slices() if reading.parts else ():
-        ordinals = range(piece.start, piece.stop)
-        points = map(_RowsPoint, reading.joined(piece), reading.texts(piece), ordinals, repeat(reading))
-        yield list(compress(points, reading.shown(piece)) if has_gaps else points)
+    yield from snapshot.build_columns()
+    has_gaps = snapshot.has_gaps
+    for piece in snapshot.cut_slices() if snapshot.slots else ():
+        keys, blocks = snapshot.get_joined_keys(piece), snapshot.get_label_blocks(piece)
+        points = map(_RowsPoint, keys, blocks, range(piece.start, piece.stop), repeat(snapshot))
+        yield list(compress(points, snapshot.list_present(piece)) if has_gaps else points)
 
 
-def _gauges(reading: Reading) -> Iterator[Sequence[Point]]:
-    mode = reading.descriptor.mode
+def merge_gauges(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
+    """Yield the points of a gauge, by its mode."""
+    mode = snapshot.descriptor.mode
     if mode.startswith("live"):
-        reading = reading.of([part for part in reading.parts if part.live])
-    yield from reading.string(0)
+        snapshot = snapshot.select([slot for slot in snapshot.slots if slot.is_live])
+    yield from snapshot.build_columns(0)
     fold = _FOLDS.get(mode.removeprefix("live"))
     if fold is not None:
-        yield from _folded(reading, fold)
+        yield from _fold_values(snapshot, fold)
         return
-    for part in reading.parts:
-        yield from _of_worker(reading, part)
+    for slot in snapshot.slots:
+        yield from _expose_worker(snapshot, slot)
 
 
-def _of_worker(reading: Reading, part: Part) -> Iterator[Sequence[Point]]:
-    """Yield one worker's gauges under its label."""
-    label, worker = choose_worker_label(reading.descriptor.all_labelnames), str(part.slot)
-    alone = reading.of([part], {label: worker})
-    for piece in alone.slices():
-        ordinals, values = range(piece.start, piece.stop), part.pick(0, piece)
-        series = zip(ordinals, reading.joined(piece), reading.texts(piece), values, strict=True)
+def _expose_worker(snapshot: Snapshot, slot: SlotSnapshot) -> Iterator[Sequence[Point]]:
+    """Yield one worker's gauges with its label."""
+    label, worker = choose_worker_label(snapshot.descriptor.all_labelnames), str(slot.number)
+    snapshot = snapshot.select([slot], {label: worker})
+    for piece in snapshot.cut_slices():
+        keys, blocks = snapshot.get_joined_keys(piece), snapshot.get_label_blocks(piece)
+        series = zip(range(piece.start, piece.stop), keys, blocks, slot.read_cells(0, piece), strict=True)
         yield [
-            _ValuePoint(key, _with_label(text, label, worker), value, None, ordinal, alone)
-            for ordinal, key, text, value in compress(series, part.pick_fresh(reading.own.ttl, piece))
+            _ValuePoint(key, _add_label(block, label, worker), value, None, ordinal, snapshot)
+            for ordinal, key, block, value in compress(series, slot.read_presence(snapshot.local.ttl, piece))
         ]
 
 
-def _with_label(text: str | None, label: str, worker: str) -> str | None:
-    return text and f'{text},{label}="{worker}"' if text != "" else f'{label}="{worker}"'
+def _add_label(block: str | None, label: str, worker: str) -> str | None:
+    """Return a label block with one more label; None, which stands for a block that is not kept, stays None."""
+    return block and f'{block},{label}="{worker}"' if block != "" else f'{label}="{worker}"'
 
 
 _Fold: TypeAlias = Callable[[list[tuple[float, float]]], float]
-# How the numbers of several workers become one: each comes with when it was set.
+# How the numbers of several workers become one, by mode; a pair is the time at which a number was set, and the number.
 _FOLDS: dict[str, _Fold] = {
-    "min": lambda found: min(value for _, value in found),
-    "max": lambda found: max(value for _, value in found),
-    "sum": lambda found: sum(value for _, value in found),
-    "mostrecent": lambda found: max(found, key=itemgetter(0))[1],
+    "min": lambda pairs: min(value for _, value in pairs),
+    "max": lambda pairs: max(value for _, value in pairs),
+    "sum": lambda pairs: sum(value for _, value in pairs),
+    "mostrecent": lambda pairs: max(pairs, key=itemgetter(0))[1],
 }
 
 
-def _folded(reading: Reading, fold: _Fold) -> Iterator[Sequence[Point]]:
-    ttl = reading.own.ttl
-    for piece in reading.slices(_SHORT) if reading.parts else ():
-        fresh = zip(*(part.pick_fresh(ttl, piece) for part in reading.parts), strict=True)
-        values = zip(*(part.pick(0, piece) for part in reading.parts), strict=True)
-        ordinals = range(piece.start, piece.stop)
-        series = zip(ordinals, reading.joined(piece), reading.texts(piece), fresh, values, strict=True)
+def _fold_values(snapshot: Snapshot, fold: _Fold) -> Iterator[Sequence[Point]]:
+    ttl = snapshot.local.ttl
+    for piece in snapshot.cut_slices(_SHORT_SLICE) if snapshot.slots else ():
+        present = zip(*(slot.read_presence(ttl, piece) for slot in snapshot.slots), strict=True)
+        values = zip(*(slot.read_cells(0, piece) for slot in snapshot.slots), strict=True)
+        keys, blocks = snapshot.get_joined_keys(piece), snapshot.get_label_blocks(piece)
+        series = zip(range(piece.start, piece.stop), keys, blocks, present, values, strict=True)
         points = []
-        for ordinal, key, text, times, numbers in series:
-            found = [pair for pair in zip(times, numbers, strict=True) if pair[0]]
-            if found:
-                points.append(_ValuePoint(key, text, fold(found), None, ordinal, reading))
+        for ordinal, key, block, set_times, numbers in series:
+            pairs = [pair for pair in zip(set_times, numbers, strict=True) if pair[0]]
+            if pairs:
+                points.append(_ValuePoint(key, block, fold(pairs), None, ordinal, snapshot))
         yield points
 
 
-def _infos(reading: Reading) -> Iterator[Sequence[Point]]:
-    table = reading.own.by_values
-    others = reading.of([part for part in reading.parts if part.live and part.slot != reading.own.slot])
-    yield from others.string()
-    for piece in others.slices(_SHORT):
-        present = [(part, [*part.pick(part.presence, piece)]) for part in others.parts]
+def merge_infos(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
+    """Yield the points of an info; the facts of this process come from its children."""
+    table = snapshot.local.by_values
+    others = snapshot.select([slot for slot in snapshot.slots if slot.is_live and slot.number != snapshot.local.slot])
+    yield from others.build_columns()
+    for piece in others.cut_slices(_SHORT_SLICE):
+        present = [(slot, [*slot.read_cells(slot.presence, piece)]) for slot in others.slots]
         points: list[Point] = []
-        for at, key in enumerate(reading.keys(piece)):
+        for at, key in enumerate(snapshot.get_keys(piece)):
             child = table.get(key)
-            told = [] if child is None else [child.read_extra_labels()]
-            told += [part.facts(part.place(piece.start + at)) for part, there in present if there[at]]
-            points += _facts_points(key, told)
+            facts = [] if child is None else [child.read_extra_labels()]
+            facts += [slot.read_facts(slot.find_number(piece.start + at)) for slot, presence in present if presence[at]]
+            points += _make_info_points(key, facts)
         yield points
-    for batch in reading.own.children():  # those that no slot has, for want of room
-        alone = [child for child in batch if reading.is_beyond(child.labelvalues)]
-        yield [point for child in alone for point in _facts_points(child.labelvalues, [child.read_extra_labels()])]
+    for batch in snapshot.local.list_children():  # children that no slot has, because there was no room for them
+        unshared = [child for child in batch if snapshot.is_in_no_slot(child.labelvalues)]
+        yield [
+            point for child in unshared for point in _make_info_points(child.labelvalues, [child.read_extra_labels()])
+        ]
 
 
-def _facts_points(key: Key, told: Sequence[Mapping[str, str]]) -> Iterator[Point]:
-    texts = {tuple(sorted(facts.items())): facts for facts in told}
-    if len(texts) > 1:
-        texts.pop((), None)  # a worker that has not said anything yet
-    return (_FixedPoint(key, None, (1.0,), facts) for facts in texts.values())
+def _make_info_points(key: Key, facts: Sequence[Mapping[str, str]]) -> Iterator[Point]:
+    different = {tuple(sorted(one.items())): one for one in facts}
+    if len(different) > 1:
+        different.pop((), None)  # of a worker that has not set any facts yet
+    return (_FixedPoint(key, None, (1.0,), one) for one in different.values())
 
 
-def _states(reading: Reading) -> Iterator[Sequence[Point]]:
-    label = choose_worker_label((*reading.descriptor.all_labelnames, reading.descriptor.name))
-    count, ttl = len(reading.descriptor.states), reading.own.ttl
-    length = max(1, min(SLICE, 1 << (1024 // max(1, count)).bit_length()))  # numbers of about a thousand states
-    reading = reading.of([part for part in reading.parts if part.live])
-    yield from reading.string(0)
-    for part in reading.parts:
-        worker = str(part.slot)
-        for piece in reading.of([part]).slices(length):
-            series = zip(reading.keys(piece), reading.texts(piece), part.pick(0, piece), strict=True)
+def merge_states(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
+    """Yield the points of a state set."""
+    label = choose_worker_label((*snapshot.descriptor.all_labelnames, snapshot.descriptor.name))
+    count, ttl = len(snapshot.descriptor.states), snapshot.local.ttl
+    length = max(1, min(SLICE, 1 << (_STEP_STATES // max(1, count)).bit_length()))
+    snapshot = snapshot.select([slot for slot in snapshot.slots if slot.is_live])
+    yield from snapshot.build_columns(0)
+    for slot in snapshot.slots:
+        worker = str(slot.number)
+        for piece in snapshot.select([slot]).cut_slices(length):
+            keys, blocks = snapshot.get_keys(piece), snapshot.get_label_blocks(piece)
+            series = zip(keys, blocks, slot.read_cells(0, piece), strict=True)
             yield [
                 _FixedPoint(
                     key,
-                    _with_label(text, label, worker),
+                    _add_label(block, label, worker),
                     [float(index == state) for index in range(count)],
                     {label: worker},
                 )
-                for key, text, state in compress(series, part.pick_fresh(ttl, piece))
+                for key, block, state in compress(series, slot.read_presence(ttl, piece))
             ]
 
 
-MERGE_RULES: dict[Merge, Callable[[Reading], Iterator[Sequence[Point]]]] = {
-    "add_value": _added,
-    "add_rows": _rows_added,
-    "by_mode": _gauges,
-    "each_fact": _infos,
-    "each_state": _states,
+MERGE_RULES: dict[Merge, Callable[[Snapshot], Iterator[Sequence[Point]]]] = {
+    "add_value": merge_counters,
+    "add_rows": merge_rows,
+    "by_mode": merge_gauges,
+    "each_fact": merge_infos,
+    "each_state": merge_states,
 }
-"""What merges a family, by the `MetricKind.merge` of its kind."""
+"""The function that merges a family, by the `MetricKind.merge` of its kind."""

@@ -1,19 +1,23 @@
-"""One family over all workers: its series, wherever they come from.
+"""One family over all slots: its series and their numbers.
 
-*Rules.* A reading is of one moment for each slot, and belongs to one scrape: others may begin meanwhile. Where workers
-define a family in several ways, the definition that was declared last counts, that of a live worker before that of a
-dead one; what is defined otherwise is left out and counted.
+*Rules.*
 
-*Theory of operation.* A reading takes these steps, each of them short; `asyncmetrics.storage.shared.scrape.merge_rules` says what becomes
-of the numbers.
+* Read each slot at one moment: the cells of a slot belong to one state of its log.
+* Let each scrape keep what it has read, because others may begin before it ends.
+* If workers define a family in several ways, use the definition that was declared last; a definition of a live worker
+  precedes one of a dead worker. Leave out the series of other definitions, and count those families.
 
-1. Follow the logs of all slots (`asyncmetrics.storage.shared.scrape.slot_readers`).
-2. Number the series that are new (`asyncmetrics.storage.shared.scrape.numbering`). A merged that knows a log which was written anew
-   begins with a new numbering: series that the log no longer has would stay for ever.
-3. Read the cells of each slot; if a log was written anew meanwhile, begin again.
-4. Yield the points.
-5. Release what no reading uses any more (`asyncmetrics.storage.shared.pages`); a reading that is given up leaves that to the
-   next one.
+*Theory of operation.* A scrape reads a family in these states, in many short steps:
+
+1. *Logs unknown*: other workers may have made and removed series. Follow the logs of all slots to their ends
+   (`asyncmetrics.storage.shared.scrape.slot_readers`): state 2.
+2. *Logs known*: number the new series (`asyncmetrics.storage.shared.scrape.numbering`). If a log was rewritten, begin a
+   new numbering first: the old one would keep the series that the log no longer has. Then state 3.
+3. *Series known*: read the cells of each slot into a `Snapshot`. If a log was rewritten since 1, its cells may belong
+   to other series: begin another attempt in 1. If not, or in the last attempt: state 4.
+4. *Numbers known*: yield the points (`asyncmetrics.storage.shared.scrape.merge_rules`): state 5.
+5. *Done*: release the pages that no scrape uses any more (`asyncmetrics.storage.shared.pages`). If the caller stops
+   reading before this, the next scrape releases them.
 """
 
 from __future__ import annotations
@@ -24,27 +28,29 @@ from typing import TypeAlias, final
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import Point
 from asyncmetrics.model.kinds import KINDS
-from asyncmetrics.storage.shared.files.layout import Definition
-from asyncmetrics.storage.shared.files.log import Key, SlotFamily
+from asyncmetrics.storage.shared.files.definition import Definition
+from asyncmetrics.storage.shared.files.keys import Key
+from asyncmetrics.storage.shared.files.slot_family import SlotFamily
 from asyncmetrics.storage.shared.files.slot_reader import UNSTEADY, SlotReader
 from asyncmetrics.storage.shared.pages import Spent
 from asyncmetrics.storage.shared.scrape.merge_rules import MERGE_RULES
 from asyncmetrics.storage.shared.scrape.numbering import Numbering
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
-from asyncmetrics.storage.shared.scrape.snapshot import OwnPart, Part, Reading
+from asyncmetrics.storage.shared.scrape.snapshot import LocalState, SlotSnapshot, Snapshot
 
-__all__ = ("MergedFamily", "newest")
+__all__ = ("MergedFamily", "find_newest")
 
-_TRIES = 5
+_ATTEMPTS = 5  # each fails only if a worker rewrites its log meanwhile, which it does at most once in 64 removals
 
 _Families: TypeAlias = "list[tuple[SlotReader, SlotFamily]]"
 
 
 @final
 class MergedFamily:
-    """One family over all slots. ``write`` writes a label block, or is None where it is written in several ways.
+    """One family over all slots; ``conflicts`` counts the slots' families that are left out.
 
-    Its caller sees to it that one thread at a time takes a step of `readings`.
+    ``write`` renders a label block; None if the blocks are not kept. The caller ensures that one thread at a time takes
+    a step of `read`.
     """
 
     def __init__(self, descriptor: Descriptor, space: str, write: Callable[[Key], str] | None) -> None:
@@ -55,87 +61,93 @@ class MergedFamily:
         self._labels = len(descriptor.all_labelnames)
         self._numbering = Numbering(write, self._labels)
 
-    def readings(self, readers: SlotReaders, own: OwnPart) -> Iterator[Sequence[Point]]:
-        """Read the family: yield the points, and empty slices where a step has done other work."""
+    def read(self, readers: SlotReaders, local: LocalState) -> Iterator[Sequence[Point]]:
+        """Yield the points of the family in slices; a slice is empty where a step has done other work."""
         yield from readers.spent.release()
-        for attempt in range(1, _TRIES + 1):
+        for attempt in range(1, _ATTEMPTS + 1):
             for _ in readers.sync():
                 yield ()
-            is_done = yield from self._attempt(readers, own, is_last=attempt == _TRIES)
+            is_done = yield from self._attempt(readers, local, is_last=attempt == _ATTEMPTS)
             yield from readers.spent.release()
             if is_done:
                 return
 
-    def anew(self) -> MergedFamily:
-        """Return a merged of the same family that has met no series yet."""
+    def renew(self) -> MergedFamily:
+        """Return a new object for the same family, which knows no series yet."""
         return MergedFamily(self.descriptor, self._space, self._write)
 
     def forget(self, spent: Spent) -> None:
-        """Give up what is known; a reading that is under way goes on with it."""
+        """Begin a new numbering; scrapes that use the old one continue with it."""
         before, self._numbering = self._numbering, Numbering(self._write, self._labels)
         if not before.users:
-            spent.add(before.lists())
+            before.discard(spent)
 
-    def _families(self, readers: SlotReaders) -> _Families:
+    def _list_families(self, readers: SlotReaders) -> _Families:
+        """Return the slots' families that are merged, and count the others as conflicts."""
         name, descriptor = (self._space, self.descriptor.name), self.descriptor
         named = [(reader, family) for reader in readers.all() for family in reader.log.named.get(name, ())]
         if all(family.definition.descriptor == descriptor for _, family in named):
             self.conflicts = 0
             return named
-        alike = [pair for pair in named if pair[1].definition.descriptor.kind == descriptor.kind]
-        last = newest(alike).descriptor if alike else descriptor
-        found = [pair for pair in alike if pair[1].definition.descriptor == last]
-        self.conflicts = len(named) - len(found)
-        return found if last == descriptor else []
+        of_kind = [pair for pair in named if pair[1].definition.descriptor.kind == descriptor.kind]
+        last = find_newest(of_kind).descriptor if of_kind else descriptor
+        agreeing = [pair for pair in of_kind if pair[1].definition.descriptor == last]
+        self.conflicts = len(named) - len(agreeing)
+        return agreeing if last == descriptor else []
 
-    def _attempt(self, readers: SlotReaders, own: OwnPart, *, is_last: bool) -> Generator[Sequence[Point], None, bool]:
-        """Read the family once; return whether that was good, or else the last attempt."""
-        families = self._families(readers)
+    def _attempt(
+        self, readers: SlotReaders, local: LocalState, *, is_last: bool
+    ) -> Generator[Sequence[Point], None, bool]:
+        """Go from state 2 to state 4 once; return whether the points were yielded."""
+        families = self._list_families(readers)
+        # A rewritten log has new `SlotFamily` objects; a slot's family is missing if it was retired.
         known = {(reader.number, family.number): family for reader, family in families}
-        if any(known.get(which) is not layer.family for which, layer in self._numbering.layers.items()):
+        if any(known.get(which) is not order.family for which, order in self._numbering.orders.items()):
             self.forget(readers.spent)
         numbering = self._numbering
-        parts: list[Part] = []
-        numbering.users += 1
+        slots: list[SlotSnapshot] = []
+        numbering.users += 1  # another scrape may begin a new numbering, and must not discard this one
         try:
-            yield from numbering.absorbing(families)
+            yield from numbering.add_series(families)
             size = len(numbering.keys)
-            is_good = yield from self._take(families, readers, numbering, size, parts)
-            if is_good or is_last:
+            is_whole = yield from self._read_slots(families, readers, numbering, size, slots)
+            if is_whole or is_last:
                 merge = MERGE_RULES[KINDS[self.descriptor.kind].merge]
-                yield from merge(Reading(self.descriptor, numbering, size, parts, own))
-            return is_good or is_last
+                yield from merge(Snapshot(self.descriptor, numbering, size, slots, local))
+            return is_whole or is_last
         finally:
-            readers.spent.add(block for part in parts for block in part.blocks())
+            for slot in slots:
+                slot.discard(readers.spent)
             numbering.users -= 1
             if not numbering.users and numbering is not self._numbering:
-                readers.spent.add(numbering.lists())
+                numbering.discard(readers.spent)
 
-    def _take(
-        self, families: _Families, readers: SlotReaders, numbering: Numbering, size: int, parts: list[Part]
+    def _read_slots(
+        self, families: _Families, readers: SlotReaders, numbering: Numbering, size: int, slots: list[SlotSnapshot]
     ) -> Generator[tuple[()], None, bool]:
-        """Add the numbers of each slot to ``parts``; return False if a log was written anew this moment."""
-        is_good = True
+        """Add the numbers of each slot to ``slots``; return False if the log of one was rewritten meanwhile."""
+        is_whole = True
         for reader, family in families:
-            layer = numbering.layers[reader.number, family.number]
-            if layer.family is not family:
-                is_good = False
+            order = numbering.orders[reader.number, family.number]
+            if order.family is not family:
+                is_whole = False
                 continue
-            places = yield from layer.copied(size)
-            room = layer.room  # as it is now: another reading may raise it before the cells are read
-            found = yield from readers.read(reader, family, room)
-            if found is None:
-                is_good = False
+            numbers = yield from order.copy_numbers(size)
+            room = order.room  # as it is now: another scrape may raise it before the cells are read
+            read = yield from readers.read(reader, family, room)
+            if read is None:
+                is_whole = False
                 continue
-            if layer.changes != found.changes or found.changes == UNSTEADY:
-                layer.has_gaps = yield from family.has_gaps(found.cells)
-                layer.changes = found.changes
+            if order.changes != read.changes or read.changes == UNSTEADY:
+                order.has_gaps = yield from family.has_gaps(read.cells)
+                order.changes = read.changes
+            # Counts do not depend on it, and asking takes two system calls.
             is_live = KINDS[self.descriptor.kind].is_state and reader.is_live
-            parts.append(Part(reader.number, is_live, family, found.cells, places, room, layer.has_gaps))
-        return is_good
+            slots.append(SlotSnapshot(reader.number, is_live, family, read.cells, numbers, room, order.has_gaps))
+        return is_whole
 
 
-def newest(families: Iterable[tuple[SlotReader, SlotFamily]]) -> Definition:
-    """Return the definition that counts."""
+def find_newest(families: Iterable[tuple[SlotReader, SlotFamily]]) -> Definition:
+    """Return the definition that was declared last, by a live worker if there is one."""
     _, family = max(families, key=lambda pair: (pair[0].is_live, pair[1].definition.declared))
     return family.definition

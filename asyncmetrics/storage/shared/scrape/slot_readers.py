@@ -1,11 +1,7 @@
-"""Reading the arenas of all workers: their logs once, their cells at each reading, by ``pread`` alone.
+"""The readers of all slots of a directory, whose logs are followed once and whose cells are read at each scrape.
 
-*Rules.* Nobody's file is mapped to be read: a file that somebody cuts off would end the process that maps it. What
-cannot be read is counted, and the last good reading of it stands in.
-
-*Theory of operation.* A log is followed from where it was left, a slice at a time; what an owner has written anew is
-followed beside what is known, which it replaces as a whole. The header is read before and after the cells of a family:
-if the log was written anew in between, cells may have come to mean something else, and all is read again.
+*Rules.* Count and log a slot that cannot be read, and expose the last cells that could be read. Raise nothing because
+of it. For how one slot is read see `asyncmetrics.storage.shared.files.slot_reader`.
 """
 
 from __future__ import annotations
@@ -14,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import final
 
 from asyncmetrics.storage.shared.files.directory import Directory
-from asyncmetrics.storage.shared.files.log import SlotFamily
+from asyncmetrics.storage.shared.files.slot_family import SlotFamily
 from asyncmetrics.storage.shared.files.slot_reader import SlotCells, SlotReader
 from asyncmetrics.storage.shared.files.slots import MAX_SLOTS, is_refused
 from asyncmetrics.storage.shared.pages import Spent
@@ -24,33 +20,41 @@ __all__ = ("SlotReaders",)
 
 @final
 class SlotReaders:
-    """All slots of a directory, those that come later as well."""
+    """The readers of all slots of a directory, also of slots that are made later; None stands for no slots.
 
-    def __init__(self, directory: Directory | None, failed: Callable[[int, str], None]) -> None:
+    ``count_error`` is called with the number of a slot that cannot be read, and the problem. ``spent`` has the pages
+    that the readers need no longer.
+    """
+
+    def __init__(self, directory: Directory | None, count_error: Callable[[int, str], None]) -> None:
         self._directory = directory
-        self._failed = failed
+        self._count_error = count_error
         self.spent = Spent()
         self._own: tuple[int, Callable[[int, int], bytes]] | None = None
         self._readers: dict[int, SlotReader] = {}
 
     def read_own(self, number: int, peek: Callable[[int, int], bytes]) -> None:
-        """Read this process's slot by ``peek``, which lets no other thread count meanwhile, as ``pread`` does."""
+        """Read this process's own slot with ``peek``.
+
+        Other threads cannot count meanwhile, as they could during ``pread``, which releases the interpreter's lock.
+        """
         self._own = (number, peek)
 
     def all(self) -> list[SlotReader]:
-        """Return the slots that there are, in order."""
+        """Return the readers of all slots that exist, in the order of their numbers."""
         for number in range(MAX_SLOTS if self._directory else 0):
             if number not in self._readers and not self._open(number):
-                break
+                break  # workers take the lowest free slot, so no slot comes after one that does not exist
         return [self._readers[number] for number in sorted(self._readers)]
 
-    def anew(self) -> SlotReaders:
-        """Return readers that know nothing yet."""
-        readers = SlotReaders(self._directory, self._failed)
+    def renew(self) -> SlotReaders:
+        """Return new readers of the same directory, which have followed no log yet."""
+        readers = SlotReaders(self._directory, self._count_error)
         readers._own = self._own
         return readers
 
     def _open(self, number: int) -> bool:
+        """Open a slot; return whether there may be a next one."""
         assert self._directory is not None
         try:
             self._readers[number] = reader = SlotReader(self._directory, number, self.spent)
@@ -59,8 +63,8 @@ class SlotReaders:
         except FileNotFoundError:
             return False
         except OSError as error:
-            self._failed(number, str(error))
-            return is_refused(error)  # with this one there is something wrong; otherwise, with this process
+            self._count_error(number, str(error))
+            return is_refused(error)  # the next slot may be readable; any other error is one of this process
         return True
 
     def sync(self) -> Iterator[None]:
@@ -68,14 +72,14 @@ class SlotReaders:
         for reader in self.all():
             yield from reader.sync()
             if reader.problem:
-                self._failed(reader.number, reader.problem)
+                self._count_error(reader.number, reader.problem)
 
     def read(self, reader: SlotReader, family: SlotFamily, room: int) -> Generator[tuple[()], None, SlotCells | None]:
-        """Read the cells of a family, as `SlotReader.read` does, and count what goes wrong."""
-        found = yield from reader.read(family, room)
+        """Read the cells of a family, as `SlotReader.read` does, and count an error."""
+        cells = yield from reader.read(family, room)
         if reader.problem:
-            self._failed(reader.number, reader.problem)
-        return found
+            self._count_error(reader.number, reader.problem)
+        return cells
 
     def close(self) -> None:
         """Close all files."""

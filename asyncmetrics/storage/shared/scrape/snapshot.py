@@ -1,8 +1,14 @@
-"""The numbers of one family at the moment of a reading, by slot, and what points ask of them later.
+"""The numbers of one family at the moment of a scrape, slot by slot, and what the family's points read of them later.
 
-*Theory of operation.* A reading goes through the series in slices that lie within one page. Where a slot has the series
-in the view's order, a slice of one of their cells is a slice of a page. Where it does not, the cells are first strung
-together to a column, a few pages at each step, with a zero at its end for the series that the slot does not have.
+*Theory of operation.* `asyncmetrics.storage.shared.scrape.merge_rules` reads a `Snapshot` in slices of ordinals, each
+within one page. For each `SlotSnapshot` it does so in these steps:
+
+1. The slot has the cells of its series in pages, by number.
+2. If the slot's numbers are the ordinals, nothing needs to be done: a slice of one cell of each series is a slice of a
+   page with a stride.
+3. If not, `SlotSnapshot.build_column` copies the cell of all series into one array, the *column*, in steps of
+   `_STEP_PAGES` pages. The column ends with a zero, which the number `MISSING` (-1) selects.
+4. `SlotSnapshot.read_cells` returns the slice: from a page in case 2, else from the column, number by number.
 """
 
 from __future__ import annotations
@@ -16,225 +22,231 @@ from typing import Any, NamedTuple, final
 
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.samples import Exemplar
-from asyncmetrics.storage.shared.files.log import Cells, Joined, Key, SlotFamily, facts_in
-from asyncmetrics.storage.shared.files.records import join_key, split_key
-from asyncmetrics.storage.shared.pages import MASK, PAGE, SHIFT
+from asyncmetrics.storage.shared.files.keys import JoinedKey, Key, join_key, split_key
+from asyncmetrics.storage.shared.files.slot_family import CellPages, SlotFamily, unpack_facts
+from asyncmetrics.storage.shared.pages import MASK, PAGE, SHIFT, Spent
 from asyncmetrics.storage.shared.scrape.numbering import MISSING, Numbering
 
-__all__ = ("NOTHING", "NO_EXEMPLARS", "SLICE", "OwnPart", "Part", "Reading")
+__all__ = ("NO_EXEMPLARS", "NO_LABELS", "SLICE", "LocalState", "SlotSnapshot", "Snapshot")
 
 SLICE = 256  # two of them are alive at a time: fewer than the 700 new objects that start a garbage collection
-_STRUNG = 16  # pages that are strung together in one step
-_FEW = 4  # parts that a slice of full length is put together from
-NOTHING: Mapping[str, str] = {}
+_STEP_PAGES = 16  # pages that one step copies into a column: one cell of 65,536 series
+_SLOTS_PER_SLICE = 4  # slots that a slice of full length is merged from; more slots make the slices shorter
+NO_LABELS: Mapping[str, str] = {}
 NO_EXEMPLARS: Mapping[int, Exemplar] = {}
 
 
-def _no_children() -> Iterator[Sequence[Any]]:
+def _list_no_children() -> Iterator[Sequence[Any]]:
     return iter(())
 
 
-class OwnPart(NamedTuple):
-    """What a reading takes from this process itself.
+class LocalState(NamedTuple):
+    """What a scrape takes from the process that answers it.
 
-    ``slot`` is its slot (None without one), ``by_values`` its children, which ``children`` yields in slices; ``exemplary``
-    is whether any child has had an exemplar. ``ttl`` is the family's here.
+    ``slot`` is its slot (None without one), ``by_values`` its children by their label values, and ``list_children``
+    yields them in slices. ``has_exemplars`` is whether any child has had an exemplar. ``ttl`` is for how many seconds
+    the metric keeps a series that does not change; None means for ever.
     """
 
     slot: int | None
     by_values: Mapping[Key, Any]
-    children: Callable[[], Iterator[Sequence[Any]]] = _no_children
-    exemplary: bool = False
+    list_children: Callable[[], Iterator[Sequence[Any]]] = _list_no_children
+    has_exemplars: bool = False
     ttl: float | None = None
 
 
 @final
-class Part:
-    """One slot's numbers of a family at the moment of a reading, for its first ``room`` series.
+class SlotSnapshot:
+    """One slot's numbers of a family at the moment of a scrape, for its first ``room`` series.
 
-    ``places`` are the numbers of its series by the view's order, in pages; None if they are the same.
+    ``number`` is the number of the slot. ``numbers`` are those of its series by ordinal, in pages; None if each is its
+    ordinal. ``is_live`` is whether the slot has an owner (False where that does not matter), ``has_gaps`` whether some
+    of the series do not exist.
     """
 
     __slots__ = (
         "_columns",
         "_facts",
-        "_places",
+        "_numbers",
         "_room",
         "ages",
         "cells",
         "has_gaps",
-        "live",
+        "is_live",
+        "number",
         "presence",
-        "slot",
         "stride",
     )
 
     def __init__(
         self,
-        slot: int,
-        live: bool,
+        number: int,
+        is_live: bool,
         family: SlotFamily,
-        cells: Cells,
-        places: list[Sequence[int]] | None,
+        cells: CellPages,
+        numbers: list[Sequence[int]] | None,
         room: int,
         has_gaps: bool,
     ) -> None:
         definition = family.definition
-        self.slot, self.live, self.cells, self.has_gaps = slot, live, cells, has_gaps
+        self.number, self.is_live, self.cells, self.has_gaps = number, is_live, cells, has_gaps
         self.stride, self.presence, self.ages = definition.stride, definition.presence, definition.ages
-        self._places = places
+        self._numbers = numbers
         self._room = room
         self._facts = family.facts
         self._columns: dict[int, array[float]] = {}
 
-    def blocks(self) -> list[list[Any]]:
-        """Return the lists of what takes memory, for a `Spent`: copies, since there may be points that use the part."""
-        return [self.cells[:], list(self._places or ()), list(self._columns.values())]
+    def discard(self, spent: Spent) -> None:
+        """Pass the pages to ``spent``, in copies of their lists: there may be points that use the snapshot."""
+        spent.add([self.cells[:], list(self._numbers or ()), list(self._columns.values())])
 
-    def place(self, ordinal: int) -> int:
-        """Return the number of a series in its slot, `MISSING` if the slot does not have it."""
-        if self._places is None:
+    def find_number(self, ordinal: int) -> int:
+        """Return the number of a series in this slot, or `MISSING`."""
+        if self._numbers is None:
             return ordinal if ordinal < self._room else MISSING
-        return self._places[ordinal >> SHIFT][ordinal & MASK]
+        return self._numbers[ordinal >> SHIFT][ordinal & MASK]
 
-    def row(self, place: int, width: int) -> Sequence[float]:
-        """Return the first cells of a series."""
-        start = (place & MASK) * self.stride
-        return self.cells[place >> SHIFT][start : start + width]
+    def read_series(self, number: int, width: int) -> Sequence[float]:
+        """Return the first ``width`` cells of a series."""
+        start = (number & MASK) * self.stride
+        return self.cells[number >> SHIFT][start : start + width]
 
-    def created(self, place: int) -> float:
-        """Return when a series was made or set."""
-        return self.cells[place >> SHIFT][(place & MASK) * self.stride + self.presence]
+    def read_created(self, number: int) -> float:
+        """Return when a series was made or set, as a Unix time; 0 if it does not exist."""
+        return self.cells[number >> SHIFT][(number & MASK) * self.stride + self.presence]
 
-    def facts(self, place: int) -> Mapping[str, str]:
+    def read_facts(self, number: int) -> Mapping[str, str]:
         """Return the facts of an info."""
-        return facts_in(self._facts, place)
+        return unpack_facts(self._facts, number)
 
-    def string(self, index: int) -> Iterator[tuple[()]]:
-        """Do what `pick` needs for this cell of each series, a few pages at each step."""
-        if self._places is None or index in self._columns:
+    def build_column(self, index: int) -> Iterator[tuple[()]]:
+        """Prepare `read_cells` for the cell ``index`` of all series, some pages at each step."""
+        if self._numbers is None or index in self._columns:
             return
         column = array("d")
-        for number, page in enumerate(self.cells, 1):
+        for count, page in enumerate(self.cells, 1):
             column.extend(page[index :: self.stride])
-            if not number % _STRUNG:
+            if not count % _STEP_PAGES:
                 yield ()
         column.append(0.0)
         self._columns[index] = column
 
-    def pick(self, index: int, piece: slice) -> Iterable[float]:
-        """Return one cell of each of the view's series in a slice."""
+    def read_cells(self, index: int, piece: slice) -> Iterable[float]:
+        """Return the cell ``index`` of each series in a slice of ordinals; 0 for a series that the slot lacks."""
         page, start = divmod(piece.start, PAGE)
         stop = start + piece.stop - piece.start
-        if self._places is not None:
-            return map(self._columns[index].__getitem__, self._places[page][start:stop])
+        if self._numbers is not None:
+            return map(self._columns[index].__getitem__, self._numbers[page][start:stop])
         stride = self.stride
         if page >= len(self.cells):
             return array("d", bytes(8 * (stop - start)))
-        found: array[float] = self.cells[page][start * stride + index : stop * stride : stride]
-        if len(found) < stop - start:
-            found.frombytes(bytes(8 * (stop - start - len(found))))
-        return found
+        values: array[float] = self.cells[page][start * stride + index : stop * stride : stride]
+        if len(values) < stop - start:
+            values.frombytes(bytes(8 * (stop - start - len(values))))
+        return values
 
-    def fresh_indexes(self, ttl: float | None) -> tuple[int, ...]:
-        """Return the cells that `pick_fresh` looks at."""
+    def list_presence_cells(self, ttl: float | None) -> tuple[int, ...]:
+        """Return the indexes of the cells that `read_presence` reads."""
         return (self.presence,) if ttl is None or not self.ages else (self.presence, self.presence + 1)
 
-    def pick_fresh(self, ttl: float | None, piece: slice) -> Iterable[float]:
-        """Return what is 0 for the series that are not there, or have not changed for ``ttl`` seconds."""
-        present = self.pick(self.presence, piece)
+    def read_presence(self, ttl: float | None, piece: slice) -> Iterable[float]:
+        """Return the presence of each series in a slice; 0 also if it has not changed for ``ttl`` seconds."""
+        presence = self.read_cells(self.presence, piece)
         if ttl is None or not self.ages:
-            return present
-        now = time.monotonic()
-        changed = self.pick(self.presence + 1, piece)
-        return [there if 0 <= now - at < ttl else 0.0 for there, at in zip(present, changed, strict=True)]
+            return presence
+        now = time.monotonic()  # one clock for all processes; a time in the future is from before a reboot
+        changed = self.read_cells(self.presence + 1, piece)
+        return [created if 0 <= now - at < ttl else 0.0 for created, at in zip(presence, changed, strict=True)]
 
 
 @final
-class Reading:
-    """The parts of one reading, about the first ``size`` series of ``numbering``, which others may add to meanwhile."""
+class Snapshot:
+    """The snapshots of all slots at one scrape, for the first ``size`` series of ``numbering``, which may grow."""
 
     def __init__(
-        self, descriptor: Descriptor, numbering: Numbering, size: int, parts: list[Part], own: OwnPart
+        self, descriptor: Descriptor, numbering: Numbering, size: int, slots: list[SlotSnapshot], local: LocalState
     ) -> None:
         self.descriptor = descriptor
         self.numbering = numbering
         self.size = size
-        self.parts = parts
-        self.own = own
-        self.details = NOTHING
+        self.slots = slots
+        self.local = local
+        self.extra_labels = NO_LABELS
 
-    def of(self, parts: list[Part], details: Mapping[str, str] = NOTHING) -> Reading:
-        """Return the reading of these parts alone, whose points have these labels more."""
-        alone = Reading(self.descriptor, self.numbering, self.size, parts, self.own)
-        alone.details = details
-        return alone
+    def select(self, slots: list[SlotSnapshot], extra_labels: Mapping[str, str] = NO_LABELS) -> Snapshot:
+        """Return a snapshot of these slots alone, whose points have ``extra_labels``."""
+        selection = Snapshot(self.descriptor, self.numbering, self.size, slots, self.local)
+        selection.extra_labels = extra_labels
+        return selection
 
-    def joined(self, piece: slice) -> Sequence[Joined]:
+    def get_joined_keys(self, piece: slice) -> Sequence[JoinedKey]:
         """Return the label values of a slice of the series, each as one text."""
-        return self.numbering.keys.part(piece)
+        return self.numbering.keys.get_slice(piece)
 
-    def keys(self, piece: slice) -> Iterator[Key]:
+    def get_keys(self, piece: slice) -> Iterator[Key]:
         """Return the label values of a slice of the series."""
-        return map(self.split, self.joined(piece))
+        return map(self.split, self.get_joined_keys(piece))
 
-    def split(self, joined: Joined) -> Key:
-        """Return the label values that a text stands for."""
+    def split(self, joined: JoinedKey) -> Key:
+        """Return the label values that ``joined`` consists of."""
         return split_key(joined, len(self.descriptor.all_labelnames))
 
-    def texts(self, piece: slice) -> Sequence[str | None]:
+    def get_label_blocks(self, piece: slice) -> Sequence[str | None]:
         """Return the label blocks of a slice of the series."""
-        return self.numbering.texts.part(piece)
+        return self.numbering.label_blocks.get_slice(piece)
 
-    def numbers(self, ordinal: int) -> Sequence[float]:
+    def sum_rows(self, ordinal: int) -> Sequence[float]:
         """Return the numbers of a summary or histogram, in the order of the descriptor's rows."""
         total: Sequence[float] | None = None
-        for part in self.parts:
-            place = part.place(ordinal)
-            if place != MISSING:
-                found = part.row(place, part.presence)
-                total = found if total is None else list(map(add, total, found))
-        return _rows(self.descriptor, total or ())
+        for slot in self.slots:
+            number = slot.find_number(ordinal)
+            if number != MISSING:
+                cells = slot.read_series(number, slot.presence)
+                total = cells if total is None else list(map(add, total, cells))
+        return _to_rows(self.descriptor, total or ())
 
-    def created_of(self, ordinal: int) -> float:
-        """Return when the oldest part of a series was made."""
-        places = ((part, part.place(ordinal)) for part in self.parts)
-        found = (part.created(place) for part, place in places if place != MISSING)
-        return min(filter(None, found), default=0.0)
+    def find_created(self, ordinal: int) -> float:
+        """Return when the series was made in the slot that has had it longest; 0 if none has it."""
+        numbers = ((slot, slot.find_number(ordinal)) for slot in self.slots)
+        times = (slot.read_created(number) for slot, number in numbers if number != MISSING)
+        return min(filter(None, times), default=0.0)
 
-    def exemplars_of(self, key: Key) -> Mapping[int, Exemplar]:
-        """Return the exemplars that this process has."""
-        child = self.own.by_values.get(key) if self.own.exemplary else None
+    def find_exemplars(self, key: Key) -> Mapping[int, Exemplar]:
+        """Return the exemplars that this process has for a series."""
+        child = self.local.by_values.get(key) if self.local.has_exemplars else None
         return NO_EXEMPLARS if child is None else child.read_exemplars()
 
-    def slices(self, length: int = SLICE) -> Iterator[slice]:
-        """Yield the slices that a reading is done in: shorter ones where there are many parts to put together."""
-        length = max(1, length >> (max(0, len(self.parts) - 1) // _FEW).bit_length())
+    def cut_slices(self, length: int = SLICE) -> Iterator[slice]:
+        """Yield slices of at most ``length`` series, and of fewer if more than `_SLOTS_PER_SLICE` slots are merged."""
+        # Half as many series for 5 slots, a quarter for 9, an eighth for 17. Powers of two divide a page evenly.
+        length = max(1, length >> (max(0, len(self.slots) - 1) // _SLOTS_PER_SLICE).bit_length())
         return (slice(start, min(start + length, self.size)) for start in range(0, self.size, length))
 
-    def is_beyond(self, key: Key) -> bool:
+    def is_in_no_slot(self, key: Key) -> bool:
         """Return whether no slot has this series."""
         ordinal = self.numbering.ordinals.get(join_key(key))
         return ordinal is None or ordinal >= self.size
 
     @property
     def has_gaps(self) -> bool:
-        """Whether some series may be there in no slot, or have gone stale."""
-        return self.own.ttl is not None or any(part.has_gaps for part in self.parts)
+        """Whether some series may exist in no slot, or have expired."""
+        return self.local.ttl is not None or any(slot.has_gaps for slot in self.slots)
 
-    def string(self, *indexes: int) -> Iterator[tuple[()]]:
-        """Do what `Part.pick` needs for these cells, and `Part.pick_fresh` for its own, a few pages at each step."""
-        for part in self.parts:
-            for index in (*indexes, *part.fresh_indexes(self.own.ttl)):
-                yield from part.string(index)
+    def build_columns(self, *indexes: int) -> Iterator[tuple[()]]:
+        """Prepare all slots for reading these cells and the presence, some pages at each step."""
+        for slot in self.slots:
+            for index in (*indexes, *slot.list_presence_cells(self.local.ttl)):
+                yield from slot.build_column(index)
 
-    def shown(self, piece: slice) -> Sequence[object]:
-        """Return which series of a slice are there in any slot."""
-        return list(map(any, zip(*(part.pick_fresh(self.own.ttl, piece) for part in self.parts), strict=True)))
+    def list_present(self, piece: slice) -> Sequence[object]:
+        """Return for each series of a slice whether any slot has it."""
+        return list(map(any, zip(*(slot.read_presence(self.local.ttl, piece) for slot in self.slots), strict=True)))
 
 
-def _rows(descriptor: Descriptor, cells: Sequence[float]) -> Sequence[float]:
+def _to_rows(descriptor: Descriptor, cells: Sequence[float]) -> Sequence[float]:
+    """Return the numbers of the descriptor's rows: the buckets of a histogram become cumulative, then count and sum."""
     if descriptor.kind != "histogram":
         return tuple(cells)
     cumulative = [*accumulate(cells[:-1])]
+    # OpenMetrics 1.0, "Histogram": with a negative bound there is neither count nor sum.
     return cumulative if descriptor.buckets[0] < 0 else [*cumulative, cumulative[-1], cells[-1]]

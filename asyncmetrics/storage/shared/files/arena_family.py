@@ -1,0 +1,76 @@
+"""One family in the arena that this process owns: the numbers of its series, and where their cells are."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import NamedTuple, final
+
+from asyncmetrics.storage.shared.files.cells import Location
+from asyncmetrics.storage.shared.files.definition import Definition
+from asyncmetrics.storage.shared.files.keys import Key, pack_key
+from asyncmetrics.storage.shared.files.records import EXTENT, FACTS, FAMILY, SERIES, pack_extent, pack_record
+
+__all__ = ("Extent", "Family")
+
+
+class Extent(NamedTuple):
+    """Cells for ``room`` series of a family from ``number`` on; ``first`` is the first cell's index in the file."""
+
+    number: int
+    room: int
+    first: int
+    location: Location
+
+
+@final
+class Family:
+    """The series of one family, by their label values.
+
+    ``index`` has the numbers of published series, ``removed`` those of removed ones whose records are still in the log,
+    and ``free`` those that any series may get. ``used`` is one more than the largest number that was ever published.
+    `asyncmetrics.storage.shared.files.arena` describes these states.
+    """
+
+    def __init__(self, number: int, definition: Definition) -> None:
+        self.number = number
+        self.definition = definition
+        self.stride = definition.stride
+        self.extents: list[Extent] = []
+        self.index: dict[Key, int] = {}
+        self.removed: dict[Key, int] = {}
+        self.facts: dict[Key, bytes] = {}
+        self.free: list[int] = []
+        self.used = 0
+        self.generation = -1  # of the log that has the records of ``removed``
+
+    @property
+    def room(self) -> int:
+        """How many series the extents have cells for."""
+        return self.extents[-1].number + self.extents[-1].room if self.extents else 0
+
+    def locate(self, number: int) -> Location:
+        """Return where the cells of series ``number`` are."""
+        extent = self.extents[-1]
+        if number < extent.number:  # a new series is in the last extent, which needs no search
+            extent = self.extents[bisect_right(self.extents, number, key=lambda extent: extent.number) - 1]
+        cells, index = extent.location
+        return Location(cells, index + (number - extent.number) * self.stride)
+
+    def free_removed(self, generation: int) -> None:
+        """Free the numbers of removed series if ``generation``, the current log, no longer has their records."""
+        if self.generation != generation:
+            free = [*self.free, *self.removed.values()]
+            # One statement without a call: an exception of a signal handler finds all three stored, or none.
+            self.free, self.removed, self.generation = free, {}, generation
+
+    def pack_records(self) -> Iterator[bytes]:
+        """Yield the records that declare the family, its extents, and all published series with their facts."""
+        yield pack_record(FAMILY, self.number, 0, self.definition.pack())
+        for extent in self.extents:
+            yield pack_record(EXTENT, self.number, extent.first, pack_extent(extent.room, extent.number))
+        for key, number in self.index.items():
+            yield pack_record(SERIES, self.number, number, pack_key(key))
+        for key, facts in self.facts.items():
+            if key in self.index:
+                yield pack_record(FACTS, self.number, self.index[key], facts)

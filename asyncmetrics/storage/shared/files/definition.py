@@ -1,0 +1,76 @@
+"""How a slot's log describes a family: its descriptor, and what distinguishes it from other families."""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple, final
+
+from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.model.kinds import KINDS
+from asyncmetrics.storage.shared.files.layout import CorruptError
+
+__all__ = ("Definition",)
+
+
+@final
+class Definition(NamedTuple):
+    """The definition of a family in one slot.
+
+    ``space`` is the name of the registry within its storage. ``copy`` distinguishes metrics of one name that one
+    process makes one after the other. ``ages`` is whether the series expire. ``declared`` is the Unix time at which the
+    record was written.
+    """
+
+    space: str
+    copy: int
+    ages: bool
+    descriptor: Descriptor
+    declared: float = 0.0
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """The key by which a scrape merges the families of all slots."""
+        return self.space, self.descriptor.name
+
+    @property
+    def local_key(self) -> tuple[str, str, int]:
+        """The key by which a worker finds its family in the slot that it adopts."""
+        return self.space, self.descriptor.name, self.copy
+
+    @property
+    def presence(self) -> int:
+        """The index, within a series, of the cell that says whether the series exists."""
+        return self._number_cells - 1
+
+    @property
+    def stride(self) -> int:
+        """How many cells a series has."""
+        return self._number_cells + self.ages
+
+    @property
+    def _number_cells(self) -> int:
+        return len(self.descriptor.buckets) + KINDS[self.descriptor.kind].cells
+
+    def pack(self) -> bytes:
+        """Return the definition as JSON, for a FAMILY record."""
+        d = self.descriptor
+        shape = [d.labelnames, d.contextnames, d.unit, d.buckets[:-1], d.states, d.mode, self.declared]
+        return json.dumps([self.space, self.copy, self.ages, d.kind, d.name, d.documentation, *shape]).encode()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Definition:
+        """Read a definition. Raises `CorruptError` if it is of another form."""
+        try:
+            space, copy, ages, kind, name, text, names, context, unit, buckets, states, mode, at = json.loads(payload)
+            bounds = (*map(float, buckets), float("inf")) if kind == "histogram" else ()
+            descriptor = Descriptor(kind, name, text, tuple(names), tuple(context), unit, bounds, tuple(states), mode)
+            return cls._check(cls(space, int(copy), bool(ages), descriptor, float(at)))
+        except (ValueError, TypeError, KeyError) as error:
+            raise CorruptError(f"no definition of a family: {error}") from None
+
+    @classmethod
+    def _check(cls, definition: Definition) -> Definition:
+        # `rows` raises ValueError, TypeError or KeyError for a descriptor of which no metric can be made.
+        if definition.stride > 0 and definition.descriptor.list_rows() is not None:
+            return definition
+        raise CorruptError("no definition of a family")

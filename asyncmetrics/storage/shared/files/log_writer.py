@@ -1,0 +1,93 @@
+"""The log of keys that this process writes.
+
+*Rules.* Write a record before you publish it. An exception of a signal handler may end any call here, and the caller
+then repeats it: store what belongs together in one statement without a call.
+
+*Theory of operation.* The states of a log with generation ``g``:
+
+1. *Current*: the header's word ``keys`` names ``g`` and its length. `LogWriter.append` writes a record behind that
+   length, where no reader looks, and then stores the new length. An interrupted `append` leaves bytes that the next one
+   overwrites.
+2. *Being rewritten*: `LogWriter.rewrite` writes the file of ``g + 1`` from the beginning. The word still names ``g``. A
+   process that dies here leaves both files, and the next owner of the slot removes the one that is not current.
+3. *Replaced*: one store makes the word name ``g + 1``. The file of ``g`` is removed. Readers that have it open can
+   still read it, and find the new generation when they read the header next time.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import final
+
+from asyncmetrics.storage.shared.files.directory import Directory, close_file
+from asyncmetrics.storage.shared.files.layout import KEYS, join_log_position, to_generation, to_log_bytes
+from asyncmetrics.storage.shared.files.records import MAX_PAYLOAD_BYTES
+from asyncmetrics.storage.shared.files.slots import name_log_file
+
+__all__ = ("LogWriter",)
+
+
+@final
+class LogWriter:
+    """The writer of one slot's log. ``waste`` counts the records that a rewrite would leave out."""
+
+    def __init__(self, directory: Directory) -> None:
+        self.waste = 0
+        self._directory = directory
+        self._file = -1
+
+    def open(self, slot: int, header: memoryview, generation: int) -> None:
+        """Continue the log of a slot, whose header is mapped as ``header``. Raises OSError."""
+        self.waste = 0
+        self._slot = slot
+        self._header = header
+        self._file = self._directory.open(name_log_file(slot, generation), os.O_RDWR)
+
+    @property
+    def generation(self) -> int:
+        """The generation that is current."""
+        return to_generation(self._header[KEYS])
+
+    def is_in_place(self) -> bool:
+        """Return whether the file that is written to still has its name in the directory."""
+        return self._directory.is_at(name_log_file(self._slot, self.generation), self._file)
+
+    def append(self, record: bytes) -> None:
+        """Write a record and publish it. Raises OSError if that is not possible; then nothing is published."""
+        keys = self._header[KEYS]
+        if len(record) > MAX_PAYLOAD_BYTES:
+            raise OSError(errno.EMSGSIZE, f"label values or facts of {len(record)} bytes")
+        if os.pwrite(self._file, record, to_log_bytes(keys)) != len(record):  # a full disk may take half of it
+            raise OSError(errno.ENOSPC, "no room for the log of keys")
+        self._header[KEYS] = keys + len(record)
+
+    def rewrite(self, log: bytes) -> None:
+        """Replace the log by the next generation, which holds ``log``. Raises OSError, and then nothing has changed."""
+        generation = self.generation + 1
+        name = name_log_file(self._slot, generation)
+        self._directory.unlink(name)  # an interrupted rewrite may have left it
+        descriptor = self._directory.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        try:
+            if os.pwrite(descriptor, log, 0) != len(log):
+                raise OSError(errno.ENOSPC, "no room for the log of keys")
+        except OSError:
+            os.close(descriptor)
+            self._directory.unlink(name)
+            raise
+        position, before = join_log_position(generation, len(log)), self._file
+        self._file, self.waste, self._header[KEYS] = descriptor, 0, position  # without a call in between
+        self._directory.unlink(name_log_file(self._slot, generation - 1))
+        os.close(before)
+
+    def remove_others(self) -> None:
+        """Remove what an owner left that died while it rewrote the log: the generations before and after this one."""
+        for other in (self.generation - 1, self.generation + 1):
+            self._directory.unlink(name_log_file(self._slot, other))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file = close_file(self._file)
+
+    def __del__(self) -> None:
+        self.close()
