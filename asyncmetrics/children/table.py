@@ -246,10 +246,10 @@ class ChildTable(Generic[C]):
             child.label_block = self._write(key)
         return child
 
-    def _add(self, made: C) -> C:
-        """Insert ``made``, and return the child that has its label values then."""
-        child = self.by_values.setdefault(made.labelvalues, made)
-        if child is made:
+    def _add(self, new_child: C) -> C:
+        """Insert ``new_child``, and return the child that has its label values then."""
+        child = self.by_values.setdefault(new_child.labelvalues, new_child)
+        if child is new_child:
             try:
                 self._append_to_tail(child)
                 if self.by_values.get(child.labelvalues) is not child:

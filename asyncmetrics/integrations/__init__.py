@@ -40,7 +40,7 @@ def instrument(app: A, **options: Unpack[InstrumentOptions]) -> A:
 
     - ``path``: where the metrics are served, before any route of the application, with and without a slash at the end.
       Scrapes are not measured, and the path is in no OpenAPI schema. None serves them nowhere.
-    - ``auth``: who may read them: a bearer token, a ``(user, password)``, or a predicate of the ASGI scope.
+    - ``auth``: which clients may read them: a bearer token, a ``(user, password)``, or a predicate of the ASGI scope.
     - ``max_concurrent``: the limit of scrapes at the same time, as for `make_asgi_app`.
 
     The other options are those of `MetricsMiddleware`. If the application is instrumented already, the options of the

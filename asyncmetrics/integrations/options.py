@@ -20,7 +20,7 @@ class InstrumentOptions(MiddlewareOptions, total=False):
     """Where the metrics are served, with and without a slash at the end. None serves them nowhere."""
 
     auth: Auth | None
-    """Who may read the metrics: a bearer token, a ``(user, password)``, or a predicate of the scope."""
+    """Which clients may read the metrics: a bearer token, a ``(user, password)``, or a predicate of the scope."""
 
     max_concurrent: int
     """The limit of scrapes at the same time, as for `make_asgi_app`."""

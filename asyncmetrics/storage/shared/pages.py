@@ -7,9 +7,9 @@ uses.
 *Theory of operation.* The states of a page:
 
 1. *In use*: one or more lists of pages refer to it.
-2. *Spent*: the owner of a list needs it no longer and passes it to `Spent.add`. The page is still in memory.
-3. *Released*: a step of `Spent.release` has removed it from that list. If another list refers to it, it is in use as
-   before; otherwise Python frees it in this step, which is why a step releases a few pages only.
+2. *Unused*: the owner of a list needs it no longer and passes it to `UnusedPages.add`. The page is still in memory.
+3. *Released*: a step of `UnusedPages.release` has removed it from that list. If another list refers to it, it is in use
+   as before; otherwise Python frees it in this step, which is why a step releases a few pages only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, MutableSequence, Seque
 from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar, final
 
-__all__ = ("MASK", "PAGE", "SHIFT", "TEXTS", "Pages", "Spent")
+__all__ = ("MASK", "PAGE", "SHIFT", "TEXTS", "Pages", "UnusedPages")
 
 SHIFT = 12
 PAGE = 1 << SHIFT
@@ -77,7 +77,7 @@ class _Page(Protocol):
 
 
 @final
-class Spent:
+class UnusedPages:
     """Lists of pages that nothing needs any more, until `release` has released them."""
 
     def __init__(self) -> None:

@@ -66,7 +66,7 @@ class StepReader:
 
     def release_pages(self) -> Iterator[None]:
         """Free the memory that no reading uses any more, a few pages at each step."""
-        for _ in self.take_steps(lambda slots: slots.spent.release()):
+        for _ in self.take_steps(lambda slots: slots.unused.release()):
             yield
 
     def take_steps(self, begin: Callable[[SlotReaders], Iterator[T]]) -> Iterator[T | tuple[()]]:
@@ -111,7 +111,7 @@ class StepReader:
     def forget(self, merged_family: MergedFamily) -> None:
         """Release what a merged family has learnt, since nothing will read it again."""
         with self._lock_slots() as slots:
-            merged_family.forget(slots.spent)
+            merged_family.forget(slots.unused)
 
     def list_live_processes(self) -> dict[str, int]:
         """Return the process ids of the live slots, by the number of the slot."""

@@ -81,7 +81,7 @@ class SharedChildTable(ChildTable[C]):
 
     @property
     def merged_family(self) -> MergedFamily:
-        """The metric's family, merged over all workers; made at its first use."""
+        """The metric's family, merged over all workers; created at its first use."""
         if self._merged_family is None:
             self._merged_family = MergedFamily(self.descriptor, self.space, self._write)
         return self._merged_family
@@ -187,7 +187,7 @@ class SharedChildTable(ChildTable[C]):
         for key in keys:
             arena.remove(family, key)
             child = self.by_values.get(key)
-            if child is not None:  # another thread has made the child again since
+            if child is not None:  # another thread has created the child again since
                 child.detach()
                 self._attach(child)
 
@@ -267,9 +267,9 @@ class SharedChildTable(ChildTable[C]):
                     child.cells[child.index + change_cell] = self._expiry.get_changed_at(child)
             yield ()
 
-    def _add(self, made: C) -> C:
-        child = super()._add(made)
-        if child is made:
+    def _add(self, new_child: C) -> C:
+        child = super()._add(new_child)
+        if child is new_child:
             self.attach_soon(child)
         return child
 

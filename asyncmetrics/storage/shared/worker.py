@@ -163,7 +163,7 @@ class Worker:
         arena, directory = self.arena, self.directory
         if sys.is_finalizing():  # a temporary directory may be gone before this process
             return
-        if arena is not None and directory is not None and directory.is_sound() and not arena.is_in_place():
+        if arena is not None and directory is not None and directory.is_sound() and not arena.has_its_files():
             _log.warning("%s: files of this process were removed; it continues in new ones", self.path)
             for table in self.list_tables():
                 table.detach_all()  # `attach_slot` attaches them to new cells, with the numbers that they hold

@@ -184,9 +184,9 @@ class Arena:
         if family.removed:
             self._header[CHANGES] = (self._header[CHANGES] | 1) + 1
 
-    def is_in_place(self) -> bool:
+    def has_its_files(self) -> bool:
         """Return whether the arena's files still are where other workers look for them."""
-        return self._directory.is_at(name_cells_file(self.number), self._cells_file) and self._log.is_in_place()
+        return self._directory.is_at(name_cells_file(self.number), self._cells_file) and self._log.has_its_files()
 
     def peek(self, offset: int, length: int) -> bytes:
         """Return bytes of the mapped file of cells; no other thread can write to them meanwhile."""

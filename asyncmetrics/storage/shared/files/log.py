@@ -20,7 +20,7 @@ from asyncmetrics.storage.shared.files.directory import close_file
 from asyncmetrics.storage.shared.files.layout import CorruptError
 from asyncmetrics.storage.shared.files.records import FAMILY, RETIRED, read_records
 from asyncmetrics.storage.shared.files.slot_family import SlotFamily
-from asyncmetrics.storage.shared.pages import Spent
+from asyncmetrics.storage.shared.pages import UnusedPages
 
 __all__ = ("Log",)
 
@@ -29,18 +29,18 @@ _STEP_BYTES = 1 << 14  # bytes of a log that one step parses: half a millisecond
 
 @final
 class Log:
-    """One generation of a slot's log, of which ``parsed_bytes`` are parsed. Pages of retired families go to ``spent``.
+    """One generation of a slot's log, of which ``parsed_bytes`` are parsed. Pages of retired families go to ``unused``.
 
     ``families`` has the families by their number in the log, ``named`` by the name under which a scrape merges them.
     """
 
-    def __init__(self, generation: int, descriptor: int, spent: Spent) -> None:
+    def __init__(self, generation: int, descriptor: int, unused: UnusedPages) -> None:
         self.generation = generation
         self.parsed_bytes = 0
         self.families: dict[int, SlotFamily] = {}
         self.named: dict[tuple[str, str], list[SlotFamily]] = {}
         self._file = descriptor
-        self._spent = spent
+        self._spent = unused
 
     def follow(self, end: int) -> Iterator[None]:
         """Parse the log up to ``end``, `_STEP_BYTES` at each step. Raises OSError and `CorruptError`."""
@@ -70,7 +70,7 @@ class Log:
             known.apply_record(kind, number, payload)
 
     def discard(self) -> None:
-        """Pass the pages of all families to ``spent``, because another log has replaced this one."""
+        """Pass the pages of all families to ``unused``, because another log has replaced this one."""
         for family in self.families.values():
             family.discard(self._spent)
         self.families, self.named = {}, {}

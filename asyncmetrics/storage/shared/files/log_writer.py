@@ -49,7 +49,7 @@ class LogWriter:
         """The generation that is current."""
         return to_generation(self._header[KEYS])
 
-    def is_in_place(self) -> bool:
+    def has_its_files(self) -> bool:
         """Return whether the file that is written to still has its name in the directory."""
         return self._directory.is_at(name_log_file(self._slot, self.generation), self._file)
 

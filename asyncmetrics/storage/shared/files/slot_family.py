@@ -12,8 +12,8 @@
 2. *Out of order*: the numbers are kept as well. `SlotFamily.apply_record` leads from 1 to 2 when the number of a series
    is not the next one: after a rewrite of the log without removed series, or at a record that is there twice.
 3. *Discarded*: the log has retired the family, or another log has replaced this one. `SlotFamily.discard` passes the
-   pages to a `Spent`, which empties them step by step. A scrape that still uses the family finds no more series, and
-   makes another attempt.
+   pages to an `UnusedPages`, which empties them step by step. A scrape that still uses the family finds no more
+   series, and makes another attempt.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from asyncmetrics.storage.shared.files.definition import Definition
 from asyncmetrics.storage.shared.files.keys import JoinedKey, Key, split_key, unpack_key
 from asyncmetrics.storage.shared.files.layout import FIRST_CELL, CorruptError
 from asyncmetrics.storage.shared.files.records import EXTENT, FACTS, SERIES, unpack_extent
-from asyncmetrics.storage.shared.pages import MASK, PAGE, SHIFT, Pages, Spent
+from asyncmetrics.storage.shared.pages import MASK, PAGE, SHIFT, Pages, UnusedPages
 
 __all__ = ("CellPages", "SlotFamily", "unpack_facts")
 
@@ -184,15 +184,15 @@ class SlotFamily:
                 yield ()
         return False
 
-    def discard(self, spent: Spent) -> None:
-        """Pass all pages of a family that the log no longer has to ``spent``, which empties the last list first.
+    def discard(self, unused: UnusedPages) -> None:
+        """Pass all pages of a family that the log no longer has to ``unused``, which empties the last list first.
 
         That is the keys: a scrape that still uses the family finds no more series before it finds one without a number.
         """
         numbers = [] if self._numbers is None else self._numbers.pages
         facts, self.facts = self.facts, {}
         seen, by_page = list(self._seen.values()), list(facts.values())
-        spent.add([numbers, self.cells, seen, by_page, [self._numbers_by_key], self.keys.pages])
+        unused.add([numbers, self.cells, seen, by_page, [self._numbers_by_key], self.keys.pages])
 
 
 def unpack_facts(facts: Mapping[int, Mapping[int, bytes]], number: int) -> Mapping[str, str]:

@@ -29,7 +29,7 @@ from asyncmetrics.storage.shared.files.layout import WORDS_BYTES, CorruptError, 
 from asyncmetrics.storage.shared.files.log import Log
 from asyncmetrics.storage.shared.files.slot_family import CellPages, SlotFamily
 from asyncmetrics.storage.shared.files.slots import is_owned, name_cells_file, name_log_file
-from asyncmetrics.storage.shared.pages import Spent
+from asyncmetrics.storage.shared.pages import UnusedPages
 
 __all__ = ("UNSTEADY", "SlotCells", "SlotReader")
 
@@ -51,15 +51,15 @@ class SlotCells(NamedTuple):
 class SlotReader:
     """The reader of one slot, in the states that the module describes; ``problem`` is empty if nothing is wrong.
 
-    The pages of discarded families go to ``spent``. ``peek`` reads the cells if it is set, ``pread`` otherwise.
+    The pages of discarded families go to ``unused``. ``peek`` reads the cells if it is set, ``pread`` otherwise.
     """
 
-    def __init__(self, directory: Directory, number: int, spent: Spent | None = None) -> None:
+    def __init__(self, directory: Directory, number: int, unused: UnusedPages | None = None) -> None:
         self.number = number
         self.problem = ""
         self.header: Header | None = None
-        self.spent = spent or Spent()
-        self.log = Log(-1, -1, self.spent)
+        self.unused = unused or UnusedPages()
+        self.log = Log(-1, -1, self.unused)
         self._logs = [self.log]  # ``log``, and those that a `sync` follows
         self.peek: Callable[[int, int], bytes] | None = None
         self.directory = directory
@@ -111,7 +111,7 @@ class SlotReader:
             if log.generation == header.generation and log.parsed_bytes <= header.log_bytes:
                 return header, log
         descriptor = self.directory.open(name_log_file(self.number, header.generation), os.O_RDONLY)
-        log = Log(header.generation, descriptor, self.spent)
+        log = Log(header.generation, descriptor, self.unused)
         self._logs = [one for one in self._logs if one.generation != header.generation or one is self.log] + [log]
         return header, log
 
@@ -131,8 +131,8 @@ class SlotReader:
             return SlotCells(family.get_last_cells(room), UNSTEADY)
         if after is None or before is None or after.generation != log.generation:
             return None
-        self.spent.add([family.cells])
-        family.cells = cells[:]  # a copy of the list: the caller passes its own to a `Spent`
+        self.unused.add([family.cells])
+        family.cells = cells[:]  # a copy of the list: the caller passes its own to an `UnusedPages`
         is_steady = after.changes == before.changes and not before.changes & 1
         return SlotCells(cells, before.changes if is_steady else UNSTEADY)
 

@@ -32,7 +32,7 @@ from asyncmetrics.storage.shared.files.definition import Definition
 from asyncmetrics.storage.shared.files.keys import Key
 from asyncmetrics.storage.shared.files.slot_family import SlotFamily
 from asyncmetrics.storage.shared.files.slot_reader import UNSTEADY, SlotReader
-from asyncmetrics.storage.shared.pages import Spent
+from asyncmetrics.storage.shared.pages import UnusedPages
 from asyncmetrics.storage.shared.scrape.merge_rules import MERGE_RULES
 from asyncmetrics.storage.shared.scrape.numbering import Numbering
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
@@ -63,12 +63,12 @@ class MergedFamily:
 
     def read(self, readers: SlotReaders, local: LocalState) -> Iterator[Sequence[Point]]:
         """Yield the points of the family in slices; a slice is empty where a step has done other work."""
-        yield from readers.spent.release()
+        yield from readers.unused.release()
         for attempt in range(1, _ATTEMPTS + 1):
             for _ in readers.sync():
                 yield ()
             is_done = yield from self._attempt(readers, local, is_last=attempt == _ATTEMPTS)
-            yield from readers.spent.release()
+            yield from readers.unused.release()
             if is_done:
                 return
 
@@ -76,11 +76,11 @@ class MergedFamily:
         """Return a new object for the same family, which knows no series yet."""
         return MergedFamily(self.descriptor, self._space, self._write)
 
-    def forget(self, spent: Spent) -> None:
+    def forget(self, unused: UnusedPages) -> None:
         """Begin a new numbering; scrapes that use the old one continue with it."""
         before, self._numbering = self._numbering, Numbering(self._write, self._labels)
         if not before.users:
-            before.discard(spent)
+            before.discard(unused)
 
     def _list_families(self, readers: SlotReaders) -> _Families:
         """Return the slots' families that are merged, and count the others as conflicts."""
@@ -103,7 +103,7 @@ class MergedFamily:
         # A rewritten log has new `SlotFamily` objects; a slot's family is missing if it was retired.
         known = {(reader.number, family.number): family for reader, family in families}
         if any(known.get(which) is not order.family for which, order in self._numbering.orders.items()):
-            self.forget(readers.spent)
+            self.forget(readers.unused)
         numbering = self._numbering
         slots: list[SlotSnapshot] = []
         numbering.users += 1  # another scrape may begin a new numbering, and must not discard this one
@@ -117,10 +117,10 @@ class MergedFamily:
             return is_whole or is_last
         finally:
             for slot in slots:
-                slot.discard(readers.spent)
+                slot.discard(readers.unused)
             numbering.users -= 1
             if not numbering.users and numbering is not self._numbering:
-                numbering.discard(readers.spent)
+                numbering.discard(readers.unused)
 
     def _read_slots(
         self, families: _Families, readers: SlotReaders, numbering: Numbering, size: int, slots: list[SlotSnapshot]

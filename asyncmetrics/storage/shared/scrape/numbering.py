@@ -31,7 +31,7 @@ from typing import final
 from asyncmetrics.storage.shared.files.keys import JoinedKey, Key, split_key
 from asyncmetrics.storage.shared.files.slot_family import SlotFamily
 from asyncmetrics.storage.shared.files.slot_reader import UNSTEADY, SlotReader
-from asyncmetrics.storage.shared.pages import PAGE, Pages, Spent
+from asyncmetrics.storage.shared.pages import PAGE, Pages, UnusedPages
 from asyncmetrics.storage.shared.scrape.index import Index
 
 __all__ = ("MISSING", "Numbering", "SlotOrder")
@@ -138,7 +138,7 @@ class Numbering:
                 self._size += 1
             order.add(ordinal, number)
 
-    def discard(self, spent: Spent) -> None:
-        """Pass all pages of a numbering that nothing uses to ``spent``."""
+    def discard(self, unused: UnusedPages) -> None:
+        """Pass all pages of a numbering that nothing uses to ``unused``."""
         numbers = [order.numbers for order in self.orders.values() if order.numbers is not None]
-        spent.add([self.keys.pages, self.label_blocks.pages, self.ordinals.pop_buckets(), *numbers])
+        unused.add([self.keys.pages, self.label_blocks.pages, self.ordinals.pop_buckets(), *numbers])

@@ -13,7 +13,7 @@ from asyncmetrics.storage.shared.files.directory import Directory
 from asyncmetrics.storage.shared.files.slot_family import SlotFamily
 from asyncmetrics.storage.shared.files.slot_reader import SlotCells, SlotReader
 from asyncmetrics.storage.shared.files.slots import MAX_SLOTS, is_refused
-from asyncmetrics.storage.shared.pages import Spent
+from asyncmetrics.storage.shared.pages import UnusedPages
 
 __all__ = ("SlotReaders",)
 
@@ -22,14 +22,14 @@ __all__ = ("SlotReaders",)
 class SlotReaders:
     """The readers of all slots of a directory, also of slots that are made later; None stands for no slots.
 
-    ``count_error`` is called with the number of a slot that cannot be read, and the problem. ``spent`` has the pages
+    ``count_error`` is called with the number of a slot that cannot be read, and the problem. ``unused`` has the pages
     that the readers need no longer.
     """
 
     def __init__(self, directory: Directory | None, count_error: Callable[[int, str], None]) -> None:
         self._directory = directory
         self._count_error = count_error
-        self.spent = Spent()
+        self.unused = UnusedPages()
         self._own: tuple[int, Callable[[int, int], bytes]] | None = None
         self._readers: dict[int, SlotReader] = {}
 
@@ -57,7 +57,7 @@ class SlotReaders:
         """Open a slot; return whether there may be a next one."""
         assert self._directory is not None
         try:
-            self._readers[number] = reader = SlotReader(self._directory, number, self.spent)
+            self._readers[number] = reader = SlotReader(self._directory, number, self.unused)
             if self._own is not None and self._own[0] == number:
                 reader.peek = self._own[1]
         except FileNotFoundError:

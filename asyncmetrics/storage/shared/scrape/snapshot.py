@@ -24,7 +24,7 @@ from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.samples import Exemplar
 from asyncmetrics.storage.shared.files.keys import JoinedKey, Key, join_key, split_key
 from asyncmetrics.storage.shared.files.slot_family import CellPages, SlotFamily, unpack_facts
-from asyncmetrics.storage.shared.pages import MASK, PAGE, SHIFT, Spent
+from asyncmetrics.storage.shared.pages import MASK, PAGE, SHIFT, UnusedPages
 from asyncmetrics.storage.shared.scrape.numbering import MISSING, Numbering
 
 __all__ = ("NO_EXEMPLARS", "NO_LABELS", "SLICE", "LocalState", "SlotSnapshot", "Snapshot")
@@ -96,9 +96,9 @@ class SlotSnapshot:
         self._facts = family.facts
         self._columns: dict[int, array[float]] = {}
 
-    def discard(self, spent: Spent) -> None:
-        """Pass the pages to ``spent``, in copies of their lists: there may be points that use the snapshot."""
-        spent.add([self.cells[:], list(self._numbers or ()), list(self._columns.values())])
+    def discard(self, unused: UnusedPages) -> None:
+        """Pass the pages to ``unused``, in copies of their lists: there may be points that use the snapshot."""
+        unused.add([self.cells[:], list(self._numbers or ()), list(self._columns.values())])
 
     def find_number(self, ordinal: int) -> int:
         """Return the number of a series in this slot, or `MISSING`."""
