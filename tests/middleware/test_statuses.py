@@ -89,6 +89,21 @@ async def test_the_exceptions_counted_are(case, ask, measured, totals):
     assert totals("exceptions") == expected
 
 
+async def test_a_disconnect_after_the_response_excuses_no_exception(ask, measured, totals):
+    """Servers report a disconnect once a response is complete. An OSError that follows is not one of that client."""
+
+    async def app(scope, receive, send):
+        await receive()
+        await send(START)
+        await send(END)
+        assert (await receive())["type"] == "http.disconnect"
+        raise ConnectionRefusedError("the database is down")
+
+    await ask(measured(app))
+    assert totals("counted") == {("GET", "<unmatched>", "200"): 1}
+    assert totals("exceptions") == {("<unmatched>", "ConnectionRefusedError"): 1}
+
+
 @pytest.mark.parametrize("case", EXCEPTIONS)
 async def test_what_the_application_raises_is_raised_again(case, ask, measured):
     app, _ = EXCEPTIONS[case]

@@ -183,6 +183,14 @@ def test_a_refused_collector_leaves_no_name_behind(registry):
     Gauge("a", "A.", registry=registry)
 
 
+def test_a_refused_collector_leaves_the_names_of_others_taken(registry):
+    """A third collector of the same name is refused like the second one."""
+    Counter("taken", "T.", registry=registry)
+    for _ in range(2):
+        with pytest.raises(DuplicateMetricError, match="taken"):
+            Counter("taken", "T.", registry=registry)
+
+
 def test_names_are_free_again_after_unregistering(registry):
     gauge = Gauge("g", "G.", registry=registry)
     registry.unregister(gauge)

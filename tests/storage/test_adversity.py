@@ -661,6 +661,17 @@ def test_what_is_no_file_of_ours_is_left_as_it_is_and_its_slot_is_passed_over(wo
     assert not (path / "precious").exists() or (path / "precious").read_bytes() == b"precious"
 
 
+def test_a_file_with_two_hard_links_is_not_opened(tmp_path):
+    """It may be a file that another program relies on, whatever its content looks like."""
+    directory = Directory(str(tmp_path))
+    (tmp_path / "single").touch()
+    (tmp_path / "linked").touch()
+    (tmp_path / "other name").hardlink_to(tmp_path / "linked")
+    os.close(directory.open("single", os.O_RDWR))
+    with pytest.raises(PermissionError, match="one name"):
+        directory.open("linked", os.O_RDWR)
+
+
 def removed_directory(path):
     shutil.rmtree(path)
 

@@ -75,6 +75,38 @@ Table.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 TestTable = Table.TestCase
 
 
+class Tail(list):
+    """The segment that grows, of a table that another thread uses just before a new child is put into it."""
+
+    meanwhile = None
+
+    def append(self, child):
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile:
+            meanwhile()
+        super().append(child)
+        if meanwhile:
+            self.read = [found for batch in self.table.slices() for found in batch]
+
+
+def test_a_reading_leaves_out_a_child_that_was_removed_while_it_was_created():
+    """Another child has its label values by then, and no reading may have both."""
+    children = MemoryStorage().open(Descriptor("counter", "c", "C.", ("n",)), SelfMetrics(MemoryStorage()))
+    tail = children._tail = Tail()
+    children._segments = {id(tail): tail}
+    tail.table = children
+    others = []
+
+    def meanwhile():
+        children.remove(("x",))
+        others.append(children.find(("x",)))
+
+    tail.meanwhile = meanwhile
+    removed = children.find(("x",))
+    assert removed is not others[0]
+    assert tail.read == others
+
+
 @pytest.fixture(params=[False, True], ids=["lock-free", "locking"])
 def storage_registry(request):
     return CollectorRegistry(storage=MemoryStorage(locking=request.param))

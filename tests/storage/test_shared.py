@@ -238,6 +238,24 @@ def test_histograms_and_summaries_go_on_from_what_their_slot_holds(worker):
     assert value("h_bucket", {"le": "1.0"}) == 0
 
 
+@pytest.mark.parametrize("kind", [Counter, Summary, Histogram])
+def test_a_child_that_goes_on_in_an_adopted_slot_keeps_its_created_time(worker, kind):
+    registry = worker()
+    metric = kind("m", "M.", ["n"], registry=registry)
+    use = lambda: metric.labels("x").inc() if kind is Counter else metric.labels("x").observe(1)
+
+    def created() -> float:
+        (family,) = (family for family in registry.collect() if family.name == "m")
+        ((point,),) = filter(None, family.batches())
+        return point.created
+
+    forked(use)
+    first = created()
+    time.sleep(0.01)
+    forked(use)
+    assert created() == first
+
+
 def test_a_forked_worker_starts_from_zero_and_never_writes_to_its_parents_slot(worker):
     registry = worker()
     counter = Counter("c", "C.", ["n"], registry=registry)

@@ -365,6 +365,15 @@ def test_an_instrument_can_be_entered_again_inside_itself(h, g, read):
     assert (read("h"), read("g")) == (2, 0)
 
 
+def test_nested_runs_of_one_timer_end_innermost_first(h):
+    timer = h.time()
+    with timer as outer, timer as middle:
+        with timer as inner:
+            pass
+        assert inner.duration > 0
+        assert (middle.duration, outer.duration) == (0, 0)
+
+
 async def test_tasks_that_share_a_timer_have_their_own_times(h):
     timer = h.time()
     durations = {}
