@@ -27,10 +27,7 @@ POSITIONS = {
     "wait_for": 1,
 }
 # Files in which the time may run out: the subject is time limits, or a server that does not end is killed then.
-EXEMPT = {
-    "real/workers/conftest.py",
-    "servers/conftest.py",
-}
+EXEMPT: set[str] = set()
 
 
 def _limits(call: ast.Call) -> Iterator[ast.expr]:

@@ -12,6 +12,8 @@ import pytest
 
 from tests.patience import PROGRAM_SECONDS
 
+pytestmark = pytest.mark.xdist_group("benchmarks")  # which share one run
+
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py"))
 ON_SERVERS = ["server"]

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+# Rates, and how long a loop is held: one after the other.
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.xdist_group("rates")]
 
 COUNT = "http_server_request_duration_seconds_count"
 BUCKET = "http_server_request_duration_seconds_bucket"

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -16,11 +12,12 @@ import httpx
 import pytest
 
 from asyncmetrics.formats.reading.text import parse_prometheus
-from tests.patience import PATIENCE_SECONDS, wait_for, wait_until
+from tests.patience import PATIENCE_SECONDS, wait_for
+from tests.servers.processes import find_free_port, is_listening, run_server
+from tests.servers.requirements import require_packages
 
 HERE = Path(__file__).parent
 APP = "small_app:app"
-REQUIRE_SERVERS = os.environ.get("ASYNCMETRICS_REQUIRE_SERVERS") == "1"
 COUNT = "http_server_request_duration_seconds_count"
 
 # The packages that each server needs, and the command that starts it on a port.
@@ -81,44 +78,15 @@ class Server:
         wait_for(read, expected)
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-def _await_start(process: subprocess.Popen[bytes], port: int) -> None:
-    def is_listening() -> bool:
-        assert process.poll() is None, f"{process.args} ended with {process.returncode}"
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS).close()
-        except OSError:
-            return False
-        return True
-
-    wait_until(is_listening)
-
-
-@pytest.fixture(scope="session", params=SERVERS)
+@pytest.fixture(scope="session", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SERVERS])
 def running(request: pytest.FixtureRequest) -> Iterator[Server]:
     """Every server in turn; one that is not installed skips, or fails where ASYNCMETRICS_REQUIRE_SERVERS is 1."""
     packages, command = SERVERS[request.param]
-    missing = [package for package in packages if importlib.util.find_spec(package) is None]
-    if missing:
-        (pytest.fail if REQUIRE_SERVERS else pytest.skip)(f"not installed: {', '.join(missing)}")
-    port = _free_port()
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])])}
-    words = [sys.executable, "-m", *(word.format(port=port) for word in command)]
-    process = subprocess.Popen(words, env=environment)
-    try:
-        _await_start(process, port)
+    require_packages(packages)
+    port = find_free_port()
+    words = [word.format(port=port) for word in command]
+    with run_server(words, HERE, lambda: is_listening(port)):
         yield Server(request.param, port)
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("types")]  # mypy has one cache
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = sorted(path.relative_to(ROOT).as_posix() for path in Path(__file__).parent.glob("[!t]*.py"))

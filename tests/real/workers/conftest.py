@@ -6,14 +6,11 @@
 from __future__ import annotations
 
 import http.client
-import importlib.util
 import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,9 +23,10 @@ import pytest
 
 from asyncmetrics.formats.reading.text import parse_prometheus
 from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.servers.processes import find_free_port, run_server
+from tests.servers.requirements import require_packages
 
 HERE = Path(__file__).parent
-REQUIRE_SERVERS = os.environ.get("ASYNCMETRICS_REQUIRE_SERVERS") == "1"
 GUNICORN = (
     "gunicorn worker_app:app -w {workers} -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{port} --log-level critical "
     f"--timeout {PATIENCE_SECONDS}"  # after which it kills a worker that is silent
@@ -94,11 +92,18 @@ class Tally:
 class Workers:
     """One running server."""
 
-    def __init__(self, name: str, port: int, process: subprocess.Popen[bytes], place: Path) -> None:
+    process: subprocess.Popen[bytes]
+
+    def __init__(self, name: str, port: int, place: Path) -> None:
         self.name = name
         self.port = port
-        self.process = process
         self.place = place
+
+    def is_up(self) -> bool:
+        """Return whether it answers."""
+        with suppress(OSError, http.client.HTTPException):
+            return self.get("/items/0")[0] == 200
+        return False
 
     def get(self, path: str) -> tuple[int, str]:
         """Ask once, on a connection of its own, which any worker may accept."""
@@ -154,33 +159,12 @@ def _command(pid: str) -> str:
 @contextmanager
 def _started(name: str, options: str, workers: int, place: Path, environment: dict[str, str]) -> Iterator[Workers]:
     packages, command, _ = SERVERS[name]
-    missing = [package for package in packages if importlib.util.find_spec(package) is None]
-    if missing:
-        (pytest.fail if REQUIRE_SERVERS else pytest.skip)(f"not installed: {', '.join(missing)}")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    words = [sys.executable, "-m", *command.format(port=port, workers=workers).split(), *options.split()]
-    paths = os.pathsep.join([str(HERE), str(HERE.parents[2])])
-    settings = {**os.environ, "PYTHONPATH": paths, "XDG_RUNTIME_DIR": str(place), **environment}
-    process = subprocess.Popen(words, env=settings, start_new_session=True, cwd=HERE)
-    try:
-        server = Workers(name, port, process, place)
-
-        def is_up() -> bool:
-            assert process.poll() is None, f"{words} did not come up"
-            with suppress(OSError, http.client.HTTPException):
-                return server.get("/items/0")[0] == 200
-            return False
-
-        wait_until(is_up)
+    require_packages(packages)
+    port = find_free_port()
+    words = [*command.format(port=port, workers=workers).split(), *options.split()]
+    server = Workers(name, port, place)
+    with run_server(words, HERE, server.is_up, XDG_RUNTIME_DIR=str(place), **environment) as server.process:
         yield server
-    finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(10)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # the session that was started for it
-        process.wait()
 
 
 @pytest.fixture
@@ -291,7 +275,7 @@ def load() -> Callable[..., Tally]:
 @pytest.fixture(scope="session")
 def seconds() -> float:
     """How long a test goes on."""
-    return float(os.environ.get("ASYNCMETRICS_CHAOS_SECONDS", "6"))
+    return float(os.environ.get("ASYNCMETRICS_CHAOS_SECONDS", "3"))
 
 
 @pytest.fixture(params=SERVERS)
