@@ -1,4 +1,4 @@
-"""Starlette's own errors, streams and middleware, seen from outside. (Its routes: tests/middleware/test_routes.py)."""
+"""Starlette's own errors, streams and middleware, seen from outside. (Its routes: tests/middleware/routes)."""
 
 from __future__ import annotations
 

@@ -8,20 +8,12 @@ from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route, Router
 
 import asyncmetrics
+from tests.middleware.routes.endpoints import ok, other
 
 pytestmark = [pytest.mark.edge("route"), pytest.mark.framework("starlette")]
-
-
-async def ok(request):
-    return PlainTextResponse("ok")
-
-
-async def other(request):
-    return PlainTextResponse("other")
 
 
 @pytest.fixture
