@@ -1,4 +1,4 @@
-"""What a server gives to an ASGI application."""
+"""What a server passes to an ASGI application."""
 
 from __future__ import annotations
 

@@ -55,12 +55,12 @@ _TALLY: Counter[str] = Counter()
 
 @pytest.fixture(scope="session")
 def tally() -> Counter[str]:
-    """Counts what was judged, to be told at the end of the run."""
+    """Counts what was judged; the end of the run prints it."""
     return _TALLY
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Tell the process that started this one, if pytest-xdist did, what was counted here."""
+    """Send the counts to the process that started this one, if pytest-xdist did."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["tally"] = dict(_TALLY)
 
@@ -72,7 +72,7 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell what was judged, if anything was."""
+    """Print what was judged, if anything was."""
     if _TALLY:
         terminalreporter.section("conformance")
         for what, count in sorted(_TALLY.items()):

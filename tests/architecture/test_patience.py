@@ -1,4 +1,4 @@
-"""No test waits for less than a hang takes: what gives up after seconds fails on a busy machine."""
+"""No test stops waiting after a few seconds: such a test fails on a busy machine."""
 
 from __future__ import annotations
 

@@ -84,6 +84,6 @@ def test_an_empty_registry_is_an_end_alone(rendered, registry):
         "a_total 1\na_sum 1\n# EOF\n",
     ],
 )
-def test_our_parser_takes_what_is_no_breach(text, read):
+def test_our_parser_accepts_expositions_without_a_breach(text, read):
     assert breaches(read(text), RULES) == {}
     list(parse_openmetrics(text))

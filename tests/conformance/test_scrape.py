@@ -25,7 +25,7 @@ FORMS = {
 
 
 def _accepting(app, accept):
-    """Serve ``app`` in one format, whatever the server asks for: Prometheus 2 cannot be told to prefer text."""
+    """Serve ``app`` in one format, whatever the server asks for: Prometheus 2 cannot be configured to prefer text."""
 
     async def serve(scope, receive, send):
         await app({**scope, "headers": [(b"accept", accept.encode())]}, receive, send)
@@ -44,7 +44,7 @@ def _lines(base, path):
 
 @pytest.fixture(scope="module")
 def registries_of_now(some):
-    """Registries whose collectors tell times of the last minute: a server takes no others."""
+    """Registries whose collectors have times of the last minute: a server accepts no others."""
     now = int(time.time() * 1000)
     return some(REGISTRIES, st.integers(0, 60_000).map(lambda before: (now - before) / 1000))
 

@@ -50,7 +50,7 @@ class Answer:
 
     @property
     def lines(self) -> list[str]:
-        """What the application tells, without what the library tells about the scrapes themselves."""
+        """The lines of the application, without those of the library about the scrapes themselves."""
         return [line for line in self.text.splitlines() if "asyncmetrics_scrape" not in line]
 
 
@@ -117,7 +117,7 @@ class _Page(Metric):
 
 @pytest.fixture(scope="session")
 def wait_for_outcome() -> Callable[[CollectorRegistry, str], None]:
-    """Wait until a scrape is told to have come out so: ``wait_for_outcome(registry, "abandoned")``."""
+    """Wait until a scrape with this outcome is counted: ``wait_for_outcome(registry, "abandoned")``."""
 
     def wait_for_outcome(registry: CollectorRegistry, outcome: str) -> None:
         def outcomes() -> list[str | None]:

@@ -175,7 +175,7 @@ def test_scrapes_of_a_workers_own_series(worker, kind, options):
 
 
 @pytest.mark.slow
-def test_a_scrape_after_a_log_was_written_anew_and_another_scrape_was_given_up(worker):
+def test_a_scrape_after_a_log_was_rewritten_and_another_scrape_was_abandoned(worker):
     theirs = Series(worker()).fill(SERIES)
     registry = worker()
     Series(registry)
@@ -262,8 +262,8 @@ def test_a_step_does_not_wait_for_a_thread_that_reads_for_long(worker):
 
 
 @pytest.mark.parametrize("begun", range(0, 60, 6))
-def test_a_scrape_is_whole_while_another_one_numbers_the_series_anew(worker, begun):
-    """Wherever it is when the log of one of two workers is written anew, and another scrape begins."""
+def test_a_scrape_is_whole_while_another_one_numbers_the_series_again(worker, begun):
+    """Wherever it is when one of two workers rewrites its log, and another scrape begins."""
     theirs = [Series(worker()).fill(3000), Series(worker()).fill(3000)]
     registry = worker()
     Series(registry)
@@ -278,7 +278,7 @@ def test_a_scrape_is_whole_while_another_one_numbers_the_series_anew(worker, beg
 
 
 @pytest.mark.parametrize("begun", range(2, 40, 2))
-def test_scrapes_around_a_log_that_is_written_anew_are_whole(worker, begun):
+def test_scrapes_are_whole_around_the_rewriting_of_a_log(worker, begun):
     """One has begun before, and a second one begins while the first is numbering the series of another worker."""
     Series(first := worker()).fill(3000)
     theirs = Series(second := worker())

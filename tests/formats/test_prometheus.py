@@ -93,11 +93,11 @@ def health(prometheus):
     return wait_until(scraped)
 
 
-def test_prometheus_takes_every_hostile_exposition(health, bodies):
+def test_prometheus_accepts_every_hostile_exposition(health, bodies):
     faults = {bodies[path][0]: state for path, state in health.items() if state != "up" and path != "/faulty"}
     assert faults == {}
     assert len(health) == 2 * (len(CASES) + 1) + 1
 
 
-def test_prometheus_would_tell_a_fault(health):
+def test_prometheus_would_report_a_fault(health):
     assert "not unique" in health["/faulty"]

@@ -222,7 +222,7 @@ async def test_ten_thousand_invented_methods_and_paths_are_one_series(ask, measu
 
 
 @pytest.mark.parametrize("method", [None, b"GET", ["GET"], 7, "", "GET "], ids=repr)
-async def test_what_is_no_method_at_all_is_none(method, ask, measured, totals):
+async def test_a_value_that_is_no_method_is_counted_as_other(method, ask, measured, totals):
     await ask(measured(sending(START, END)), method=method)
     assert totals("counted") == {("_OTHER", "<unmatched>", "200"): 1}
 

@@ -92,5 +92,5 @@ def test_a_timestamp_is_written_with_nanoseconds_and_ordered():
     )  # fmt: skip
 
 
-def test_a_family_tells_what_it_is():
+def test_the_attributes_of_a_family_describe_it():
     assert repr(ours.Metric("m", "M.", "gauge")) == "Metric(m, M., gauge, , [])"

@@ -1,5 +1,5 @@
 """One Prometheus for the whole run. Its first scrape comes five seconds after it is ready, so all targets are known
-before it starts: whoever wants another target adds it to ``targets`` here.
+before it starts: add further targets to ``targets`` here.
 """
 
 from __future__ import annotations

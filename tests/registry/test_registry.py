@@ -121,7 +121,7 @@ async def test_an_unknown_way_with_errors_is_refused(registry):
 
 
 @pytest.mark.parametrize("nonsense", [None, 5, "text", object(), [None], ["x"]])
-def test_a_collector_that_yields_nonsense_is_counted_and_costs_nobody_else(nonsense, registry):
+def test_a_collector_that_yields_nonsense_is_counted_and_costs_no_other(nonsense, registry):
     class Nonsense:
         def collect(self):
             return nonsense

@@ -52,21 +52,21 @@ class Server:
         return {tuple(sample.labels[label] for label in labels): sample.value for sample in found}
 
     def counted(self) -> dict[tuple[str, ...], float]:
-        """Tell how many requests were counted since then, by method, route and status."""
+        """Return how many requests were counted since then, by method, route and status."""
         now = self.samples(COUNT, "method", "route", "status")
         return {key: now[key] - self._before.get(key, 0) for key in now if now[key] != self._before.get(key, 0)}
 
     def active(self) -> dict[tuple[str, ...], float]:
-        """Tell the requests under way, by method and route."""
+        """Return the requests under way, by method and route."""
         found = self.samples("http_server_active_requests", "method", "route")
         return {key: value for key, value in found.items() if value}
 
     def exceptions(self) -> dict[tuple[str, ...], float]:
-        """Tell all exceptions ever counted, by route and type."""
+        """Return all exceptions ever counted, by route and type."""
         return self.samples("http_server_exceptions_total", "route", "type")
 
     def forget(self) -> None:
-        """Begin to count anew."""
+        """Count from now on."""
         self._before = self.samples(COUNT, "method", "route", "status")
 
     def connect(self) -> closing[socket.socket]:

@@ -1,4 +1,4 @@
-"""When a process shares its metrics without being told to, and when it does not."""
+"""When a process shares its metrics by itself, and when it does not."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_directory_that_was_asked_for_is_used_by_a_single_process(tmp_path):
         assert ended.stdout.strip() == expected
 
 
-def test_a_storage_that_is_alone_is_told_by_nothing():
+def test_a_process_that_is_alone_exposes_nothing_about_workers():
     registry = CollectorRegistry(storage=AutomaticStorage())
     Counter("c", "C.", registry=registry).inc()
     assert read_value(registry, "asyncmetrics_workers_shared") is None
@@ -108,7 +108,7 @@ if __name__ == "__main__":
 
 
 def test_a_process_that_is_spawned_by_no_server_counts_for_itself(tmp_path):
-    """Its main module is imported before it can tell what it is for."""
+    """Its main module is imported before the process can know its purpose."""
     program = tmp_path / "program.py"
     program.write_text(SPAWNING)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}

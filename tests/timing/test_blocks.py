@@ -8,7 +8,7 @@ from time import perf_counter
 import pytest
 
 
-def test_the_timing_tells_its_duration(h):
+def test_a_timing_has_its_duration(h):
     before = perf_counter()
     with h.time() as timing:
         pass
@@ -49,7 +49,7 @@ async def test_tasks_that_share_a_timer_have_their_own_times(h):
     assert [found for found in durations.values() if sorted(found) != list(found)] == []
 
 
-def test_leaving_what_was_never_entered_is_told(h):
+def test_leaving_a_timer_that_was_never_entered_is_an_error(h):
     with pytest.raises(RuntimeError, match="never entered"):
         h.time().__exit__(None, None, None)
 

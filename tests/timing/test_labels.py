@@ -35,12 +35,12 @@ def test_labels_can_be_chosen_while_the_timer_runs(labelled, registry):
     assert registry.get_sample_value("l_seconds_count", {"kind": "late"}) == 1
 
 
-def test_a_timer_without_its_labels_is_told_of_at_decoration(labelled):
+def test_a_timer_without_its_labels_is_an_error_at_decoration(labelled):
     with pytest.raises(LabelError, match="kind"):
         labelled.time()(function)
 
 
-def test_a_timer_without_its_labels_is_told_of_at_the_end_of_the_block(labelled):
+def test_a_timer_without_its_labels_is_an_error_at_the_end_of_the_block(labelled):
     with pytest.raises(LabelError, match="kind"), labelled.time():
         pass
 

@@ -77,7 +77,7 @@ def test_of_strays_whose_names_are_written_alike_the_first_has_the_place(form, p
     ids=repr,
 )
 def test_of_families_whose_names_collide_the_first_is_written(form, parse, one, other, written):
-    """A registry refuses them; this is for those who encode without one."""
+    """A registry refuses them, but families can be encoded without one."""
     found = read(parse, written(form, [family(*one), family(*other)]))
     assert len(found) == 1
     assert len(read(parse, written(form, [family(*other)]))) == 1
@@ -104,7 +104,7 @@ def test_a_family_without_a_list_of_samples_has_none(form, parse, written):
 
 @both
 def test_samples_that_cannot_be_read_are_not_kept_quiet(form, parse, written):
-    """A rendering that fails is told by whoever drives it; only what is read can be judged here."""
+    """The code that drives a rendering reports its failure; only the text is judged here."""
 
     class Torn(Metric):
         samples = property(lambda self: 1 / 0, lambda self, samples: None)

@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def route_of(ask, measured, totals):
-    """Ask an application, and give the one route that was counted: ``await route_of(app, "/x", "POST")``."""
+    """Ask an application, and return the one route that was counted: ``await route_of(app, "/x", "POST")``."""
     wrapped = {}
 
     async def asking(app, path, method="GET", **scope):

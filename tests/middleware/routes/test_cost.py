@@ -44,7 +44,7 @@ MORE_THAN_RE_REMEMBERS = 600
 
 
 @pytest.mark.parametrize("path", ["/nowhere/{}", "/mounted/nowhere/{}", "/mounted/route/599/{}"])
-async def test_a_path_told_without_the_router_costs_no_compilation(path, ask, measured, compiled):
+async def test_a_route_that_is_found_without_the_router_costs_no_compilation(path, ask, measured, compiled):
     """A preflight to an application of 600 routes once held the loop for 30 ms."""
     routes = [Route(f"/route/{number}/{{x}}", ok) for number in range(MORE_THAN_RE_REMEMBERS)]
     app = Starlette(routes=[*routes, Mount("/mounted", routes=routes)])

@@ -22,13 +22,13 @@ async def test_a_root_path_ends_where_a_segment_does(route_of):
 
 @pytest.mark.framework("fastapi")
 @pytest.mark.filterwarnings("ignore:.*root_path")  # the newest FastAPI would have it given to the server
-async def test_a_fastapi_with_a_root_path_of_its_own_is_told_by_the_rest(route_of):
+async def test_a_fastapi_with_a_root_path_of_its_own_has_templates_without_it(route_of):
     app = FastAPI(root_path="/api")
     app.get("/apiary/{x}")(app.get("/first/{x}")(lambda x: x))
     assert await route_of(app, "/apiary/1") == "/apiary/{x}"
 
 
-async def test_an_endpoint_that_gets_a_second_route_later_is_told_by_the_path(route_of):
+async def test_an_endpoint_that_gets_a_second_route_later_has_the_route_of_the_path(route_of):
     app = Starlette(routes=[Route("/first", ok)])
     assert await route_of(app, "/first") == "/first"
     app.router.routes.append(Route("/second", ok))
@@ -43,7 +43,7 @@ async def test_a_route_that_is_replaced_is_found(route_of):
     assert await route_of(app, "/instead") == "/instead"
 
 
-async def test_an_endpoint_on_one_path_twice_is_told_by_the_method(route_of):
+async def test_an_endpoint_on_one_path_twice_has_the_route_of_the_method(route_of):
     app = Starlette(routes=[Route("/x/{a}", ok, methods=["GET"]), Route("/x/{b}", ok, methods=["POST"])])
     assert [await route_of(app, "/x/1", method) for method in ("GET", "HEAD", "POST")] == [
         "/x/{a}",
@@ -68,7 +68,7 @@ async def test_a_path_that_was_rewritten_beyond_every_pattern_is_unmatched(route
     assert await route_of(rewriting, "/a/1") == "<unmatched>"
 
 
-async def test_a_websocket_route_is_no_place_of_a_request(route_of):
+async def test_a_websocket_route_is_not_the_route_of_a_request(route_of):
     app = Starlette(routes=[WebSocketRoute("/x", ok), Route("/y", ok)])
     assert await route_of(app, "/y") == "/y"
     assert await route_of(app, "/x") == "<unmatched>"

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.edge("route"), pytest.mark.framework("starlette")]
 
 @pytest.fixture
 def routes(totals):
-    """Ask an application for a path, and give the one route that was counted for it."""
+    """Ask an application for a path, and return the one route that was counted for it."""
 
     async def ask(app, path, method="GET", **client):
         options = {"base_url": "http://shop.example", **client}

@@ -44,7 +44,7 @@ async def test_routes_behind_the_middleware_of_a_mount_have_their_templates(rout
     assert await route_of(app, "/sub/in/1") == "/sub/in/{x}"
 
 
-async def test_an_endpoint_told_by_what_is_behind_an_opaque_mount_is_the_mounts(route_of):
+async def test_an_endpoint_behind_an_opaque_mount_has_the_route_of_the_mount(route_of):
     """Another framework there may write the same keys into the scope."""
     inner = Router([Route("/hidden/{x}", other)])
 
@@ -57,12 +57,12 @@ async def test_an_endpoint_told_by_what_is_behind_an_opaque_mount_is_the_mounts(
     assert await route_of(app, "/hidden/2", headers=[(b"host", b"h.example")]) == "<unmatched>"
 
 
-async def test_an_application_mounted_at_the_root_is_told_by_its_own_templates(route_of):
+async def test_an_application_mounted_at_the_root_has_its_own_templates(route_of):
     app = Starlette(routes=[Route("/x", other), Mount("/", Starlette(routes=[Route("/in/{x}", ok)]))])
     assert [await route_of(app, path) for path in ("/x", "/in/1", "/nowhere")] == ["/x", "/in/{x}", "/{path}"]
 
 
-async def test_whatever_answers_for_a_host_is_everything_below_it(route_of):
+async def test_an_opaque_application_at_a_host_has_one_route_for_all_paths(route_of):
     async def opaque(scope, receive, send):
         await PlainTextResponse("opaque")(scope, receive, send)
 

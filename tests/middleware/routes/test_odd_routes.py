@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.edge("route"), pytest.mark.framework("starlette")]
 
 
 class Odd(Route):
-    """A route that the framework can match, and nobody can read."""
+    """A route that the framework can match, but whose template cannot be read."""
 
     @property
     def path_format(self):
@@ -60,7 +60,7 @@ async def test_an_odd_route_of_an_included_router_costs_its_own_label_and_no_oth
     assert await route_of(app, "/in/good/1") == "/in/good/{x}"
 
 
-async def test_a_kind_of_route_that_nobody_knows_is_unmatched(route_of, totals):
+async def test_an_unknown_kind_of_route_is_unmatched(route_of, totals):
     app = Starlette(routes=[Own(), Route("/good", ok)])
     assert [await route_of(app, path) for path in ("/own", "/good")] == ["<unmatched>", "/good"]
     assert totals("internal") == {}

@@ -60,7 +60,7 @@ class Stack:
         self._app = asyncmetrics.instrument(app, registry=self._registry)
 
     async def ask(self, shape: Shape) -> tuple[str, int]:
-        """Ask for a shape, and give the one route and status that were counted for it."""
+        """Ask for a shape, and return the one route and status that were counted for it."""
         before = self._counted()
         transport = httpx.ASGITransport(self._app, raise_app_exceptions=False, root_path=self._root)
         async with httpx.AsyncClient(transport=transport, base_url=f"http://{shape.host}") as client:

@@ -1,6 +1,6 @@
-"""Servers with several workers, clients that count what was answered, and somebody who ends workers at random.
+"""Servers with several workers, clients that count what was answered, and a thread that ends workers at random.
 
-``ASYNCMETRICS_CHAOS_SECONDS`` says how long each test goes on; what it saw is told with ``pytest -s``.
+``ASYNCMETRICS_CHAOS_SECONDS`` says how long each test goes on; ``pytest -s`` prints what was seen.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ GUNICORN = (
 )
 
 # The packages that each server needs, the command that starts it, and what may end its workers. hypercorn's supervisor
-# gives up when a worker is killed: it is told itself to replace them all.
+# gives up when a worker is killed: so the signal goes to the supervisor, which replaces them all.
 SERVERS: dict[str, tuple[list[str], str, tuple[int, ...]]] = {
     "uvicorn": (
         ["uvicorn"],
@@ -198,7 +198,7 @@ class Load:
         self._lock = threading.Lock()
 
     def run(self, seconds: float, enough: Callable[[Tally], bool]) -> Tally:
-        """Go on for so long, and then until enough was seen; return what was seen."""
+        """Run for so long, and then until ``enough`` returns true; return what was seen."""
         tasks = [self._ask, self._ask, self._ask, self._scrape, *([self._kill] if self._signals else [])]
         threads = [threading.Thread(target=task) for task in tasks]
         for thread in threads:
@@ -259,7 +259,7 @@ class Load:
 
 
 def _counts(key: tuple[str, frozenset[tuple[str, str]]]) -> bool:
-    """Tell whether a sample never goes back: a counter over all workers."""
+    """Return whether a sample never goes back: a counter over all workers."""
     name, labels = key
     return name.endswith(("_total", "_count", "_bucket", "_sum")) and not any(label == "worker" for label, _ in labels)
 

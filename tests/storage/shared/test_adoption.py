@@ -57,7 +57,7 @@ def test_histograms_and_summaries_go_on_from_what_their_slot_holds(worker):
 
 
 @pytest.mark.parametrize("kind", [Counter, Summary, Histogram])
-def test_a_child_that_goes_on_in_an_adopted_slot_keeps_its_created_time(worker, kind):
+def test_a_child_in_an_adopted_slot_keeps_its_created_time(worker, kind):
     registry = worker()
     metric = kind("m", "M.", ["n"], registry=registry)
     use = lambda: metric.labels("x").inc() if kind is Counter else metric.labels("x").observe(1)

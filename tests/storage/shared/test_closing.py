@@ -10,7 +10,7 @@ from asyncmetrics.storage import SharedStorage
 from tests.storage.readings import read_value
 
 
-def test_whoever_closes_a_storage_writes_no_more(worker, path):
+def test_a_closed_storage_writes_no_more(worker, path):
     storage = SharedStorage(str(path))
     counter = Counter("c", "C.", registry=CollectorRegistry(storage=storage))
     counter.inc(5)
@@ -22,7 +22,7 @@ def test_whoever_closes_a_storage_writes_no_more(worker, path):
     assert len(list(path.iterdir())) == 2
 
 
-def test_a_closed_storage_goes_on_for_its_own_process(path):
+def test_a_closed_storage_still_counts_for_its_own_process(path):
     storage = SharedStorage(str(path))
     registry = CollectorRegistry(storage=storage)
     counter = Counter("c", "C.", registry=registry)
@@ -33,7 +33,7 @@ def test_a_closed_storage_goes_on_for_its_own_process(path):
     assert read_value(registry, "asyncmetrics_workers_shared") == 0
 
 
-def test_a_storage_that_is_gone_leaves_its_slot(path, worker):
+def test_a_storage_that_is_garbage_releases_its_slot(path, worker):
     Counter("c", "C.", registry=worker()).inc(5)
     registry = worker()
     assert read_value(registry) == 5

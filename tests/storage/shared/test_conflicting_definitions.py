@@ -16,7 +16,7 @@ from tests.forks import run_forked
 from tests.storage.readings import read_value
 
 
-def test_families_that_are_defined_otherwise_are_left_out_and_told_of(worker):
+def test_families_with_another_definition_are_left_out_and_counted(worker):
     one, two = worker(), worker()
     Histogram("h", "H.", buckets=[1], registry=one).observe(0.5)
     Histogram("h", "H.", buckets=[2], registry=two).observe(0.5)
@@ -24,7 +24,7 @@ def test_families_that_are_defined_otherwise_are_left_out_and_told_of(worker):
     assert one.get_sample_value("asyncmetrics_worker_conflicting_families") == 1
 
 
-def test_who_adopts_a_slot_with_another_definition_begins_anew(worker):
+def test_a_worker_that_adopts_a_slot_with_another_definition_starts_from_zero(worker):
     registry = worker()
     Counter("other", "C.", registry=registry).inc()
 
@@ -54,7 +54,7 @@ def test_a_metric_that_is_made_again_does_not_disturb_the_one_before(worker):
 
 
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)])
-def test_the_newest_buckets_win_whoever_answers(worker, order):
+def test_the_newest_buckets_win_whichever_worker_answers(worker, order):
     registries = []
     for bound in order:
         registries.append(worker())

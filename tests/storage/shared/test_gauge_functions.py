@@ -11,7 +11,7 @@ from tests.patience import wait_for
 from tests.storage.readings import read_lines
 
 
-def test_a_gauge_function_is_told_by_its_worker_and_left_out_while_it_fails(worker):
+def test_a_gauge_function_has_the_label_of_its_worker_and_is_left_out_while_it_fails(worker):
     one, two = worker(), worker()
     answers = [5.0]
     Gauge("g", "G.", registry=one).set_function(lambda: answers[0])

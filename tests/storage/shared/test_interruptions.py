@@ -15,7 +15,7 @@ from asyncmetrics import (
 from tests.storage.readings import read_lines, read_value
 
 
-def test_families_of_other_workers_are_told_of_while_other_threads_scrape(worker):
+def test_families_of_other_workers_are_exposed_while_other_threads_scrape(worker):
     one, two = worker(), worker()
 
     def work(thread: int) -> None:

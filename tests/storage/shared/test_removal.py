@@ -9,7 +9,7 @@ from tests.forks import run_forked
 from tests.storage.readings import read_lines
 
 
-def test_removing_takes_out_this_workers_part_and_that_of_the_dead(worker):
+def test_removing_a_series_removes_it_from_this_worker_and_dead_ones(worker):
     one, two = worker(), worker()
     counters = [Counter("c", "C.", ["n"], registry=registry) for registry in (one, two)]
     run_forked(lambda: [counters[0].labels(n).inc() for n in "xyz"])
@@ -24,7 +24,7 @@ def test_removing_takes_out_this_workers_part_and_that_of_the_dead(worker):
         ) == ['c_total{n="y"} 100.0', 'c_total{n="z"} 11.0']
 
 
-def test_a_removed_child_is_made_anew_from_zero(worker):
+def test_a_removed_child_is_created_again_from_zero(worker):
     registry = worker()
     counter = Counter("c", "C.", ["n"], registry=registry)
     old = counter.labels("x")

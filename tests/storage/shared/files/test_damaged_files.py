@@ -63,7 +63,7 @@ DAMAGES = [
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_a_damaged_slot_keeps_nobody_from_counting(worker, path, damage):
+def test_a_damaged_slot_keeps_no_worker_from_counting(worker, path, damage):
     registry = worker()
     counter = Counter("c", "C.", ["n"], registry=registry)
     counter.labels("x").inc()
@@ -80,7 +80,7 @@ def test_a_damaged_slot_keeps_nobody_from_counting(worker, path, damage):
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_a_slot_that_is_damaged_between_scrapes_is_told_as_it_was(worker, path, damage):
+def test_a_slot_that_is_damaged_between_scrapes_is_exposed_as_it_was(worker, path, damage):
     registry = worker()
     counter = Counter("c", "C.", ["n"], registry=registry)
     run_forked(lambda: [counter.labels(f"theirs {number}").inc(7) for number in range(600)])

@@ -17,7 +17,7 @@ from tests.forks import run_forked
 from tests.storage.readings import read_value
 
 
-def test_a_directory_of_somebody_elses_making_is_refused(tmp_path):
+def test_a_directory_that_others_may_change_is_refused(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     (tmp_path / "open").mkdir()
@@ -28,7 +28,7 @@ def test_a_directory_of_somebody_elses_making_is_refused(tmp_path):
             SharedStorage(str(tmp_path / name))
 
 
-def test_a_directory_that_is_found_to_be_unusable_later_is_logged_and_told(tmp_path, caplog):
+def test_a_directory_that_turns_out_to_be_unusable_later_is_logged_and_exposed(tmp_path, caplog):
     (tmp_path / "file").touch()
     registry = CollectorRegistry(storage=SharedStorage.later(lambda: Directory(str(tmp_path / "file"))))
     counter = Counter("c", "C.", registry=registry)
@@ -76,7 +76,7 @@ def put_file_of_another_user(place):
     [put_fifo, put_directory, put_hard_link, put_symbolic_link, put_file_of_another_user],
     ids=lambda put: put.__name__,
 )
-def test_what_is_no_file_of_ours_is_left_as_it_is_and_its_slot_is_passed_over(worker, path, put):
+def test_a_file_that_is_not_ours_stays_as_it_is_and_its_slot_is_skipped(worker, path, put):
     path.mkdir(mode=0o700)
     put(path / "s0.cells")
     before = (path / "s0.cells").lstat()

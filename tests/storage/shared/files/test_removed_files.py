@@ -28,7 +28,7 @@ def removed_logs(path):
 
 
 @pytest.mark.parametrize("remove", [removed_directory, removed_files, removed_logs], ids=lambda remove: remove.__name__)
-def test_workers_go_on_with_new_files_where_somebody_removes_theirs(worker, path, remove):
+def test_workers_go_on_with_new_files_after_theirs_were_removed(worker, path, remove):
     registries = [worker() for _ in range(2)]
     counters = [Counter("c", "C.", ["n"], registry=registry) for registry in registries]
     for counter in counters:

@@ -29,14 +29,14 @@ def test_counters_are_added_up_over_workers(worker):
     assert [r.get_sample_value("c_total", {"n": "x"}) for r in (one, two)] == [11, 11]
 
 
-def test_label_sets_that_only_another_worker_has_are_told(worker):
+def test_label_sets_that_only_another_worker_has_are_exposed(worker):
     one, two = worker(), worker()
     Counter("c", "C.", ["n"], registry=one)
     Counter("c", "C.", ["n"], registry=two).labels("theirs").inc()
     assert read_lines(one, "c_total") == ['c_total{n="theirs"} 1.0']
 
 
-def test_families_that_only_another_worker_has_are_told(worker):
+def test_families_that_only_another_worker_has_are_exposed(worker):
     one, two = worker(), worker()
     Counter("late", "Made in a handler.", ["n"], registry=two).labels("x").inc(3)
     assert one.get_sample_value("late_total", {"n": "x"}) == 3
@@ -67,7 +67,7 @@ def test_a_gauge_is_merged_by_its_mode(worker, mode, expected):
 
 
 @pytest.mark.parametrize("mode", ["all", "liveall"])
-def test_a_gauge_of_all_workers_tells_them_apart(worker, mode):
+def test_a_gauge_of_all_workers_has_a_label_for_the_worker(worker, mode):
     one, two = worker(), worker()
     for number, registry in enumerate((one, two)):
         Gauge("g", "G.", ["n"], multiprocess_mode=mode, registry=registry).labels("x").set(number + 5)
@@ -80,14 +80,14 @@ def test_a_gauge_that_has_a_label_called_worker_gets_another(worker):
     assert read_lines(registry, "g{") == ['g{worker="bee",worker_slot="0"} 1.0']
 
 
-def test_each_fact_of_an_info_is_told_once(worker):
+def test_each_fact_of_an_info_is_exposed_once(worker):
     one, two, three = worker(), worker(), worker()
     for registry, version in ((one, "1"), (two, "2"), (three, "2")):
         Info("build", "B.", registry=registry).info({"version": version})
     assert sorted(read_lines(one, "build_info")) == ['build_info{version="1"} 1.0', 'build_info{version="2"} 1.0']
 
 
-def test_an_enum_tells_the_state_of_each_worker(worker):
+def test_an_enum_has_the_state_of_each_worker(worker):
     one, two = worker(), worker()
     Enum("e", "E.", states=["a", "b"], registry=one)
     Enum("e", "E.", states=["a", "b"], registry=two).state("b")
@@ -134,7 +134,7 @@ def test_context_labels_and_odd_label_values_are_shared(worker):
     assert two.get_sample_value("c_total", {"n": odd.replace("\ud800", "\ufffd"), "tenant": ""}) == 1
 
 
-def test_created_is_that_of_the_oldest_part(worker):
+def test_the_created_time_is_that_of_the_oldest_child(worker):
     one, two = worker(), worker()
     Counter("c", "C.", registry=one).inc()
     time.sleep(0.01)
@@ -144,7 +144,7 @@ def test_created_is_that_of_the_oldest_part(worker):
     assert batch[0].created < counter._children.by_values[()].created
 
 
-def test_enums_and_infos_of_the_dead_are_not_told(worker):
+def test_enums_and_infos_of_dead_workers_are_not_exposed(worker):
     registry = worker()
     Counter("c", "C.", registry=registry)
 
@@ -158,7 +158,7 @@ def test_enums_and_infos_of_the_dead_are_not_told(worker):
     assert not names & {"e", "i_info"}
 
 
-def test_a_restricted_registry_tells_what_all_workers_have(worker):
+def test_a_restricted_registry_has_the_numbers_of_all_workers(worker):
     one, two = worker(), worker()
     for registry in (one, two):
         Counter("c", "C.", registry=registry).inc()

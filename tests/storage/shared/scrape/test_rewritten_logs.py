@@ -15,7 +15,7 @@ from asyncmetrics.storage import SharedStorage
 from tests.storage.readings import read_lines
 
 
-def test_a_log_that_is_written_anew_is_read_anew(worker):
+def test_a_rewritten_log_is_read_again(worker):
     one, two = worker(), worker()
     counter = Counter("c", "C.", ["n"], registry=one)
     other = Counter("c", "C.", ["n"], registry=two)
@@ -32,7 +32,7 @@ def test_a_log_that_is_written_anew_is_read_anew(worker):
 
 @pytest.fixture
 def begun(worker, tmp_path) -> tuple[CollectorRegistry, SharedStorage, Callable[[], None]]:
-    """A registry, its storage, and what makes another worker, whose log takes many steps to follow, write it anew."""
+    """A registry, its storage, and a function: another worker, whose long log is followed in steps, rewrites it."""
     storage = SharedStorage(str(tmp_path / "metrics"))
     other = worker()
     first, counter = (Counter(name, "C.", ["n"], registry=other) for name in ("first", "c"))
@@ -52,7 +52,7 @@ def begun(worker, tmp_path) -> tuple[CollectorRegistry, SharedStorage, Callable[
     return registry, storage, write_anew
 
 
-def test_logs_are_followed_by_several_at_a_time_while_they_are_written_anew(begun):
+def test_several_readings_follow_a_log_while_it_is_rewritten(begun):
     registry, storage, write_anew = begun
     one, two = storage.prepare(), storage.prepare()
     list(islice(one, 3))
@@ -66,7 +66,7 @@ def test_logs_are_followed_by_several_at_a_time_while_they_are_written_anew(begu
     ]
 
 
-def test_a_scrape_is_whole_while_another_follows_a_log_that_is_written_anew(begun):
+def test_a_scrape_is_whole_while_another_follows_a_rewritten_log(begun):
     registry, storage, write_anew = begun
     list(storage.prepare())
     (counter,) = (family for family in registry.collect() if family.name == "c")
