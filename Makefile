@@ -16,7 +16,7 @@ PIP := $(RUN) -m pip --quiet --disable-pip-version-check
 
 help:
 	@echo "make demo    a small shop with live figures; DEMO_SECONDS=20 ends it by itself, Ctrl-C at any time"
-	@echo "make test    every test, with coverage; a test whose real server is missing is skipped"
+	@echo "make test    every test, and the coverage of the quick ones; a test whose real server is missing is skipped"
 	@echo "make unit    the tests that need no real server and are not slow, without coverage (ARGS='tests/formats -x')"
 	@echo "make matrix  the tests of middleware and integrations on old and new frameworks, and a table of them (ARGS='-s oldest')"
 	@echo "make bench   the benchmarks, our peers measured in the same run"
