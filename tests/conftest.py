@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+import anyio
 import pytest
-import uvicorn
 from blockbuster import blockbuster_ctx
 
 import asyncmetrics
 from asyncmetrics.collectors import process
-from tests.patience import PATIENCE_SECONDS, be_patient_with_examples, be_patient_with_servers, wait_until
+from tests.patience import PATIENCE_SECONDS, be_patient_with_examples, be_patient_with_servers
+from tests.servers import uvicorn_server
+from tests.servers.requirements import find_program
 
 be_patient_with_servers()
 be_patient_with_examples()
@@ -32,14 +27,14 @@ be_patient_with_examples()
 PROC_READERS = {name for name, value in vars(process).items() if isinstance(value, FunctionType)} | {
     name for name, value in vars(process.ProcessCollector).items() if isinstance(value, FunctionType)
 }
-ROOT = Path(__file__).parents[1]
-# uvicorn closes a connection that is silent for 5 s, or answers no ping for 20 s: a client without a processor is.
-SLOW_TO_CLOSE = {"timeout_keep_alive": PATIENCE_SECONDS, "ws_ping_timeout": PATIENCE_SECONDS}
-REQUIRE_SERVERS = os.environ.get("ASYNCMETRICS_REQUIRE_SERVERS") == "1"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put into the report what each test with an ``edge`` mark claims: tests/edges.py makes a table of it."""
+    """Put into the report what each test with an ``edge`` mark claims: tests/edges.py makes a table of it.
+
+    Tests with real servers come first: they wait, and other processes of pytest-xdist work meanwhile.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("real") is None)
     for item in items:
         mark = item.get_closest_marker("edge")
         if mark is not None and isinstance(item, pytest.Function):
@@ -60,12 +55,12 @@ _TALLY: Counter[str] = Counter()
 
 @pytest.fixture(scope="session")
 def tally() -> Counter[str]:
-    """Counts what was judged, to be told at the end of the run."""
+    """Counts what was judged; the end of the run prints it."""
     return _TALLY
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Tell the process that started this one, if pytest-xdist did, what was counted here."""
+    """Send the counts to the process that started this one, if pytest-xdist did."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["tally"] = dict(_TALLY)
 
@@ -77,7 +72,7 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell what was judged, if anything was."""
+    """Print what was judged, if anything was."""
     if _TALLY:
         terminalreporter.section("conformance")
         for what, count in sorted(_TALLY.items()):
@@ -109,35 +104,17 @@ def _blocking_calls_are_errors(request: pytest.FixtureRequest) -> Iterator[None]
         yield
 
 
-@contextmanager
-def _serving(app: object, **options: object) -> Iterator[str]:
-    """Serve ``app`` with uvicorn from a thread, on a port that the system chooses, and give its base URL."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    settings = {"log_level": "error", "timeout_graceful_shutdown": 2, **SLOW_TO_CLOSE, **options}
-    server = uvicorn.Server(uvicorn.Config(app, **settings))
-    thread = threading.Thread(target=server.run, args=([listener],), name="uvicorn")
-    thread.start()
-    try:
-        wait_until(lambda: server.started or not thread.is_alive())
-        assert thread.is_alive(), "uvicorn did not start"
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
-
-
 @pytest.fixture(scope="session")
 def serving() -> Callable[..., AbstractContextManager[str]]:
     """The same for fixtures of a wider scope: ``with serving(app) as base: …``."""
-    return _serving
+    return uvicorn_server.serving
 
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., str]]:
     """Serve apps with a real uvicorn for the time of the test: ``base = serve(app)``."""
     with ExitStack() as stack:
-        yield lambda app, **options: stack.enter_context(_serving(app, **options))
+        yield lambda app, **options: stack.enter_context(uvicorn_server.serving(app, **options))
 
 
 @pytest.fixture(scope="session")
@@ -146,33 +123,30 @@ def serving_alone() -> Callable[[str], AbstractContextManager[str]]:
 
     It is given ``serve(app)`` and calls it: ``with serving_alone("from shop import app; serve(app)") as base: …``.
     """
-    return _serving_alone
-
-
-@contextmanager
-def _serving_alone(program: str) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        # h11 lets methods that nobody has heard of through to the app; httptools refuses them
-        options = {"fd": listener.fileno(), "http": "h11", "log_level": "error", **SLOW_TO_CLOSE}
-        code = f"import uvicorn\nrun = uvicorn.run\ndef serve(app, **_): run(app, **{options})\n{program}"
-        process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, pass_fds=[listener.fileno()])
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"  # connections wait in the queue until it accepts
-        finally:
-            process.terminate()
-            process.wait(PATIENCE_SECONDS)
+    return uvicorn_server.serving_alone
 
 
 @pytest.fixture(scope="session")
 def binary() -> Callable[[str], str]:
     """Find a program; a missing one skips the test, or fails it where ASYNCMETRICS_REQUIRE_SERVERS is 1."""
+    return find_program
 
-    def find(name: str) -> str:
-        path = shutil.which(name)
-        if path is None and REQUIRE_SERVERS:
-            pytest.fail(f"{name} is not on the PATH, and ASYNCMETRICS_REQUIRE_SERVERS is 1")
-        if path is None:
-            pytest.skip(f"{name} is not on the PATH")
-        return path
 
-    return find
+@pytest.fixture(params=["asyncio", "trio"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """The name of either event loop in turn."""
+    return request.param
+
+
+@pytest.fixture
+def run(backend: str) -> Callable[..., Any]:
+    """Run a coroutine function on either event loop: ``result = run(main)``."""
+
+    def run(main: Callable[[], Awaitable[Any]]) -> Any:
+        async def limited() -> Any:
+            with anyio.fail_after(PATIENCE_SECONDS):
+                return await main()
+
+        return anyio.run(limited, backend=backend)
+
+    return run

@@ -94,7 +94,7 @@ def _line(*cells: str) -> str:
 
 
 def main(written: str, *reports: str) -> int:
-    """Print the table and write it into a file; tell by the exit status whether all of it holds."""
+    """Print the table and write it into a file; exit with 0 if all of it holds."""
     rows = rows_of(claims(map(Path, reports)))
     text = "\n".join(table(rows)) + "\n"
     Path(written).write_text(text, encoding="utf-8")

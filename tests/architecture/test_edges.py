@@ -1,4 +1,4 @@
-"""The table of edges that `make matrix` prints tells what the reports of the tests say, and no more."""
+"""The table of edges that `make matrix` prints has what the reports of the tests say, and no more."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_where_an_edge_was_not_tried_it_is_not_applicable(made):
     assert lines[2:4] == ["| route | a 405 |  | ✓ | – |", "| route | another |  | – | ✓ |"]
 
 
-def test_what_was_asserted_is_told_once_in_each_wording(made):
+def test_an_assertion_is_listed_once_in_each_wording(made):
     said = '<property name="asserted" value="{}"/>'.format
     texts = ("/x is /{y}", "/x is /&lt;y&gt;", "/x is /{y}")
     lines, _ = made(*[{"framework": "quart 1", "asserted": said(text)} for text in texts])

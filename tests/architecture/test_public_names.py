@@ -1,4 +1,4 @@
-"""`__all__` is a tuple, sorted by nobody's will but complete: what it names exists, and what is public is in it."""
+"""`__all__` is a complete tuple: what it names exists, and what is public is in it."""
 
 from __future__ import annotations
 

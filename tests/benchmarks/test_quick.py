@@ -1,4 +1,4 @@
-"""The benchmarks run: each of them gives figures for us, whichever peers are there."""
+"""The benchmarks run: each of them has figures for us, whichever peers are installed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PROGRAM_SECONDS
+
+pytestmark = pytest.mark.xdist_group("benchmarks")  # which share one run
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py"))
@@ -96,7 +98,7 @@ def test_without_a_framework_middleware_is_measured_on_what_needs_none():
     assert len(ours) == 4
 
 
-def test_an_unknown_name_is_told_with_those_there_are():
+def test_an_unknown_name_is_an_error_that_lists_the_known_ones():
     done = _run("--quick", "hotpath")
     assert done.returncode == 2
     assert all(name in done.stderr for name in NAMES)

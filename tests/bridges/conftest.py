@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.asgi import make_scope
+
 
 @pytest.fixture
 def scrape():
@@ -11,7 +13,6 @@ def scrape():
 
     async def scrape(app) -> str:
         messages = []
-        scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
 
         async def receive():
             return {"type": "http.request", "body": b"", "more_body": False}
@@ -19,7 +20,7 @@ def scrape():
         async def send(message):
             messages.append(message)
 
-        await app(scope, receive, send)
+        await app(make_scope(path="/"), receive, send)
         return b"".join(message.get("body", b"") for message in messages).decode()
 
     return scrape

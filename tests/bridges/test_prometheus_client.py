@@ -180,7 +180,7 @@ def test_a_single_collector_of_theirs_can_be_one_of_ours(registry):
     assert registry.get_sample_value("taken_total", {"x": "2"}) == 2
 
 
-def test_a_collector_of_theirs_without_a_bridge_is_told_of_it(registry, caplog):
+def test_a_collector_of_theirs_without_a_bridge_is_logged_with_the_name_of_the_bridge(registry, caplog):
     registry.register(Timed(prometheus_client.core))
     assert registry.get_sample_value("taken_total", {"x": "2"}) is None
     assert "PrometheusClientCollector" in caplog.text

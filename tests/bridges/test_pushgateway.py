@@ -1,4 +1,4 @@
-"""Pushing: the same requests as prometheus_client's, over real sockets, and what is told when it fails."""
+"""Pushing: the same requests as prometheus_client's, over real sockets, and the errors when it fails."""
 
 from __future__ import annotations
 

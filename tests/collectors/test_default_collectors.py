@@ -1,4 +1,4 @@
-"""What the process, platform and gc collectors tell, beside what the system says."""
+"""The numbers of the process, platform and gc collectors, compared with those of the system."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_the_names_are_taken_even_where_they_have_no_value(tmp_path, registry):
         Gauge("process_open_fds", "Mine.", registry=registry)
 
 
-def test_the_platform_is_told(registry):
+def test_the_platform_is_exposed(registry):
     PlatformCollector(registry=registry)
     major, minor, patch = platform.python_version_tuple()
     labels = {

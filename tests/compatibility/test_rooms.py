@@ -63,7 +63,7 @@ def test_the_openmetrics_parsers_read_the_same():
 
 
 @pytest.mark.parametrize("parse", [text_string_to_metric_families, openmetrics_parser.text_string_to_metric_families])
-def test_what_is_no_exposition_is_a_value_error(parse):
+def test_a_text_that_is_no_exposition_is_a_value_error(parse):
     with pytest.raises(ValueError, match="line 1"):
         list(parse("a{b} 1\n# EOF\n"))
 
@@ -204,7 +204,7 @@ def test_the_handler_prints_nothing_about_a_client_that_resets_its_connection(ha
     assert capfd.readouterr().err == ""
 
 
-def test_a_handler_serves_the_default_registry_unless_told_otherwise():
+def test_a_handler_serves_the_default_registry_by_default():
     assert MetricsHandler.registry is asyncmetrics.REGISTRY
 
 

@@ -31,12 +31,12 @@ def test_the_names_that_everybody_uses_are_compared(rows):
     assert {"Counter.inc", "start_http_server", "core.Sample.value", "parser.text_string_to_metric_families"} <= names
 
 
-def test_a_name_that_nobody_explains_is_a_problem(monkeypatch):
+def test_a_name_without_an_explanation_is_a_problem(monkeypatch):
     monkeypatch.delitem(compatibility.NOT_PLANNED, "core.NativeHistogram")
     assert compatibility.find_problems() == ["core.NativeHistogram: there is none"]
 
 
-def test_a_difference_that_nobody_explains_is_a_problem(monkeypatch):
+def test_a_difference_without_an_explanation_is_a_problem(monkeypatch):
     monkeypatch.delitem(compatibility.DIFFERS, "start_wsgi_server")
     (problem,) = compatibility.find_problems()
     assert problem == "start_wsgi_server: `addr` is `'127.0.0.1'` by default, not `'0.0.0.0'`"

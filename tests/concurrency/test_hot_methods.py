@@ -77,7 +77,7 @@ def test_a_shared_observation_is_stored_here_and_in_the_cells_without_a_call_bet
 
 @pytest.mark.parametrize("child", [SharedCounter, SharedGauge, SharedSummary])
 def test_a_child_is_given_its_place_without_a_call_between(child):
-    """So that nobody counts where it was while its numbers are taken over to where it will be."""
+    """No thread may count in the old cells while the numbers are copied to the new ones."""
     assert not any(_may_switch(x) for x in _instructions(child.attach))
 
 

@@ -71,5 +71,5 @@ def test_the_watchdog_sees_a_program_that_hangs():
         ("increments(); creates(); collects()", FINE),
     ],
 )
-def test_the_watchdog_sees_what_is_not(program, expected):
+def test_the_watchdog_sees_a_program_that_fails(program, expected):
     assert run_program(program, "asyncmetrics") == expected

@@ -85,7 +85,7 @@ def test_a_histogram_that_is_read_while_observed_agrees_with_itself(registry):
     assert wrong == []
 
 
-def test_a_child_is_created_once_by_whoever_comes_first(registry):
+def test_a_child_is_created_once_by_the_first_thread(registry):
     counter = Counter("c", "C.", ["n"], registry=registry)
     start = threading.Barrier(THREADS)
 
@@ -99,7 +99,7 @@ def test_a_child_is_created_once_by_whoever_comes_first(registry):
     assert [sample.value for sample in family.samples] == [THREADS] * 500
 
 
-def test_children_that_several_threads_remove_and_make_anew_are_there_once(registry):
+def test_children_that_several_threads_remove_and_create_again_exist_once(registry):
     counter = Counter("c", "C.", ["n"], registry=registry)
 
     def work():
@@ -114,7 +114,7 @@ def test_children_that_several_threads_remove_and_make_anew_are_there_once(regis
     assert sorted(sample.labels["n"] for sample in family.samples) == ["0", "1", "2"]
 
 
-def test_no_label_set_is_read_twice_while_threads_remove_and_make_children_anew(registry):
+def test_no_label_set_is_read_twice_while_threads_remove_and_create_children(registry):
     counter = Counter("c", "C.", ["n"], registry=registry)
     done = threading.Event()
     twice = []

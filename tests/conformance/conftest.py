@@ -66,7 +66,7 @@ class Line(NamedTuple):
         return dict(self.labels).get(name)
 
     def child(self, *own: str) -> frozenset[tuple[str, str]]:
-        """What tells a child from others: the labels without those called one of ``own``."""
+        """What distinguishes a child from others: the labels without those called one of ``own``."""
         return frozenset(pair for pair in self.labels if pair[0] not in own)
 
 

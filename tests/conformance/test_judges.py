@@ -1,4 +1,4 @@
-"""Three judges who know nothing of each other: prometheus_client's parsers, promtool, and a Prometheus that scrapes."""
+"""Three judges that know nothing of each other: prometheus_client's parsers, promtool, and a real Prometheus."""
 
 from __future__ import annotations
 

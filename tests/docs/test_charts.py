@@ -58,7 +58,7 @@ def test_the_longest_bar_of_a_panel_is_the_largest_figure(made):
     assert widths.index(max(widths)) == figures.index(max(figures))
 
 
-def test_a_target_that_was_missed_is_told():
+def test_a_missed_target_is_shown():
     missed = [row for row in charts.read_results() if row["met"] is False]
     assert charts.PAGE.read_text(encoding="utf-8").count("**not met**") == len(missed)
 
@@ -69,7 +69,7 @@ def test_a_row_that_there_is_no_more_is_an_error(monkeypatch):
         charts.draw_charts()
 
 
-def test_every_run_is_a_full_one_and_tells_what_it_measured():
+def test_every_run_is_a_full_one_and_names_what_it_measured():
     for path in (charts.PAGE.parent / "benchmarks").glob("*.json"):
         run = json.loads(path.read_text(encoding="utf-8"))
         assert run["quick"] is False

@@ -1,4 +1,4 @@
-"""The pages tell the truth: their programs run, their rules and configurations are valid, what they name exists."""
+"""The pages are true: their programs run, their rules and configurations are valid, what they name exists."""
 
 from __future__ import annotations
 

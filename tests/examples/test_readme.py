@@ -1,4 +1,4 @@
-"""The README tells the truth: its program is the quick start, its code runs, its commands and its links exist."""
+"""The README is true: its program is the quick start, its code runs, its commands and its links exist."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import anyio
@@ -13,6 +13,7 @@ import pytest
 from asyncmetrics import CollectorRegistry, Metric
 from asyncmetrics.core import Sample
 from asyncmetrics.exposition import start_http_server
+from tests.asgi import make_scope
 from tests.patience import PATIENCE_SECONDS, wait_until
 
 SAMPLES_PER_PAGE = 2000
@@ -49,23 +50,13 @@ class Answer:
 
     @property
     def lines(self) -> list[str]:
-        """What the application tells, without what the library tells about the scrapes themselves."""
+        """The lines of the application, without those of the library about the scrapes themselves."""
         return [line for line in self.text.splitlines() if "asyncmetrics_scrape" not in line]
-
-
-def _scope(method="GET", path="/metrics", query=b"", headers: Iterable = (), **more) -> dict:
-    names = {"type": "http", "method": method, "path": path, "query_string": query, "headers": list(headers)}
-    return names | more
 
 
 @pytest.fixture
 def scope() -> Callable[..., dict]:
-    return _scope
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def backend(request) -> str:
-    return request.param
+    return make_scope
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +80,7 @@ def ask() -> Callable[..., Answer]:
                 answer.messages.append(message)
 
             with anyio.fail_after(PATIENCE_SECONDS):
-                await app(_scope(**request), receive, send)
+                await app(make_scope(**request), receive, send)
 
         anyio.run(exchange, backend=backend)
         return answer
@@ -126,7 +117,7 @@ class _Page(Metric):
 
 @pytest.fixture(scope="session")
 def wait_for_outcome() -> Callable[[CollectorRegistry, str], None]:
-    """Wait until a scrape is told to have come out so: ``wait_for_outcome(registry, "abandoned")``."""
+    """Wait until a scrape with this outcome is counted: ``wait_for_outcome(registry, "abandoned")``."""
 
     def wait_for_outcome(registry: CollectorRegistry, outcome: str) -> None:
         def outcomes() -> list[str | None]:

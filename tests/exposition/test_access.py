@@ -106,7 +106,7 @@ def test_a_predicate_decides_by_the_scope(registry, ask, backend, predicate, pat
     assert ask(make_asgi_app(registry, auth=predicate), path=path, backend=backend).status == status
 
 
-def test_a_predicate_that_raises_admits_nobody_and_is_counted(registry, ask, caplog):
+def test_a_predicate_that_raises_admits_no_client_and_is_counted(registry, ask, caplog):
     answer = ask(make_asgi_app(registry, auth=lambda scope: scope["nothing"]))
     assert answer.status == 403
     assert registry.get_sample_value("asyncmetrics_internal_errors_total", {"where": "exposition.auth"}) == 1
@@ -118,13 +118,13 @@ def test_a_predicate_that_raises_admits_nobody_and_is_counted(registry, ask, cap
     + [(), ("user",), ("", "p"), ("us:er", "p"), ("user", ""), ("u", 1), ("user", "p\n"), ("us\ter", "p")]
     + [("user", "p\x85"), ("us\ud800er", "p"), ("user", "\udfff")],
 )
-def test_what_can_admit_nobody_is_refused_at_once(registry, auth):
+def test_an_option_that_can_admit_no_client_is_refused_at_once(registry, auth):
     with pytest.raises(DefinitionError, match="auth: expected"):
         make_asgi_app(registry, auth=auth)
 
 
 @pytest.mark.parametrize("auth", [("us:er", "hunter2"), ("hunter2", ""), "hunter2 "])
-def test_the_error_does_not_tell_the_credentials(registry, auth):
+def test_the_error_does_not_contain_the_credentials(registry, auth):
     with pytest.raises(DefinitionError) as caught:
         make_asgi_app(registry, auth=auth)
     assert "hunter2" not in str(caught.value)
@@ -220,7 +220,7 @@ OVER = pytest.mark.parametrize("status_over", [status_over_asgi, status_over_wsg
 @example(auth="\u00c5")
 @example(auth=("\u00e0", "\u00c5\u00a0"))
 @given(auth=TOKENS | PAIRS)
-def test_what_the_option_takes_admits_who_sends_it(status_over, auth):
+def test_credentials_that_the_option_takes_admit_a_client_that_sends_them(status_over, auth):
     assert status_over(auth, field(auth)) == 200
 
 
@@ -229,7 +229,7 @@ def test_what_the_option_takes_admits_who_sends_it(status_over, auth):
 @example(auth="voil\u00e0", other="voil?")
 @example(auth=("a", "b"), other=("a", "b "))
 @given(auth=TOKENS | PAIRS, other=TOKENS | PAIRS)
-def test_what_the_option_takes_admits_nobody_else(status_over, auth, other):
+def test_credentials_that_the_option_takes_admit_no_other_client(status_over, auth, other):
     assume(auth != other)
     assert status_over(auth, field(other)) == 401
 

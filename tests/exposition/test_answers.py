@@ -39,7 +39,7 @@ def test_head_has_the_headers_of_get_and_no_body(app, ask):
 @pytest.mark.parametrize(
     "method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "get", "", "EVIL1"]
 )
-def test_any_other_method_is_refused_and_told_which_ones_are_not(app, ask, method):
+def test_any_other_method_is_refused_with_a_list_of_the_allowed_ones(app, ask, method):
     answer = ask(app, method=method)
     assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
 
@@ -79,11 +79,11 @@ def test_header_names_count_in_any_case_and_pairs_may_be_lists(app, ask):
     assert ask(app, headers=[[b"Accept", PROMETHEUS_2]]).text.endswith("# EOF\n")
 
 
-def test_caches_are_told_what_the_answer_depends_on(app, ask):
+def test_the_vary_header_names_what_the_answer_depends_on(app, ask):
     assert ask(app).headers["vary"] == "Accept, Accept-Encoding"
 
 
-def test_gzip_is_used_for_those_who_accept_it(app, ask):
+def test_gzip_is_used_for_clients_that_accept_it(app, ask):
     answer = ask(app, headers=[(b"accept-encoding", b"deflate, gzip")])
     assert answer.headers["content-encoding"] == "gzip"
     assert answer.lines == ask(app).lines

@@ -164,7 +164,7 @@ def test_a_send_that_fails_stops_the_rendering_without_an_error(scope, paged, ba
 
 
 def test_a_client_that_goes_away_stops_the_rendering(scope, paged, backend):
-    """Servers whose ``send`` never fails tell it by http.disconnect."""
+    """Servers whose ``send`` never fails report it by http.disconnect."""
     registry, pages = paged(100)
 
     async def main() -> None:

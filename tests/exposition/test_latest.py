@@ -32,6 +32,6 @@ def test_an_unknown_escaping_is_refused(registry):
 
 
 @pytest.mark.parametrize(("escaping", "name"), [("underscores", "a_b"), ("dots", "a_dot_b"), ("allow-utf-8", '"a.b"')])
-def test_names_are_escaped_as_told(registry, escaping, name):
+def test_names_are_escaped_as_requested(registry, escaping, name):
     Gauge("a.b", "A number.", registry=registry).set(1)
     assert name in generate_latest(registry, escaping).decode()

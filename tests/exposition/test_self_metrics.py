@@ -1,4 +1,4 @@
-"""What the exposition tells about its own scrapes, at the next one."""
+"""What the exposition counts of its own scrapes, at the next one."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def test_a_cancelled_scrape_is_counted_as_such(scope, paged, backend):
 
 
 @pytest.mark.parametrize("request_of", [{"method": "HEAD"}, {"method": "POST"}, {"path": "/favicon.ico"}])
-def test_what_is_no_scrape_is_not_counted(registry, ask, request_of):
+def test_a_request_that_is_no_scrape_is_not_counted(registry, ask, request_of):
     ask(make_asgi_app(registry), **request_of)
     assert outcomes(registry) == {}
 
 
-def test_a_part_of_a_registry_tells_its_registry(registry, ask):
+def test_scrapes_of_a_restricted_registry_are_counted_in_its_registry(registry, ask):
     ask(make_asgi_app(registry.restricted_registry(["jobs_total"])))
     assert outcomes(registry) == {"served": 1}
 

@@ -107,7 +107,7 @@ def test_many_threads_may_write_the_same_file(target, filled):
     assert _names(target.parent) == [target.name]
 
 
-def test_a_folder_that_is_not_there_is_told_with_the_path(tmp_path, filled):
+def test_a_missing_folder_is_an_error_with_its_path(tmp_path, filled):
     path = tmp_path / "nowhere" / "jobs.prom"
     with pytest.raises(TextfileError, match="old content is kept: No such file or directory") as caught:
         write_to_textfile(path, filled)
@@ -115,7 +115,7 @@ def test_a_folder_that_is_not_there_is_told_with_the_path(tmp_path, filled):
     assert isinstance(caught.value, OSError)
 
 
-def test_a_target_that_is_a_folder_is_told_and_nothing_is_left_over(tmp_path, filled):
+def test_a_target_that_is_a_folder_is_an_error_and_nothing_is_left_over(tmp_path, filled):
     folder = tmp_path / "jobs.prom"
     folder.mkdir()
     with pytest.raises(TextfileError):
@@ -123,7 +123,7 @@ def test_a_target_that_is_a_folder_is_told_and_nothing_is_left_over(tmp_path, fi
     assert _names(tmp_path) == ["jobs.prom"]
 
 
-def test_a_temporary_folder_on_another_file_system_is_told_and_the_old_file_stays(target, filled):
+def test_a_temporary_folder_on_another_file_system_is_an_error_and_the_old_file_stays(target, filled):
     other = Path("/dev/shm")
     if not other.is_dir() or other.stat().st_dev == target.parent.stat().st_dev:
         pytest.skip("there is no second file system here")
@@ -134,8 +134,8 @@ def test_a_temporary_folder_on_another_file_system_is_told_and_the_old_file_stay
     assert not [name for name in set(_names(other)) - before if "jobs.prom" in name]
 
 
-def test_a_folder_without_permission_is_told_and_the_old_file_stays(filled):
-    """Root may write anywhere, so it becomes somebody else meanwhile."""
+def test_a_folder_without_permission_is_an_error_and_the_old_file_stays(filled):
+    """Root may write anywhere, so the test changes its user meanwhile."""
     if os.geteuid() != 0:
         pytest.skip("needs root to become somebody else")
     with tempfile.TemporaryDirectory() as folder:
@@ -151,7 +151,7 @@ def test_a_folder_without_permission_is_told_and_the_old_file_stays(filled):
         assert _is_untouched(target)
 
 
-def test_a_file_that_may_not_grow_is_told_and_the_old_one_stays(target, paged):
+def test_a_file_that_may_not_grow_is_an_error_and_the_old_one_stays(target, paged):
     """The limit of the process strikes in the middle of a write, as a quota does."""
     registry, _ = paged(5)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -164,7 +164,7 @@ def test_a_file_that_may_not_grow_is_told_and_the_old_one_stays(target, paged):
     assert _is_untouched(target)
 
 
-def test_a_full_disk_is_told_and_the_old_file_stays(tmp_path, paged):
+def test_a_full_disk_is_an_error_and_the_old_file_stays(tmp_path, paged):
     registry, _ = paged(5)
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)], capture_output=True)
     if mounted.returncode:
@@ -180,7 +180,7 @@ def test_a_full_disk_is_told_and_the_old_file_stays(tmp_path, paged):
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace", "unlink"])
-def test_a_fault_at_any_step_is_told_and_the_old_file_stays(target, filled, monkeypatch, step):
+def test_a_fault_at_any_step_is_an_error_and_the_old_file_stays(target, filled, monkeypatch, step):
     def fail(*args, **kwargs) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
@@ -194,7 +194,7 @@ def test_a_fault_at_any_step_is_told_and_the_old_file_stays(target, filled, monk
 
 
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, LookupError])
-def test_what_is_no_fault_of_the_disk_passes_and_the_old_file_stays(target, filled, monkeypatch, raised):
+def test_an_exception_that_is_no_fault_of_the_disk_passes_and_the_old_file_stays(target, filled, monkeypatch, raised):
     def interrupt(descriptor: int) -> None:
         raise raised
 
@@ -224,7 +224,7 @@ def test_a_temporary_file_that_is_there_already_is_never_written_to(target, fill
     assert precious.read_text() == OLD
 
 
-def test_names_are_escaped_as_told(target, registry):
+def test_names_are_escaped_as_requested(target, registry):
     Gauge("a.b", "A number.", registry=registry).set(1)
     write_to_textfile(target, registry, "dots")
     assert "a_dot_b 1" in target.read_text()

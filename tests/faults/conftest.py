@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from asyncmetrics.errors import MetricsError
-from tests.patience import PATIENCE_SECONDS
+from tests.asgi import make_scope
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Scraped:
 async def _scrape(app, *, on_chunk=lambda _: None, gone: anyio.Event | None = None, **request) -> Scraped:
     scraped = Scraped()
     headers = [(name.encode(), value.encode()) for name, value in request.pop("headers", {}).items()]
-    scope = {"type": "http", "method": "GET", "path": "/metrics", "query_string": b"", "headers": headers, **request}
+    scope = make_scope(headers=headers, **request)
 
     async def receive() -> dict:
         await (gone.wait() if gone else anyio.sleep_forever())
@@ -62,25 +62,6 @@ async def _scrape(app, *, on_chunk=lambda _: None, gone: anyio.Event | None = No
 def scrape() -> Callable[..., Awaitable[Scraped]]:
     """Scrape: ``await scrape(app, headers={…}, gone=event, on_chunk=function)``."""
     return _scrape
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def backend(request) -> str:
-    return request.param
-
-
-@pytest.fixture
-def run(backend):
-    """Run a coroutine function on either event loop: ``result = run(main)``."""
-
-    def run(main):
-        async def limited():
-            with anyio.fail_after(PATIENCE_SECONDS):
-                return await main()
-
-        return anyio.run(limited, backend=backend)
-
-    return run
 
 
 FACTOR = 4

@@ -39,7 +39,7 @@ def hang():
 
 
 class Raising(BaseException):
-    """What nobody expects."""
+    """An exception of no known class."""
 
 
 def collector(collect) -> object:
@@ -216,7 +216,7 @@ def test_a_collector_that_comes_back_is_asked_again(registry, scrape, run, hang,
     run(main)
 
 
-def test_a_coroutine_that_comes_back_too_late_is_let_go_of(registry, scrape, run, hang, caplog):
+def test_a_coroutine_that_is_returned_too_late_is_closed(registry, scrape, run, hang, caplog):
     """It would otherwise warn, some time later, that it was never awaited: an error in these tests."""
     registry.register(collector(lambda: _raise_later(ValueError()) if hang() else None))
 
@@ -233,7 +233,7 @@ def test_a_coroutine_that_comes_back_too_late_is_let_go_of(registry, scrape, run
 
 
 @pytest.mark.parametrize("loop", ["goes on", "has ended"])
-def test_what_an_async_gauge_function_came_back_with_too_late_is_let_go_of(registry, scrape, run, hang, caplog, loop):
+def test_an_awaitable_that_a_gauge_function_returns_too_late_is_closed(registry, scrape, run, hang, caplog, loop):
     made = []
 
     def late():
@@ -298,7 +298,7 @@ def test_a_scrapers_time_that_is_none_is_not_taken_for_one(registry, scrape, run
 
 
 def test_duplicates_are_put_together(registry, scrape, run, caplog):
-    """The same family twice becomes one, the same series is told once, and another type under its name is left out."""
+    """One family twice becomes one, one series is exposed once, and another type under its name is left out."""
 
     def twice():
         for value in (1, 2):

@@ -10,6 +10,7 @@ import threading
 
 import anyio
 import pytest
+from trio.testing import MockClock
 
 from asyncmetrics import Gauge, make_asgi_app
 from asyncmetrics.core import GaugeMetricFamily
@@ -153,6 +154,36 @@ def test_a_scrape_that_comes_after_an_impatient_one_waits_for_the_same_call(regi
             return await scrapes.end_of("patient"), collector.calls
 
     assert run(main) == (["good 1.0", "slow 1.0"], 1)
+
+
+def test_no_scrape_waits_for_a_collector_that_an_equally_patient_one_waited_for_in_vain(registry, scrape, caplog):
+    """The clock of the loop is one that jumps to the next deadline, so the scrapes take as long as they wait."""
+    end = threading.Event()
+
+    class Hanging:
+        def describe(self):
+            return []
+
+        def collect(self):
+            end.wait(PATIENCE_SECONDS)
+            return []
+
+    async def main():
+        app = make_asgi_app(registry)
+        waited = []
+        for seconds in ("30", "30", "50"):
+            begun = anyio.current_time()
+            scraped = await scrape(app, headers={"x-prometheus-scrape-timeout-seconds": seconds})
+            assert scraped.lines == ["good 1.0"]
+            waited.append(anyio.current_time() - begun > 10)
+        return waited
+
+    registry.register(Hanging())
+    try:
+        options = {"clock": MockClock(autojump_threshold=0)}
+        assert anyio.run(main, backend="trio", backend_options=options) == [True, False, True]
+    finally:
+        end.set()
 
 
 def test_what_is_called_on_the_loop_is_asked_once_as_well(registry, scrape, run, slow):

@@ -38,7 +38,7 @@ def test_a_scraper_is_served_at_its_first_attempt_and_nothing_is_logged(attack, 
 @pytest.mark.slow
 @pytest.mark.parametrize("attack", ["reads nothing", "pipelines and reads nothing", "pipelines without credentials"])
 def test_the_server_lives_on_after_clients_that_took_nothing(attack):
-    """It gives them up after ``timeout_seconds``, and is over with them when their connections are closed.
+    """It abandons them after ``timeout_seconds``, and is over with them when their connections are closed.
 
     A busy server may send one all of it after all, and closes that connection because nothing follows.
     """

@@ -15,7 +15,7 @@ from tests.patience import PATIENCE_SECONDS
 
 
 class Counting:
-    """A collector that waits until it is let go, and counts how often it was asked."""
+    """A collector that waits for ``go``, and counts how often it was asked."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -193,7 +193,7 @@ def test_the_loop_gets_its_goes_between_two_steps_however_many_scrapes_there_are
     assert longest <= 2
 
 
-def test_scrapes_beyond_the_limit_are_told_to_come_back(registry, scrape, run):
+def test_scrapes_beyond_the_limit_are_answered_with_retry_after(registry, scrape, run):
     async def main():
         collector = Counting()
         registry.register(collector)
@@ -240,7 +240,7 @@ def test_head_and_refusals_are_answered_whatever_is_being_served(registry, scrap
 
 
 @pytest.mark.parametrize("limit", [0, -1])
-def test_a_limit_that_serves_nobody_is_refused(registry, limit):
+def test_a_limit_below_one_is_refused(registry, limit):
     with pytest.raises(DefinitionError, match="max_concurrent: expected 1 or more"):
         make_asgi_app(registry, max_concurrent=limit)
 

@@ -88,7 +88,7 @@ def test_each_header_gets_its_format(accept, content_type):
 
 @pytest.mark.parametrize("escaping", ESCAPING_SCHEMES)
 @pytest.mark.parametrize("accept", [f"{OM};version=1.0.0", "text/plain;version=1.0.0"])
-def test_the_escaping_that_was_asked_for_is_used_and_named(accept, escaping):
+def test_the_requested_escaping_is_used_and_named_in_the_content_type(accept, escaping):
     registry = CollectorRegistry()
     Gauge("a.b_c", "", registry=registry).set(1)
     chosen = negotiate(f"{accept};escaping={escaping.upper()}")

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import re
-import subprocess
 import threading
-import urllib.error
-import urllib.request
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -16,9 +11,10 @@ import pytest
 from asyncmetrics import CollectorRegistry, Counter, Histogram
 from asyncmetrics.core import Exemplar, Metric, Sample, Timestamp
 from asyncmetrics.formats.negotiation import negotiate
-from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.patience import wait_until
+from tests.servers.prometheus_server import make_job, run_prometheus
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.xdist_group("hostile expositions")]
 
 ACCEPTS = {"text": "text/plain;version=0.0.4", "openmetrics": "application/openmetrics-text;version=1.0.0"}
 TEXTS = ["\0", "\r", "\n# EOF", '"\\', "\ud800", "\x85\u2028", "\x1b\x7f\t", "}"]
@@ -32,7 +28,6 @@ CASES = {
     "bucket exemplars": ("histogram", [Sample("a_bucket", BUCKET, 1, None, Exemplar({t: t}, 1)) for t in TEXTS]),
     "strays": ("gauge", [Sample(name, {}, 1) for name in ("a", "a_total", "b", "b_bucket", "a")]),
 }
-LISTENING = re.compile(r'msg="Listening on"[^\n]*? address=(127\.0\.0\.1:\d+)')
 
 
 def _families():
@@ -60,10 +55,8 @@ def bodies():
 
 
 @pytest.fixture(scope="module")
-def prometheus(bodies, binary, tmp_path_factory):
-    """The address of a Prometheus that scrapes all paths and one exposition with a fault."""
-    program = binary("prometheus")
-    folder = tmp_path_factory.mktemp("prometheus")
+def prometheus(bodies, tmp_path_factory):
+    """A Prometheus that scrapes all of them, and a case with a fault."""
     bodies["/faulty"] = ("faulty", negotiate(None).content_type, b'a{__name__="b"} 1\n')
 
     class Handler(BaseHTTPRequestHandler):
@@ -81,21 +74,10 @@ def prometheus(bodies, binary, tmp_path_factory):
         server = stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
         threading.Thread(target=server.serve_forever).start()
         stack.callback(server.shutdown)
-        jobs = "".join(
-            f"- job_name: '{path}'\n  metrics_path: '{path}'\n"
-            f"  static_configs: [{{targets: ['127.0.0.1:{server.server_port}']}}]\n"
-            for path in bodies
-        )
-        (folder / "prometheus.yml").write_text(f"global: {{scrape_interval: 200ms}}\nscrape_configs:\n{jobs}")
-        log = stack.enter_context((folder / "log").open("w"))
-        process = subprocess.Popen(
-            [program, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
-            + ["--web.listen-address=127.0.0.1:0", "--enable-feature=exemplar-storage"],
-            stderr=log,
-        )
-        stack.callback(process.wait, PATIENCE_SECONDS)
-        stack.callback(process.terminate)
-        yield wait_until(lambda: LISTENING.search((folder / "log").read_text()))[1]
+        base = f"http://127.0.0.1:{server.server_port}"
+        jobs = [make_job(path, base, path) for path in bodies]
+        folder = tmp_path_factory.mktemp("prometheus")
+        yield stack.enter_context(run_prometheus(folder, jobs, "200ms", "--enable-feature=exemplar-storage"))
 
 
 @pytest.fixture(scope="module")
@@ -103,13 +85,7 @@ def health(prometheus):
     """The state of each target by path, after all have been scraped: ``up`` or the error."""
 
     def scraped():
-        try:
-            with urllib.request.urlopen(f"http://{prometheus}/api/v1/targets") as answer:
-                targets = json.load(answer)["data"]["activeTargets"]
-        except urllib.error.HTTPError as error:
-            error.close()
-            assert error.code == 503  # it is not ready yet
-            return None
+        targets = prometheus.targets()
         if not any(target["health"] == "unknown" or "deadline exceeded" in target["lastError"] for target in targets):
             return {target["scrapePool"]: target["lastError"] or target["health"] for target in targets}
         return None
@@ -117,7 +93,7 @@ def health(prometheus):
     return wait_until(scraped)
 
 
-def test_prometheus_takes_every_hostile_exposition(health, bodies):
+def test_prometheus_accepts_every_hostile_exposition(health, bodies):
     faults = {bodies[path][0]: state for path, state in health.items() if state != "up" and path != "/faulty"}
     assert faults == {}
     assert len(health) == 2 * (len(CASES) + 1) + 1

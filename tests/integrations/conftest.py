@@ -65,7 +65,7 @@ def counted(samples: Callable[..., dict[Any, float]]) -> Callable[[], dict[tuple
 
 @pytest.fixture
 def seen(ask: Callable[..., Any], counted: Callable[..., Any]) -> Callable[..., Awaitable[tuple[str, str]]]:
-    """Ask an application for a path, and give the one route and status that were counted for it."""
+    """Ask an application for a path, and return the one route and status that were counted for it."""
 
     async def look(app: Any, path: str, method: str = "GET", **request: Any) -> tuple[str, str]:
         before = counted()
@@ -78,7 +78,7 @@ def seen(ask: Callable[..., Any], counted: Callable[..., Any]) -> Callable[..., 
 
 
 async def waiting(*_: object, **__: object) -> None:
-    """Answer nobody, ever."""
+    """Never answer."""
     await asyncio.sleep(3600)
 
 

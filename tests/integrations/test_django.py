@@ -193,7 +193,7 @@ async def test_a_middleware_that_answers_instead_of_the_view_does_not_hide_the_r
     assert await seen(build(*place), "/sync/x/") == ("/sync/<slug:name>/", "202")
 
 
-async def test_what_is_under_way_is_told_by_its_route(build, ask, samples):
+async def test_a_request_under_way_has_its_route(build, ask, samples):
     found = []
 
     async def slow(request, x):
@@ -213,7 +213,7 @@ async def test_the_handler_of_static_files_is_measured_as_a_whole(build, registr
     assert await seen(app, "/static/missing.css") == ("<unmatched>", "404")
 
 
-async def test_under_a_middleware_that_copies_the_scope_all_is_told(registry, seen, samples):
+async def test_all_is_counted_under_a_middleware_that_copies_the_scope(registry, seen, samples):
     with override_settings(MIDDLEWARE=[ROUTES]):
         inner = get_asgi_application()
     asyncmetrics.instrument(inner, registry=asyncmetrics.CollectorRegistry())  # for the exceptions

@@ -47,7 +47,7 @@ async def test_an_exception_is_a_500_of_its_route(app, seen):
     assert await seen(app, "/raising") == ("/raising", "500")
 
 
-async def test_an_exception_is_counted_once_whoever_answers_for_it(app, ask, samples):
+async def test_an_exception_is_counted_once_whichever_handler_answers_it(app, ask, samples):
     await ask(app, "/raising")
     exceptions = samples("http_server_exceptions_total", "route", "type")
     assert exceptions == {("/raising", "RuntimeError"): 1}
@@ -144,7 +144,7 @@ async def test_many_requests_at_once_keep_their_own_routes(framework, app, ask, 
     }
 
 
-async def test_a_method_that_nobody_has_heard_of_is_no_label(app, ask, counted):
+async def test_an_unknown_method_is_no_label(app, ask, counted):
     for number in range(5):
         await ask(app, "/items/1", f"EVIL{number}")
     assert {method for method, _, _ in counted()} == {"_OTHER"}
@@ -171,7 +171,7 @@ async def test_a_websocket_that_fails_is_counted_by_its_route_and_so_is_the_exce
 
 
 async def talk(app, path):
-    """Open a websocket, and wait for its end; a server tells of the close that the application has sent."""
+    """Open a websocket, and wait for its end; a server reports the close that the application has sent."""
     events = asyncio.Queue()
     events.put_nowait({"type": "websocket.connect"})
 

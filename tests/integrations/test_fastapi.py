@@ -1,4 +1,4 @@
-"""FastAPI's schema, validation, dependencies and background tasks. (Its routes: tests/middleware/test_routes.py)."""
+"""FastAPI's schema, validation, dependencies and background tasks. (Its routes: tests/middleware/routes)."""
 
 from __future__ import annotations
 

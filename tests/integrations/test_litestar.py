@@ -167,7 +167,7 @@ async def test_the_route_that_is_counted_for(case, around, app, seen, asserted):
 
 
 async def test_a_mount_has_its_template_where_nothing_is_routed_at_the_root(tmp_path, registry, seen):
-    """Litestar gives a mount the template of the root, which is the empty string then."""
+    """Litestar assigns a mount the template of the root, which is the empty string then."""
     app = asyncmetrics.instrument(build(tmp_path), registry=registry)
     assert await seen(app, "/v2/opaque/x") == ("/v2/opaque/{path}", "200")
 
@@ -217,7 +217,7 @@ async def test_a_route_that_the_application_writes_into_the_scope_wins_over_lite
     assert await seen(app, "/plain") == ("/written", "200")
 
 
-async def test_what_is_under_way_is_told_by_its_route(registry, ask, samples):
+async def test_a_request_under_way_has_its_route(registry, ask, samples):
     found = []
 
     @get("/slow/{x:int}")
@@ -254,7 +254,7 @@ async def test_lifespan_runs_as_before(registry):
     assert started == ["up", "down"]
 
 
-async def test_a_websocket_is_told_by_its_template(registry, samples):
+async def test_a_websocket_has_its_template(registry, samples):
     @websocket("/rooms/{room:str}")
     async def talk(socket: WebSocket, room: str) -> None:
         await socket.accept()

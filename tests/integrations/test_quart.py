@@ -110,7 +110,7 @@ async def test_a_405_has_the_template_and_a_preflight_too(app, seen):
     assert await seen(app, "/items/1", "OPTIONS") == ("/items/<item>", "200")
 
 
-async def test_a_head_request_is_told_by_the_rule_of_get(app, seen):
+async def test_a_head_request_has_the_rule_of_get(app, seen):
     assert await seen(app, "/items/1", "HEAD") == ("/items/<item>", "200")
 
 
@@ -120,7 +120,7 @@ async def test_a_function_before_the_request_that_answers_early_does_not_hide_th
     assert await seen(asyncmetrics.instrument(app, registry=registry), "/items/1") == ("/items/<item>", "403")
 
 
-async def test_rules_of_hosts_are_told_apart(registry, ask, counted):
+async def test_rules_of_hosts_are_kept_apart(registry, ask, counted):
     app = Quart("shop", host_matching=True, static_folder=None)
     app.add_url_rule("/<x>", "shop", lambda x: x, host="shop.example")
     app.add_url_rule("/<y>", "other", lambda y: y, host="other.example")
@@ -130,7 +130,7 @@ async def test_rules_of_hosts_are_told_apart(registry, ask, counted):
     assert {route for _, route, _ in counted()} == {"/<x>", "/<y>"}
 
 
-async def test_what_is_under_way_is_told_by_its_rule(registry, ask, samples):
+async def test_a_request_under_way_has_its_rule(registry, ask, samples):
     found = []
     app = Quart("shop")
 
@@ -199,8 +199,8 @@ async def test_an_exception_is_counted_though_the_client_has_gone(registry, coun
     assert samples("http_server_exceptions_total", "route", "type") == {("/late", "RuntimeError"): 1}
 
 
-async def test_under_a_middleware_that_copies_the_scope_all_is_told(tmp_path, registry, seen, samples):
-    """A proxy in front of Quart is told to it by such a middleware."""
+async def test_all_is_counted_under_a_middleware_that_copies_the_scope(tmp_path, registry, seen, samples):
+    """Such a middleware informs Quart of a proxy in front of it."""
     app = build(tmp_path)
     app.asgi_app = ProxyFixMiddleware(app.asgi_app)
     asyncmetrics.instrument(app, registry=registry)
@@ -209,7 +209,7 @@ async def test_under_a_middleware_that_copies_the_scope_all_is_told(tmp_path, re
     assert samples("http_server_exceptions_total", "route", "type") == {("/raising", "RuntimeError"): 1}
 
 
-async def test_a_request_that_is_not_measured_tells_nothing_of_the_one_around_it(tmp_path, registry, ask, counted):
+async def test_a_request_that_is_not_measured_does_not_change_the_one_around_it(tmp_path, registry, ask, counted):
     app = asyncmetrics.instrument(build(tmp_path), registry=registry, exclude=["/items/1"])
 
     async def outer(scope, receive, send):
@@ -243,7 +243,7 @@ async def test_quarts_own_test_client_is_served_and_measured(app, counted):
     assert counted() == {("GET", "/items/<item>", "200"): 1}
 
 
-async def test_a_websocket_is_told_by_its_rule(app, samples):
+async def test_a_websocket_has_its_rule(app, samples):
     @app.websocket("/rooms/<room>")
     async def talk(room):
         from quart import websocket

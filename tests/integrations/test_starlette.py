@@ -1,4 +1,4 @@
-"""Starlette's own errors, streams and middleware, seen from outside. (Its routes: tests/middleware/test_routes.py)."""
+"""Starlette's own errors, streams and middleware, seen from outside. (Its routes: tests/middleware/routes)."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ async def test_the_middleware_added_in_starlettes_own_way_is_no_second_count(bui
     assert counted() == {("GET", "/items/{item}", "200"): 1}
 
 
-async def test_a_stack_that_is_built_anew_is_measured_with_the_same_options(registry, ask, counted):
+async def test_a_stack_that_is_built_again_is_measured_with_the_same_options(registry, ask, counted):
     """Adding a middleware before the first request, as ``add_middleware`` allows, builds the stack again."""
     app = asyncmetrics.instrument(Starlette(routes=ROUTES), registry=registry, exclude=iter(["/streamed"]))
     for _ in range(3):

@@ -88,7 +88,7 @@ def test_labels_are_chosen_while_the_block_runs(labelled, of_kind, registry):
     assert (of_kind("mail"), registry.get_sample_value("jobs_active", {"kind": "mail"})) == (1, 0)
 
 
-def test_labels_that_were_not_chosen_are_told(labelled):
+def test_labels_that_were_not_chosen_are_an_error_that_names_them(labelled):
     with pytest.raises(LabelError, match="kind"):
         labelled(int)
     with pytest.raises(LabelError, match="kind"), labelled:
@@ -100,7 +100,7 @@ def test_an_exception_is_not_hidden_by_a_label_that_is_missing(labelled):
         raise KeyError
 
 
-def test_labels_that_do_not_fit_are_told(labelled):
+def test_labels_that_do_not_fit_are_an_error_that_names_them(labelled):
     with pytest.raises(LabelError, match="odd"):
         labelled.labels(odd=1)
 

@@ -23,12 +23,12 @@ def values(registry):
     return {sample.labels["queue"]: sample.value for sample in samples if sample.name == "waiting"}
 
 
-def test_its_children_are_those_that_the_function_tells(registry, waiting):
+def test_its_children_are_those_that_the_function_returns(registry, waiting):
     waiting.collect_from(lambda: {("mail",): 3, ("print",): 0.5})
     assert values(registry) == {"mail": 3, "print": 0.5}
 
 
-def test_a_child_that_is_no_longer_told_of_is_gone(registry, waiting):
+def test_a_child_that_the_function_no_longer_returns_is_removed(registry, waiting):
     told = {("mail",): 3, ("print",): 1}
     waiting.collect_from(lambda: told)
     values(registry)
@@ -61,12 +61,12 @@ def test_without_labels_it_is_refused_with_what_to_use(registry):
 
 
 @pytest.mark.parametrize("blocking", [True, False])
-def test_the_promise_not_to_wait_is_told_to_those_who_collect(waiting, blocking):
+def test_a_function_that_does_not_block_is_marked_so_for_collectors(waiting, blocking):
     waiting.collect_from(dict, blocking=blocking)
     assert waiting.blocking is blocking
 
 
-def test_a_function_that_tells_of_a_child_in_a_thread_does_not_take_out_what_another_has_told_since(registry, waiting):
+def test_an_older_sample_in_a_thread_does_not_remove_the_children_of_a_newer_one(registry, waiting):
     """Two collections at once: the one whose function was asked first ends last."""
     told = [{("mail",): 1}, {("mail",): 1, ("print",): 2}]
 

@@ -1,4 +1,4 @@
-"""Context labels: who sees what, and for how long."""
+"""Context labels: which code sees them, and for how long."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def test_a_thread_of_its_own_starts_with_nothing_bound(jobs, series):
     assert series() == {("mail", ""): 1}
 
 
-def test_generators_see_the_context_of_whoever_runs_them(jobs, series):
+def test_generators_see_the_context_of_the_code_that_runs_them(jobs, series):
     def counting():
         while True:
             jobs.labels("mail").inc()

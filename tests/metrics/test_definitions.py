@@ -194,7 +194,7 @@ def test_a_metric_of_no_registry_works_alone():
     assert family.samples[0].value == 1
 
 
-def test_a_metric_tells_what_it_is(registry):
+def test_the_attributes_of_a_metric_describe_it(registry):
     counter = Counter("c", "C.", ["a"], registry=registry)
     assert (repr(counter), repr(counter.labels("x"))) == ("Counter('c')", "c{a='x'}")
 

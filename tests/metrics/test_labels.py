@@ -60,7 +60,7 @@ def test_values_that_are_equal_but_differ_as_text_are_different_children(counter
         ((), {}, "values"),
     ],
 )
-def test_labels_that_do_not_fit_are_told_by_name(values, named, told, counter):
+def test_labels_that_do_not_fit_are_an_error_that_names_them(values, named, told, counter):
     with pytest.raises(LabelError, match=told):
         counter.labels(*values, **named)
 
@@ -115,7 +115,7 @@ def test_children_are_removed_by_some_of_their_labels(counter, series):
     assert len(series()) == 2
 
 
-def test_removing_by_a_label_that_is_none_is_told(counter):
+def test_removing_by_an_unknown_label_is_an_error(counter):
     with pytest.raises(LabelError, match="odd"):
         counter.remove_by_labels({"odd": "x"})
     with pytest.raises(TypeError, match="mapping"):
@@ -192,7 +192,7 @@ def test_a_child_that_does_not_change_leaves_after_its_time(registry, series, cl
     assert series() == {("busy",): 2}
 
 
-def test_a_stale_child_that_nobody_holds_starts_anew(registry, series, clock):
+def test_a_stale_child_without_references_starts_again_from_zero(registry, series, clock):
     counter = Counter("c", "C.", ["a"], ttl=60, registry=registry)
     counter.labels("x").inc(5)
     series()
@@ -236,7 +236,7 @@ def test_nothing_is_lost_of_a_child_that_is_found_before_and_counts_after_it_wen
     assert series() == {("x",): 6}
 
 
-def test_a_stale_child_that_nobody_holds_is_freed_at_the_next_reading(registry, series, clock):
+def test_a_stale_child_without_references_is_freed_at_the_next_reading(registry, series, clock):
     counter = Counter("c", "C.", ["a"], ttl=60, registry=registry)
     reference = weakref.ref(counter.labels("x"))
     series()

@@ -42,7 +42,7 @@ def test_whatever_float_takes_is_a_number(use, amount, registry, value):
 
 
 @pytest.mark.parametrize("amount", ["1", b"1", None, [], object(), 1j])
-def test_what_is_no_number_is_a_type_error_that_names_the_metric(amount, registry):
+def test_an_amount_that_is_no_number_is_a_type_error_that_names_the_metric(amount, registry):
     gauge, histogram = Gauge("my_g", "G.", registry=registry), Histogram("my_h", "H.", registry=registry)
     counter, summary = Counter("my_c", "C.", registry=registry), Summary("my_s", "S.", registry=registry)
     for use in (gauge.inc, gauge.dec, gauge.set, histogram.observe, counter.inc, summary.observe):
@@ -161,7 +161,7 @@ def test_facts_that_cannot_be_labels_are_refused(facts, registry):
         Info("build", "B.", ["kind"], registry=registry).labels("x").info(facts)
 
 
-def test_an_enum_is_in_its_first_state_until_told(registry, value):
+def test_an_enum_begins_in_its_first_state(registry, value):
     enum = Enum("state", "S.", states=["idle", "busy"], registry=registry)
     assert (value("state", {"state": "idle"}), value("state", {"state": "busy"})) == (1, 0)
     enum.state("busy")

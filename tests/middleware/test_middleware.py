@@ -68,7 +68,7 @@ async def test_other_scopes_pass_untouched(kind, measured):
 
 
 @pytest.mark.anyio
-async def test_a_request_under_way_is_told_until_a_router_has_seen_it_as_pending(ask, measured, totals):
+async def test_a_request_under_way_is_exposed_as_pending_until_a_router_has_seen_it(ask, measured, totals):
     async def app(scope, receive, send):
         assert totals("active") == {("GET", "<pending>"): 1}
         assert totals("oldest")["<pending>"] >= 0
@@ -256,7 +256,7 @@ async def test_a_route_callable_that_returns_none_leaves_it_to_the_scope(ask, me
 
 @pytest.mark.parametrize("framework", ["starlette", "fastapi"])
 async def test_scrapes_are_not_counted_wherever_the_exposition_is(framework, ask, measured, registry, totals):
-    """Neither when they have ended, nor as under way by what they tell themselves."""
+    """Neither after their end, nor under way, in the exposition that they return."""
     kind = {"starlette": Starlette, "fastapi": FastAPI}[framework]
     told = []
 

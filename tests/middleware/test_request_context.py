@@ -263,7 +263,7 @@ async def test_a_metric_may_bind_its_own_value_over_the_requests(ask, measured, 
     assert set(done()) == {("here", "GET", "mine")}
 
 
-async def test_a_route_that_nobody_reads_is_resolved_once(ask, measured):
+async def test_a_route_that_the_application_does_not_read_is_resolved_once(ask, measured):
     asked = []
 
     async def app(scope, receive, send):

@@ -50,7 +50,7 @@ async def talk(websocket):
 
 @pytest.fixture
 def talking(serve, registry):
-    """Serve websockets, and give the base of their addresses."""
+    """Serve websockets, and return the base of their addresses."""
     app = Starlette(routes=[WebSocketRoute("/{what}", talk)])
     asyncmetrics.instrument(app, registry=registry)
     return serve(app, log_level="critical").replace("http", "ws")
@@ -72,7 +72,7 @@ async def test_the_code_that_a_real_client_closes_with_is_counted(code, talking,
     await eventually(lambda: totals("connected"), {("/{what}", "accepted", label): 1})
 
 
-async def test_a_real_client_that_vanishes_has_the_code_that_the_server_tells(talking, totals):
+async def test_a_real_client_that_vanishes_has_the_code_that_the_server_reports(talking, totals):
     """By RFC 6455 that is 1006; one of uvicorn's protocols says 1005."""
     client = await connect(f"{talking}/echo")
     client.transport.abort()
@@ -80,7 +80,7 @@ async def test_a_real_client_that_vanishes_has_the_code_that_the_server_tells(ta
     assert set(totals("connected")) <= {("/{what}", "accepted", "1006"), ("/{what}", "accepted", "1005")}
 
 
-async def test_a_close_that_nobody_handles_is_no_exception(talking, totals):
+async def test_a_close_that_the_application_does_not_handle_is_no_exception(talking, totals):
     async with connect(f"{talking}/unhandled"):
         pass
     await eventually(lambda: totals("connected"), {("/{what}", "accepted", "1000"): 1})
@@ -124,7 +124,7 @@ async def test_real_messages_are_counted_while_the_connection_is_open(talking, t
     await eventually(lambda: totals("open"), {("/{what}"): 0})
 
 
-async def test_is_disconnected_tells_the_truth_under_us(serve, registry, totals):
+async def test_is_disconnected_is_right_under_the_middleware(serve, registry, totals):
     seen = []
 
     async def waiting(request):

@@ -89,6 +89,21 @@ async def test_the_exceptions_counted_are(case, ask, measured, totals):
     assert totals("exceptions") == expected
 
 
+async def test_a_disconnect_after_the_response_excuses_no_exception(ask, measured, totals):
+    """Servers report a disconnect once a response is complete. An OSError that follows is not one of that client."""
+
+    async def app(scope, receive, send):
+        await receive()
+        await send(START)
+        await send(END)
+        assert (await receive())["type"] == "http.disconnect"
+        raise ConnectionRefusedError("the database is down")
+
+    await ask(measured(app))
+    assert totals("counted") == {("GET", "<unmatched>", "200"): 1}
+    assert totals("exceptions") == {("<unmatched>", "ConnectionRefusedError"): 1}
+
+
 @pytest.mark.parametrize("case", EXCEPTIONS)
 async def test_what_the_application_raises_is_raised_again(case, ask, measured):
     app, _ = EXCEPTIONS[case]
@@ -207,7 +222,7 @@ async def test_ten_thousand_invented_methods_and_paths_are_one_series(ask, measu
 
 
 @pytest.mark.parametrize("method", [None, b"GET", ["GET"], 7, "", "GET "], ids=repr)
-async def test_what_is_no_method_at_all_is_none(method, ask, measured, totals):
+async def test_a_value_that_is_no_method_is_counted_as_other(method, ask, measured, totals):
     await ask(measured(sending(START, END)), method=method)
     assert totals("counted") == {("_OTHER", "<unmatched>", "200"): 1}
 

@@ -1,19 +1,13 @@
 """One Prometheus for the whole run. Its first scrape comes five seconds after it is ready, so all targets are known
-before it starts: whoever wants another target adds it to ``targets`` here.
+before it starts: add further targets to ``targets`` here.
 """
 
 from __future__ import annotations
 
-import json
-import re
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import Any
+from contextlib import ExitStack
 
 import anyio
-import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -21,41 +15,9 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 import asyncmetrics
-from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.servers.prometheus_server import Prometheus, make_job, run_prometheus
 
 SLOW_SECONDS = 0.12
-LISTENING = re.compile(r'msg="Listening on"[^\n]*? address=(127\.0\.0\.1:\d+)')
-
-
-class Server:
-    """A running Prometheus: instant queries and its list of targets."""
-
-    def __init__(self, base: str) -> None:
-        self.base = base
-        self._client = httpx.Client(base_url=base, timeout=PATIENCE_SECONDS)
-
-    def get(self, path: str, **parameters: str) -> Any:
-        answer = self._client.get(path, params=parameters).json()
-        assert answer["status"] == "success", answer
-        return answer["data"]
-
-    def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
-        when = {} if at is None else {"time": repr(at)}
-        return self.get("/api/v1/query", query=expression, **when)["result"]
-
-    def by(self, label: str, expression: str, at: float | None = None) -> dict[str, float]:
-        return {row["metric"].get(label, ""): float(row["value"][1]) for row in self.query(expression, at)}
-
-    def wait_for(
-        self, expression: str, wanted: Callable[[list[dict[str, Any]]], bool], seconds: float = PATIENCE_SECONDS
-    ) -> list:
-        try:
-            return wait_until(lambda: self.query(expression), wanted, pause=0.1, seconds=seconds)
-        except AssertionError as error:
-            raise AssertionError(f"{expression}: {self.get('/api/v1/targets')['activeTargets']}") from error
-
-    def close(self) -> None:
-        self._client.close()
 
 
 async def _fast(request: Request) -> JSONResponse:
@@ -98,41 +60,18 @@ def targets(shop: str, own_port: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def prometheus(start_prometheus, request) -> Server:
+def prometheus(start_prometheus, request) -> Prometheus:
     """A real Prometheus that scrapes all targets five times a second."""
     return start_prometheus(request.getfixturevalue("targets"), "200ms")
 
 
 @pytest.fixture(scope="session")
-def start_prometheus(binary, tmp_path_factory) -> Iterator[Callable[[dict[str, str], str], Server]]:
+def start_prometheus(tmp_path_factory) -> Iterator[Callable[[dict[str, str], str], Prometheus]]:
     """Start a real Prometheus: ``start_prometheus({job: base URL}, interval)``."""
     with ExitStack() as stack:
-        yield lambda targets, interval: stack.enter_context(
-            _prometheus(binary("prometheus"), tmp_path_factory.mktemp("prometheus"), targets, interval)
-        )
 
+        def start(targets: dict[str, str], interval: str) -> Prometheus:
+            jobs = [make_job(name, base) for name, base in targets.items()]
+            return stack.enter_context(run_prometheus(tmp_path_factory.mktemp("prometheus"), jobs, interval))
 
-@contextmanager
-def _prometheus(program: str, folder: Path, targets: dict[str, str], interval: str) -> Iterator[Server]:
-    jobs = [
-        {"job_name": job, "static_configs": [{"targets": [base.removeprefix("http://")]}]}
-        for job, base in targets.items()
-    ]
-    config = {"global": {"scrape_interval": interval, "scrape_timeout": interval}, "scrape_configs": jobs}
-    (folder / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
-    arguments = [program, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen([*arguments, "--web.listen-address=127.0.0.1:0"], stdout=log, stderr=log)
-    try:
-        server = Server(f"http://{_address(folder / 'log', process)}")
-        yield server
-        server.close()
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_SECONDS)
-
-
-def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
-    found = wait_until(lambda: LISTENING.search(log.read_text()) or process.poll() is not None)
-    assert isinstance(found, re.Match), log.read_text()
-    return found[1]
+        yield start

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("judges")]
 
 OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 REQUESTS = (

@@ -6,7 +6,8 @@ import pytest
 
 from tests.patience import PROGRAM_SECONDS
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+# Rates, and how long a loop is held: one after the other.
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.xdist_group("rates")]
 
 SERIES = 1_000_000
 PROGRAM = f"""

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+# Rates, and how long a loop is held: one after the other.
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.xdist_group("rates")]
 
 COUNT = "http_server_request_duration_seconds_count"
 BUCKET = "http_server_request_duration_seconds_bucket"
@@ -26,7 +27,7 @@ class Traffic(NamedTuple):
 
 @pytest.fixture(scope="module")
 def traffic(prometheus, shop):
-    """Requests sent while the server scrapes, and slow ones timed from outside; gives when it scraped the last.
+    """Requests sent while the server scrapes, slow ones timed from outside, and when the last one was scraped.
 
     A scrape may fail on a busy machine, so this is the time of the samples. The window begins before the first request.
     """
@@ -125,7 +126,7 @@ def test_the_types_and_the_help_arrive(prometheus, traffic):
     assert metadata["odd_labels"][0] == {"type": "gauge", "help": "Labels \\ and\nhelp that need escaping.", "unit": ""}
 
 
-def test_the_server_is_told_of_the_process(prometheus):
+def test_the_start_time_of_the_process_arrives(prometheus):
     rows = prometheus.wait_for('process_start_time_seconds{job="shop"}', bool)
     assert abs(float(rows[0]["value"][1]) - time.time()) < 24 * 3600
 

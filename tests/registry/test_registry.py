@@ -121,7 +121,7 @@ async def test_an_unknown_way_with_errors_is_refused(registry):
 
 
 @pytest.mark.parametrize("nonsense", [None, 5, "text", object(), [None], ["x"]])
-def test_a_collector_that_yields_nonsense_is_counted_and_costs_nobody_else(nonsense, registry):
+def test_a_collector_that_yields_nonsense_is_counted_and_costs_no_other(nonsense, registry):
     class Nonsense:
         def collect(self):
             return nonsense
@@ -181,6 +181,14 @@ def test_a_refused_collector_leaves_no_name_behind(registry):
         registry.register(Two())
     assert caught.value.duplicates == {"b"}
     Gauge("a", "A.", registry=registry)
+
+
+def test_a_refused_collector_leaves_the_names_of_others_taken(registry):
+    """A third collector of the same name is refused like the second one."""
+    Counter("taken", "T.", registry=registry)
+    for _ in range(2):
+        with pytest.raises(DuplicateMetricError, match="taken"):
+            Counter("taken", "T.", registry=registry)
 
 
 def test_names_are_free_again_after_unregistering(registry):

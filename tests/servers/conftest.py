@@ -1,124 +1,19 @@
-"""Real servers, each a process of its own; clients on plain sockets; counts read from the exposition."""
+"""Every real server in turn, each a process of its own."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
 
-import httpx
 import pytest
 
-from asyncmetrics.formats.reading.text import parse_prometheus
-from tests.patience import PATIENCE_SECONDS, wait_for, wait_until
-
-HERE = Path(__file__).parent
-APP = "small_app:app"
-REQUIRE_SERVERS = os.environ.get("ASYNCMETRICS_REQUIRE_SERVERS") == "1"
-COUNT = "http_server_request_duration_seconds_count"
-
-# The packages that each server needs, and the command that starts it on a port.
-UVICORN = ["uvicorn", APP, "--log-level", "critical", "--port", "{port}", "--http"]
-HYPERCORN = ["hypercorn", APP, "--bind", "127.0.0.1:{port}", "--log-level", "CRITICAL", "--worker-class"]
-SERVERS = {
-    "uvicorn-h11": (["uvicorn", "h11"], [*UVICORN, "h11"]),
-    "uvicorn-httptools": (["uvicorn", "httptools"], [*UVICORN, "httptools"]),
-    "hypercorn-asyncio": (["hypercorn"], [*HYPERCORN, "asyncio"]),
-    "hypercorn-trio": (["hypercorn", "trio"], [*HYPERCORN, "trio"]),
-    "granian": (["granian"], ["granian", APP, "--interface", "asgi", "--no-log", "--port", "{port}"]),
-}
+from tests.servers.single_servers import SERVERS, Server, run_single
 
 
-@dataclass
-class Server:
-    """One running server, and what it has counted since `forget`."""
-
-    name: str
-    port: int
-    _before: dict[tuple[str, ...], float] = field(default_factory=dict)
-
-    @property
-    def base(self) -> str:
-        """The URL that its paths come after."""
-        return f"http://127.0.0.1:{self.port}"
-
-    def samples(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
-        """Read the samples of one name from its exposition."""
-        text = httpx.get(f"{self.base}/metrics").raise_for_status().text
-        found = [sample for family in parse_prometheus(text) for sample in family.samples if sample.name == name]
-        return {tuple(sample.labels[label] for label in labels): sample.value for sample in found}
-
-    def counted(self) -> dict[tuple[str, ...], float]:
-        """Tell how many requests were counted since then, by method, route and status."""
-        now = self.samples(COUNT, "method", "route", "status")
-        return {key: now[key] - self._before.get(key, 0) for key in now if now[key] != self._before.get(key, 0)}
-
-    def active(self) -> dict[tuple[str, ...], float]:
-        """Tell the requests under way, by method and route."""
-        found = self.samples("http_server_active_requests", "method", "route")
-        return {key: value for key, value in found.items() if value}
-
-    def exceptions(self) -> dict[tuple[str, ...], float]:
-        """Tell all exceptions ever counted, by route and type."""
-        return self.samples("http_server_exceptions_total", "route", "type")
-
-    def forget(self) -> None:
-        """Begin to count anew."""
-        self._before = self.samples(COUNT, "method", "route", "status")
-
-    def connect(self) -> closing[socket.socket]:
-        """Connect to it; use it in a with statement."""
-        return closing(socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS))
-
-    def expect(self, read: Callable[[], object], expected: object) -> None:
-        """Wait until ``read`` returns what is expected: a server counts a client that leaves when it notices."""
-        wait_for(read, expected)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-def _await_start(process: subprocess.Popen[bytes], port: int) -> None:
-    def is_listening() -> bool:
-        assert process.poll() is None, f"{process.args} ended with {process.returncode}"
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS).close()
-        except OSError:
-            return False
-        return True
-
-    wait_until(is_listening)
-
-
-@pytest.fixture(scope="session", params=SERVERS)
+@pytest.fixture(scope="session", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SERVERS])
 def running(request: pytest.FixtureRequest) -> Iterator[Server]:
     """Every server in turn; one that is not installed skips, or fails where ASYNCMETRICS_REQUIRE_SERVERS is 1."""
-    packages, command = SERVERS[request.param]
-    missing = [package for package in packages if importlib.util.find_spec(package) is None]
-    if missing:
-        (pytest.fail if REQUIRE_SERVERS else pytest.skip)(f"not installed: {', '.join(missing)}")
-    port = _free_port()
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])])}
-    words = [sys.executable, "-m", *(word.format(port=port) for word in command)]
-    process = subprocess.Popen(words, env=environment)
-    try:
-        _await_start(process, port)
-        yield Server(request.param, port)
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    with run_single(request.param) as server:
+        yield server
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ async def waiting(request: Request) -> Response:
 
 
 async def probing(request: Request) -> Response:
-    """Answer only to a client that has gone, as Starlette's probe tells."""
+    """Answer only after the client has gone, which Starlette's probe reports."""
     with anyio.move_on_after(PATIENCE_SECONDS):
         while not await request.is_disconnected():
             await anyio.sleep(0.01)

@@ -113,7 +113,7 @@ def test_a_response_arrives_part_by_part_and_is_under_way_until_its_end(server):
 
 @pytest.mark.parametrize("path", ["/waiting", "/probing"])
 def test_a_client_that_goes_before_the_response_is_a_499(server, path):
-    """Both with the application waiting to be told, and asking again and again."""
+    """Both for an application that waits for the disconnect, and for one that asks again and again."""
     if (server.name, path) == ("hypercorn-trio", "/probing"):
         pytest.skip("Starlette probes with a receive that is cancelled at once, to which trio's channels give nothing")
     with server.connect() as client:

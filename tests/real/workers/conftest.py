@@ -1,70 +1,26 @@
-"""Servers with several workers, clients that count what was answered, and somebody who ends workers at random.
+"""Servers with several workers, clients that count what was answered, and a thread that ends workers at random.
 
-``ASYNCMETRICS_CHAOS_SECONDS`` says how long each test goes on; what it saw is told with ``pytest -s``.
+``ASYNCMETRICS_CHAOS_SECONDS`` says how long each test goes on; ``pytest -s`` prints what was seen.
 """
 
 from __future__ import annotations
 
 import http.client
-import importlib.util
 import os
 import random
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
 import pytest
 
-from asyncmetrics.formats.reading.text import parse_prometheus
-from tests.patience import PATIENCE_SECONDS, wait_until
-
-HERE = Path(__file__).parent
-REQUIRE_SERVERS = os.environ.get("ASYNCMETRICS_REQUIRE_SERVERS") == "1"
-GUNICORN = (
-    "gunicorn worker_app:app -w {workers} -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{port} --log-level critical "
-    f"--timeout {PATIENCE_SECONDS}"  # after which it kills a worker that is silent
-)
-
-# The packages that each server needs, the command that starts it, and what may end its workers. hypercorn's supervisor
-# gives up when a worker is killed: it is told itself to replace them all.
-SERVERS: dict[str, tuple[list[str], str, tuple[int, ...]]] = {
-    "uvicorn": (
-        ["uvicorn"],
-        "uvicorn worker_app:app --workers {workers} --port {port} --log-level critical --no-access-log",
-        (signal.SIGKILL, signal.SIGTERM),
-    ),
-    "gunicorn": (["gunicorn", "uvicorn_worker"], GUNICORN, (signal.SIGKILL, signal.SIGTERM)),
-    "gunicorn-preload": (
-        ["gunicorn", "uvicorn_worker"],
-        f"{GUNICORN} --preload",
-        (signal.SIGKILL, signal.SIGTERM),
-    ),
-    "hypercorn": (
-        ["hypercorn"],
-        "hypercorn worker_app:app -w {workers} --bind 127.0.0.1:{port} --log-level CRITICAL --graceful-timeout 1",
-        (signal.SIGHUP,),
-    ),
-    "granian": (
-        ["granian"],
-        "granian worker_app:app --interface asgi --workers {workers} --no-log --port {port} --respawn-failed-workers",
-        (signal.SIGKILL,),
-    ),
-}
-RECYCLING = {
-    "uvicorn": "--limit-max-requests 40",
-    "gunicorn": "--max-requests 40",
-    "gunicorn-preload": "--max-requests 40",
-    "hypercorn": "--max-requests 40",
-}
+from tests.patience import wait_until
+from tests.servers.worker_servers import RECYCLING, SERVERS, Workers, run_workers
 
 
 @dataclass
@@ -91,98 +47,6 @@ class Tally:
         )
 
 
-class Workers:
-    """One running server."""
-
-    def __init__(self, name: str, port: int, process: subprocess.Popen[bytes], place: Path) -> None:
-        self.name = name
-        self.port = port
-        self.process = process
-        self.place = place
-
-    def get(self, path: str) -> tuple[int, str]:
-        """Ask once, on a connection of its own, which any worker may accept."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        finally:
-            connection.close()
-
-    def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-        """Scrape once and return all samples by their names and labels."""
-        status, text = self.get("/metrics")
-        assert status == 200
-        return {
-            (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in parse_prometheus(text)
-            for sample in family.samples
-        }
-
-    def value(self, name: str, **labels: str) -> float:
-        """Return the sum of all samples that have these labels."""
-        wanted = set(labels.items())
-        return sum(value for (found, have), value in self.samples().items() if found == name and wanted <= have)
-
-    def await_value(self, expected: float, name: str, **labels: str) -> None:
-        """Wait until a value is as expected."""
-
-        def read() -> float | None:
-            with suppress(OSError, http.client.HTTPException):
-                return self.value(name, **labels)
-            return None
-
-        wait_until(read, lambda found: found == expected)
-
-    def pids(self) -> list[int]:
-        """Return the processes below the supervisor that serve."""
-        found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in found if "resource_tracker" not in _command(pid)]
-
-    def files(self) -> list[str]:
-        """Return the files that the workers share."""
-        return sorted(path.name for folder in self.place.glob("asyncmetrics-*") for path in folder.iterdir())
-
-
-def _command(pid: str) -> str:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    return "resource_tracker"  # gone
-
-
-@contextmanager
-def _started(name: str, options: str, workers: int, place: Path, environment: dict[str, str]) -> Iterator[Workers]:
-    packages, command, _ = SERVERS[name]
-    missing = [package for package in packages if importlib.util.find_spec(package) is None]
-    if missing:
-        (pytest.fail if REQUIRE_SERVERS else pytest.skip)(f"not installed: {', '.join(missing)}")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    words = [sys.executable, "-m", *command.format(port=port, workers=workers).split(), *options.split()]
-    paths = os.pathsep.join([str(HERE), str(HERE.parents[2])])
-    settings = {**os.environ, "PYTHONPATH": paths, "XDG_RUNTIME_DIR": str(place), **environment}
-    process = subprocess.Popen(words, env=settings, start_new_session=True, cwd=HERE)
-    try:
-        server = Workers(name, port, process, place)
-
-        def is_up() -> bool:
-            assert process.poll() is None, f"{words} did not come up"
-            with suppress(OSError, http.client.HTTPException):
-                return server.get("/items/0")[0] == 200
-            return False
-
-        wait_until(is_up)
-        yield server
-    finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(10)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # the session that was started for it
-        process.wait()
-
-
 @pytest.fixture
 def place() -> Iterator[Path]:
     """A directory in memory where workers may make theirs."""
@@ -198,7 +62,7 @@ def start(place) -> Iterator[Callable[..., Workers]]:
     """Start a server: ``start("uvicorn", "--limit-max-requests 100", workers=3)``."""
     with ExitStack() as stack:
         yield lambda name, options="", workers=3, **environment: stack.enter_context(
-            _started(name, options, workers, place, environment)
+            run_workers(name, options, workers, place, environment)
         )
 
 
@@ -214,7 +78,7 @@ class Load:
         self._lock = threading.Lock()
 
     def run(self, seconds: float, enough: Callable[[Tally], bool]) -> Tally:
-        """Go on for so long, and then until enough was seen; return what was seen."""
+        """Run for so long, and then until ``enough`` returns true; return what was seen."""
         tasks = [self._ask, self._ask, self._ask, self._scrape, *([self._kill] if self._signals else [])]
         threads = [threading.Thread(target=task) for task in tasks]
         for thread in threads:
@@ -275,7 +139,7 @@ class Load:
 
 
 def _counts(key: tuple[str, frozenset[tuple[str, str]]]) -> bool:
-    """Tell whether a sample never goes back: a counter over all workers."""
+    """Return whether a sample never goes back: a counter over all workers."""
     name, labels = key
     return name.endswith(("_total", "_count", "_bucket", "_sum")) and not any(label == "worker" for label, _ in labels)
 
@@ -291,7 +155,7 @@ def load() -> Callable[..., Tally]:
 @pytest.fixture(scope="session")
 def seconds() -> float:
     """How long a test goes on."""
-    return float(os.environ.get("ASYNCMETRICS_CHAOS_SECONDS", "6"))
+    return float(os.environ.get("ASYNCMETRICS_CHAOS_SECONDS", "3"))
 
 
 @pytest.fixture(params=SERVERS)

@@ -21,7 +21,7 @@ def check(server, tally) -> None:
     assert server.value("asyncmetrics_worker_dropped_series_total") == 0
 
 
-def test_all_workers_answer_for_all(start, load, name):
+def test_each_worker_has_the_counts_of_all(start, load, name):
     server = start(name)
     tally = load(server, 1, enough=lambda tally: len(tally.pids) == 3)
     assert len(tally.pids) > 1

@@ -68,7 +68,7 @@ def run(program: str, *arguments: str, **environment: str) -> subprocess.Complet
     )
 
 
-def test_memory_that_is_full_ends_nothing_and_what_has_no_room_is_counted(mount):
+def test_full_memory_ends_no_worker_and_dropped_series_are_counted(mount):
     done = run(COUNT_MANY, str(mount("size=400k") / "metrics"))
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -81,7 +81,7 @@ def test_a_read_only_directory_that_was_asked_for_is_an_error_that_names_it(moun
     assert path in done.stderr.splitlines()[-1]
 
 
-def test_workers_that_find_no_room_serve_each_for_itself_and_say_so(start, mount):
+def test_workers_without_room_count_for_themselves_and_expose_that(start, mount):
     path = mount("size=8k")
     server = start("uvicorn", XDG_RUNTIME_DIR=str(path))
     assert server.value("asyncmetrics_workers_shared") == 0
@@ -101,8 +101,8 @@ def test_a_planted_link_is_not_followed(tmp_path):
     assert victim.read_bytes() == b"precious" * 10_000
 
 
-def test_a_process_that_has_a_dead_workers_id_is_not_taken_for_it(tmp_path):
-    """The lock tells who lives, and nothing that is written in a file."""
+def test_a_process_with_the_id_of_a_dead_worker_is_not_that_worker(tmp_path):
+    """The lock alone shows whether a worker lives; what is written in a file does not."""
     folder = str(tmp_path / "metrics")
     declare = f"""
 import sys

@@ -7,7 +7,8 @@ from math import ceil
 
 import pytest
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+# Rates, and how long a loop is held: one after the other.
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.xdist_group("rates")]
 
 WINDOW = 10
 RATE = f"sum(rate(answered_total[{WINDOW}s]))"

@@ -80,6 +80,6 @@ def test_the_socket_of_a_server_that_has_taken_its_place_is_left_alone(registry,
 
 
 @pytest.mark.parametrize("uds", ["", "\0name", b"metrics.sock", Path("metrics.sock")])
-def test_what_is_no_path_is_refused(registry, uds):
+def test_a_value_that_is_no_path_is_refused(registry, uds):
     with pytest.raises(DefinitionError, match="^uds: expected the path of a Unix socket, got "):
         start_http_server(uds=uds, registry=registry)

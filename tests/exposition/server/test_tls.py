@@ -105,14 +105,14 @@ def test_new_versions_can_be_refused(registry, files, trusting):
                 assert client.version() == "TLSv1.2"
 
 
-def test_a_client_that_speaks_plain_http_is_let_go(registry, files, trusting):
+def test_a_client_that_speaks_plain_http_is_disconnected(registry, files, trusting):
     with start_http_server(0, registry=registry, certfile=files["both"]) as server:
         with pytest.raises(httpx.HTTPError):
             httpx.get(f"http://127.0.0.1:{server.port}/metrics")
         assert _get(server, trusting).status_code == 200
 
 
-def test_a_client_that_never_shakes_hands_is_let_go(registry, files):
+def test_a_client_that_never_shakes_hands_is_disconnected(registry, files):
     with start_http_server(0, registry=registry, certfile=files["both"], timeout_seconds=0.3) as server:
         with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_SECONDS) as client:
             try:
@@ -238,7 +238,7 @@ def test_a_missing_certificate_is_named(registry, files):
         start_http_server(0, registry=registry, certfile="/nowhere.pem")
 
 
-def test_a_key_that_does_not_fit_is_told(registry, files):
+def test_a_key_that_does_not_fit_is_an_error(registry, files):
     with pytest.raises(OSError, match="cannot load the certificate"):
         start_http_server(0, registry=registry, certfile=files["ca"], keyfile=files["key"])
 

@@ -1,38 +1,24 @@
-"""The route label for every shape that routing can have in Starlette and FastAPI, whatever is around the router."""
+"""Applications with every shape of routing that Starlette and FastAPI have, and what is to be counted for each."""
 
 from __future__ import annotations
 
-import mimetypes
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import fastapi
-import httpx
-import pytest
 from fastapi import APIRouter, Depends, FastAPI, HTTPException
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
-from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Host, Mount, Route, Router
 from starlette.staticfiles import StaticFiles
 
-import asyncmetrics
-from asyncmetrics import CollectorRegistry
+from tests.middleware.routes.endpoints import ok, other
 
-mimetypes.init()  # reads files, which must not happen on the loop of a test
-pytestmark = pytest.mark.edge("route")
+__all__ = ("HAS_FRONTEND", "STACKS", "Shape")
+
 HAS_FRONTEND = hasattr(FastAPI, "frontend")
-
-
-async def ok(request):
-    return PlainTextResponse("ok")
-
-
-async def other(request):
-    return PlainTextResponse("other")
 
 
 async def twice(request):
@@ -193,6 +179,7 @@ COMMON = {
     "nothing at a host": Shape("/nothing", "/{path}", 404, host="a.api.example"),
     "a path of a host at another": Shape("/hosted/1", "<unmatched>", 404),
 }
+
 OWN = {
     "an included router": Shape("/leaf/1", "/leaf/{n}"),
     "an exception that is a 404": Shape("/leaf/100", "/leaf/{n}", 404),
@@ -215,104 +202,8 @@ OWN = {
     "the documentation of a mounted application": Shape("/sub/docs", "/sub/docs"),
     "a page of a frontend": Shape("/site/", "<frontend>"),
 }
+
 STACKS: dict[str, tuple[Callable[..., Any], dict[str, Shape]]] = {
     "starlette": (starlette, COMMON),
     "fastapi": (fastapi_app, COMMON | OWN),
 }
-CASES = [(framework, case) for framework, (_, shapes) in STACKS.items() for case in shapes]
-
-
-class Copying:
-    """A middleware that gives the application a scope of its own."""
-
-    def __init__(self, app):
-        self.app = app
-
-    async def __call__(self, scope, receive, send):
-        await self.app(dict(scope), receive, send)
-
-
-async def _passing(request, call_next):
-    return await call_next(request)
-
-
-# The middleware added, the root path of the server, and what stands before each path.
-AROUND: dict[str, tuple[tuple[type, dict[str, Any]] | None, str, str]] = {
-    "nothing": (None, "", ""),
-    "BaseHTTPMiddleware": ((BaseHTTPMiddleware, {"dispatch": _passing}), "", ""),
-    "GZipMiddleware": ((GZipMiddleware, {}), "", ""),
-    "a middleware that copies the scope": ((Copying, {}), "", ""),
-    "a proxy": (None, "/proxied", "/proxied"),
-    "a proxy that takes its prefix off": (None, "/proxied", ""),
-}
-
-
-class Stack:
-    """An application with something around it, and what is counted for it."""
-
-    def __init__(self, framework: str, around: str, folder) -> None:
-        middleware, self._root, self._before = AROUND[around]
-        app = STACKS[framework][0](folder)
-        if middleware is not None:
-            app.add_middleware(middleware[0], **middleware[1])
-        self._registry = CollectorRegistry()
-        self._app = asyncmetrics.instrument(app, registry=self._registry)
-
-    async def ask(self, shape: Shape) -> tuple[str, int]:
-        """Ask for a shape, and give the one route and status that were counted for it."""
-        before = self._counted()
-        transport = httpx.ASGITransport(self._app, raise_app_exceptions=False, root_path=self._root)
-        async with httpx.AsyncClient(transport=transport, base_url=f"http://{shape.host}") as client:
-            await client.request(shape.method, self._before + shape.path)
-        after = self._counted()
-        ((route, status),) = {key for key in after if after[key] != before.get(key)}
-        return route, int(status)
-
-    def _counted(self) -> dict[tuple[str, str], float]:
-        name = "http_server_request_duration_seconds_count"
-        found = [sample for family in self._registry.collect() for sample in family.samples if sample.name == name]
-        return {(one.labels["route"], one.labels["status"]): one.value for one in found}
-
-
-@pytest.fixture(scope="module")
-def stacks(tmp_path_factory) -> Callable[[str, str], Stack]:
-    """Build each stack once."""
-    built: dict[tuple[str, str], Stack] = {}
-
-    def stack(framework: str, around: str) -> Stack:
-        if (framework, around) not in built:
-            folder = tmp_path_factory.mktemp("folder")
-            (folder / "there.txt").write_text("there")
-            built[framework, around] = Stack(framework, around, folder)
-        return built[framework, around]
-
-    return stack
-
-
-def expected(shape: Shape, around: str) -> tuple[str, int] | None:
-    """Return what is counted for a shape; None where the framework itself does not route it."""
-    if around == "a middleware that copies the scope" and (shape.host != "shop.example" or shape.route == "<frontend>"):
-        return "<unmatched>", shape.status  # the path does not tell
-    mounted = ("/nested", "/outer", "/sub", "/again", "/wrapped", "/rooted", "/router", "/mounted", "/static")
-    if around == "a proxy that takes its prefix off" and shape.path.startswith(mounted):
-        return None  # Starlette finds nothing below a mount then
-    return shape.route, shape.status
-
-
-@pytest.mark.parametrize("around", AROUND)
-@pytest.mark.parametrize(("framework", "case"), CASES)
-async def test_the_route_that_is_counted_for(framework, case, around, stacks, asserted):
-    """The same for the bare application, below every kind of middleware, and behind a proxy."""
-    shape = STACKS[framework][1][case]
-    wanted = expected(shape, around)
-    if wanted is None:
-        pytest.skip("Starlette finds nothing below a mount when the proxy takes its prefix off")
-    if case == "a page of a frontend" and not HAS_FRONTEND:
-        pytest.skip(f"FastAPI {fastapi.__version__} has no frontend()")
-    asserted(str(shape))
-    assert await stacks(framework, around).ask(shape) == wanted
-
-
-@pytest.mark.parametrize("framework", STACKS)
-def test_no_fewer_than_32_shapes_are_tried(framework):
-    assert len(STACKS[framework][1]) >= 32

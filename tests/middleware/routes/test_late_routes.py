@@ -8,25 +8,17 @@ from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route, Router
 
 import asyncmetrics
+from tests.middleware.routes.endpoints import ok, other
 
 pytestmark = [pytest.mark.edge("route"), pytest.mark.framework("starlette")]
 
 
-async def ok(request):
-    return PlainTextResponse("ok")
-
-
-async def other(request):
-    return PlainTextResponse("other")
-
-
 @pytest.fixture
 def routes(totals):
-    """Ask an application for a path, and give the one route that was counted for it."""
+    """Ask an application for a path, and return the one route that was counted for it."""
 
     async def ask(app, path, method="GET", **client):
         options = {"base_url": "http://shop.example", **client}

@@ -1,4 +1,4 @@
-"""An arena against a model, its owner killed between any two steps: what was counted stays, whoever adopts it."""
+"""An arena against a model, its owner killed between any two steps: the counts stay, whichever worker adopts it."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class Arena(RuleBasedStateMachine):
         self.gauges = {}
 
     def killable(self, work):
-        """Do something that a kill may end; tell whether it did."""
+        """Do something that a kill may end; return whether it did."""
         try:
             work()
         except Killed:

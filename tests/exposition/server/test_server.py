@@ -162,7 +162,7 @@ def test_a_client_that_waits_for_leave_to_send_a_body_gets_none(start, connect):
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"405"),
     ],
 )
-def test_what_is_no_request_is_refused_and_the_connection_closed(start, connect, sent, status):
+def test_bytes_that_are_no_request_are_refused_and_the_connection_is_closed(start, connect, sent, status):
     client = connect(start())
     client.sendall(sent)
     assert _received(client).startswith(b"HTTP/1.1 " + status + b" ")
@@ -181,14 +181,14 @@ def test_odd_targets_are_answered(start, connect, target):
     assert _received(client)[9:12] in {b"200", b"400"}
 
 
-def test_a_client_that_sends_nothing_is_let_go(start, connect):
+def test_a_client_that_sends_nothing_is_disconnected(start, connect):
     port = start(timeout_seconds=0.2)
     begin = time.monotonic()
     assert _received(connect(port)) == b""
     assert time.monotonic() - begin > 0.1
 
 
-def test_a_client_that_drips_its_request_is_let_go(start, connect):
+def test_a_client_that_drips_its_request_is_disconnected(start, connect):
     """Slowloris: a header every 50 ms does not extend the time."""
     client = connect(start(timeout_seconds=0.3))
     begin = time.monotonic()
@@ -199,7 +199,7 @@ def test_a_client_that_drips_its_request_is_let_go(start, connect):
             time.sleep(0.05)
 
 
-def test_a_client_that_reads_nothing_is_let_go_and_the_rendering_stops(start, connect, paged, wait_for_outcome):
+def test_a_client_that_reads_nothing_is_disconnected_and_the_rendering_stops(start, connect, paged, wait_for_outcome):
     registry, pages = paged(400)
     client = connect(start(registry, timeout_seconds=0.3))
     client.sendall(GET)

@@ -54,7 +54,7 @@ def test_a_port_that_is_none_is_refused(registry, port):
 
 
 @pytest.mark.parametrize("addr", ["", "0.0.0.0", "localhost"])
-def test_it_listens_on_all_interfaces_or_by_name_when_told(registry, addr):
+def test_it_listens_on_all_interfaces_or_by_name(registry, addr):
     with start_http_server(0, addr, registry) as server:
         assert httpx.get(f"http://127.0.0.1:{server.port}/").status_code == 200
 
@@ -129,7 +129,7 @@ def test_a_server_that_cannot_start_its_thread_keeps_no_port(registry, monkeypat
     start_http_server(port, registry=registry).close()
 
 
-def test_a_server_whose_loop_cannot_start_tells_the_caller(registry, monkeypatch):
+def test_a_server_whose_loop_cannot_start_raises_in_the_caller(registry, monkeypatch):
     def refuse(function) -> None:
         raise OSError(24, "Too many open files")
 

@@ -1,0 +1,101 @@
+"""Directories and files that are not ours: links, other kinds of files, other owners."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from asyncmetrics import (
+    CollectorRegistry,
+    Counter,
+)
+from asyncmetrics.errors import StorageError
+from asyncmetrics.storage import SharedStorage
+from asyncmetrics.storage.shared.files.directory import Directory
+from tests.forks import run_forked
+from tests.storage.readings import read_value
+
+
+def test_a_directory_that_others_may_change_is_refused(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    (tmp_path / "file").touch()
+    for name, problem in (("link", "symbolic link"), ("open", "others may write"), ("file", "expected a directory")):
+        with pytest.raises(StorageError, match=problem):
+            SharedStorage(str(tmp_path / name))
+
+
+def test_a_directory_that_turns_out_to_be_unusable_later_is_logged_and_exposed(tmp_path, caplog):
+    (tmp_path / "file").touch()
+    registry = CollectorRegistry(storage=SharedStorage.later(lambda: Directory(str(tmp_path / "file"))))
+    counter = Counter("c", "C.", registry=registry)
+    counter.inc(2)
+    assert read_value(registry) == 2
+    assert read_value(registry, "asyncmetrics_workers_shared") == 0
+    assert "expected a directory" in caplog.text
+
+
+def test_an_unusable_directory_is_an_error_that_says_what_to_do(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="expected a directory"):
+        SharedStorage(str(tmp_path / "file" / "metrics"))
+
+
+def put_fifo(place):
+    os.mkfifo(place)
+
+
+def put_directory(place):
+    place.mkdir()
+
+
+def put_hard_link(place):
+    other = place.with_name("precious")
+    other.write_bytes(b"precious")
+    place.hardlink_to(other)
+
+
+def put_symbolic_link(place):
+    other = place.with_name("precious")
+    other.write_bytes(b"precious")
+    place.symlink_to(other)
+
+
+def put_file_of_another_user(place):
+    if os.geteuid():
+        pytest.skip("only root may give a file away")
+    place.write_bytes(b"precious")
+    os.chown(place, 65534, 65534)
+
+
+@pytest.mark.parametrize(
+    "put",
+    [put_fifo, put_directory, put_hard_link, put_symbolic_link, put_file_of_another_user],
+    ids=lambda put: put.__name__,
+)
+def test_a_file_that_is_not_ours_stays_as_it_is_and_its_slot_is_skipped(worker, path, put):
+    path.mkdir(mode=0o700)
+    put(path / "s0.cells")
+    before = (path / "s0.cells").lstat()
+    registry = worker()
+    counter = Counter("c", "C.", registry=registry)
+    counter.inc()
+    run_forked(counter.inc)
+    assert read_value(registry) == 2
+    assert read_value(registry, "asyncmetrics_worker_slot_errors_total") > 0
+    assert (path / "s0.cells").lstat() == before
+    assert not (path / "precious").exists() or (path / "precious").read_bytes() == b"precious"
+
+
+def test_a_file_with_two_hard_links_is_not_opened(tmp_path):
+    """It may be a file that another program relies on, whatever its content looks like."""
+    directory = Directory(str(tmp_path))
+    (tmp_path / "single").touch()
+    (tmp_path / "linked").touch()
+    (tmp_path / "other name").hardlink_to(tmp_path / "linked")
+    os.close(directory.open("single", os.O_RDWR))
+    with pytest.raises(PermissionError, match="one name"):
+        directory.open("linked", os.O_RDWR)

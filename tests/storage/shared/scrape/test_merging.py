@@ -1,0 +1,167 @@
+"""A scrape of one worker has the numbers of all: what is added up, and what stays apart."""
+
+from __future__ import annotations
+
+import time
+
+import anyio
+import pytest
+
+from asyncmetrics import (
+    Counter,
+    Enum,
+    Gauge,
+    Histogram,
+    Info,
+    Summary,
+    generate_latest,
+)
+from asyncmetrics.middleware import MetricsMiddleware
+from tests.forks import run_forked
+from tests.patience import eventually
+from tests.storage.readings import read_lines
+
+
+def test_counters_are_added_up_over_workers(worker):
+    one, two = worker(), worker()
+    for registry, amount in ((one, 1), (two, 10)):
+        Counter("c", "C.", ["n"], registry=registry).labels("x").inc(amount)
+    assert [r.get_sample_value("c_total", {"n": "x"}) for r in (one, two)] == [11, 11]
+
+
+def test_label_sets_that_only_another_worker_has_are_exposed(worker):
+    one, two = worker(), worker()
+    Counter("c", "C.", ["n"], registry=one)
+    Counter("c", "C.", ["n"], registry=two).labels("theirs").inc()
+    assert read_lines(one, "c_total") == ['c_total{n="theirs"} 1.0']
+
+
+def test_families_that_only_another_worker_has_are_exposed(worker):
+    one, two = worker(), worker()
+    Counter("late", "Made in a handler.", ["n"], registry=two).labels("x").inc(3)
+    assert one.get_sample_value("late_total", {"n": "x"}) == 3
+
+
+def test_histograms_and_summaries_are_added_up(worker):
+    one, two = worker(), worker()
+    for registry, amount in ((one, 0.5), (two, 5)):
+        Histogram("h", "H.", buckets=[1, 10], registry=registry).observe(amount)
+        Summary("s", "S.", registry=registry).observe(amount)
+    value = one.get_sample_value
+    buckets = [value("h_bucket", {"le": le}) for le in ("1.0", "10.0", "+Inf")]
+    assert [*buckets, value("h_count"), value("h_sum")] == [1, 2, 2, 2, 5.5]
+    assert [value("s_count"), value("s_sum")] == [2, 5.5]
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [("min", 3), ("max", 7), ("sum", 10), ("mostrecent", 3), ("livemin", 3), ("livemax", 7), ("livesum", 10)],
+)
+def test_a_gauge_is_merged_by_its_mode(worker, mode, expected):
+    one, two = worker(), worker()
+    gauges = [Gauge("g", "G.", multiprocess_mode=mode, registry=registry) for registry in (one, two)]
+    gauges[1].set(7)
+    time.sleep(0.001)
+    gauges[0].set(3)
+    assert two.get_sample_value("g") == expected
+
+
+@pytest.mark.parametrize("mode", ["all", "liveall"])
+def test_a_gauge_of_all_workers_has_a_label_for_the_worker(worker, mode):
+    one, two = worker(), worker()
+    for number, registry in enumerate((one, two)):
+        Gauge("g", "G.", ["n"], multiprocess_mode=mode, registry=registry).labels("x").set(number + 5)
+    assert read_lines(one, "g{") == ['g{n="x",worker="0"} 5.0', 'g{n="x",worker="1"} 6.0']
+
+
+def test_a_gauge_that_has_a_label_called_worker_gets_another(worker):
+    registry = worker()
+    Gauge("g", "G.", ["worker"], registry=registry).labels("bee").set(1)
+    assert read_lines(registry, "g{") == ['g{worker="bee",worker_slot="0"} 1.0']
+
+
+def test_each_fact_of_an_info_is_exposed_once(worker):
+    one, two, three = worker(), worker(), worker()
+    for registry, version in ((one, "1"), (two, "2"), (three, "2")):
+        Info("build", "B.", registry=registry).info({"version": version})
+    assert sorted(read_lines(one, "build_info")) == ['build_info{version="1"} 1.0', 'build_info{version="2"} 1.0']
+
+
+def test_an_enum_has_the_state_of_each_worker(worker):
+    one, two = worker(), worker()
+    Enum("e", "E.", states=["a", "b"], registry=one)
+    Enum("e", "E.", states=["a", "b"], registry=two).state("b")
+    value = one.get_sample_value
+    states = [value("e", {"worker": w, "e": s}) for w in "01" for s in "ab"]
+    assert states == [1, 0, 0, 1]
+
+
+@pytest.mark.blocking
+async def test_requests_under_way_are_added_up_over_workers(worker):
+    one, two = worker(), worker()
+    release = anyio.Event()
+
+    async def app(scope, receive, send):
+        await release.wait()
+
+    def active():
+        return [line.rpartition(" ")[2] for line in read_lines(one, "http_server_active_requests{")]
+
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [], "scheme": "http"}
+    async with anyio.create_task_group() as group:
+        for registry in (one, two):
+            group.start_soon(MetricsMiddleware(app, registry=registry), dict(scope), app, app)
+        await eventually(active, ["2.0"])
+        release.set()
+        await eventually(active, ["0.0"])
+
+
+def test_exemplars_come_from_the_worker_that_answers(worker):
+    one, two = worker(), worker()
+    for registry, trace in ((one, "1"), (two, "2")):
+        Counter("c", "C.", registry=registry).inc(exemplar={"trace": trace})
+        Histogram("h", "H.", buckets=[1], registry=registry).observe(0.5, {"trace": trace})
+    found = {s.name: s.exemplar.labels for f in two.collect() for s in f.samples if s.exemplar}
+    assert found == {"c_total": {"trace": "2"}, "h_bucket": {"trace": "2"}}
+
+
+def test_context_labels_and_odd_label_values_are_shared(worker):
+    one, two = worker(), worker()
+    odd = 'a"b\\c\nd\0e ÿ \ud800'
+    Counter("c", "C.", ["n"], context_labels=["tenant"], registry=one).labels(odd).inc()
+    Counter("c", "C.", ["n"], context_labels=["tenant"], registry=two)
+    assert read_lines(two, "c_total") == read_lines(one, "c_total")
+    assert two.get_sample_value("c_total", {"n": odd.replace("\ud800", "\ufffd"), "tenant": ""}) == 1
+
+
+def test_the_created_time_is_that_of_the_oldest_child(worker):
+    one, two = worker(), worker()
+    Counter("c", "C.", registry=one).inc()
+    time.sleep(0.01)
+    counter = Counter("c", "C.", registry=two)
+    (family,) = counter.collect()
+    (batch,) = [batch for batch in family.read_batches() if batch]
+    assert batch[0].created < counter._children.by_values[()].created
+
+
+def test_enums_and_infos_of_dead_workers_are_not_exposed(worker):
+    registry = worker()
+    Counter("c", "C.", registry=registry)
+
+    def work() -> None:
+        mine = worker()
+        Enum("e", "E.", states=["a", "b"], registry=mine).state("b")
+        Info("i", "I.", ["n"], registry=mine).labels("x").info({"version": "1"})
+
+    run_forked(work)
+    names = {s.name for f in registry.collect() for s in f.samples}
+    assert not names & {"e", "i_info"}
+
+
+def test_a_restricted_registry_has_the_numbers_of_all_workers(worker):
+    one, two = worker(), worker()
+    for registry in (one, two):
+        Counter("c", "C.", registry=registry).inc()
+        Counter("other", "O.", registry=registry).inc()
+    restricted = one.restricted_registry(["c_total"])
+    assert [line for line in generate_latest(restricted).decode().splitlines() if line[:1] != "#"] == ["c_total 2.0"]

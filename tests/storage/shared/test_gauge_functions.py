@@ -1,0 +1,47 @@
+"""Gauges whose numbers come from a function, for the scrapes of other workers."""
+
+from __future__ import annotations
+
+import pytest
+
+from asyncmetrics import (
+    Gauge,
+)
+from tests.patience import wait_for
+from tests.storage.readings import read_lines
+
+
+def test_a_gauge_function_has_the_label_of_its_worker_and_is_left_out_while_it_fails(worker):
+    one, two = worker(), worker()
+    answers = [5.0]
+    Gauge("g", "G.", registry=one).set_function(lambda: answers[0])
+    Gauge("g", "G.", registry=two).set(1)
+    assert read_lines(one, "g{") == ['g{worker="0"} 5.0', 'g{worker="1"} 1.0']
+    answers.clear()
+    assert read_lines(one, "g{") == ['g{worker="1"} 1.0']
+    assert read_lines(two, "g{") == ['g{worker="1"} 1.0']
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_gauge_function_is_called_for_the_scrapes_of_other_workers(worker, kind):
+    one, two = worker(), worker()
+    number = 1.0
+
+    async def later() -> float:
+        return number
+
+    Gauge("g", "G.", multiprocess_mode="sum", registry=one).set_function(later if kind == "async" else lambda: number)
+    for number in (2.0, 3.0):
+        wait_for(lambda: two.get_sample_value("g"), number)
+
+
+def test_what_gauges_collect_is_merged_by_their_mode_and_goes_with_its_worker(worker):
+    one, two = worker(), worker()
+    told = {("a",): 1, ("b",): 5}
+    for registry in (one, two):
+        Gauge("g", "G.", ["n"], multiprocess_mode="livesum", registry=registry).collect_from(lambda: told)
+    for expected in ({"a": 2, "b": 10}, {"a": 2}):
+        wait_for(lambda: {s.labels["n"]: s.value for f in two.collect() for s in f.samples if s.name == "g"}, expected)
+        told.pop(("b",), None)
+    one.storage.close()
+    assert read_lines(two, "g{") == ['g{n="a"} 1.0']

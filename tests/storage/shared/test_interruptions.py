@@ -1,0 +1,64 @@
+"""Signal handlers, other threads and other scrapes in the middle of an operation."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+
+from asyncmetrics import (
+    Counter,
+    generate_latest,
+)
+from tests.storage.readings import read_lines, read_value
+
+
+def test_families_of_other_workers_are_exposed_while_other_threads_scrape(worker):
+    one, two = worker(), worker()
+
+    def work(thread: int) -> None:
+        for number in range(50):
+            two.unregister(Counter(f"new_{thread}_{number}", "N.", registry=two))
+            generate_latest(one)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, range(3)))
+    assert read_lines(one, "asyncmetrics_collector_errors_total") == []
+
+
+def test_an_exception_of_a_signals_handler_reaches_whom_it_interrupts(worker, monkeypatch):
+    registry = worker()
+    counter = Counter("c", "C.", ["n"], registry=registry)
+    counter.labels("x")
+    write = os.pwrite
+
+    def interrupted(*arguments):
+        monkeypatch.setattr(os, "pwrite", write)
+        write(*arguments)
+        raise TimeoutError("too late")
+
+    monkeypatch.setattr(os, "pwrite", interrupted)
+    with pytest.raises(TimeoutError, match="too late"):
+        counter.labels("y")
+    counter.labels("y").inc()
+    counter.labels("z").inc(2)
+    assert [read_value(registry, n=n) for n in "xyz"] == [0, 1, 2]
+    assert read_value(registry, "asyncmetrics_worker_dropped_series_total") == 0
+
+
+def test_a_scrape_inside_a_scrape_reads_the_same(worker):
+    one, two = worker(), worker()
+    counter = Counter("c", "C.", ["n"], registry=one)
+    for number in range(5000):
+        counter.labels(str(number)).inc()
+    Counter("c", "C.", ["n"], registry=two)
+    outer = [family for family in two.collect() if family.name == "c"][0]
+    batches = outer.read_batches()
+    seen = 0
+    for batch in batches:
+        seen += len(batch)
+        with suppress(StopIteration):
+            assert read_value(two, n="4999") == 1
+    assert seen == 5000

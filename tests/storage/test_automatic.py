@@ -1,0 +1,116 @@
+"""When a process shares its metrics by itself, and when it does not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from asyncmetrics import (
+    CollectorRegistry,
+    Counter,
+)
+from asyncmetrics.storage.automatic import AutomaticStorage
+from tests.storage.readings import read_value
+
+WINDOWS = """
+import os, sys
+import asyncio, concurrent.futures.thread, logging, random, socketserver, ssl, tempfile, threading
+sys.modules["fcntl"] = None
+for name in ("register_at_fork", "O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC", "posix_fallocate", "geteuid", "pread"):
+    delattr(os, name)
+import asyncmetrics, asyncmetrics.testing
+from asyncmetrics.storage import SharedStorage
+try:
+    SharedStorage("x")
+except OSError as error:
+    print(error)
+try:
+    asyncmetrics.Counter("c", "C.").inc()
+    print("counted")
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(("directory", "expected"), [("", "counted"), ("x", "Unix only")])
+def test_where_there_are_no_locks_the_import_works_and_the_error_is_clear(directory, expected):
+    environment = {**os.environ, "ASYNCMETRICS_DIR": directory}
+    command = [sys.executable, "-c", WINDOWS]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.stderr == ""
+    told = ended.stdout.splitlines()
+    assert "Unix only" in told[0]
+    assert expected in told[1]
+
+
+ALONE = """
+import os, sys, threading
+before = len(os.listdir("/proc/self/fd"))
+import asyncmetrics
+asyncmetrics.Counter("c", "C.", ["n"]).labels("x").inc()
+asyncmetrics.Gauge("g", "G.").set_function(lambda: 1)
+asyncmetrics.Histogram("h", "H.", ttl=5).observe(1)
+asyncmetrics.generate_latest()
+assert threading.active_count() == 1
+assert len(os.listdir("/proc/self/fd")) == before
+print(sorted(name for name in sys.modules if name.startswith("asyncmetrics.storage")))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="procfs")
+def test_a_process_that_is_alone_opens_no_file_and_starts_no_thread():
+    environment = {name: text for name, text in os.environ.items() if name != "ASYNCMETRICS_DIR"}
+    ended = subprocess.run([sys.executable, "-c", ALONE], env=environment, capture_output=True, text=True, check=True)
+    assert not {"arena", "worker", "slot_readers", "slot_reader"} & {
+        name.rpartition(".")[2].strip("',[]\n") for name in ended.stdout.split()
+    }
+
+
+def test_a_directory_that_was_asked_for_is_used_by_a_single_process(tmp_path):
+    program = (
+        "import asyncmetrics as a; c = a.Counter('c', 'C.'); c.inc(); print(a.REGISTRY.get_sample_value('c_total'))"
+    )
+    environment = {**os.environ, "ASYNCMETRICS_DIR": str(tmp_path / "metrics")}
+    for expected in ("1.0", "2.0"):
+        ended = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+        )
+        assert ended.stdout.strip() == expected
+
+
+def test_a_process_that_is_alone_exposes_nothing_about_workers():
+    registry = CollectorRegistry(storage=AutomaticStorage())
+    Counter("c", "C.", registry=registry).inc()
+    assert read_value(registry, "asyncmetrics_workers_shared") is None
+
+
+SPAWNING = """
+import multiprocessing, sys
+import asyncmetrics
+counter = asyncmetrics.Counter("c", "C.", exist_ok=True)
+counter.inc()
+
+def work():
+    counter.inc()
+    print(asyncmetrics.REGISTRY.get_sample_value("c_total"))
+    print(asyncmetrics.REGISTRY.get_sample_value("asyncmetrics_workers_shared"))
+
+if __name__ == "__main__":
+    process = multiprocessing.get_context("spawn").Process(target=work)
+    process.start()
+    process.join()
+    sys.exit(process.exitcode)
+"""
+
+
+def test_a_process_that_is_spawned_by_no_server_counts_for_itself(tmp_path):
+    """Its main module is imported before the process can know its purpose."""
+    program = tmp_path / "program.py"
+    program.write_text(SPAWNING)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    ended = subprocess.run([sys.executable, str(program)], env=environment, capture_output=True, text=True, check=False)
+    assert (ended.stderr, ended.stdout.split()) == ("", ["2.0", "None"])
