@@ -83,7 +83,7 @@ class Tail(list):
             meanwhile()
         super().append(child)
         if meanwhile:
-            self.read = [found for batch in self.table.slices() for found in batch]
+            self.read = [found for batch in self.table.read_slices() for found in batch]
 
 
 def test_a_reading_leaves_out_a_child_that_was_removed_while_it_was_created():

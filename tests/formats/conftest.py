@@ -29,7 +29,7 @@ HOSTILE = st.text(
 LEGACY = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,6}", fullmatch=True)
 UTF8 = st.text(st.characters(exclude_categories=["C", "Z"]) | st.sampled_from('."\\ {}'), min_size=1, max_size=6)
 _OWN = {"le", "quantile"}
-LABEL_NAMES = LEGACY.filter(lambda name: name not in _OWN)
+LABEL_NAMES = LEGACY.filter(lambda name: name not in _OWN and not name.startswith("__"))  # which belong to Prometheus
 UTF8_LABELS = UTF8.filter(lambda name: name not in _OWN)
 HELP = HOSTILE.map(lambda text: text.replace("\r", ""))
 ANY = st.floats(allow_nan=False)

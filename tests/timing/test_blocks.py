@@ -7,6 +7,8 @@ from time import perf_counter
 
 import pytest
 
+from asyncmetrics.timing import Instrument
+
 
 def test_a_timing_has_its_duration(h):
     before = perf_counter()
