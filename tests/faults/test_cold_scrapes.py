@@ -131,15 +131,15 @@ def test_scrapes_of_another_workers_series(worker, kind, options):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "options"), WITH_REMOVALS)
-def test_scrapes_of_another_workers_series_and_after_it_removed_some_and_rewrote_its_log(worker, kind, options):
+def test_scrapes_of_another_workers_series_and_after_it_rewrote_its_log_and_removed_some(worker, kind, options):
     theirs = Series(worker(), kind, **options).fill(SERIES)
     registry = worker()
     Series(registry, kind, **options)
     bytes_of = {"first": scraped(registry), "second": scraped(registry)}
-    theirs.remove(3, SERIES)
-    bytes_of |= {"first after removals": scraped(registry), "second after removals": scraped(registry)}
     theirs.metric._children._worker.arena.rewrite_log()
     bytes_of |= {"after the log was rewritten": scraped(registry)}
+    theirs.remove(3, SERIES)
+    bytes_of |= {"first after removals": scraped(registry), "second after removals": scraped(registry)}
     assert {which: heavy for which, heavy in bytes_of.items() if heavy > LIMIT} == {}
 
 
