@@ -321,9 +321,8 @@ class ChildTable(Generic[C]):
         """Yield all children of this process, stale or not, in slices."""
         segments = list(self._segments.values())
         growing = [self._tail, *self._inserting.values()]  # read after the segments: a newer segment is not read
-        copies = {id(segment): segment[:] for segment in growing}
-        if len(growing) > 1 or self._inserting:
-            copies = {which: self._without_removed(copy) for which, copy in copies.items()}
+        # A child may be removed, and another one with its label values inserted, between the two lines above.
+        copies = {id(segment): self._without_removed(segment[:]) for segment in growing}
         batches = (copies.get(id(segment), segment)[:] for segment in segments)
         return (batch for batch in batches if batch)
 
