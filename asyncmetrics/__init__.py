@@ -40,6 +40,13 @@ from asyncmetrics.collectors import (
     ProcessCollector,
 )
 from asyncmetrics.context import bind_labels, bound_labels, clear_labels, get_labels, reset_labels, unbind_labels
+from asyncmetrics.exposition.latest import generate_latest
+from asyncmetrics.formats.negotiation import (
+    CONTENT_TYPE_LATEST,
+    CONTENT_TYPE_OPENMETRICS,
+    CONTENT_TYPE_PLAIN_0_0_4,
+    CONTENT_TYPE_PLAIN_1_0_0,
+)
 from asyncmetrics.metrics import (
     CallMetrics,
     Counter,
@@ -64,18 +71,11 @@ if TYPE_CHECKING:
         pushadd_to_gateway,
     )
     from asyncmetrics.exposition import (
-        generate_latest,
         make_asgi_app,
         make_wsgi_app,
         start_http_server,
         start_wsgi_server,
         write_to_textfile,
-    )
-    from asyncmetrics.formats.negotiation import (
-        CONTENT_TYPE_LATEST,
-        CONTENT_TYPE_OPENMETRICS,
-        CONTENT_TYPE_PLAIN_0_0_4,
-        CONTENT_TYPE_PLAIN_1_0_0,
     )
     from asyncmetrics.integrations import instrument
     from asyncmetrics.middleware import MetricsMiddleware
@@ -136,7 +136,6 @@ _LOADED_ON_USE = {
     ),
     **dict.fromkeys(
         (
-            "generate_latest",
             "make_asgi_app",
             "make_wsgi_app",
             "start_http_server",
@@ -144,15 +143,6 @@ _LOADED_ON_USE = {
             "write_to_textfile",
         ),
         "asyncmetrics.exposition",
-    ),
-    **dict.fromkeys(
-        (
-            "CONTENT_TYPE_LATEST",
-            "CONTENT_TYPE_OPENMETRICS",
-            "CONTENT_TYPE_PLAIN_0_0_4",
-            "CONTENT_TYPE_PLAIN_1_0_0",
-        ),
-        "asyncmetrics.formats.negotiation",
     ),
     "instrument": "asyncmetrics.integrations",
     "MetricsMiddleware": "asyncmetrics.middleware",

@@ -23,15 +23,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import ContextVar
+from inspect import isawaitable
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, final, overload
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, final, overload
 
 from asyncmetrics.errors import is_cancellation
 from asyncmetrics.typing import Incrementer, LabelValues
-
-if TYPE_CHECKING:
-    from asyncmetrics.wrapping import Steps
+from asyncmetrics.wrapping import Steps, wrap_awaitable, wrap_callable
 
 __all__ = (
     "CallLabels",
@@ -124,11 +123,6 @@ class Instrument(ABC, Generic[X]):
     def __call__(self, subject: F, /) -> F: ...
     def __call__(self, subject: Any, /) -> Any:
         """Return ``subject`` measured: a callable of the same kind and signature, or a coroutine for an awaitable."""
-        # Loaded at the first decoration: with the inspect module they take 8 ms.
-        from inspect import isawaitable
-
-        from asyncmetrics.wrapping import wrap_awaitable, wrap_callable
-
         if self._labels is None:
             self._target.require_labels()  # raise at decoration, not at the end of every call
         if isawaitable(subject):

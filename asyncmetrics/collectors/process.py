@@ -12,14 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, final
+from pathlib import Path
+from typing import NamedTuple, final
 
 from asyncmetrics.model.families import CounterMetricFamily, GaugeMetricFamily
 from asyncmetrics.model.family import Metric
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ("PROCESS_COLLECTOR", "ProcessCollector")
 
@@ -60,7 +58,7 @@ class ProcessCollector:
     ) -> None:
         self._prefix = f"{namespace}_process_" if namespace else "process_"
         self._pid = pid
-        self._proc = proc
+        self._proc = Path(proc)
         self._registry = registry
         if registry is not None:
             registry.register(self)
@@ -87,9 +85,7 @@ class ProcessCollector:
         return [({"worker": worker}, pid) for worker, pid in workers.items()] or [({}, self._pid())]
 
     def _read(self, pid: int | str) -> Iterator[_Reading]:
-        from pathlib import Path  # 4 ms, and the first scrape has the time
-
-        proc = Path(self._proc)
+        proc = self._proc
         if not (proc / "stat").exists():
             yield from _read_interpreter() if pid in {"self", os.getpid()} else ()
             return

@@ -14,10 +14,11 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from abc import ABC, ABCMeta, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar, cast, final
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast, final
 
 from asyncmetrics.children.interfaces import Labelled
 from asyncmetrics.children.table import ChildTable
@@ -30,9 +31,6 @@ from asyncmetrics.model.kinds import DeclaredKind
 from asyncmetrics.model.names import build_name, check_label_names, to_label_text
 from asyncmetrics.registry import REGISTRY, CollectorRegistry, close_awaitable
 from asyncmetrics.registry.self_metrics import get_self_metrics
-
-if TYPE_CHECKING:
-    import inspect
 
 __all__ = ("ContextChild", "MetricBase", "Resolver", "Shape")
 
@@ -68,8 +66,6 @@ class _MetricType(ABCMeta):
     @property
     def __signature__(cls) -> inspect.Signature:
         """What `help` and `inspect.signature` show: the arguments that this class takes, with their defaults."""
-        import inspect  # 6 ms, and only documentation asks for signatures
-
         metric = cast(type[MetricBase[Any, Any, Any, Any]], cls)
         _, *shared = inspect.signature(metric.__init__).parameters.values()
         options = inspect.signature(metric._make_shape).parameters

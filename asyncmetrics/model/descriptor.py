@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias, final, get_args
+from dataclasses import dataclass, field, fields
+from typing import Literal, TypeAlias, final, get_args
 
 from asyncmetrics.model.kinds import KINDS, DeclaredKind
 
@@ -32,19 +33,17 @@ def format_bound(bound: float) -> str:
 
 
 @final
-class Row(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Row:
     """One sample of every child: its name, and the label (``le`` or a state) in which the child's samples differ."""
 
     name: str
     label: tuple[str, str] | None = None
 
 
-# What tells one definition from another: neither the documentation nor how workers are merged.
-_COMPARED = ("kind", "name", "labelnames", "contextnames", "unit", "buckets", "states")
-
-
 @final
-class Descriptor(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Descriptor:
     """The definition of a metric. Two are equal if kind, name, unit, labels, buckets and states are equal.
 
     ``name`` is the name of the family, without ``_total``. ``labelnames`` are the labels whose values are given to
@@ -55,22 +54,13 @@ class Descriptor(NamedTuple):
 
     kind: DeclaredKind
     name: str
-    documentation: str
+    documentation: str = field(compare=False)
     labelnames: tuple[str, ...] = ()
     contextnames: tuple[str, ...] = ()
     unit: str = ""
     buckets: tuple[float, ...] = ()
     states: tuple[str, ...] = ()
-    mode: GaugeMode = "all"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Descriptor) and all(getattr(self, name) == getattr(other, name) for name in _COMPARED)
-
-    def __ne__(self, other: object) -> bool:  # a tuple has one of its own
-        return not self == other
-
-    def __hash__(self) -> int:
-        return hash((self.kind, self.name, self.labelnames, self.contextnames))
+    mode: GaugeMode = field(default="all", compare=False)
 
     @property
     def all_labelnames(self) -> tuple[str, ...]:
@@ -84,7 +74,9 @@ class Descriptor(NamedTuple):
 
     def describe_difference(self, other: Descriptor) -> str:
         """Return a text such as ``its unit is 'bytes', not ''``, for an error message."""
-        pairs = ((name, getattr(self, name), getattr(other, name)) for name in _COMPARED)
+        pairs = (
+            (item.name, getattr(self, item.name), getattr(other, item.name)) for item in fields(self) if item.compare
+        )
         return "; ".join(f"its {name} is {mine!r}, not {theirs!r}" for name, mine, theirs in pairs if mine != theirs)
 
     def list_rows(self) -> tuple[Row, ...]:

@@ -15,7 +15,8 @@ The suffixes are those of OpenMetrics 1.0 ("Metric Types"), in the order in whic
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias, final
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, final
 
 __all__ = ("KINDS", "NUMERIC_LABELS", "DeclaredKind", "Merge", "MetricKind", "is_never_negative")
 
@@ -32,7 +33,8 @@ _NEVER_NEGATIVE = frozenset({"_total", "_bucket", "_count", "_sum", "_gcount"})
 
 
 @final
-class MetricKind(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class MetricKind:
     """One kind of metric families. Each attribute is true of all families of the kind.
 
     For formats:

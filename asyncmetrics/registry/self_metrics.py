@@ -6,6 +6,7 @@ on.
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.storage.protocol import Storage
 
 __all__ = ("SelfMetrics", "get_self_metrics")
+
+_log = logging.getLogger("asyncmetrics")
 
 _DROPPED_OBSERVATIONS = Descriptor(
     "counter", "asyncmetrics_dropped_observations", "Observations of NaN that were dropped.", ("metric",)
@@ -98,11 +101,7 @@ class SelfMetrics:
     def _count_error(self, descriptor: Descriptor, what: str, value: str, error: BaseException | None) -> None:
         table = self._open(descriptor)
         if (value,) not in table.by_values:
-            import logging  # 3 ms, and most programs never have an error to log
-
-            logging.getLogger("asyncmetrics").warning(
-                "%s in %s; later ones are counted and not logged", what, value, exc_info=error
-            )
+            _log.warning("%s in %s; later ones are counted and not logged", what, value, exc_info=error)
         table.find((value,)).inc()
 
     def _open(self, descriptor: Descriptor) -> ChildTable[Any]:

@@ -10,6 +10,7 @@ be used. Log a warning, and set ``asyncmetrics_workers_shared`` to 0, if another
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # imported only in a worker
 __all__ = ("AutomaticStorage",)
 
 _VARIABLE = "ASYNCMETRICS_DIR"
+_log = logging.getLogger("asyncmetrics")
 
 
 @final
@@ -102,11 +104,7 @@ def _choose_storage(name: str) -> Storage:
     except OSError as error:
         if path:
             raise
-        import logging  # 3 ms
-
-        logging.getLogger("asyncmetrics").warning(
-            "the metrics of this worker are not shared with the others: %s", error
-        )
+        _log.warning("the metrics of this worker are not shared with the others: %s", error)
         return _Unshared()
 
 

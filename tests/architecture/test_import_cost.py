@@ -19,7 +19,8 @@ HEAVY = (
 )  # fmt: skip
 # The rooms that are loaded, all others at their first use.
 ROOMS = (
-    "children", "collectors", "context", "errors", "metrics", "model", "registry", "storage", "timing", "typing",
+    "children", "collectors", "context", "errors", "exposition", "formats", "metrics", "model", "registry", "storage",
+    "timing", "typing", "wrapping",
 )  # fmt: skip
 
 
@@ -47,8 +48,11 @@ def test_importing_the_package_loads_the_rooms_that_metrics_need(loaded):
     assert rooms == set(ROOMS)
 
 
-def test_importing_the_package_loads_no_shared_storage(loaded):
-    assert {name for name in loaded if name.startswith("asyncmetrics.storage.shared")} == set()
+@pytest.mark.parametrize(
+    "prefix", ["asyncmetrics.storage.shared", "asyncmetrics.exposition.server", "asyncmetrics.exposition.asgi"]
+)
+def test_importing_the_package_loads_no(prefix, loaded):
+    assert {name for name in loaded if name.startswith(prefix)} == set()
 
 
 def test_every_name_of_the_package_is_found_at_its_first_use():
