@@ -149,10 +149,15 @@ _LOADED_ON_USE = {
 }
 
 
+# What `import asyncmetrics` gives as attributes without loading it: asyncmetrics.middleware.scope, for one.
+_ROOMS_LOADED_ON_USE = frozenset({"bridges", "integrations", "middleware"})
+
 if not TYPE_CHECKING:  # with it, type checkers would take any name for one of the package
 
     def __getattr__(name: str) -> object:
         """Load a name of the package at its first use (PEP 562)."""
+        if name in _ROOMS_LOADED_ON_USE:
+            return importlib.import_module(f"{__name__}.{name}")
         module = _LOADED_ON_USE.get(name)
         if module is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

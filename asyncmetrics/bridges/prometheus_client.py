@@ -26,6 +26,7 @@ from typing import Any, Protocol, TypeVar, final
 
 from asyncmetrics.errors import DefinitionError, MissingExtraError
 from asyncmetrics.model.family import Metric
+from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.model.names import clean_text, to_label_text
 from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
 from asyncmetrics.registry import REGISTRY, Collectable, CollectorRegistry
@@ -43,7 +44,6 @@ SHARED_FAMILIES = frozenset(
 """The families that both libraries collect in their default registries."""
 
 # prometheus_client refuses the whole exposition for an exemplar on any other sample.
-_EXEMPLAR_SUFFIXES = {"counter": "_total", "histogram": "_bucket", "gaugehistogram": "_bucket"}
 
 # The ids of the registries that the current collection has come from or goes to, over this and all outer bridges.
 _CROSSED: ContextVar[frozenset[int]] = ContextVar("asyncmetrics_crossed_registries", default=frozenset())
@@ -189,10 +189,10 @@ def _to_our_sample(sample: Any) -> Sample:
 
 def _to_their_samples(family: Metric, samples: Any) -> Iterator[Any]:
     """Yield the samples of ``family`` as prometheus_client's, without those that it could not write."""
-    suffix = _EXEMPLAR_SUFFIXES.get(family.type)
+    suffixes = tuple(KINDS[family.type].exemplars) if family.type in KINDS else ()
     for sample in family.samples:
         try:
-            exemplar = sample.exemplar if suffix and sample.name.endswith(suffix) else None
+            exemplar = sample.exemplar if sample.name.endswith(suffixes) else None
             yield samples.Sample(
                 clean_text(sample.name),
                 _to_label_texts(sample.labels),

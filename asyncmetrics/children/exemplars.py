@@ -8,12 +8,9 @@ from collections.abc import Mapping
 from asyncmetrics.children.table import Child
 from asyncmetrics.errors import ExemplarError
 from asyncmetrics.model.names import check_label_names, clean_text
-from asyncmetrics.model.samples import Exemplar
+from asyncmetrics.model.samples import MAX_EXEMPLAR_CHARACTERS, Exemplar
 
 __all__ = ("make_exemplar",)
-
-
-_EXEMPLAR_LIMIT = 128  # code points of all names and values; OpenMetrics 1.0, "Exemplars"
 
 
 def make_exemplar(child: Child, labels: Mapping[str, str], value: float) -> Exemplar | None:
@@ -28,6 +25,6 @@ def make_exemplar(child: Child, labels: Mapping[str, str], value: float) -> Exem
     except ValueError as error:
         raise ExemplarError(repr(child), labels, f"an exemplar with valid label names ({error})") from None
     size = sum(len(name) + len(text) for name, text in labels.items())
-    if size > _EXEMPLAR_LIMIT:
-        raise ExemplarError(repr(child), labels, f"an exemplar of at most {_EXEMPLAR_LIMIT} characters, not {size},")
+    if size > MAX_EXEMPLAR_CHARACTERS:
+        raise ExemplarError(repr(child), labels, f"an exemplar of at most {MAX_EXEMPLAR_CHARACTERS} characters")
     return Exemplar({name: clean_text(text) for name, text in labels.items()}, value, time.time()) if labels else None

@@ -12,11 +12,9 @@ from math import inf, isnan
 
 from asyncmetrics.formats.numbers import parse_bound
 from asyncmetrics.model.kinds import KINDS, NUMERIC_LABELS, is_never_negative
-from asyncmetrics.model.samples import Exemplar
+from asyncmetrics.model.samples import MAX_EXEMPLAR_CHARACTERS, Exemplar
 
 __all__ = ("find_buckets_problem", "find_exemplar_problem", "find_value_problem")
-
-_MAX_EXEMPLAR_CHARACTERS = 128  # OpenMetrics 1.0, "Exemplars"
 
 
 def _find_bucket_problem(labels: Mapping[str, str]) -> str:
@@ -64,8 +62,8 @@ def find_exemplar_problem(kind: str, suffix: str, labels: Mapping[str, str], exe
     if suffix not in KINDS[kind].exemplars:
         return f"a {kind} has no exemplar at its {suffix or 'value'}"
     length = sum(len(name) + len(text) for name, text in exemplar.labels.items())
-    if length > _MAX_EXEMPLAR_CHARACTERS:
-        return f"the labels of an exemplar have at most {_MAX_EXEMPLAR_CHARACTERS} characters, got {length}"
+    if length > MAX_EXEMPLAR_CHARACTERS:
+        return f"the labels of an exemplar have at most {MAX_EXEMPLAR_CHARACTERS} characters, got {length}"
     bound = parse_bound(labels.get("le", "")) if suffix == "_bucket" else None
     return "" if bound is None or exemplar.value <= bound else "an exemplar lies within its bucket"
 

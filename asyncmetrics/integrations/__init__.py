@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.integrations.options import INSTRUMENT_DEFAULTS, InstrumentOptions
-from asyncmetrics.middleware import show_options
+from asyncmetrics.middleware.options import show_options
 from asyncmetrics.typing import Unpack
 
 __all__ = ("InstrumentOptions", "instrument")

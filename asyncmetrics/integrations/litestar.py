@@ -16,7 +16,8 @@ from asyncmetrics.integrations.options import (
     log_ignored_options,
 )
 from asyncmetrics.integrations.outermost import Outermost
-from asyncmetrics.middleware import RouteCallable, show_options
+from asyncmetrics.middleware import RouteCallable
+from asyncmetrics.middleware.options import show_options
 from asyncmetrics.middleware.scope import EXCEPTION_KEY, ROUTE_KEY, set_scope_value
 from asyncmetrics.typing import ASGIApp, Receive, Scope, Send, Unpack
 

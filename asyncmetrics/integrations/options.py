@@ -6,7 +6,8 @@ import logging
 
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.exposition import MAX_CONCURRENT, Auth
-from asyncmetrics.middleware import MIDDLEWARE_DEFAULTS, MiddlewareOptions, complete_options
+from asyncmetrics.middleware import MiddlewareOptions
+from asyncmetrics.middleware.options import MIDDLEWARE_DEFAULTS, complete_options
 
 __all__ = ("INSTRUMENT_DEFAULTS", "InstrumentOptions", "check_options", "log_ignored_options")
 

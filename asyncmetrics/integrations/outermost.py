@@ -7,7 +7,8 @@ from typing import cast, final
 
 from asyncmetrics.exposition import make_asgi_app
 from asyncmetrics.integrations.options import InstrumentOptions
-from asyncmetrics.middleware import MIDDLEWARE_DEFAULTS, MetricsMiddleware, MiddlewareOptions
+from asyncmetrics.middleware import MetricsMiddleware, MiddlewareOptions
+from asyncmetrics.middleware.options import MIDDLEWARE_DEFAULTS
 from asyncmetrics.middleware.scope import remove_root_path
 from asyncmetrics.typing import ASGIApp, Receive, Scope, Send
 

@@ -17,7 +17,7 @@ from asyncmetrics.integrations.options import (
     log_ignored_options,
 )
 from asyncmetrics.integrations.outermost import Outermost
-from asyncmetrics.middleware import show_options
+from asyncmetrics.middleware.options import show_options
 from asyncmetrics.middleware.scope import EXCEPTION_KEY, ROUTE_KEY, set_scope_value
 from asyncmetrics.registry import CollectorRegistry
 from asyncmetrics.registry.self_metrics import get_self_metrics

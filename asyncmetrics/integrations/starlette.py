@@ -16,7 +16,7 @@ from asyncmetrics.integrations.options import (
     log_ignored_options,
 )
 from asyncmetrics.integrations.outermost import Outermost
-from asyncmetrics.middleware import show_options
+from asyncmetrics.middleware.options import show_options
 from asyncmetrics.typing import Unpack
 
 try:

@@ -27,7 +27,7 @@ from asyncmetrics.errors import DefinitionError, DuplicateMetricError, LabelErro
 from asyncmetrics.metrics.created import is_created_enabled
 from asyncmetrics.model.descriptor import Descriptor, GaugeMode
 from asyncmetrics.model.family import LiveFamily, Metric
-from asyncmetrics.model.kinds import DeclaredKind
+from asyncmetrics.model.kinds import KINDS, DeclaredKind
 from asyncmetrics.model.names import build_name, check_label_names, to_label_text
 from asyncmetrics.registry import REGISTRY, CollectorRegistry, close_awaitable
 from asyncmetrics.registry.self_metrics import get_self_metrics
@@ -61,6 +61,13 @@ class _MetricType(ABCMeta):
                 return existing  # type: ignore[return-value]  # equal descriptors are of one kind
             problem = f"it differs: {existing.descriptor.describe_difference(wanted.descriptor)}"
             raise DuplicateMetricError(error.duplicates, existing, wanted, problem) from None
+        except TypeError:
+            try:
+                inspect.signature(cls).bind(*args, **kwargs)
+            except TypeError as wrong_call:  # in the names of the class that the program calls
+                message = f"{cls.__name__}() {wrong_call}{_suggest(cls, kwargs)}"
+                raise TypeError(message) from None
+            raise
         return metric
 
     @property
@@ -75,6 +82,15 @@ class _MetricType(ABCMeta):
         return inspect.Signature([*positional, *own, *(item for item in rest if item.name not in _OPTIONS)])
 
 
+def _suggest(cls: type, names: Iterable[str]) -> str:
+    """Return the argument of ``cls`` that the first wrong name may mean, as the end of a message."""
+    from difflib import get_close_matches  # 2 ms, and only for a message
+
+    arguments = list(inspect.signature(cls).parameters)
+    close = [match for name in names if name not in arguments for match in get_close_matches(name, arguments, 1)]
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
 class Shape(NamedTuple):
     """The part of a `Descriptor` that the option of one kind decides."""
 
@@ -83,6 +99,8 @@ class Shape(NamedTuple):
     mode: GaugeMode = "all"
 
 
+# The default of the options: None is a value that a program may have passed by mistake.
+_NOT_PASSED: Any = object()
 _OPTIONS = frozenset({"buckets", "states", "multiprocess_mode"})
 
 
@@ -142,7 +160,6 @@ class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
     """
 
     _kind: ClassVar[DeclaredKind]
-    _reserved: ClassVar[frozenset[str]] = frozenset()
     _operations: ClassVar[tuple[str, ...]] = ()
     _context_child: ClassVar[type[ContextChild[Any]]]
 
@@ -156,9 +173,9 @@ class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
         unit: str = "",
         registry: CollectorRegistry | None = REGISTRY,
         *,
-        buckets: B | None = None,
-        states: S | None = None,
-        multiprocess_mode: G | None = None,
+        buckets: B = _NOT_PASSED,
+        states: S = _NOT_PASSED,
+        multiprocess_mode: G = _NOT_PASSED,
         context_labels: Iterable[str] = (),
         max_children: int | None = 100_000,
         ttl: float | None = None,
@@ -167,7 +184,8 @@ class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
         options = self._pick_options(buckets=buckets, states=states, multiprocess_mode=multiprocess_mode)
         shape = self._make_shape(name, **options)
         family = build_name(self._kind, name, namespace, subsystem, unit)
-        reserved = self._reserved | ({family} if self._kind == "stateset" else frozenset())  # its states' own label
+        kind = KINDS[self._kind]
+        reserved = frozenset({kind.get_own_label(family, kind.own_suffix)} - {""})
         names = check_label_names(family, labelnames, reserved)
         context = check_label_names(family, context_labels, reserved)
         check_label_names(family, (*names, *context))
@@ -194,7 +212,7 @@ class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
     @classmethod
     def _pick_options(cls, **options: Any) -> dict[str, Any]:
         """Return the options that the caller passed. Raises `TypeError` for one that this kind does not have."""
-        passed = {option: value for option, value in options.items() if value is not None}
+        passed = {option: value for option, value in options.items() if value is not _NOT_PASSED}
         for option in passed.keys() - (cls._make_shape.__kwdefaults__ or {}).keys():
             message = f"{cls.__name__}() got an unexpected keyword argument {option!r}"
             raise TypeError(message)

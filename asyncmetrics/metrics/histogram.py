@@ -46,7 +46,6 @@ class Histogram(MetricBase[HistogramChild, Iterable[float | str], NoReturn, NoRe
 
     DEFAULT_BUCKETS: ClassVar[tuple[float, ...]] = (*_SECONDS, inf)
     _kind: ClassVar[DeclaredKind] = "histogram"
-    _reserved: ClassVar[frozenset[str]] = frozenset({"le"})
     _operations: ClassVar[tuple[str, ...]] = ("observe", "recorder")
     _context_child: ClassVar[type[ContextChild[Any]]] = _ContextHistogram
 
@@ -55,8 +54,9 @@ class Histogram(MetricBase[HistogramChild, Iterable[float | str], NoReturn, NoRe
 
 
 def _to_bounds(name: str, buckets: Iterable[float | str]) -> tuple[float, ...]:
-    given = list(buckets)
+    given: object = buckets
     try:
+        given = tuple(buckets)
         bounds = [float(bound) for bound in given]
     except (TypeError, ValueError):
         raise DefinitionError(name, f"expected buckets that are numbers, got {given!r}") from None

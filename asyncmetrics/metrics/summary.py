@@ -38,6 +38,5 @@ class Summary(MetricBase[SummaryChild, NoReturn, NoReturn, NoReturn], _SummaryOp
     """
 
     _kind: ClassVar[DeclaredKind] = "summary"
-    _reserved: ClassVar[frozenset[str]] = frozenset({"quantile"})
     _operations: ClassVar[tuple[str, ...]] = ("observe", "recorder")
     _context_child: ClassVar[type[ContextChild[Any]]] = _ContextSummary

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 from asyncmetrics.middleware.asgi import MetricsMiddleware
 from asyncmetrics.middleware.options import (
-    MIDDLEWARE_DEFAULTS,
     Buckets,
     Conventions,
     Exclusion,
     ExtraLabel,
     MiddlewareOptions,
     RouteCallable,
-    complete_options,
-    show_options,
 )
 
 __all__ = (
-    "MIDDLEWARE_DEFAULTS",
     "Buckets",
     "Conventions",
     "Exclusion",
@@ -28,6 +24,4 @@ __all__ = (
     "MetricsMiddleware",
     "MiddlewareOptions",
     "RouteCallable",
-    "complete_options",
-    "show_options",
 )

@@ -16,6 +16,7 @@ from asyncmetrics.metrics import Counter
 from asyncmetrics.middleware.label_values import limit_scheme
 from asyncmetrics.middleware.options import ExtraLabel, MiddlewareOptions, RouteCallable
 from asyncmetrics.middleware.routes.resolver import PENDING, UNMATCHED, RouteResolver
+from asyncmetrics.middleware.scope import MeasuredRequest
 from asyncmetrics.model.names import check_label_names
 from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.typing import Scope
@@ -137,7 +138,7 @@ class RequestLabels:
 
 
 @final
-class RequestRoute:
+class RequestRoute(MeasuredRequest):
     """The route of one request as a context label: read when a metric needs it, and kept when the request has ended.
 
     Contexts are copied into tasks, which may outlive the request by far. All that they keep of it is this object.
@@ -166,10 +167,6 @@ class RequestRoute:
         """Keep the final route, and release the scope."""
         self._route = route
         self._scope = None
-
-    def __deepcopy__(self, _: object) -> RequestRoute:
-        """Return this object: middleware that makes a deep copy of the scope still serves the same request."""
-        return self
 
     def set_scope_value(self, key: str, value: object) -> None:
         """Set a value of the scope that is measured, unless it is set or the request has ended."""

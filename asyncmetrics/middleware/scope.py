@@ -8,26 +8,41 @@ into the request's scope, and the exception that the framework turns into a resp
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 from asyncmetrics.typing import SCRAPE_KEY, Scope
 
-__all__ = ("EXCEPTION_KEY", "MEASURED_KEY", "ROUTE_KEY", "SCRAPE_KEY", "remove_root_path", "set_scope_value")
+__all__ = (
+    "EXCEPTION_KEY",
+    "MEASURED_KEY",
+    "ROUTE_KEY",
+    "SCRAPE_KEY",
+    "MeasuredRequest",
+    "remove_root_path",
+    "set_scope_value",
+)
 
 ROUTE_KEY = "asyncmetrics.route"
 """The route template of a request, such as ``/orders/{order}``; it becomes the label ``route``."""
 
 EXCEPTION_KEY = "asyncmetrics.exception"
-"""The exception that a framework turns into a response with a 5xx status, instead of raising it."""
+"""The exception that a framework turns into a response, or into none, instead of raising it."""
 
 MEASURED_KEY = "asyncmetrics.measured"
-"""Set by the middleware that measures a request; middleware inside passes such a request on without measuring it."""
+"""The `MeasuredRequest` that the middleware sets; middleware inside passes a request that has the key on unmeasured."""
 
 
-class _Measured(Protocol):
-    """The value of `MEASURED_KEY`: a request that is being measured."""
+class MeasuredRequest(ABC):
+    """A request that is being measured. All copies of its scope have this one object."""
 
-    def set_scope_value(self, key: str, value: object) -> None: ...
+    __slots__ = ()
+
+    @abstractmethod
+    def set_scope_value(self, key: str, value: object) -> None:
+        """Set a value of the scope that is measured, unless it is set or the request has ended."""
+
+    def __deepcopy__(self, _: object) -> MeasuredRequest:
+        return self  # a deep copy of the scope is one of the same request
 
 
 def set_scope_value(scope: Scope, key: str, value: object) -> None:
@@ -37,8 +52,8 @@ def set_scope_value(scope: Scope, key: str, value: object) -> None:
     original's `MEASURED_KEY`, which leads to the original.
     """
     scope.setdefault(key, value)
-    measured: _Measured | None = scope.get(MEASURED_KEY)
-    if measured is not None:
+    measured = scope.get(MEASURED_KEY)
+    if isinstance(measured, MeasuredRequest):
         measured.set_scope_value(key, value)
 
 

@@ -7,7 +7,10 @@ from typing import NamedTuple, final
 
 from asyncmetrics.errors import DefinitionError
 
-__all__ = ("Exemplar", "Sample", "Timestamp")
+__all__ = ("MAX_EXEMPLAR_CHARACTERS", "Exemplar", "Sample", "Timestamp")
+
+MAX_EXEMPLAR_CHARACTERS = 128
+"""Code points that the names and values of an exemplar's labels may have in all (OpenMetrics 1.0, "Exemplars")."""
 
 
 @final

@@ -27,5 +27,10 @@ if not TYPE_CHECKING:  # with it, type checkers would take any name for one of t
         if name == "SharedStorage":
             from asyncmetrics.storage.shared.storage import SharedStorage
 
+            globals()[name] = SharedStorage  # the next use finds it without this function
             return SharedStorage
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
