@@ -11,13 +11,14 @@ MARKS ?= not real and not slow
 PIP := $(RUN) -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit matrix bench lint types format tables charts docs wheel clean
+.PHONY: help demo test unit coverage matrix bench lint types format tables charts docs wheel clean
 .SECONDARY:
 
 help:
 	@echo "make demo    a small shop with live figures; Ctrl-C ends it, and so does DEMO_SECONDS=20"
-	@echo "make test    every test, and the coverage of the quick ones; tests whose real server is missing are skipped"
+	@echo "make test    every test; tests whose real server is missing are skipped"
 	@echo "make unit    the tests that need no real server and are not slow, without coverage (ARGS='tests/formats -x')"
+	@echo "make coverage  the coverage of the quick tests, at least 95 %"
 	@echo "make matrix  the tests of middleware and integrations on old and new frameworks, and a table of them (ARGS='-s oldest')"
 	@echo "make bench   the benchmarks, with other libraries in the same run"
 	@echo "make lint    ruff and mypy --strict;  make types adds pyright;  make format rewrites the layout"
@@ -30,13 +31,19 @@ help:
 demo: $(VENV)/.group-demo
 	@$(RUN) -m examples.demo
 
-# Coverage is that of the quick tests: the slow ones and real servers are mostly other processes, which it does not see,
-# and the tracer would double their time. They run even if a quick test has failed.
+# Quick tests, slow ones, and those with real servers, each even if another has failed. Real servers come last and by
+# themselves: what they start lives until the end of the run, and would count as work of the tests beside it.
 test: $(VENV)/.group-test
 	status=0; \
-	$(RUN) -m pytest $(PARALLEL) -m "not real and not slow" --cov --cov-report=term --cov-fail-under=95 $(ARGS) || status=1; \
-	$(RUN) -m pytest $(OVERLAPPING) -m "real or slow" $(ARGS) || status=1; \
+	$(RUN) -m pytest $(PARALLEL) -m "not real and not slow" $(ARGS) || status=1; \
+	$(RUN) -m pytest -n auto --dist loadgroup -m "slow and not real" $(ARGS) || status=1; \
+	$(RUN) -m pytest $(OVERLAPPING) -m real $(ARGS) || status=1; \
 	exit $$status
+
+# Of the quick tests: slow ones and real servers are mostly other processes, which it does not see, and the tracer
+# doubles the time.
+coverage: $(VENV)/.group-test
+	$(RUN) -m pytest $(PARALLEL) -m "not real and not slow" --cov --cov-report=term --cov-fail-under=95 $(ARGS)
 
 unit: $(VENV)/.group-test
 	$(RUN) -m pytest $(PARALLEL) -m "$(MARKS)" $(ARGS)
