@@ -108,7 +108,7 @@ class PrometheusClientCollector:
 
 @final
 class AsyncmetricsCollector:
-    """A collector for prometheus_client that collects one of our registries, and registers with one of its own.
+    """A collector for prometheus_client that collects one of our registries, and registers with one of the library's.
 
     ``source`` is our default registry unless another is given, and ``registry`` is prometheus_client's. Families with a
     name of ``leave_out`` are left out. Collectors that are async run in a private loop.
@@ -214,7 +214,7 @@ def _to_label_texts(labels: Any) -> dict[str, str]:
 
 
 def _convert_time(kind: Callable[[int, int], T], timestamp: Any) -> float | T | None:
-    """Return a number or None as it is, and a timestamp of the other library as a ``kind``."""
+    """Return a number or None unchanged, and a timestamp of the other library as a ``kind``."""
     if timestamp is None or isinstance(timestamp, (int, float)):
         return timestamp
     return kind(timestamp.sec, abs(timestamp.nsec))

@@ -229,7 +229,7 @@ class ChildTable(Generic[C]):
 
     @contextmanager
     def guard(self, child: C) -> Iterator[None]:
-        """Count an exception, which is of the function of ``child``, and leave ``child`` out of the next readings."""
+        """Count an exception that the function of ``child`` raises, and do not expose ``child`` until the next `refresh`."""
         try:
             yield
         except Exception:  # noqa: BLE001  # a callback of the application must not fail the scrape

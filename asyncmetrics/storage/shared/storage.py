@@ -15,7 +15,7 @@ else.
 2. *Owned*: a worker has locked the lowest free slot, and adopted what is in it: counts stay, gauges, infos and state
    sets are removed. Its children write to the cells, and all workers read them.
 3. *Free* again: the worker has closed the storage or died in any way; the kernel drops the lock with the process. The
-   files stay as they are.
+   files stay unchanged.
 
 The package's docstring says which module does what.
 

@@ -50,8 +50,8 @@ _CHECKS_PER_TTL = 8  # other workers learn of a change at most ttl / 8 late
 class SharedChildTable(ChildTable[C]):
     """The children of one metric in this process. `read` yields the points of all workers.
 
-    ``space`` tells the registries of a storage apart, ``copy`` the metrics of one name; ``ages`` is whether series
-    expire, ``has_exemplars`` whether a child has ever had an exemplar.
+    ``space`` distinguishes the registries of a storage, and ``copy`` the metrics of one name. ``ages`` is whether series
+    expire, and ``has_exemplars`` whether a child has ever had an exemplar.
     """
 
     __slots__ = ("__weakref__", "_merged_family", "_worker", "ages", "copy", "has_exemplars", "space")
