@@ -79,7 +79,7 @@ class SharedStorage:
 
     @classmethod
     def later(cls, find: Callable[[], Directory | None], *, serves: bool = True) -> SharedStorage:
-        """Return a storage whose directory is not known yet: ``find`` returns None until it is.
+        """Return a storage that asks ``find`` for its directory until ``find`` returns one.
 
         If ``find`` raises `StorageError`, that is logged, and this process keeps its numbers for itself.
         """

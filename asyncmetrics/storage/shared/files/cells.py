@@ -59,10 +59,10 @@ class CellsFile:
         self._map(0, whole)
 
     def _map(self, start: int, length: int) -> _Region:
-        mapped = memoryview(mmap.mmap(self._descriptor, length, offset=start))
+        view = memoryview(mmap.mmap(self._descriptor, length, offset=start))
         if not start:
-            self.header = mapped[:HEADER_BYTES].cast("Q")
-        region = _Region(start // 8, (start + length) // 8, cast("Doubles", mapped.cast("d")))
+            self.header = view[:HEADER_BYTES].cast("Q")
+        region = _Region(start // 8, (start + length) // 8, cast("Doubles", view.cast("d")))
         self._regions.append(region)
         return region
 
