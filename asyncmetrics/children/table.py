@@ -53,7 +53,9 @@ __all__ = ("OVERFLOW", "Child", "ChildTable", "TableEvents")
 
 OVERFLOW = "__overflow__"
 """The value of every label of the child that label sets beyond ``max_children`` share."""
-_SEGMENT = 256  # children: a reading copies a segment by one call and yields it as one step
+# Children: a reading copies a segment by one call (0.5 µs) and yields it as one step. Writing a segment of counters
+# takes 0.05 ms, one of histograms with the default buckets 1.3 ms.
+_SEGMENT = 256
 _NO_EXEMPLARS: Mapping[int, Exemplar] = {}
 _NO_EXTRA_LABELS: Mapping[str, str] = {}
 

@@ -160,7 +160,7 @@ class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
         states: S | None = None,
         multiprocess_mode: G | None = None,
         context_labels: Iterable[str] = (),
-        max_children: int | None = 100_000,
+        max_children: int | None = 100_000,  # 38 MB of counters, 60 MB of histograms with the default buckets
         ttl: float | None = None,
         exist_ok: bool = False,  # noqa: ARG002  # read by the metaclass
     ) -> None:
