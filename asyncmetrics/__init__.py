@@ -1,7 +1,7 @@
 """Prometheus metrics for async Python.
 
 Declare a metric where it is used, and use it in one line, as you would log. `instrument` measures an application and
-serves what all metrics hold at ``/metrics``, for a Prometheus server to come and read. A complete program::
+serves the values of all metrics at ``/metrics``, where a Prometheus server reads them. A complete program::
 
     from fastapi import FastAPI
     from asyncmetrics import Counter, Histogram, bound_labels, instrument
@@ -21,9 +21,9 @@ serves what all metrics hold at ``/metrics``, for a Prometheus server to come an
 
 Counters count from the start of the process and are never averaged here: rates, quantiles and sums over instances are
 the server's business, and exact. Where there is no application to instrument, `start_http_server` serves the metrics
-on a port of its own, `make_asgi_app` anywhere under ASGI, and `write_to_textfile` leaves them behind in a file.
+on its own port, `make_asgi_app` anywhere under ASGI, and `write_to_textfile` writes them to a file.
 
-Names and arguments are prometheus_client's. What writers of custom collectors need is in `asyncmetrics.core`.
+Names and arguments are prometheus_client's. `asyncmetrics.core` has the names for custom collectors.
 """
 
 from __future__ import annotations

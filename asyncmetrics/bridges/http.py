@@ -37,7 +37,8 @@ class _EveryRedirect(_Redirects):
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:
         del fp, code, msg, headers
-        return Request(newurl, req.data, dict(req.header_items()), method=req.get_method())  # noqa: S310  # as before
+        # The base class refuses a URL whose scheme is not http, https or ftp.
+        return Request(newurl, req.data, dict(req.header_items()), method=req.get_method())  # noqa: S310
 
 
 def make_sender(
@@ -53,7 +54,7 @@ def make_sender(
     """Return a function that sends the request, and raises `PushError` unless the answer is a success."""
     own: list[BaseHandler] = [HTTPSHandler(context=tls)] if tls else []
     opener = build_opener(*own, _EveryRedirect() if redirects else _Redirects())
-    request = Request(url, data, dict(headers), method=method)  # noqa: S310  # the callers make http and https only
+    request = Request(url, data, dict(headers), method=method)  # noqa: S310  # the callers pass http and https only
 
     def send() -> None:
         try:

@@ -102,13 +102,13 @@ class PrometheusClientCollector:
 
     def _families(self) -> Iterator[Metric]:
         for family in self._source.collect():
-            if family.name not in self._leave_out and (converted := _to_our_family(family)) is not None:
-                yield converted
+            if family.name not in self._leave_out and (ours := _to_our_family(family)) is not None:
+                yield ours
 
 
 @final
 class AsyncmetricsCollector:
-    """A collector for prometheus_client that collects one of our registries, and registers with one of its own.
+    """A collector for prometheus_client that collects one of our registries, and registers with one of the library's.
 
     ``source`` is our default registry unless another is given, and ``registry`` is prometheus_client's. Families with a
     name of ``leave_out`` are left out. Collectors that are async run in a private loop.
@@ -144,10 +144,10 @@ class AsyncmetricsCollector:
         for family in self._source.collect():
             if family.name not in self._leave_out:
                 name, documentation = clean_text(family.name), clean_text(str(family.documentation))
-                converted = self._library.Metric(name, documentation, family.type)
-                converted.unit = family.unit
-                converted.samples = list(_to_their_samples(family, samples))
-                yield converted
+                theirs = self._library.Metric(name, documentation, family.type)
+                theirs.unit = family.unit
+                theirs.samples = list(_to_their_samples(family, samples))
+                yield theirs
 
 
 def _import_prometheus_client() -> Any:
@@ -172,12 +172,12 @@ def _collect_once(source: object, target: object, families: Callable[[], Iterabl
 def _to_our_family(family: Any) -> Metric | None:
     """Return a family of prometheus_client as ours, or None if its name cannot be written."""
     try:
-        converted = Metric(family.name, family.documentation, family.type, family.unit)
+        ours = Metric(family.name, family.documentation, family.type, family.unit)
     except DefinitionError:
         return None
     samples = (sample for sample in family.samples if not getattr(sample, "native_histogram", None))
-    converted.samples = [_to_our_sample(sample) for sample in samples]
-    return converted
+    ours.samples = [_to_our_sample(sample) for sample in samples]
+    return ours
 
 
 def _to_our_sample(sample: Any) -> Sample:
@@ -214,7 +214,7 @@ def _to_label_texts(labels: Any) -> dict[str, str]:
 
 
 def _convert_time(kind: Callable[[int, int], T], timestamp: Any) -> float | T | None:
-    """Return a number or None as it is, and a timestamp of the other library as a ``kind``."""
+    """Return a number or None unchanged, and a timestamp of the other library as a ``kind``."""
     if timestamp is None or isinstance(timestamp, (int, float)):
         return timestamp
     return kind(timestamp.sec, abs(timestamp.nsec))

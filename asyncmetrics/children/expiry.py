@@ -1,7 +1,7 @@
 """The time to live of children: find those whose numbers have not changed for a while, and park them.
 
-*Rules.* Only one reading at a time expires children; another reading at the same time takes the children as they are.
-No step of a reading grows with the number of children. Between readings, expiry costs nothing.
+*Rules.* Only one reading at a time expires children; another reading at the same time takes all children
+of the table. No step of a reading grows with the number of children. Between readings, expiry costs nothing.
 
 *Theory of operation.* A child is either in its table or parked.
 

@@ -31,7 +31,7 @@ GaugeFunction = Callable[[], "float | Awaitable[float]"]
 Sampler = Callable[[], Mapping[tuple[object, ...], float]]
 
 
-class Labelled(ABC):  # noqa: B024  # every child inherits these two as they are
+class Labelled(ABC):  # noqa: B024  # every child inherits both methods
     """A metric or a child: `labels` chooses a child of a metric; a child has its labels already."""
 
     __slots__ = ()

@@ -53,7 +53,9 @@ __all__ = ("OVERFLOW", "Child", "ChildTable", "TableEvents")
 
 OVERFLOW = "__overflow__"
 """The value of every label of the child that label sets beyond ``max_children`` share."""
-_SEGMENT = 256  # children: a reading copies a segment by one call and yields it as one step
+# Children: a reading copies a segment by one call (0.5 µs) and yields it as one step. Writing a segment of counters
+# takes 0.05 ms, one of histograms with the default buckets 1.3 ms.
+_SEGMENT = 256
 _NO_EXEMPLARS: Mapping[int, Exemplar] = {}
 _NO_EXTRA_LABELS: Mapping[str, str] = {}
 
@@ -216,20 +218,23 @@ class ChildTable(Generic[C]):
 
     def _sample(self, sampler: Sampler) -> None:
         before = list(self.by_values)  # a child that is new since then is of a later sample, in another thread
-        sampled: set[tuple[str, ...]] = set()
+        keys: set[tuple[str, ...]] = set()
         try:
             for values, number in sampler().items():
                 child = self.find(values)
                 cast("GaugeChild", child).set(number)
-                sampled.add(child.labelvalues)
+                keys.add(child.labelvalues)
         except Exception:  # noqa: BLE001  # as in `guard`
             self._events.count_collector_error(self.descriptor.name)
-            sampled.clear()
-        self.remove_local([key for key in before if key not in sampled])
+            keys.clear()
+        self.remove_local([key for key in before if key not in keys])
 
     @contextmanager
     def guard(self, child: C) -> Iterator[None]:
-        """Count an exception, which is of the function of ``child``, and leave ``child`` out of the next readings."""
+        """Count an exception that the function of ``child`` raises.
+
+        Do not expose ``child`` until the next `refresh`.
+        """
         try:
             yield
         except Exception:  # noqa: BLE001  # a callback of the application must not fail the scrape
@@ -298,9 +303,9 @@ class ChildTable(Generic[C]):
     def _remove_child(self, child: C) -> None:
         key = child.labelvalues
         self._remove_from_segment(child)
-        removed = self.by_values.pop(key, None) if self.by_values.get(key) is child else None
-        if removed is not None:  # another child, if others have removed this one and inserted that one in between
-            self._remove_from_segment(removed)
+        last = self.by_values.pop(key, None) if self.by_values.get(key) is child else None
+        if last is not None:  # another child, if others have removed this one and inserted that one in between
+            self._remove_from_segment(last)
 
     def clear(self) -> None:
         """Remove every child."""
@@ -314,8 +319,8 @@ class ChildTable(Generic[C]):
         if self._expiry:
             yield from self._unpark_changed(self._expiry)
         for batch in self.read_slices():
-            exposed = [child for child in batch if child not in self.failed] if self.failed else batch
-            yield self._park_stale(exposed, self._expiry) if self._expiry else exposed
+            visible = [child for child in batch if child not in self.failed] if self.failed else batch
+            yield self._park_stale(visible, self._expiry) if self._expiry else visible
 
     def read_slices(self) -> Iterator[list[C]]:
         """Yield all children of this process, stale or not, in slices."""

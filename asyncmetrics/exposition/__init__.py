@@ -1,10 +1,10 @@
-"""Every way to read the metrics of this process: under ASGI or WSGI, on a port of their own, as a file, or as bytes.
+"""Every way to read the metrics of this process: under ASGI or WSGI, on a separate port, as a file, or as bytes.
 
 The ways:
 
 * `asgi`: `make_asgi_app`, an application for any ASGI server or framework.
 * `wsgi`: `make_wsgi_app`, the same for WSGI hosts.
-* `server`: `start_http_server`, a thread that serves the ASGI application on a port or Unix socket of its own.
+* `server`: `start_http_server`, a thread that serves the ASGI application on its own port or Unix socket.
 * `handler`: `MetricsHandler`, for servers of the standard library's ``http.server``.
 * `latest`: `generate_latest`, one exposition as bytes, and `choose_encoder`.
 * `textfile`: `write_to_textfile`, one exposition as a file, for node_exporter.

@@ -48,7 +48,7 @@ def make_asgi_app(
 
     A collector has three quarters of the time that the scraper announces (of 10 s if it announces none). One that fails
     or is late is left out and counted in ``asyncmetrics_collector_errors_total``; with ``on_error="fail"`` the answer
-    is a 500 instead. A sync collector is called in a thread of its own, unless it has ``blocking = False``.
+    is a 500 instead. A sync collector is called in its own thread, unless it has ``blocking = False``.
 
     ``auth`` is a bearer token, a ``(user, password)``, or a predicate of the ASGI scope, sync or async; other clients
     get a 401 or 403. A client that takes nothing for ``timeout_seconds`` counts as gone, and a predicate that takes

@@ -32,7 +32,7 @@ class ClientGoneError(Exception):
 
 async def run_until_gone(receive: Receive, serve: Callable[[], Awaitable[None]]) -> None:
     """Await ``serve()``, and cancel it when the client goes away. Its errors are raised, except `ClientGoneError`."""
-    raised: Exception | None = None
+    failure: Exception | None = None
     async with create_task_group() as tasks:
         tasks.start_soon(_cancel_when_gone, receive, tasks.cancel_scope)
         try:
@@ -40,10 +40,10 @@ async def run_until_gone(receive: Receive, serve: Callable[[], Awaitable[None]])
         except ClientGoneError:
             pass
         except Exception as error:  # noqa: BLE001  # raised again, without the task group's ExceptionGroup
-            raised = error
+            failure = error
         tasks.cancel_scope.cancel()
-    if raised is not None:
-        raise raised
+    if failure is not None:
+        raise failure
 
 
 @final

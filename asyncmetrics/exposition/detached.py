@@ -18,7 +18,7 @@ _TASKS: set[asyncio.Task[None]] = set()  # a loop holds only weak references to 
 
 
 def detach(work: Callable[[], Coroutine[Any, Any, None]], on_end: Callable[[], None]) -> Callable[[], object]:
-    """Run ``work``, which must not raise, in a task of its own, and return a function that cancels the task.
+    """Run ``work``, which must not raise, in its own task, and return a function that cancels the task.
 
     ``on_end`` is called on the loop once the task has ended, even if it ends before its first step.
     """

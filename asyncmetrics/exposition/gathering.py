@@ -2,7 +2,7 @@
 
 *Rules.*
 
-1. Give each scrape a deadline of its own, and serve it the families that its collectors have returned by then.
+1. Give each scrape its own deadline, and serve it the families that its collectors have returned by then.
 2. Leave out a collector that fails or is late; let it cost no other collector its families.
 
 *Theory of operation.*
@@ -13,7 +13,7 @@
 3. A scrape goes through all collectors. It starts those that are not being called yet, so it does not matter which
    scrape of the gathering ends first.
 4. The scrape waits for each `CollectorCall` until its own deadline. It does not wait for a call that a scrape with as
-   much time has waited for in vain.
+   much time has waited for without an outcome.
 5. The first scrape that has its outcomes, or is cancelled, closes the gathering: later scrapes open another one. Calls
    that have not ended stay among the loop's calls, and the next gathering takes them over.
 """

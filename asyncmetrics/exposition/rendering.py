@@ -56,8 +56,7 @@ class Rendering:
 
     def render_pieces(self, families: Iterable[Metric]) -> Iterator[bytes]:
         """Yield the body piece by piece; empty pieces are steps as well."""
-        selected = self._select(families) if self.names else families
-        pieces = _limit_pieces(self.format.encode(selected))
+        pieces = _limit_pieces(self.format.encode(self._select(families) if self.names else families))
         return _compress(pieces) if self.gzip else pieces
 
     def render_chunks(self, families: Iterable[Metric]) -> Iterator[bytes]:
@@ -71,8 +70,8 @@ class Rendering:
             yield last
 
     def _select(self, families: Iterable[Metric]) -> Iterator[Metric]:
-        restricted = (family.restrict(self.names) for family in families)
-        return (family for family in restricted if family is not None)
+        parts = (family.restrict(self.names) for family in families)
+        return (part for part in parts if part is not None)
 
 
 @final

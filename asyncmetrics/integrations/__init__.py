@@ -7,7 +7,7 @@ entry in the table below, which leads from the name of a class to that file. The
 - for a web framework, ``integrations/outermost.py`` and ``integrations/options.py``, and
   `asyncmetrics.middleware.scope` to write the framework's route and exceptions into the scope of a request.
 
-The table holds names, so an application loads the integration of its own framework only.
+The table holds names, so an application loads only the integration of its framework.
 """
 
 from __future__ import annotations

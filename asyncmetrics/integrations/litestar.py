@@ -56,7 +56,7 @@ async def _write_exception(error: Exception, scope: Any) -> None:
 def _write_causes(app: ASGIApp) -> ASGIApp:
     """Wrap ``app`` to write the cause of an exception into the scope.
 
-    If a handler fails after the response has started, Litestar raises an exception of its own from the handler's.
+    If a handler fails after the response has started, Litestar raises its own exception from the handler's.
     """
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:

@@ -5,8 +5,8 @@
 - `created`: the switch for ``_created`` samples.
 
 A metric may be used anywhere, also in a signal handler, a finaliser or a callback of the garbage collector: no
-operation of a metric takes a lock that could deadlock, be it ``inc``, ``observe``, ``labels``, ``remove`` or a
-declaration. A metric finds its child in a table (`asyncmetrics.children.table`); the child has the numbers
+operation of a metric takes a lock that could deadlock. This holds for ``inc``, ``observe``, ``labels``, ``remove``, and
+for declarations. A metric finds its child in a table (`asyncmetrics.children.table`); the child has the numbers
 (`asyncmetrics.storage.memory.plain`: ``MemoryHistogram.observe`` chooses the bucket of an observation). A metric about
 the library itself is a self-metric (`asyncmetrics.registry.self_metrics`).
 """

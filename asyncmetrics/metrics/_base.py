@@ -177,7 +177,7 @@ class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
         states: S = _NOT_PASSED,
         multiprocess_mode: G = _NOT_PASSED,
         context_labels: Iterable[str] = (),
-        max_children: int | None = 100_000,
+        max_children: int | None = 100_000,  # 38 MB of counters, 60 MB of histograms with the default buckets
         ttl: float | None = None,
         exist_ok: bool = False,  # noqa: ARG002  # read by the metaclass
     ) -> None:

@@ -72,7 +72,7 @@ class Gauge(MetricBase[GaugeChild, NoReturn, NoReturn, GaugeMode], _GaugeOperati
         A child whose label values are not in the mapping is removed. If ``f`` raises, all children are removed and the
         error is counted in ``asyncmetrics_collector_errors_total``. Workers that share their metrics each call their
         ``f`` once a second; ``multiprocess_mode`` says how the numbers are merged. ``blocking=False`` promises that
-        ``f`` never blocks, so that a scrape calls it without a thread of its own. Raises `LabelError` for a gauge
+        ``f`` never blocks, so that a scrape calls it without its own thread. Raises `LabelError` for a gauge
         without labels: use `set_function` there.
 
             >>> from asyncmetrics import CollectorRegistry, Gauge

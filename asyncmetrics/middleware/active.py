@@ -79,7 +79,7 @@ class ActiveRequests:
 
     def _count(self) -> Mapping[tuple[object, ...], float]:
         active: Tally[tuple[object, ...]] = Tally(dict.fromkeys(self._list_ended(), 0))
-        # A copy, since requests in another thread begin and end meanwhile.
+        # A copy, since requests in another thread begin and end at the same time.
         for request in list(self.members):
             labels = request.read_labels()
             key = (request.method, *labels)

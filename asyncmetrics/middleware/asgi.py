@@ -46,7 +46,7 @@ class MetricsMiddleware:
     - ``conventions``: ``"opentelemetry"`` names the labels as OpenTelemetry does.
 
     While the application handles a request, ``route`` and ``method`` are bound as context labels, which any metric may
-    declare (a websocket has a route only). All labels that are bound meanwhile end with the request.
+    declare (a websocket has a route only). All labels that are bound during the request end with it.
 
     The middleware does not measure a request that another `MetricsMiddleware` around it measures already, scrapes of an
     exposition inside the application, or lifespans. No error of the middleware reaches the application:

@@ -66,7 +66,7 @@ class BodyProbe:
         try:
             if message["type"] == "http.request":
                 self._received = (self._received or 0) + len(message.get("body") or b"")
-        except Exception:  # noqa: BLE001  # the application gets a server's malformed message all the same
+        except Exception:  # noqa: BLE001  # the middleware passes a malformed message on unchanged
             self._labels.count_failure("body")
         return message
 
@@ -76,7 +76,7 @@ class BodyProbe:
         await self._send(message)
         try:
             self._note(message, at)
-        except Exception:  # noqa: BLE001  # the server has got the application's malformed message all the same
+        except Exception:  # noqa: BLE001  # as in `receive`
             self._labels.count_failure("body")
 
     def get_request_bytes(self, scope: Scope) -> int:

@@ -68,7 +68,7 @@ class Exchange(Generic[M]):
 
     def fail(self, error: BaseException) -> None:
         """Count an exception that left the application, and finish."""
-        # The exception that a framework wrote before is this one, or its cause: Litestar raises one of its own instead.
+        # The exception that a framework wrote before is this one, or its cause: Litestar raises its own instead.
         if not self._count_faults(self._scope.pop(EXCEPTION_KEY, error)):
             self._disconnected = True
         self.finish()

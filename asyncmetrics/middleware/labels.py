@@ -159,8 +159,8 @@ class RequestRoute(MeasuredRequest):
             return self._route
         route = self._labels.find_route(scope)
         if route is PENDING:  # no router has seen it, or one has seen a copy of the scope
-            matched = self._labels.find_final_route(scope)
-            return PENDING if matched is UNMATCHED else matched
+            route = self._labels.find_final_route(scope)
+            return PENDING if route is UNMATCHED else route
         return route
 
     def close(self, route: str) -> None:

@@ -3,7 +3,7 @@
 An option travels as a part of one mapping. To add one, add it to `MiddlewareOptions` and to `MIDDLEWARE_DEFAULTS`, and
 read it where it is used; `MetricsMiddleware` and every `instrument` accept it then, and show it in their signatures.
 
-*Theory of operation.* An integration does the same with the options of its own.
+*Theory of operation.* An integration does the same with its own options.
 
 1. It declares a ``TypedDict`` and a mapping of defaults, each on top of the one here.
 2. `show_options` replaces ``**options`` in the signature of a function by the declared options.

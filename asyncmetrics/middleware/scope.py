@@ -1,7 +1,7 @@
 """The keys of ASGI scopes that the middleware reads and writes, and how the integration of a framework sets them.
 
 The middleware labels a request by its route, which only the framework's router knows. An integration writes the route
-into the request's scope, and the exception that the framework turns into a response of its own::
+into the request's scope, and the exception that the framework turns into its own response::
 
     set_scope_value(scope, ROUTE_KEY, "/orders/{order}")
 """

@@ -1,7 +1,7 @@
 """How names are escaped for a server that allows fewer characters: the four schemes of Prometheus.
 
 https://prometheus.io/docs/instrumenting/escaping_schemes/. A name has the legacy form if it consists of ASCII letters,
-digits and ``_`` (metrics also ``:``), with no digit first: all servers accept it as it is.
+digits and ``_`` (metrics also ``:``), with no digit first: all servers accept it unchanged.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def check_escaping(scheme: str) -> None:
 
 
 def escape_name(name: str, scheme: str, *, label: bool = False) -> str:
-    """Return ``name`` escaped by ``scheme``. ``allow-utf-8`` leaves it as it is; formats then put it in quotes.
+    """Return ``name`` escaped by ``scheme``. ``allow-utf-8`` leaves it unchanged; formats then put it in quotes.
 
     ``dots`` replaces every ``_``, even in a name that needs no escaping: otherwise it would not be reversible.
     """

@@ -54,7 +54,7 @@ class MetricKind:
 
     * ``cells``: how many numbers a series takes, its mark of presence included and its buckets left out;
     * ``merge``: how the series of several workers become one;
-    * ``is_state``: whether the numbers describe the worker as it is now, so that they end with it.
+    * ``is_state``: whether the numbers describe the worker's present state, so that they end with the worker.
     """
 
     name: str

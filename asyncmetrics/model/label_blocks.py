@@ -27,7 +27,7 @@ def escape_label_value(text: str) -> str:
 def make_block_writer(names: Sequence[str]) -> Callable[[tuple[str, ...]], str] | None:
     """Return a function from label values to their block, or None if the block depends on the escaping scheme.
 
-    Every scheme but ``dots`` leaves names of letters, digits and underscores as they are.
+    Every scheme but ``dots`` leaves names of letters, digits and underscores unchanged.
     """
     if not all(is_legacy_label_name(name) for name in names):
         return None

@@ -66,7 +66,7 @@ class Collector(Protocol):
     * ``describe()``, which returns the families that it will yield, without samples; the registry checks their names at
       registration;
     * ``blocking = False``, which promises that a sync `collect` never blocks: a scrape on an event loop then calls it
-      there and not in a thread of its own.
+      there and not in a separate thread.
     """
 
     def collect(self) -> CollectorResult:
@@ -116,10 +116,10 @@ def list_names(family: Metric) -> frozenset[str]:
 
 def limit_families(families: Iterable[Metric]) -> list[Metric]:
     """Return all families. Raises ValueError if there are more than `MAX_FAMILIES`."""
-    limited = list(islice(families, MAX_FAMILIES + 1))
-    if len(limited) > MAX_FAMILIES:
+    first = list(islice(families, MAX_FAMILIES + 1))
+    if len(first) > MAX_FAMILIES:
         raise ValueError(f"expected at most {MAX_FAMILIES} families of one collector, got more")
-    return limited
+    return first
 
 
 def is_fault(error: BaseException) -> bool:
@@ -148,22 +148,22 @@ async def await_families(result: CollectorResult, pause: Callable[[], Awaitable[
 
 
 async def _await_each(families: AsyncIterable[Metric], pause: Callable[[], Awaitable[object]] | None) -> list[Metric]:
-    limited = []
+    first = []
     try:
         async for family in families:
-            limited.append(family)
-            if len(limited) > MAX_FAMILIES:
+            first.append(family)
+            if len(first) > MAX_FAMILIES:
                 break
             if pause is not None:
                 await pause()
     finally:
         if isinstance(families, AsyncGenerator):
             await families.aclose()
-    return limit_families(limited)
+    return limit_families(first)
 
 
 def ask_families(collector: Collector) -> list[Metric]:
-    """Return the families of ``collector``, asked in this thread; an async one gets a thread with a loop of its own."""
+    """Return the families of ``collector``, asked in this thread; an async one gets its own thread and loop."""
     result = collector.collect()
     if not isinstance(result, (AsyncIterable, Awaitable)):
         return limit_families(result)
@@ -314,8 +314,8 @@ class FamilySet:
 
     def restrict(self, names: frozenset[str]) -> list[Metric]:
         """Return the families with only the samples, or whole families, called one of ``names``."""
-        restricted = (family.restrict(names) for family in self._families.values())
-        return [family for family in restricted if family]
+        parts = (family.restrict(names) for family in self._families.values())
+        return [part for part in parts if part]
 
     def list_all(self) -> list[Metric]:
         """Return the families."""

@@ -83,7 +83,7 @@ class CollectorRegistry:
         return declare(*args, registry=self, exist_ok=True, **kwargs)
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every family once; async collectors run in an event loop of their own, in another thread."""
+        """Yield every family once; async collectors run in their own event loop, in another thread."""
         yield from _collect_all(self._begin())
 
     async def collect_async(self, *, on_error: str = "skip") -> list[Metric]:

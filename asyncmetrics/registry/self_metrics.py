@@ -49,7 +49,7 @@ _SCRAPE_DURATION = Descriptor(
 _SCRAPE_CHUNKS = Descriptor("summary", "asyncmetrics_scrape_chunks", "Chunks in which a scrape was sent.")
 
 # The program chooses the values of these labels, and they are few. There is a limit since metric names may come from
-# users.
+# users: 1000 counters take 0.4 MB.
 _MAX_CHILDREN = 1000
 
 

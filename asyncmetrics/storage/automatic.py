@@ -86,7 +86,8 @@ class _Unshared:
         return {f"pid-{os.getpid()}": os.getpid()}
 
 
-# The shared storage of this process; every automatic storage that shares is a named part of it.
+# The shared storage of this process. Each automatic storage that shares uses its own space in it
+# (`SharedStorage.named`).
 _shared: list[SharedStorage] = []
 
 

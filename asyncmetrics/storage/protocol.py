@@ -18,7 +18,7 @@ def choose_worker_label(names: Sequence[str]) -> str:
 
 
 class Storage(Protocol):
-    """Opens the child tables of a registry, and adds families of its own.
+    """Opens the child tables of a registry, and yields the families that the tables do not have.
 
     Implementations are safe to call from any thread, signal handler or finaliser.
     """
@@ -30,7 +30,7 @@ class Storage(Protocol):
         ...
 
     def prepare(self) -> Iterator[None]:
-        """Do the slow part of `collect`, a short step at a time; `collect` does the steps that are left."""
+        """Do the slow part of `collect`, a short step at a time; `collect` does the remaining steps."""
         ...
 
     def collect(self) -> Iterable[Metric]:

@@ -1,4 +1,4 @@
-"""`__all__` is a complete tuple: what it names exists, and what is public is in it."""
+"""`__all__` is a complete tuple: each name in it exists, and each public name is in it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""Every public name of the package stands in public_names.txt, so that none appears, moves or goes without a decision.
+"""Every name in an ``__all__`` stands in public_names.txt, so that none appears, moves or goes without a decision.
 
-``python -m tests.architecture.test_public_snapshot`` writes the file anew. CHANGELOG.md lists what a change moved.
+The names on docs/api.md are promised; the others may move, but not unnoticed.
+
+``python -m tests.architecture.test_public_snapshot`` rewrites the file. CHANGELOG.md lists what a change moved.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The exposition on a port or Unix socket of its own: a small HTTP/1.1 server, with its own thread and event loop.
+"""The exposition on its own port or Unix socket: a small HTTP/1.1 server, with its own thread and event loop.
 
 It serves the application of `make_asgi_app`, so a scrape takes nothing from the program's own loop but the interpreter.
 

@@ -36,7 +36,7 @@ from asyncmetrics.typing import ASGIApp, Message
 
 __all__ = ("Connection", "Timeouts")
 
-# Twice h11's default, as proxies add cookies and headers of their own.
+# Twice h11's default, as proxies add their own cookies and headers.
 _MAX_HEAD_BYTES = 32 * 1024
 # A client that is alive closes within a round trip; a connection must not be held for a dead one.
 _LINGER_SECONDS = 1.0

@@ -13,6 +13,7 @@ __all__ = ("listen_on_port", "listen_on_unix_socket", "read_inode", "remove_unix
 # Connections that wait to be accepted: a client beyond them tries again only after a second (TCP's first
 # retransmission), and the scraper would be one of them.
 _BACKLOG = 1024
+_PROBE_SECONDS = 1.0  # a listener whose backlog is full lets a client wait; it is in use
 
 
 def listen_on_port(addr: str, port: int) -> socket.socket:
@@ -74,7 +75,7 @@ def _is_abandoned(path: str) -> bool:
         if not Path(path).is_socket():
             return False
         with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(1)  # a listener whose backlog is full lets a client wait
+            client.settimeout(_PROBE_SECONDS)
             client.connect(path)
     except ConnectionRefusedError:
         return True

@@ -1,4 +1,4 @@
-"""A thread with an event loop of its own that serves the connections of one listening socket.
+"""A thread with its own event loop that serves the connections of one listening socket.
 
 *Rules.*
 
@@ -8,7 +8,7 @@
 *Theory of operation.*
 
 1. The socket listens, the thread does not run. `MetricsServer.start` starts it and waits for its loop.
-2. The loop runs. Connections are accepted, each served in a task of its own.
+2. The loop runs. Connections are accepted, each served in its own task.
 3. `MetricsServer.shutdown` cancels all tasks. All sockets are closed, and a Unix socket's file is removed.
 4. The collectors that still run are cancelled, and have a second to end. `shutdown` returns after the thread has ended
    if they have, and at once otherwise: the thread, a daemon, ends after the last of them.

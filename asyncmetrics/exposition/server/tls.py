@@ -46,7 +46,7 @@ class TLS:
         return False
 
     def make_context(self) -> ssl.SSLContext:
-        """Return a context with the files as they are now. Raises `OSError` for a file that cannot be loaded."""
+        """Return a context with the present files. Raises `OSError` for a file that cannot be loaded."""
         context = ssl.SSLContext(self.protocol)
         self._load_certificate(context)
         self._load_authorities(context)

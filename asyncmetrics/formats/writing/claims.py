@@ -3,7 +3,7 @@
 *Rules.*
 
 * Write a family only if no family before it has claimed one of its names.
-* Write a sample that does not belong to the type of its family as a family ``unknown`` of its own. Write these
+* Write a sample that does not belong to the type of its family as its own family ``unknown``. Write these
   families after all others, and only if their name is free: there they spoil no other family.
 """
 
@@ -43,7 +43,7 @@ class Claims:
         return True
 
     def add_stray(self, sample: Sample) -> None:
-        """Keep a stray sample for a family of its own. The sample has a name."""
+        """Keep a stray sample for its own family. The sample has a name."""
         written = format_name(sample.name, self._escaping)
         family = self._strays.get(written)
         if family is None:

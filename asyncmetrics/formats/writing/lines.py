@@ -44,9 +44,9 @@ def format_label_name(name: str, escaping: str) -> str:
 
 
 def is_block_reusable(names: Iterable[str], escaping: str) -> bool:
-    """Return whether ``escaping`` leaves all these label names as they are.
+    """Return whether ``escaping`` leaves all these label names unchanged.
 
-    A child's `Point.label_block` is then right as it is.
+    A child's `Point.label_block` is then right without a change.
     """
     return all(is_legacy_label_name(name) and (escaping != DOTS or "_" not in name) for name in names)
 

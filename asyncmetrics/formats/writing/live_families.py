@@ -4,7 +4,7 @@
 
 1. `render_live_family` writes everything else once for the family, as a template.
 2. It reads the children batch by batch, and fills the template for each. A child brings its label block with it, in
-   ``point.label_block``, unless the block depends on the escaping scheme or has labels of its own.
+   ``point.label_block``, unless the block depends on the escaping scheme or the child has its own labels.
 3. A format can pass a `SpecialWriter`. It writes the children that the template does not fit, such as those with an
    exemplar, and returns None for all others.
 """

@@ -72,7 +72,7 @@ class SampleFilter:
         return sample
 
     def filter_point(self, point: MetricPoint) -> MetricPoint:
-        """Return ``point`` as it is, or sorted, or sorted and without count and sum, or empty.
+        """Return ``point`` unchanged, or sorted, or sorted and without count and sum, or empty.
 
         A family that `Metric.restrict` has cut is not judged: its samples are incomplete on purpose.
         """

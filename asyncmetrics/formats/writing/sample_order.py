@@ -2,9 +2,9 @@
 
 *Theory of operation.*
 
-1. The samples are sorted into children, in the order in which the children came: a family that is in order stays as it
-   is. Nothing can be written before this pass ends, so it does nothing else. It is left out if every sample is a child
-   of its own.
+1. The samples are sorted into children, in the order in which the children came: a family that is in order stays
+   unchanged. Nothing can be written before this pass ends, so it does nothing else. It is left out if every sample is
+   its own child.
 2. The samples of one child are filtered one by one, and sorted into points by their time.
 3. The points of the child are filtered as a whole, and their samples are yielded. Then the next child follows.
 """
@@ -45,7 +45,7 @@ def order_samples(family: Metric, escaping: str, claims: Claims) -> Iterator[Sam
 
 
 def _filter_flat(samples: Sequence[Sample], sample_filter: SampleFilter) -> Iterator[Sample | None]:
-    """Filter samples each of which is a child of its own."""
+    """Filter samples each of which is its own child."""
     seen: set[_Child] = set()
     for raw in samples:
         sample = sample_filter.filter_sample(raw)

@@ -58,7 +58,7 @@ def _format_header(written: str, kind: str, documentation: str) -> str:
 
 def _render_custom_family(family: Metric, escaping: str, claims: Claims) -> Iterator[str]:
     kind = KINDS[family.type]
-    # A gauge histogram is written as a histogram. That type has no _gcount and _gsum: each becomes a family of its own.
+    # A gauge histogram is written as a histogram. That type has no _gcount and _gsum: each becomes its own family.
     foreign = kind.totals if kind.text_type != kind.name else ()
     foreign_lines: dict[str, list[str]] = {family.name + suffix: [] for suffix in foreign}
     names = {name: format_name(name, escaping) for name in _list_names(family)}

@@ -8,8 +8,8 @@
 *Theory of operation.* Starlette and FastAPI write the outermost router and the innermost endpoint into the scope.
 
 1. The first request of a router builds an index: from each endpoint to its template, or to its several route entries.
-2. A request looks its endpoint up. Several entries of an endpoint are told apart by their patterns, on the path without
-   the root path.
+2. A request looks its endpoint up. Several entries of an endpoint are distinguished by their patterns, on the path
+   without the root path.
 3. If the index does not know the endpoint, or if the number of the router's own routes has changed, the routes are
    compared with those of the index. If they differ, the index is built again.
 """
@@ -30,9 +30,8 @@ UNMATCHED = "<unmatched>"
 PENDING = "<pending>"
 FRONTEND = "<frontend>"
 
-_MAX_ROUTERS = (
-    64  # far more than an application has; it bounds the memory of one that creates a router for each request
-)
+# Far more than an application has; it bounds the memory of one that creates a router for each request.
+_MAX_ROUTERS = 64
 
 
 @final

@@ -40,7 +40,7 @@ class RouteEntry(NamedTuple):
     is_hosted: bool = False
 
     def is_for(self, path: str) -> bool:
-        """Return whether a path without its root path fits the patterns."""
+        """Return whether the patterns match a path without its root path."""
         for mount in self.mounts:
             match = mount.match(path)
             if match is None:
@@ -142,7 +142,7 @@ class RouteTable:
     def _walk_context(self, context: Any, prefix: _Prefix) -> _Entries:
         """Walk FastAPI's context for one route of an included router, except one without a pattern.
 
-        An entry without a pattern would be for every path.
+        An entry without a pattern would match every path.
         """
         if context.starlette_route is not None:
             yield from self._walk_route(context.starlette_route, prefix)

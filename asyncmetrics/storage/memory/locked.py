@@ -1,4 +1,4 @@
-"""The children of memory storage for an interpreter without a GIL: those of `plain`, each with a lock of its own.
+"""The children of memory storage for an interpreter without a GIL: those of `plain`, each with its own lock.
 
 *Rules.* The lock is re-entrant: a signal handler or finaliser that interrupts an increment may increment too. After a
 fork, each child gets a new lock at its first use in the new process, since the thread that held the old one may not

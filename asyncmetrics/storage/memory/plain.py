@@ -207,10 +207,8 @@ class MemoryHistogram(Child, HistogramChild):
             self.table.count_dropped_observation()
             return
         if exemplar is not None and (latest := make_exemplar(self, exemplar, amount)):
-            self._exemplars = {
-                **(self._exemplars or {}),
-                index: latest,
-            }  # a new dict: a reading may iterate over the old one
+            # A new dict: a reading may iterate over the old one.
+            self._exemplars = {**(self._exemplars or {}), index: latest}
         self._counts[index] += 1.0
         self._sum += amount
 

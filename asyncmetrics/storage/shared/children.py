@@ -10,9 +10,9 @@ when its state changes:
 ============================ ========================================== =========================================
 kind                         `attach`                                   `reset_after_fork`
 ============================ ========================================== =========================================
-counter, summary, histogram  adds the counts that the cells hold, of a  sets counts to zero
-                             dead worker, to the child's own; keeps the
-                             dead worker's time of creation
+counter, summary, histogram  adds a dead worker's counts, which the     sets counts to zero
+                             cells hold, to the child's counts; keeps
+                             the dead worker's time of creation
 gauge                        overwrites the cells with its own number   sets the number to zero, as never set
 info, state set              overwrites the cells                       keeps its facts or its state
 ============================ ========================================== =========================================
@@ -290,7 +290,7 @@ class SharedHistogram(SharedChild, MemoryHistogram):
 
 
 class SharedInfo(SharedChild, MemoryInfo):
-    """An info's child; its facts stand in the log of keys, since they are no numbers."""
+    """An info's child; the log of keys holds its facts, because cells hold numbers only."""
 
     __slots__ = ("cells", "index")
 

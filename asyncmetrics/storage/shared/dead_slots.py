@@ -24,7 +24,7 @@ def remove_from_dead_slots(
 ) -> Iterator[tuple[()]]:
     """Remove the series of a family with these label values (None: all) from all slots without a live owner.
 
-    Each item is one step. A slot that cannot be read, or that another worker takes over meanwhile, is left as it is.
+    Each item is one step. Skip a slot that cannot be read, or that another worker takes over during this.
     """
     for reader in readers.all():
         if not reader.is_live:
@@ -37,7 +37,7 @@ def _remove_from_slot(
     with suppress(OSError, CorruptError), own_slot(reader.directory, reader.number) as descriptor:
         for _ in reader.sync():
             yield ()
-        # An odd number tells readers that series vanish just now: see `Header`. It is odd if a remover was killed.
+        # An odd number means that series are being removed (see `Header`). It is already odd if a remover was killed.
         changes = (reader.header.changes if reader.header else 0) | 1
         os.pwrite(descriptor, _WORD.pack(changes), 8 * CHANGES)
         for family in list(reader.log.named.get(name, ())):

@@ -3,8 +3,8 @@
 *Theory of operation.* Each supervisor has its own directory:
 
 1. Before its first worker starts, there is none. The name follows from the supervisor alone, so all its workers choose
-   the same: ``asyncmetrics-<user>-<boot>-<namespace>-<pid>-<start>``. The start time tells a supervisor from a later
-   process with the same id; boot and namespace of process ids say where the id is valid.
+   the same: ``asyncmetrics-<user>-<boot>-<namespace>-<pid>-<start>``. The start time distinguishes a supervisor from a
+   later process with the same id; boot and namespace of process ids say where the id is valid.
 2. The first worker finds no directory of this name. It removes the directories of supervisors that have ended, unless
    a worker still owns a slot there, and makes its own.
 3. The supervisor and its workers have ended: the directory stays, with the last counts, until the next supervisor's

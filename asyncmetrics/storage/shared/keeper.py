@@ -22,7 +22,7 @@ __all__ = ("Chore", "Keeper", "await_all")
 _log = logging.getLogger("asyncmetrics")
 _SHORTEST_PAUSE = 0.01  # seconds: a chore with a tiny interval must not keep a processor busy
 _LONGEST_PAUSE = 1.0  # seconds: a chore that is added now is first done within a second
-_FUNCTION_TIMEOUT = 10.0  # seconds for an async gauge function: as long as Prometheus waits for a scrape by default
+_FUNCTION_TIMEOUT_SECONDS = 10.0  # for an async gauge function: Prometheus waits as long for a scrape by default
 
 
 class Chore(Protocol):
@@ -111,7 +111,7 @@ def await_all(pending: Iterable[tuple[object, Awaitable[float], Callable[[], Abs
         for child, awaitable, guard in pending:
             with guard():
                 setter: Callable[[float], None] = child.set  # type: ignore[attr-defined]  # a gauge
-                setter(await asyncio.wait_for(_await(awaitable), _FUNCTION_TIMEOUT))
+                setter(await asyncio.wait_for(_await(awaitable), _FUNCTION_TIMEOUT_SECONDS))
 
     asyncio.run(work())
 

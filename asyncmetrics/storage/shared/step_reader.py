@@ -1,8 +1,8 @@
 """Reading the slots of all workers in short steps, so that no thread waits for a whole reading of another.
 
 *Rules.* Hold the lock for one step only, or for one look at the slots (`StepReader.borrow_slots`). Let a step wait at
-most 0.5 ms for the lock. If a signal handler or a finaliser reads while it interrupts a step of its own thread, give it
-new readers: the shared ones are half changed.
+most 0.5 ms for the lock. If a signal handler or a finaliser reads while it interrupts a step of the same thread, give
+it new readers: the shared ones are half changed.
 
 *Theory of operation.* The states of an iterator that `StepReader.take_steps` returns:
 

@@ -15,7 +15,7 @@ else.
 2. *Owned*: a worker has locked the lowest free slot, and adopted what is in it: counts stay, gauges, infos and state
    sets are removed. Its children write to the cells, and all workers read them.
 3. *Free* again: the worker has closed the storage or died in any way; the kernel drops the lock with the process. The
-   files stay as they are.
+   files stay unchanged.
 
 The package's docstring says which module does what.
 
@@ -79,7 +79,7 @@ class SharedStorage:
 
     @classmethod
     def later(cls, find: Callable[[], Directory | None], *, serves: bool = True) -> SharedStorage:
-        """Return a storage whose directory is not known yet: ``find`` returns None until it is.
+        """Return a storage that asks ``find`` for its directory until ``find`` returns one.
 
         If ``find`` raises `StorageError`, that is logged, and this process keeps its numbers for itself.
         """

@@ -50,8 +50,8 @@ _CHECKS_PER_TTL = 8  # other workers learn of a change at most ttl / 8 late
 class SharedChildTable(ChildTable[C]):
     """The children of one metric in this process. `read` yields the points of all workers.
 
-    ``space`` tells the registries of a storage apart, ``copy`` the metrics of one name; ``ages`` is whether series
-    expire, ``has_exemplars`` whether a child has ever had an exemplar.
+    ``space`` distinguishes the registries of a storage, and ``copy`` the metrics of one name. ``ages`` is whether
+    series expire, and ``has_exemplars`` whether a child has ever had an exemplar.
     """
 
     __slots__ = ("__weakref__", "_merged_family", "_worker", "ages", "copy", "has_exemplars", "space")
@@ -231,15 +231,15 @@ class SharedChildTable(ChildTable[C]):
         family = self._open_family()
         change_cell = family.definition.presence + 1
         items = iter(family.index.items())  # nothing else changes the dict: see `Worker.do`
-        expired = []
+        stale_keys = []
         while batch := list(islice(items, _BATCH)):
             now = time.monotonic()
             for key, number in batch:
                 cells, at = family.locate(number)
                 if not 0 <= now - cells[at + change_cell] < ttl and not self._has_child(key):
-                    expired.append(key)
+                    stale_keys.append(key)
             time.sleep(0)  # an event loop that waits for the interpreter's lock gets it
-        for key in expired:
+        for key in stale_keys:
             arena.remove(family, key)
 
     def read(self) -> Iterator[Sequence[Any]]:

@@ -14,7 +14,7 @@
    last: state 2.
 2. *Released*: no process owns the arena. `Arena` adopts it in these steps, and then it is in state 3.
 
-   1. Read the log. If the files do not agree, raise `CorruptError`: nothing has changed, and the slot stays as it is.
+   1. Read the log. If the files do not agree, raise `CorruptError`: nothing has changed, and the slot stays unchanged.
    2. Make the epoch odd; write this process's id and start time into the header. Remove logs that are not current.
    3. Take over the families with their series and numbers. Counts stay. Gauges, infos and state sets describe a process
       that is dead, so their presence becomes 0: the series are *removed*.
@@ -91,7 +91,7 @@ class Arena:
 
     def __init__(self, directory: Directory, *, idle: bool = False) -> None:
         self._directory = directory
-        # The lock has a descriptor of its own. The mapping keeps a duplicate of the one that it is made from, which a
+        # The lock has its own descriptor. The mapping keeps a duplicate of the one that it is made from, which a
         # forked process inherits: with a lock on that, the slot would stay locked after this process has died.
         self._cells_file = self._lock = -1
         self._log = LogWriter(directory)
@@ -189,7 +189,7 @@ class Arena:
         return self._directory.is_at(name_cells_file(self.number), self._cells_file) and self._log.has_its_files()
 
     def peek(self, offset: int, length: int) -> bytes:
-        """Return bytes of the mapped file of cells; no other thread can write to them meanwhile."""
+        """Return bytes of the mapped file of cells; no other thread can write to them at the same time."""
         return self._cells.peek(offset, length)
 
     def add(self, index: int, amount: int = 1) -> None:

@@ -3,7 +3,7 @@
 *Rules.*
 
 * Allocate disk space before you map it, so that storing a number cannot fail.
-* Map each growth as a region of its own, and unmap nothing: locations that children hold stay valid.
+* Map each growth as its own region, and unmap nothing: locations that children hold stay valid.
 * Keep a block within one region, because a child writes to one mapping.
 """
 
@@ -59,10 +59,10 @@ class CellsFile:
         self._map(0, whole)
 
     def _map(self, start: int, length: int) -> _Region:
-        mapped = memoryview(mmap.mmap(self._descriptor, length, offset=start))
+        view = memoryview(mmap.mmap(self._descriptor, length, offset=start))
         if not start:
-            self.header = mapped[:HEADER_BYTES].cast("Q")
-        region = _Region(start // 8, (start + length) // 8, cast("Doubles", mapped.cast("d")))
+            self.header = view[:HEADER_BYTES].cast("Q")
+        region = _Region(start // 8, (start + length) // 8, cast("Doubles", view.cast("d")))
         self._regions.append(region)
         return region
 
@@ -75,7 +75,7 @@ class CellsFile:
         return Location(region.cells, cell - region.start)
 
     def peek(self, offset: int, length: int) -> bytes:
-        """Return bytes of the mapped file; under the GIL no other thread can write to them meanwhile."""
+        """Return bytes of the mapped file; under the GIL no other thread can write to them at the same time."""
         cells, at = self.locate(offset // 8)
         return cast("memoryview", cells)[at : at + length // 8].tobytes()
 

@@ -70,7 +70,7 @@ class Definition(NamedTuple):
 
     @classmethod
     def _check(cls, definition: Definition) -> Definition:
-        # `rows` raises ValueError, TypeError or KeyError for a descriptor of which no metric can be made.
+        # `list_rows` raises ValueError, TypeError or KeyError for a descriptor of which no metric can be made.
         if definition.stride > 0 and definition.descriptor.list_rows() is not None:
             return definition
         raise CorruptError("no definition of a family")

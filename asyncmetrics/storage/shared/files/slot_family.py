@@ -123,7 +123,7 @@ class SlotFamily:
             self.room = number + 1
 
     def _store_numbers(self) -> None:
-        """Go from state 1 to state 2; the numbers of full pages need no memory of their own, as they are ranges."""
+        """Go from state 1 to state 2; a full page of numbers is a range, which takes little memory."""
         full, rest = divmod(self.room, PAGE)
         self._numbers = numbers = Pages(PAGE, lambda: array("Q"))
         numbers.pages.extend(range(page * PAGE, (page + 1) * PAGE) for page in range(full))

@@ -7,14 +7,14 @@ dies of SIGBUS. Allow several callers to follow the log in turn, one step at a t
 
 1. *New*: ``header`` is None and ``log`` is an empty one.
 2. *Following*: `SlotReader.sync` has read the header and parses the log that it names, step by step. If the owner has
-   rewritten the log, that is a second one beside ``log``, and ``log`` stays as it is until the end of the new one.
+   rewritten the log, that is a second one beside ``log``, and ``log`` stays unchanged until the end of the new one.
 3. *In sync*: ``header`` is the one that was read at the start of 2, and ``log`` is the log that it names, with at least
    as many bytes parsed. An older log is discarded. `SlotReader.read` reads cells, and the header again after them. If
    that names the same generation, the cells belong to the series of ``log``. If not, the owner may have reused cells
-   for other series meanwhile: `read` returns None, and the caller goes back to 2.
-4. *Failed*: ``problem`` says why 2 or 3 was not possible. If a log was read before, ``header`` and ``log`` stay as they
-   are; else ``log`` has what could be parsed. `read` returns the last cells that it could read. The next `sync` starts
-   again with 2.
+   for other series in between: `read` returns None, and the caller goes back to 2.
+4. *Failed*: ``problem`` says why 2 or 3 was not possible. If a log was read before, ``header`` and ``log`` stay
+   unchanged; else ``log`` has what could be parsed. `read` returns the last cells that it could read. The next `sync`
+   starts again with 2.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class SlotReader:
             older.discard()
 
     def try_read_header(self) -> Header | None:
-        """Return the header as it is now, or None if it cannot be read; change nothing here."""
+        """Return the present header, or None if it cannot be read; change nothing here."""
         with suppress(OSError, CorruptError):
             return self._read_header()
         return None

@@ -4,7 +4,7 @@
 
 * Hold the lock of ``s<k>.cells`` for as long as the worker lives.
 * After a fork, close the child's copy of the descriptor and never unlock it: that would release the parent's lock.
-* Leave a slot that cannot be used as it is, for its readers and for an operator who examines it.
+* Do not change a slot that cannot be used: readers and an operator may still examine it.
 
 *Theory of operation.* The states of a slot:
 
@@ -98,7 +98,7 @@ def own_slot(directory: Directory, number: int) -> Iterator[int]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield descriptor
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # a process that was forked meanwhile holds the lock too
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # a process that was forked in between holds the lock too
     finally:
         os.close(descriptor)
 

@@ -9,7 +9,7 @@ The states of a bucket at an insertion, which splits one bucket at most:
 2. *Full*, with more than one entry: state 3. With one entry (its own depth is ``depth``), first double the directory,
    which copies references: now every bucket has twice as many entries.
 3. *Split*: the next bit of the hash divides the keys between two new buckets with one more bit of own depth. Each gets
-   half of the entries, and is in state 1 with a limit of its own.
+   half of the entries, and is in state 1 with its own limit.
 
 Hashes fill all buckets equally. The limits are different, so that the buckets do not all split at one time.
 
@@ -25,7 +25,7 @@ __all__ = ("Index",)
 
 _MIN_LIMIT = 512  # the smallest limit of a bucket; the largest is twice that, and takes 0.2 ms to split
 _SCATTER = 0x9E3779B1  # 2**32 divided by the golden ratio, which is odd: neighbours get limits that are far apart
-_MAX_DEPTH = 24  # keys of one and the same hash cannot be divided, so a bucket of them just grows
+_MAX_DEPTH = 24  # keys with equal hashes cannot be split; their bucket grows beyond its limit
 
 K = TypeVar("K", bound=Hashable)
 

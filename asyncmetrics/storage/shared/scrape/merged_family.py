@@ -40,7 +40,7 @@ from asyncmetrics.storage.shared.scrape.snapshot import LocalState, SlotSnapshot
 
 __all__ = ("MergedFamily", "find_newest")
 
-_ATTEMPTS = 5  # each fails only if a worker rewrites its log meanwhile, which it does at most once in 64 removals
+_ATTEMPTS = 5  # each fails only if a worker rewrites its log during it, which it does at most once in 64 removals
 
 _Families: TypeAlias = "list[tuple[SlotReader, SlotFamily]]"
 
@@ -125,7 +125,7 @@ class MergedFamily:
     def _read_slots(
         self, families: _Families, readers: SlotReaders, numbering: Numbering, size: int, slots: list[SlotSnapshot]
     ) -> Generator[tuple[()], None, bool]:
-        """Add the numbers of each slot to ``slots``; return False if the log of one was rewritten meanwhile."""
+        """Add the numbers of each slot to ``slots``; return False if the log of one was rewritten in between."""
         is_whole = True
         for reader, family in families:
             order = numbering.orders[reader.number, family.number]
@@ -133,7 +133,7 @@ class MergedFamily:
                 is_whole = False
                 continue
             numbers = yield from order.copy_numbers(size)
-            room = order.room  # as it is now: another scrape may raise it before the cells are read
+            room = order.room  # now: another scrape may raise it before the cells are read
             read = yield from readers.read(reader, family, room)
             if read is None:
                 is_whole = False

@@ -119,9 +119,9 @@ class Numbering:
         """Give each series of all slots its ordinal, `_STEP_SERIES` at each step."""
         for reader, family in families:
             order = self.orders.setdefault((reader.number, family.number), SlotOrder(family))
-            if order.family is not family:  # the log was rewritten meanwhile: this attempt to read the family fails
+            if order.family is not family:  # the log was rewritten in between: this attempt to read the family fails
                 continue
-            size = len(family.keys)  # as it is now: a worker may add series as fast as they are numbered
+            size = len(family.keys)  # now: a worker may add series as fast as they are numbered
             while order.count < min(size, len(family.keys)):
                 self._add_step(order, min(size, len(family.keys)))
                 yield ()

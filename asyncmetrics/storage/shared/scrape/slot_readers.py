@@ -36,7 +36,7 @@ class SlotReaders:
     def read_own(self, number: int, peek: Callable[[int, int], bytes]) -> None:
         """Read this process's own slot with ``peek``.
 
-        Other threads cannot count meanwhile, as they could during ``pread``, which releases the interpreter's lock.
+        Other threads cannot count during it, as they could during ``pread``, which releases the interpreter's lock.
         """
         self._own = (number, peek)
 
