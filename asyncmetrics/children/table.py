@@ -327,11 +327,11 @@ class ChildTable(Generic[C]):
         segments = list(self._segments.values())
         growing = [self._tail, *self._inserting.values()]  # read after the segments: a newer segment is not read
         # A child may be removed, and another one with its label values inserted, between the two lines above.
-        copies = {id(segment): self._without_removed(segment[:]) for segment in growing}
+        copies = {id(segment): self._drop_removed(segment[:]) for segment in growing}
         batches = (copies.get(id(segment), segment)[:] for segment in segments)
         return (batch for batch in batches if batch)
 
-    def _without_removed(self, batch: list[C]) -> list[C]:
+    def _drop_removed(self, batch: list[C]) -> list[C]:
         """Return the children that are still in the dict: another child may have the label values of a removed one."""
         return [child for child in batch if self.by_values.get(child.labelvalues) is child]
 
@@ -348,7 +348,7 @@ class ChildTable(Generic[C]):
             if not is_only_one:
                 return batch
             now = time.monotonic()
-            batch = self._without_removed(batch)
+            batch = self._drop_removed(batch)
             stale = {child for child in batch if expiry.is_stale(child, now)}
             for child in stale:
                 expiry.park(child)

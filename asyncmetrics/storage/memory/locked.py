@@ -33,7 +33,7 @@ __all__ = (
     "LockedHistogram",
     "LockedInfo",
     "LockedSummary",
-    "locking",
+    "add_locks",
 )
 
 
@@ -70,7 +70,7 @@ def _add_lock(method: Callable[..., Any]) -> Callable[..., Any]:
     return locked
 
 
-def locking(plain: type[Child], *names: str) -> type[Child]:
+def add_locks(plain: type[Child], *names: str) -> type[Child]:
     """Return a subclass of ``plain`` whose methods called ``names`` take the lock of their child."""
 
     def __init__(self: Any, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:  # noqa: N807
@@ -83,13 +83,13 @@ def locking(plain: type[Child], *names: str) -> type[Child]:
     return type(plain.__name__.replace("Memory", "Locked"), (plain,), own | methods)
 
 
-LockedCounter = locking(MemoryCounter, "inc", "reset")
-LockedGauge = locking(MemoryGauge, "inc", "dec", "set")
-LockedSummary = locking(MemorySummary, "observe", "read_numbers")
-LockedHistogram = locking(MemoryHistogram, "observe", "snapshot")
+LockedCounter = add_locks(MemoryCounter, "inc", "reset")
+LockedGauge = add_locks(MemoryGauge, "inc", "dec", "set")
+LockedSummary = add_locks(MemorySummary, "observe", "read_numbers")
+LockedHistogram = add_locks(MemoryHistogram, "observe", "read_counts")
 LockedHistogram.recorder = HistogramChild.recorder  # type: ignore[attr-defined]  # observe, which locks
-LockedInfo = locking(MemoryInfo, "info")
-LockedEnum = locking(MemoryEnum, "state")
+LockedInfo = add_locks(MemoryInfo, "info")
+LockedEnum = add_locks(MemoryEnum, "state")
 
 
 LOCKED_CHILDREN: dict[DeclaredKind, type[Child]] = {

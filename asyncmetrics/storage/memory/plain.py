@@ -227,13 +227,13 @@ class MemoryHistogram(Child, HistogramChild):
         """When the child was created, as a Unix time."""
         return self._created
 
-    def snapshot(self) -> tuple[Sequence[float], float]:
+    def read_counts(self) -> tuple[Sequence[float], float]:
         """Return the counts of the buckets and the sum of the same moment."""
         return self._counts[:], self._sum
 
     def read_numbers(self) -> Sequence[float]:
         """Return the cumulative buckets, and the count and the sum where the descriptor has rows for them."""
-        counts, total = self.snapshot()
+        counts, total = self.read_counts()
         cumulative = [*accumulate(counts)]
         # OpenMetrics 1.0, "Histogram": with a negative bound there is neither a count nor a sum.
         return cumulative if self._bounds[0] < 0 else [*cumulative, cumulative[-1], total]

@@ -35,7 +35,7 @@ from asyncmetrics.children.table import ChildTable
 from asyncmetrics.errors import AmountError
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.kinds import DeclaredKind
-from asyncmetrics.storage.memory.locked import locking
+from asyncmetrics.storage.memory.locked import add_locks
 from asyncmetrics.storage.memory.plain import (
     MemoryCounter,
     MemoryEnum,
@@ -335,7 +335,7 @@ class SharedEnum(SharedChild, MemoryEnum):
         self.cells, self.index = AttachOnWrite(self), 0
 
 
-_LOCKFREE: dict[DeclaredKind, type[SharedChild]] = {
+_PLAIN: dict[DeclaredKind, type[SharedChild]] = {
     "counter": SharedCounter,
     "gauge": SharedGauge,
     "summary": SharedSummary,
@@ -347,7 +347,7 @@ _RECENT_MODES = frozenset({"mostrecent", "livemostrecent"})
 
 
 def _with_locks(plain: type[SharedChild], *methods: str) -> type[SharedChild]:
-    return cast(type[SharedChild], locking(plain, *methods, "attach", "detach"))
+    return cast(type[SharedChild], add_locks(plain, *methods, "attach", "detach"))
 
 
 _LOCKED: dict[type[SharedChild], type[SharedChild]] = {
@@ -355,7 +355,7 @@ _LOCKED: dict[type[SharedChild], type[SharedChild]] = {
     SharedGauge: _with_locks(SharedGauge, "inc", "dec", "set"),
     RecentGauge: _with_locks(RecentGauge, "inc", "dec", "set"),
     SharedSummary: _with_locks(SharedSummary, "observe", "read_numbers"),
-    SharedHistogram: _with_locks(SharedHistogram, "observe", "snapshot"),
+    SharedHistogram: _with_locks(SharedHistogram, "observe", "read_counts"),
     SharedInfo: _with_locks(SharedInfo, "info"),
     SharedEnum: _with_locks(SharedEnum, "state"),
 }
@@ -365,5 +365,5 @@ _LOCKED[SharedHistogram].recorder = HistogramChild.recorder  # type: ignore[attr
 def choose_child_class(descriptor: Descriptor, *, locked: bool) -> type[SharedChild]:
     """Return the class of a metric's children; ``locked`` asks for one that locks, for use without a GIL."""
     is_recent = descriptor.kind == "gauge" and descriptor.mode in _RECENT_MODES
-    plain = RecentGauge if is_recent else _LOCKFREE[descriptor.kind]
+    plain = RecentGauge if is_recent else _PLAIN[descriptor.kind]
     return _LOCKED[plain] if locked else plain

@@ -26,7 +26,7 @@ def remove_from_dead_slots(
 
     Each item is one step. Skip a slot that cannot be read, or that another worker takes over during this.
     """
-    for reader in readers.all():
+    for reader in readers.list_readers():
         if not reader.is_live:
             yield from _remove_from_slot(reader, name, keys)
 
@@ -45,6 +45,6 @@ def _remove_from_slot(
             numbers = iter(family.find_numbers(keys))
             while batch := list(islice(numbers, _BATCH)):
                 for number in batch:
-                    os.pwrite(descriptor, zeros, 8 * family.cell(number))
+                    os.pwrite(descriptor, zeros, 8 * family.locate_cell(number))
                 yield ()
         os.pwrite(descriptor, _WORD.pack(changes + 1), 8 * CHANGES)

@@ -100,7 +100,7 @@ def _list_leftovers(base: Path) -> Iterator[Path]:
 def _remove(path: Path) -> None:
     directory = Directory(str(path), create=False)
     try:
-        names = directory.names()
+        names = directory.list_names()
         if not any(_is_held(directory, name) for name in names if name.endswith(".cells")):
             for name in names:
                 directory.unlink(name)

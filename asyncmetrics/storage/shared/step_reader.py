@@ -106,7 +106,7 @@ class StepReader:
             if slots is not self.slots:  # new ones, which know no log yet
                 for _ in slots.sync():
                     pass
-            yield slots.all()
+            yield slots.list_readers()
 
     def forget(self, merged_family: MergedFamily) -> None:
         """Release what a merged family has learnt, since nothing will read it again."""
@@ -116,7 +116,7 @@ class StepReader:
     def list_live_processes(self) -> dict[str, int]:
         """Return the process ids of the live slots, by the number of the slot."""
         with self._lock_slots() as slots:
-            headers = [(reader, reader.try_read_header()) for reader in slots.all()]
+            headers = [(reader, reader.try_read_header()) for reader in slots.list_readers()]
         return {
             str(reader.number): header.pid
             for reader, header in headers

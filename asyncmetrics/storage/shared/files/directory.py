@@ -100,7 +100,7 @@ class Directory:
         with suppress(OSError):
             os.unlink(name, dir_fd=self.fd)
 
-    def names(self) -> list[str]:
+    def list_names(self) -> list[str]:
         """Return the names of all entries of the directory."""
         return os.listdir(self.fd)  # noqa: PTH208  # pathlib would list what the path leads to now
 

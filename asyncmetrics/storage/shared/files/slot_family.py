@@ -77,7 +77,7 @@ class SlotFamily:
             self._numbers_by_key = dict(self.iter_series())
         return [self._numbers_by_key[key] for key in keys if key in self._numbers_by_key]
 
-    def cell(self, number: int) -> int:
+    def locate_cell(self, number: int) -> int:
         """Return the position of a series' first cell in the file. Raises `CorruptError` if the series has no cells."""
         for first, room in self.extents:
             if number < room:

@@ -85,7 +85,7 @@ class MergedFamily:
     def _list_families(self, readers: SlotReaders) -> _Families:
         """Return the slots' families that are merged, and count the others as conflicts."""
         name, descriptor = (self._space, self.descriptor.name), self.descriptor
-        named = [(reader, family) for reader in readers.all() for family in reader.log.named.get(name, ())]
+        named = [(reader, family) for reader in readers.list_readers() for family in reader.log.named.get(name, ())]
         if all(family.definition.descriptor == descriptor for _, family in named):
             self.conflicts = 0
             return named

@@ -40,7 +40,7 @@ class SlotReaders:
         """
         self._own = (number, peek)
 
-    def all(self) -> list[SlotReader]:
+    def list_readers(self) -> list[SlotReader]:
         """Return the readers of all slots that exist, in the order of their numbers."""
         for number in range(MAX_SLOTS if self._directory else 0):
             if number not in self._readers and not self._open(number):
@@ -69,7 +69,7 @@ class SlotReaders:
 
     def sync(self) -> Iterator[None]:
         """Follow all logs to their ends, a slice at each step."""
-        for reader in self.all():
+        for reader in self.list_readers():
             yield from reader.sync()
             if reader.problem:
                 self._count_error(reader.number, reader.problem)
