@@ -82,7 +82,7 @@ def test_a_child_is_given_its_place_without_a_call_between(child):
 
 
 def test_a_snapshot_reads_counts_and_sum_without_a_call_between():
-    assert not any(_may_switch(x) for x in _instructions(MemoryHistogram.snapshot))
+    assert not any(_may_switch(x) for x in _instructions(MemoryHistogram.read_counts))
 
 
 def test_the_test_would_see_a_call():
