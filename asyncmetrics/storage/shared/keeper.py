@@ -1,5 +1,7 @@
 """The thread of a worker that does its chores once a second, so that a scrape of any other worker finds them done.
 
+A *chore* is work that this process does once a second for the scrapes of other workers.
+
 *Rules.* Start the thread only where there is a chore. It is a daemon and holds only weak references: it ends when its
 `Keeper` is freed, and drops a chore that is freed. In a forked process, start a new one only when there is a chore.
 """
