@@ -3,8 +3,8 @@
 *What happens to a counter when its worker is killed?* Of the series that are attached, nothing is lost but, at most,
 the increment in flight. A series that has no cells (`attachment`) ends with its process.
 
-1. Before, the worker owns a *slot*: two files that it alone writes to, and a lock on them. An *arena* is the content of
-   a slot: its cells and its log. The worker stores each increment in the cells at once. Their file is mapped into
+1. Before, the worker owns a *slot*: two files that it alone writes to, and a lock on them. An *arena* is the content
+   of a slot: its cells and its log. The worker stores each increment in the cells at once. Their file is mapped into
    memory, so nothing is left to write when the process ends.
 2. The worker is killed. The kernel drops the lock; the files stay. A scrape of any other worker still reads the slot
    and adds its counts to those of the live workers, so the sum does not decrease. Gauges of the modes ``live…`` vanish.

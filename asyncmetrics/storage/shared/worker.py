@@ -6,8 +6,8 @@ of what another process does or leaves in its files.
 
 *Theory of operation.* The states of a process:
 
-1. *Without a slot*: ``arena`` is None and ``problem`` is empty. All children are detached, and the process exposes its own
-   numbers only. A process starts here, and stays here while ``find`` returns None.
+1. *Without a slot*: ``arena`` is None and ``problem`` is empty. All children are detached, and the process exposes its
+   own numbers only. A process starts here, and stays here while ``find`` returns None.
 2. *With a slot*: ``arena`` is the arena of the slot that the process owns; its children write to cells there.
    `Worker.attach_slot` leads from 1 to 2: it opens the directory, takes the lowest free slot with the counts that it
    holds, and attaches the children that were made before the directory was known.
