@@ -1,4 +1,4 @@
-"""Print what every process exposes, in the text format: ``python -m asyncmetrics``."""
+"""Print the default metrics of a new process, in the text format: ``python -m asyncmetrics``."""
 
 from __future__ import annotations
 

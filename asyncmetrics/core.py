@@ -1,4 +1,8 @@
-"""For authors of custom collectors: families, samples and registries, under the names of prometheus_client."""
+"""For authors of custom collectors: families, samples and registries, under the names of prometheus_client.
+
+This is not the core of asyncmetrics. Its names are those of prometheus_client's module ``core``, without those of
+native histograms, and also `Collector` and `METRIC_TYPES`.
+"""
 
 from __future__ import annotations
 

@@ -103,6 +103,8 @@ class Measure(NamedTuple):
 class Instrument(ABC, Generic[X]):
     """A decorator, a context manager (sync and async) and a wrapper of awaitables in one.
 
+    It has nothing to do with the function `asyncmetrics.instrument`.
+
     The same object may be entered again while it is in use, also by other tasks and threads.
     """
 

@@ -1,5 +1,8 @@
 """The wrappers of callables, one for each kind: each calls one function before the callable and one after it.
 
+`_KINDS` decides which wrapper a callable gets. A plain function that returns a coroutine is timed to the end of that
+coroutine (`_wrap_function`).
+
 *Rules.* Keep the state of a call in the frame of the call. Keep the kind of the callable: a wrapped coroutine function
 is one, and so are generators and async generators. The wrappers repeat a few lines, since a context manager that they
 shared would add two Python calls to each call: benchmarks/decorators.py.

@@ -2,8 +2,8 @@
 
 *Rules.*
 
-- Take no lock. Any operation may be called in a signal handler, a finaliser or a callback of the garbage collector,
-  which may interrupt any other operation, while other threads do the same.
+- Take no lock. A metric may be declared and used in a signal handler, a finaliser or a callback of the garbage
+  collector, so any operation here may interrupt any other one, while other threads do the same.
 - Make each change one call of one dict or list, so that an interruption sees the state before or after it.
 
 *Theory of operation.* A dict (``by_values``) finds a child by its label values. Segments, lists of up to 256 children,

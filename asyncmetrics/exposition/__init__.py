@@ -9,7 +9,8 @@ The ways:
 * `latest`: `generate_latest`, one exposition as bytes, and `choose_encoder`.
 * `textfile`: `write_to_textfile`, one exposition as a file, for node_exporter.
 
-The modules behind them, in the order in which a request to ``/metrics`` passes them:
+The modules behind them, in the order in which a request to ``/metrics`` passes them under ASGI. Under WSGI it passes
+only `access`, `response`, `rendering` and, after a fault, `failures`, so the scrapes at a time have no limit.
 
 * `access`: checks the credentials of the client.
 * `response`: chooses status, headers, format and compression (gzip: `formats.negotiation.is_gzip_accepted`).

@@ -7,8 +7,8 @@ connection that asks for a ticket.
 
 1. Mark every wait of a holder for its client or its collectors on its ticket (`Ticket.track_wait`).
 2. Never displace a holder that makes progress.
-3. Refuse an applicant only where all holders make progress: a limit that clients could hold without using it would
-   shut out the scraper.
+3. Refuse an applicant only if no holder has waited longer than its own patience: a limit that clients could hold
+   without using it would shut out the scraper.
 
 *Theory of operation.*
 

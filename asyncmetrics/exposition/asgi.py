@@ -56,7 +56,8 @@ def make_asgi_app(
 
     If ``max_concurrent`` scrapes are being served already, a new scrape displaces one whose client has taken nothing
     for a quarter of a second (or for 10 s in all), or whose collectors have kept it waiting for 10 s or may keep it
-    waiting for longer than its own would. If there is no such scrape, the answer is a 503 with Retry-After.
+    waiting for longer than its own would (and than 7.5 s). If there is no such scrape, the new one waits if
+    there may be one within 0.75 s. Otherwise, or if it has waited in vain, the answer is a 503 with Retry-After.
 
     ``asyncmetrics_scrapes_total{outcome}``, ``asyncmetrics_scrape_duration_seconds`` and
     ``asyncmetrics_scrape_chunks`` count and measure the scrapes. Raises `DefinitionError` for a wrong option.

@@ -56,5 +56,5 @@ def choose_encoder(accept_header: str | None) -> tuple[Encoder, str]:
 
 
 def gzip_accepted(accept_encoding_header: str | None) -> bool:
-    """Return whether an Accept-Encoding header allows gzip."""
+    """Return whether an Accept-Encoding header allows gzip; prometheus_client's name of `is_gzip_accepted`."""
     return is_gzip_accepted(accept_encoding_header)

@@ -1,13 +1,21 @@
 """One call for each framework: `instrument` measures an application and serves its metrics.
 
 To add an integration, say with Redis, add one file, ``integrations/redis.py``, with a function ``instrument``, and one
-entry in the table below, which leads from the name of a class to that file. The file imports the library, and:
+entry in the table below, which leads from the name of a class to that file. The file imports the framework or client
+that it measures, and:
 
 - `asyncmetrics.metrics` for the metrics of a client such as Redis;
 - for a web framework, ``integrations/outermost.py`` and ``integrations/options.py``, and
   `asyncmetrics.middleware.scope` to write the framework's route and exceptions into the scope of a request.
 
+<<<<<<< HEAD
 The table holds names, so an application loads only the integration of its framework.
+=======
+A client has none of the options of `InstrumentOptions`: its ``instrument`` must refuse them. Raise `MissingExtraError`
+if the library is not installed, and add the extra to pyproject.toml.
+
+The table holds names, so an application loads the integration of its own framework only.
+>>>>>>> wt-newc
 """
 
 from __future__ import annotations

@@ -2,6 +2,19 @@
 
 `MetricsMiddleware` and the types of its options are public. So is `asyncmetrics.middleware.scope`: an integration
 writes the route and the exceptions that only its framework knows into the scope of a request.
+
+* `asgi`: the middleware.
+* `exchange`: what HTTP and WebSocket have in common.
+* `http`, `websocket`: each of the two.
+* `routes`: which route served a request.
+* `labels`: the labels of a middleware.
+* `label_values`: the label values that clients choose, limited to few.
+* `active`: the gauges of active requests and connections.
+* `bodies`: the sizes of bodies, and the time to the first byte.
+* `exceptions`: which exceptions are no fault of the application.
+* `metric_factory`: makes the histograms and counters of a middleware.
+* `options`: the options, their types and defaults.
+* `scope`: the keys that integrations write into a scope.
 """
 
 from __future__ import annotations

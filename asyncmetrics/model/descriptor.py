@@ -44,7 +44,7 @@ class Row:
 @final
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """The definition of a metric. Two are equal if kind, name, unit, labels, buckets and states are equal.
+    """What a declaration of a metric fixes. Two are equal if kind, name, unit, labels, buckets and states are equal.
 
     ``name`` is the name of the family, without ``_total``. ``labelnames`` are the labels whose values are given to
     ``labels()``, and ``contextnames`` those whose values are read from the context. The values of a child come in this

@@ -23,7 +23,9 @@ METRIC_TYPES = tuple(KINDS)
 
 
 class Metric:
-    """A metric family with its samples. Custom collectors use the subclasses in `asyncmetrics.core`.
+    """A metric family, with its samples; prometheus_client calls it Metric.
+
+    Custom collectors use the subclasses in `asyncmetrics.core`.
 
     ``typ`` is one of `METRIC_TYPES` (``untyped`` means ``unknown``). The ``unit`` is appended to the name if the name
     does not end with it. ``partial`` is whether `restrict` has removed samples. Raises `DefinitionError` for a name
@@ -120,6 +122,8 @@ class Point(Protocol):
 
 class LiveFamily(Metric):
     """The children of a metric of this library, read in batches while they change.
+
+    *Live* means that the samples are read during a scrape; it has nothing to do with live workers.
 
     ``read`` returns an iterator of batches of points, and becomes `read_batches`. ``now`` is the Unix time of the
     collection. ``created`` is whether to expose ``_created`` samples, where the kind has them. ``names`` restricts the

@@ -3,12 +3,14 @@
 To add a kind that custom collectors can yield, add a row to `KINDS`. To add one that programs can declare, also add
 
 1. its name to `DeclaredKind`;
-2. a metric class in ``metrics/``;
-3. a child class in ``storage/memory/plain.py``, ``storage/memory/locked.py`` and ``storage/shared/children.py``, each
-   with an entry in the table of that storage;
-4. a rule in ``storage/shared/scrape/merge_rules.py``, unless a rule there merges it already.
-
-``tests/model/test_kinds.py`` fails if one of these is missing.
+2. an interface in ``children/interfaces.py``;
+3. a child class in ``storage/memory/plain.py``, ``storage/memory/locked.py`` and ``storage/shared/children.py``, with
+   its entries in the tables ``PLAIN_CHILDREN``, ``LOCKED_CHILDREN`` and, in the third file, ``_PLAIN`` and
+   ``_LOCKED``;
+4. a rule in ``storage/shared/scrape/merge_rules.py``, unless a rule there merges it already;
+5. a metric class in ``metrics/``, and its name in ``metrics/__init__.py`` and ``asyncmetrics/__init__.py``;
+6. its operations in `asyncmetrics.testing.StorageContract`, and a declaration in ``tests/model/test_kinds.py``, which
+   fails if a child class or the rule is missing.
 
 The suffixes are those of OpenMetrics 1.0 ("Metric Types"), in the order in which a child's samples are written.
 """

@@ -4,7 +4,8 @@
 their escapes are the same (OpenMetrics 1.0, "ABNF": ``escaped-string``).
 
 A child's block is written once, when the child is created. If scrapes wrote the blocks, the first scrape of a million
-children would spend most of its time on them, and its memory would grow while it is served.
+children would spend most of its time on them, and its memory would grow while it is served. The series of other
+workers get theirs at the first scrape that sees them (`asyncmetrics.storage.shared.scrape.numbering`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,11 @@
 
 - `registry`: `CollectorRegistry` and the default `REGISTRY`: registration, names, restricted registries.
 - `collection`: one collection: how collectors are asked and their families merged.
-- `self_metrics`: the metrics about the library itself. Add a new self-metric there: its descriptor and a method.
+- `self_metrics`: the metrics about the library itself. Add a new self-metric there: its descriptor and a method. One
+  about workers and slots goes into `asyncmetrics.storage.shared.self_metrics`.
+
+*Terms.* A *collection* is one pass over all collectors. A *scrape* is a collection that a client asked for. A *reading*
+is one pass over the children of one metric. A *gathering* is the calls of collectors that scrapes share.
 """
 
 from __future__ import annotations

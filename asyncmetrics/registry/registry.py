@@ -188,6 +188,7 @@ class _DescribingCollector:
 
 
 Registry = CollectorRegistry
+"""Another name of `CollectorRegistry`."""
 
 
 @final

@@ -20,7 +20,8 @@ def choose_worker_label(names: Sequence[str]) -> str:
 class Storage(Protocol):
     """Opens the child tables of a registry, and yields the families that the tables do not have.
 
-    Implementations are safe to call from any thread, signal handler or finaliser.
+    Implementations are safe to call from any thread, signal handler or finaliser: programs may declare and use metrics
+    there.
     """
 
     def open(

@@ -1,5 +1,8 @@
 """The thread of a worker that does its chores once a second, so that a scrape of any other worker finds them done.
 
+A *chore* is work that this process does at an interval for the scrapes of other workers: once a second or, for a metric
+with a time to live, some times in that time.
+
 *Rules.* Start the thread only where there is a chore. It is a daemon and holds only weak references: it ends when its
 `Keeper` is freed, and drops a chore that is freed. In a forked process, start a new one only when there is a chore.
 """

@@ -6,15 +6,15 @@ of what another process does or leaves in its files.
 
 *Theory of operation.* The states of a process:
 
-1. *Unattached*: ``arena`` is None and ``problem`` is empty. All children are detached, and the process exposes its own
-   numbers only. A process starts here, and stays here while ``find`` returns None.
-2. *Attached*: ``arena`` is the slot that the process owns; its children write to cells there. `Worker.attach_slot`
-   leads from 1 to 2: it opens the directory, takes the lowest free slot with the counts that it holds, and attaches the
-   children that were made before the directory was known.
+1. *Without a slot*: ``arena`` is None and ``problem`` is empty. All children are detached, and the process exposes its
+   own numbers only. A process starts here, and stays here while ``find`` returns None.
+2. *With a slot*: ``arena`` is the arena of the slot that the process owns; its children write to cells there.
+   `Worker.attach_slot` leads from 1 to 2: it opens the directory, takes the lowest free slot with the counts that it
+   holds, and attaches the children that were made before the directory was known.
 3. *Alone*: ``problem`` says why the process cannot share. `Worker.attach_slot` leads from 1 to 3 if there is no
    directory or no slot, `Worker.close` from any state to 3. Children are detached, keep their numbers, and only this
    process exposes them. Closing the slot leaves its files; the next worker takes them over. A fork alone ends state 3.
-4. *Files removed*: `Worker.reattach` finds that the files of an attached process are gone. It detaches the children,
+4. *Files removed*: `Worker.reattach` finds that the files of the process's slot are gone. It detaches the children,
    closes the slot and goes by way of 1 to 2: the children copy their numbers into new files.
 5. *Forked*: `Worker.reset_after_fork` leads a child process from any state to 1, with a new queue, new locks and new
    readers. The slot is still the parent's: its files are closed and not unlocked. Children attach at their next write.

@@ -30,6 +30,11 @@ stateset   index of the state, set
 The last of them is the *presence*: *created* and *set* are Unix times, and 0 means that the series does not exist (any
 more). A *set* of 1 means that the series exists and was never set. Series that expire have one cell more: when their
 numbers last changed, on the system's monotonic clock.
+
+*Terms.* The *room* of an extent or a family is the number of series that it has cells for; of a family in a log, it is
+one more than the largest number of its series. A family has *gaps* if some of its series do not exist (any more). A
+family *ages* if its series expire. Pages are *unused* if their owner needs them no longer
+(`asyncmetrics.storage.shared.pages`). A worker is *idle* if it is a supervisor, which serves nothing itself.
 """
 
 from __future__ import annotations

@@ -6,4 +6,10 @@
 * ``snapshot``: the numbers of one family at the moment of a scrape, slot by slot
 * ``merge_rules``: how those become points, by kind of metric
 * ``merged_family``: all of that together; read its theory of operation first
+
+What is read, and in which order, for each family:
+
+1. In the order of the slots: the header of ``s<k>.cells``, then what is new in ``s<k>.keys.<g>``.
+2. After all logs, slot by slot: the cells of the family, then the header again. This process reads its own cells from
+   its mapping.
 """

@@ -1,5 +1,7 @@
 """An index of many keys that grows in small steps, where a dict would insert all its keys again in one.
 
+Here a *bucket* is one of a hash table, not of a histogram.
+
 *Theory of operation.* This is extendible hashing (Fagin et al., 1979). A directory of ``2**depth`` entries refers to
 *buckets*, which are dicts. The lowest ``depth`` bits of a key's hash choose the entry, and so the bucket. Several
 entries may refer to one bucket: if all its keys share ``own depth`` bits, these are ``2**(depth - own depth)`` entries.
@@ -32,7 +34,7 @@ K = TypeVar("K", bound=Hashable)
 
 @final
 class Index(Generic[K]):
-    """The numbers of keys."""
+    """The ordinals of keys."""
 
     __slots__ = ("_directory", "_mask", "_shapes")
 
@@ -42,11 +44,11 @@ class Index(Generic[K]):
         self._mask = 0
 
     def get(self, key: K) -> int | None:
-        """Return the number of ``key``, None if it has none."""
+        """Return the ordinal of ``key``, None if it has none."""
         return self._directory[hash(key) & self._mask].get(key)
 
     def setdefault(self, key: K, number: int) -> int:
-        """Return the number of ``key``, which becomes ``number`` if it has none."""
+        """Return the ordinal of ``key``, which becomes ``number`` if it has none."""
         bucket = self._directory[hash(key) & self._mask]
         stored = bucket.setdefault(key, number)
         if len(bucket) > _MIN_LIMIT and stored == number:

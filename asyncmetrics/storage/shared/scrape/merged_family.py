@@ -98,7 +98,7 @@ class MergedFamily:
     def _attempt(
         self, readers: SlotReaders, local: LocalState, *, is_last: bool
     ) -> Generator[Sequence[Point], None, bool]:
-        """Go from state 2 to state 4 once; return whether the points were yielded."""
+        """Go from *Logs known* to *Numbers known* once; return whether the points were yielded."""
         families = self._list_families(readers)
         # A rewritten log has new `SlotFamily` objects; a slot's family is missing if it was retired.
         known = {(reader.number, family.number): family for reader, family in families}

@@ -1,4 +1,6 @@
-"""The numbers of one family at the moment of a scrape, slot by slot, and what the family's points read of them later.
+"""The values of one family at the moment of a scrape, slot by slot, and what the family's points read of them later.
+
+A *value* is what a cell holds. A *number* is an id: of a slot, or of a series in one slot.
 
 *Theory of operation.* `asyncmetrics.storage.shared.scrape.merge_rules` reads a `Snapshot` in slices of ordinals, each
 within one page. For each `SlotSnapshot` it does so in these steps:
@@ -57,7 +59,7 @@ class LocalState(NamedTuple):
 
 @final
 class SlotSnapshot:
-    """One slot's numbers of a family at the moment of a scrape, for its first ``room`` series.
+    """One slot's values of a family at the moment of a scrape, for its first ``room`` series.
 
     ``number`` is the number of the slot. ``numbers`` are those of its series by ordinal, in pages; None if each is its
     ordinal. ``is_live`` is whether the slot has an owner (False where that does not matter), ``has_gaps`` whether some
@@ -196,7 +198,7 @@ class Snapshot:
         return self.numbering.label_blocks.get_slice(piece)
 
     def sum_rows(self, ordinal: int) -> Sequence[float]:
-        """Return the numbers of a summary or histogram, in the order of the descriptor's rows."""
+        """Return the values of a summary or histogram, in the order of the descriptor's rows."""
         total: Sequence[float] | None = None
         for slot in self.slots:
             number = slot.find_number(ordinal)
@@ -244,7 +246,7 @@ class Snapshot:
 
 
 def _to_rows(descriptor: Descriptor, cells: Sequence[float]) -> Sequence[float]:
-    """Return the numbers of the descriptor's rows: the buckets of a histogram become cumulative, then count and sum."""
+    """Return the values of the descriptor's rows: the buckets of a histogram become cumulative, then count and sum."""
     if descriptor.kind != "histogram":
         return tuple(cells)
     cumulative = [*accumulate(cells[:-1])]
