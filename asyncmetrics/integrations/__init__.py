@@ -8,14 +8,10 @@ that it measures, and:
 - for a web framework, ``integrations/outermost.py`` and ``integrations/options.py``, and
   `asyncmetrics.middleware.scope` to write the framework's route and exceptions into the scope of a request.
 
-<<<<<<< HEAD
-The table holds names, so an application loads only the integration of its framework.
-=======
 A client has none of the options of `InstrumentOptions`: its ``instrument`` must refuse them. Raise `MissingExtraError`
 if the library is not installed, and add the extra to pyproject.toml.
 
 The table holds names, so an application loads the integration of its own framework only.
->>>>>>> wt-newc
 """
 
 from __future__ import annotations

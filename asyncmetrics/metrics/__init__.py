@@ -4,23 +4,15 @@
 - `calls`: `CallMetrics`, which measures rate, errors and duration of calls.
 - `created`: the switch for ``_created`` samples.
 
-<<<<<<< HEAD
-A metric may be used anywhere, also in a signal handler, a finaliser or a callback of the garbage collector: no
-operation of a metric takes a lock that could deadlock. This holds for ``inc``, ``observe``, ``labels``, ``remove``, and
-for declarations. A metric finds its child in a table (`asyncmetrics.children.table`); the child has the numbers
-(`asyncmetrics.storage.memory.plain`: ``MemoryHistogram.observe`` chooses the bucket of an observation). A metric about
-the library itself is a self-metric (`asyncmetrics.registry.self_metrics`).
-=======
 In a signal handler you may declare and use metrics, and bind labels; in a finaliser or a callback of the garbage
-collector as well. No operation of a metric takes a lock that could deadlock, be it ``inc``, ``observe``, ``labels``,
-``remove`` or a declaration.
+collector as well. No operation of a metric takes a lock that could deadlock. This holds for ``inc``, ``observe``, ``labels``,
+``remove``, and for declarations.
 
 A metric finds its child in a table (`asyncmetrics.children.table`); the child has the numbers
 (`asyncmetrics.storage.memory.plain`). The bucket of an observation is chosen by ``bisect_left`` in ``observe`` and, for
 timers, in ``recorder``: of ``MemoryHistogram`` there, and again of ``SharedHistogram`` in
 `asyncmetrics.storage.shared.children`. A metric about the library itself is a self-metric
 (`asyncmetrics.registry.self_metrics`).
->>>>>>> wt-newc
 """
 
 from __future__ import annotations
