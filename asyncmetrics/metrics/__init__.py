@@ -5,8 +5,8 @@
 - `created`: the switch for ``_created`` samples.
 
 In a signal handler you may declare and use metrics, and bind labels; in a finaliser or a callback of the garbage
-collector as well. No operation of a metric takes a lock that could deadlock. This holds for ``inc``, ``observe``, ``labels``,
-``remove``, and for declarations.
+collector as well. No operation of a metric takes a lock that could deadlock. This holds for ``inc``, ``observe``,
+``labels``, ``remove``, and for declarations.
 
 A metric finds its child in a table (`asyncmetrics.children.table`); the child has the numbers
 (`asyncmetrics.storage.memory.plain`). The bucket of an observation is chosen by ``bisect_left`` in ``observe`` and, for
