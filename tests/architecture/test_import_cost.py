@@ -14,7 +14,7 @@ FRAMEWORKS = ("starlette", "fastapi", "litestar", "django", "quart")
 FOREIGN = (*FRAMEWORKS, "httpx", "uvicorn", "prometheus_client", "trio", "pydantic", "anyio", "h11")
 # Of the standard library, what takes milliseconds to load and a metric does not need.
 HEAVY = (
-    "asyncio", "concurrent.futures", "email", "gzip", "http", "json", "mmap", "multiprocessing", "selectors", "socket",
+    "asyncio", "concurrent.futures", "email", "gzip", "http", "json", "mmap", "multiprocessing", "socket",
     "ssl", "tempfile", "urllib.request", "zlib",
 )  # fmt: skip
 # The rooms that are loaded, all others at their first use.
