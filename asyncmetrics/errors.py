@@ -21,6 +21,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
 __all__ = (
     "AmountError",
@@ -40,6 +41,7 @@ __all__ = (
     "is_cancellation",
     "shorten",
     "show",
+    "suggest",
 )
 
 _LONGEST_VALUE = 200  # characters of a value in a message
@@ -60,6 +62,14 @@ def show(value: object) -> str:
         return shorten(repr(value), _LONGEST_VALUE)
     except Exception:  # noqa: BLE001  # the application's `__repr__`
         return f"an object of type {type(value).__name__} that has no text"
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return the name among ``known`` that ``name`` may stand for, as ``; did you mean 'x'?``, or an empty text."""
+    from difflib import get_close_matches  # 2 ms, and only for a message
+
+    nearest = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {nearest[0]!r}?" if nearest else ""
 
 
 def is_cancellation(error: BaseException | None) -> bool:

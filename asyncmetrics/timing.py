@@ -30,7 +30,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, final
 
 from asyncmetrics.errors import is_cancellation
 from asyncmetrics.typing import Incrementer, LabelValues
-from asyncmetrics.wrapping import Steps, wrap_awaitable, wrap_callable
+from asyncmetrics.wrapping import Steps, call_end, wrap_awaitable, wrap_callable
 
 __all__ = (
     "CallLabels",
@@ -222,11 +222,7 @@ class Timing:
 
     def _finish(self, error: BaseException | None) -> None:
         self.duration = perf_counter() - self._started
-        end, fail, _, _ = self._measure
-        if error is None or fail is None:
-            end(self.duration)
-        else:
-            fail(self.duration, error)
+        call_end(self._measure.end, self._measure.fail, self.duration, error)
 
 
 # The runs of instruments that were entered again while in use. A context variable, so that each task finds its own.

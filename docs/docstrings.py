@@ -27,8 +27,6 @@ class Markdown(griffe.Extension):
 
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
         """Translate the docstring of an object that griffe has found."""
-        if obj.name == "__init__" and isinstance(obj, griffe.Function) and "shape" in obj.parameters:
-            del obj.parameters["shape"]  # only the metric classes pass it to their base class
         if obj.docstring is not None:
             text = obj.docstring.value
             for pattern, replacement in _TRANSLATIONS:

@@ -85,11 +85,10 @@ class ProcessCollector:
         return [({"worker": worker}, pid) for worker, pid in workers.items()] or [({}, self._pid())]
 
     def _read(self, pid: int | str) -> Iterator[_Reading]:
-        proc = self._proc
-        if not (proc / "stat").exists():
+        if not (self._proc / "stat").exists():
             yield from _read_interpreter() if pid in {"self", os.getpid()} else ()
             return
-        process = proc / str(pid).strip()
+        process = self._proc / str(pid).strip()
         for read in (_read_stat, _count_descriptors, _read_descriptor_limit):
             with suppress(OSError, ValueError, IndexError):  # ended, not readable by this user, or in another format
                 yield from list(read(process))

@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast, final
 from asyncmetrics.children.interfaces import Labelled
 from asyncmetrics.children.table import ChildTable
 from asyncmetrics.context import read_labels
-from asyncmetrics.errors import DefinitionError, DuplicateMetricError, LabelError
+from asyncmetrics.errors import DefinitionError, DuplicateMetricError, LabelError, suggest
 from asyncmetrics.metrics.created import is_created_enabled
 from asyncmetrics.model.descriptor import Descriptor, GaugeMode
 from asyncmetrics.model.family import LiveFamily, Metric
@@ -62,10 +62,12 @@ class _MetricType(ABCMeta):
             problem = f"it differs: {existing.descriptor.describe_difference(wanted.descriptor)}"
             raise DuplicateMetricError(error.duplicates, existing, wanted, problem) from None
         except TypeError:
+            signature = inspect.signature(cls)
             try:
-                inspect.signature(cls).bind(*args, **kwargs)
+                signature.bind(*args, **kwargs)
             except TypeError as wrong_call:  # in the names of the class that the program calls
-                message = f"{cls.__name__}() {wrong_call}{_suggest(cls, kwargs)}"
+                hints = (suggest(name, signature.parameters) for name in kwargs if name not in signature.parameters)
+                message = f"{cls.__name__}() {wrong_call}{next(filter(None, hints), '')}"
                 raise TypeError(message) from None
             raise
         return metric
@@ -80,15 +82,6 @@ class _MetricType(ABCMeta):
         positional = [parameter for parameter in shared if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
         rest = [parameter for parameter in shared if parameter.kind is parameter.KEYWORD_ONLY]
         return inspect.Signature([*positional, *own, *(item for item in rest if item.name not in _OPTIONS)])
-
-
-def _suggest(cls: type, names: Iterable[str]) -> str:
-    """Return the argument of ``cls`` that the first wrong name may mean, as the end of a message."""
-    from difflib import get_close_matches  # 2 ms, and only for a message
-
-    arguments = list(inspect.signature(cls).parameters)
-    close = [match for name in names if name not in arguments for match in get_close_matches(name, arguments, 1)]
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 class Shape(NamedTuple):

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from inspect import Parameter, signature
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, cast
 
+from asyncmetrics.errors import suggest
 from asyncmetrics.metrics import Histogram
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 from asyncmetrics.typing import Scope
@@ -123,10 +124,7 @@ def complete_options(function: str, options: O, defaults: O) -> O:
 
 
 def _describe_unknown(function: str, name: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches  # 1 ms of import time, for an error only
-
-    nearest = get_close_matches(name, known, n=1)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
+    hint = suggest(name, known) or "."
     return f"{function}() got an unexpected keyword argument {name!r}{hint} Its options are {', '.join(known)}."
 
 

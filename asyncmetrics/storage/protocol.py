@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -9,7 +10,15 @@ from asyncmetrics.children.table import ChildTable, TableEvents
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import Metric
 
-__all__ = ("Storage", "choose_worker_label")
+__all__ = ("Storage", "choose_worker_label", "has_locks")
+
+
+def has_locks(locking: bool | None) -> bool:
+    """Return whether children lock: ``locking`` if it is given, otherwise only without a GIL."""
+    if locking is not None:
+        return locking
+    # `sys` has the function from Python 3.13 on; before, there is always a GIL.
+    return not getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 def choose_worker_label(names: Sequence[str]) -> str:

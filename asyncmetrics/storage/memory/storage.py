@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, final
 
@@ -10,12 +9,9 @@ from asyncmetrics.children.table import ChildTable, TableEvents
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import Metric
 from asyncmetrics.storage.memory.plain import PLAIN_CHILDREN
+from asyncmetrics.storage.protocol import has_locks
 
 __all__ = ("MemoryStorage",)
-
-
-def _is_gil_enabled() -> bool:  # `sys` has the function from Python 3.13 on; before, there is always a GIL
-    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
 @final
@@ -24,7 +20,7 @@ class MemoryStorage:
 
     def __init__(self, *, locking: bool | None = None) -> None:
         self._children_by_kind = PLAIN_CHILDREN
-        if locking if locking is not None else not _is_gil_enabled():
+        if has_locks(locking):
             from asyncmetrics.storage.memory.locked import LOCKED_CHILDREN  # few programs need them
 
             self._children_by_kind = LOCKED_CHILDREN

@@ -36,7 +36,6 @@ The package's docstring says which module does what.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -48,6 +47,7 @@ from asyncmetrics.children.table import ChildTable, TableEvents
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import LiveFamily, Metric, Point
 from asyncmetrics.model.label_blocks import make_block_writer
+from asyncmetrics.storage.protocol import has_locks
 from asyncmetrics.storage.shared.children import choose_child_class
 from asyncmetrics.storage.shared.files.definition import Definition
 from asyncmetrics.storage.shared.files.directory import Directory
@@ -89,11 +89,10 @@ class SharedStorage:
 
     def _set_up(self, worker: Worker, space: str, *, serves: bool = True, locking: bool | None = None) -> None:
         worker.keeper.is_allowed = worker.keeper.is_allowed and serves
-        has_gil = bool(getattr(sys, "_is_gil_enabled", lambda: True)())
         self._worker = worker
         self._space = space
         self._is_required = False  # whether `open` raises if this process cannot share
-        self._locked = not has_gil if locking is None else locking
+        self._locked = has_locks(locking)
         self._merged_families: dict[str, MergedFamily] = {}  # those of `collect`, by name
         self._prepared_by = 0  # the thread that has followed all logs, until it collects
 
