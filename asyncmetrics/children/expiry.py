@@ -23,7 +23,6 @@ one dict, which neither a thread nor a signal handler can interrupt.
 from __future__ import annotations
 
 import os
-import time
 import weakref
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -109,10 +108,13 @@ class Expiry(Generic[S]):
             return False
         return now - since >= self.ttl
 
-    def get_changed_at(self, child: S) -> float:
-        """Return the monotonic time of the reading that last saw a change of ``child``; now if none has seen it."""
+    def get_changed_at(self, child: S) -> float | None:
+        """Return the monotonic time of the reading that last saw a change of ``child``.
+
+        None if no reading has seen it yet, or if another reading has just parked it.
+        """
         entry = self._seen.get(id(child.segment), {}).get(child)
-        return time.monotonic() if entry is None else entry[1]
+        return None if entry is None else entry[1]
 
     def _forget_seen(self, child: S) -> Hashable:
         """Forget the numbers of ``child``, and return them."""

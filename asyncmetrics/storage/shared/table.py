@@ -244,8 +244,8 @@ class SharedChildTable(ChildTable[C]):
 
     def read(self) -> Iterator[Sequence[Any]]:
         """Yield the points of all workers in slices; a slice is empty where a step has done other work."""
-        self._worker.do(_continue)
         worker = self._worker
+        yield from worker.finish_work()  # a child may be new whose old series another thread is removing
         if worker.arena is None and (worker.problem or worker.directory is None):
             yield from super().read()  # the numbers of this process alone
             return
@@ -263,8 +263,9 @@ class SharedChildTable(ChildTable[C]):
         change_cell = Definition(self.space, self.copy, self.ages, self.descriptor).presence + 1
         for batch in super().read():
             for child in batch:
-                if is_attached(child):
-                    child.cells[child.index + change_cell] = self._expiry.get_changed_at(child)
+                changed_at = self._expiry.get_changed_at(child)
+                if changed_at is not None and is_attached(child):
+                    child.cells[child.index + change_cell] = changed_at
             yield ()
 
     def _add(self, new_child: C) -> C:
@@ -281,7 +282,3 @@ class SharedChildTable(ChildTable[C]):
         if family is None or self._max_children is None:
             return super()._is_full(key)
         return key not in family.index and max(len(family.index), len(self.by_values)) >= self._max_children
-
-
-def _continue() -> None:
-    """Do nothing: `Worker.do` then finishes work that an exception has interrupted."""

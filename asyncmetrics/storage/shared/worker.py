@@ -22,7 +22,7 @@ of what another process does or leaves in its files.
 The states of a piece of structural work (attach a child, remove series, …):
 
 1. *Queued*: `Worker.do` appends it. If other code does work at the moment, in another thread or interrupted by this
-   call, `do` returns: that code takes the piece from the queue.
+   call, `do` returns: that code takes the piece from the queue. A reading waits until it has (`Worker.finish_work`).
 2. *Under way*: otherwise `do` takes the lock and does all pieces in their order. Nothing else changes the arena.
 3. *Done*: the piece leaves the queue, also if a system call has failed: the piece has then counted what is lost.
 4. *Failed once*: the piece raised another exception, of a signal handler for instance. The exception goes to the caller
@@ -39,8 +39,8 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
-from threading import Lock
+from collections.abc import Callable, Iterator
+from threading import RLock
 from typing import Protocol, final
 from weakref import WeakValueDictionary
 
@@ -59,6 +59,8 @@ from asyncmetrics.storage.shared.weak_list import WeakList
 __all__ = ("Worker", "WorkerTable", "is_system_error")
 
 _log = logging.getLogger("asyncmetrics")
+_WAIT_SECONDS = 0.0005  # half of the 1 ms for which a scrape may hold an event loop: pacing.BUDGET_SECONDS
+_WAITS = 2000  # a thread may wait in the middle of its work, in a signal handler: scrapes must go on without it
 _ERROR_INTERVAL_SECONDS = 1.0  # a slot that cannot be read fails in each of the many families of a scrape
 
 
@@ -110,7 +112,8 @@ class Worker:
         self.arena: Arena | None = None
         self.reader = StepReader(SlotReaders(self.directory, self._count_error))
         self._queue: deque[Callable[[], None]] = deque()
-        self._work_lock = Lock()
+        self._work_lock = RLock()
+        self._is_working = False
         self._failed_work: Callable[[], None] | None = None
         self._error_times: dict[int, float] = {}  # when each slot last failed, on the monotonic clock
 
@@ -203,11 +206,38 @@ class Worker:
         self._queue.append(work)
         while self._queue and self._work_lock.acquire(blocking=False):
             try:
-                while self._queue:
-                    self._do(self._queue[0])
-                    self._queue.popleft()
+                if self._is_working:  # this call interrupts the work, in the same thread
+                    return
+                self._do_queued()
             finally:
                 self._work_lock.release()
+
+    def finish_work(self) -> Iterator[tuple[()]]:
+        """Do all that is queued; if another thread does it, yield every 0.5 ms until it is done, for a second at most.
+
+        A call that interrupts the work in the same thread returns at once.
+        """
+        done: list[None] = []
+        self.do(lambda: done.append(None))
+        for _ in range(_WAITS):
+            if done:
+                return
+            if self._work_lock.acquire(timeout=_WAIT_SECONDS):
+                try:
+                    self.do(_continue)
+                finally:
+                    self._work_lock.release()
+                return
+            yield ()
+
+    def _do_queued(self) -> None:
+        try:
+            self._is_working = True
+            while self._queue:
+                self._do(self._queue[0])
+                self._queue.popleft()
+        finally:
+            self._is_working = False
 
     def _do(self, work: Callable[[], None]) -> None:
         try:
@@ -234,6 +264,10 @@ class Worker:
             self._error_times[slot] = now
             if self.arena is not None:
                 self.arena.add(ERRORS)
+
+
+def _continue() -> None:
+    """Do nothing: `Worker.do` then does what else is queued."""
 
 
 def is_system_error(error: Exception) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from threading import Event, Thread
 
 import pytest
 
@@ -12,6 +14,7 @@ from asyncmetrics import (
     Counter,
     generate_latest,
 )
+from tests.patience import PATIENCE_SECONDS
 from tests.storage.readings import read_lines, read_value
 
 
@@ -62,3 +65,49 @@ def test_a_scrape_inside_a_scrape_reads_the_same(worker):
         with suppress(StopIteration):
             assert read_value(two, n="4999") == 1
     assert seen == 5000
+
+
+@pytest.fixture
+def interrupt_write(monkeypatch):
+    """Call a function at the next write to a file of a worker, in the middle of its structural work."""
+    write = os.pwrite
+
+    def prepare(function: Callable[[], object]) -> None:
+        def interrupted(*arguments):
+            monkeypatch.setattr(os, "pwrite", write)
+            function()
+            return write(*arguments)
+
+        monkeypatch.setattr(os, "pwrite", interrupted)
+
+    return prepare
+
+
+def test_a_reading_waits_for_another_thread_that_is_about_to_remove_a_series(worker, interrupt_write):
+    registry = worker()
+    counter = Counter("c", "C.", ["n"], registry=registry)
+    counter.labels("x").inc(5)
+    is_inside, goes_on = Event(), Event()
+    interrupt_write(lambda: is_inside.set() or goes_on.wait(PATIENCE_SECONDS))
+    thread = Thread(target=counter.labels, args=("y",))
+    thread.start()
+    assert is_inside.wait(PATIENCE_SECONDS)
+    counter.remove("x")  # by the thread, after its own work
+    counter.labels("x").inc()
+    (family,) = (family for family in registry.collect() if family.name == "c")
+    reading = iter(family.read_batches())
+    meanwhile = [list(next(reading)) for _ in range(20)]
+    goes_on.set()
+    values = {point.labelvalues: point.read_numbers()[0] for batch in reading for point in batch}
+    thread.join()
+    assert (meanwhile, values) == ([[]] * 20, {("x",): 1.0, ("y",): 0.0})
+
+
+def test_a_reading_that_interrupts_the_work_of_its_own_thread_does_not_wait(worker, interrupt_write):
+    registry = worker()
+    counter = Counter("c", "C.", ["n"], registry=registry)
+    counter.labels("x").inc()
+    inside = []
+    interrupt_write(lambda: inside.append(read_value(registry, n="x")))
+    counter.labels("y").inc()
+    assert (inside, read_value(registry, n="y")) == ([1.0], 1.0)
