@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
 import zlib
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -81,19 +80,21 @@ def _seconds(call: Callable[[], object]) -> float:
 def assert_linear():
     """Fail unless the time of ``prepare(n)()`` grows with ``n`` and no faster: ``assert_linear(prepare, n)``.
 
-    The time of the thread alone is measured, at ``n`` and at ``4 n``. Other work on the machine can only add to it, so
-    each size keeps its least time, and a ratio that is too large is measured again. No garbage collection is measured.
-    No two inputs are equal, since a cache would hide what the first one took.
+    The time of the thread alone is measured, at ``4 n``, and just before and after at ``n``: other work on the machine
+    slows all three. A ratio that is too large is measured again, since such work may begin or end in between. No
+    garbage collection is measured. No two inputs are equal, since a cache would hide what the first one took.
     """
 
     def assert_linear(prepare: Callable[[int], Callable[[], object]], n: int) -> None:
-        least_small = least_large = math.inf
+        ratios = []
         for attempt in range(ATTEMPTS):
-            least_small = min(least_small, *(_seconds(prepare(n + 2 * attempt + more)) for more in range(2)))
-            least_large = min(least_large, _seconds(prepare(FACTOR * n + attempt)))
-            if least_large <= MOST * max(least_small, FLOOR):
+            before = _seconds(prepare(n + 2 * attempt))
+            large = _seconds(prepare(FACTOR * n + attempt))
+            after = _seconds(prepare(n + 2 * attempt + 1))
+            ratios.append(large / max(before, after, FLOOR))
+            if ratios[-1] <= MOST:
                 return
-        pytest.fail(f"{FACTOR} times the input took {least_large / least_small:.1f} times as long: {least_large:.3f} s")
+        pytest.fail(f"{FACTOR} times the input took {min(ratios):.1f} times as long: {large:.3f} s")
 
     gc.disable()
     yield assert_linear
