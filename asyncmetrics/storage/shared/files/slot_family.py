@@ -36,7 +36,7 @@ __all__ = ("CellPages", "SlotFamily", "unpack_facts")
 CellPages: TypeAlias = "list[array[float]]"
 """The cells of a family's series in pages. Each page has the cells of `PAGE` series, the last one those of fewer."""
 
-_STEP_BYTES = 1 << 18  # bytes of cells that one step reads: 0.1 ms
+_STEP_BYTES = 1 << 16  # bytes of cells that one step reads: 0.03 ms
 _STEP_PAGES = 16  # pages that one step examines: the presence of 65,536 series
 _ABSENT = bytes(8)  # a presence of 0
 _NO_FACTS: Mapping[str, str] = {}
