@@ -4,9 +4,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
-PARALLEL ?= -n auto --dist loadfile
-# Tests with real servers wait more than they work, so one process more than most machines of CI have cores.
-OVERLAPPING ?= -n 3 --dist loadgroup
+# One more than there are cores: tests also wait, for servers, timeouts and other processes.
+PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+PARALLEL ?= -n $(PROCESSES) --dist loadfile
+GROUPED ?= -n $(PROCESSES) --dist loadgroup
 MARKS ?= not real and not slow
 PIP := $(RUN) -m pip --quiet --disable-pip-version-check
 
@@ -36,12 +37,12 @@ demo: $(VENV)/.group-demo
 test: $(VENV)/.group-test
 	status=0; \
 	$(RUN) -m pytest $(PARALLEL) -m "not real and not slow" $(ARGS) || status=1; \
-	$(RUN) -m pytest -n auto --dist loadgroup -m "slow and not real" $(ARGS) || status=1; \
-	$(RUN) -m pytest $(OVERLAPPING) -m real $(ARGS) || status=1; \
+	$(RUN) -m pytest $(GROUPED) -m "slow and not real" $(ARGS) || status=1; \
+	$(RUN) -m pytest $(GROUPED) -m real $(ARGS) || status=1; \
 	exit $$status
 
 # Of the quick tests: slow ones and real servers are mostly other processes, which it does not see, and the tracer
-# doubles the time.
+# triples the time.
 coverage: $(VENV)/.group-test
 	$(RUN) -m pytest $(PARALLEL) -m "not real and not slow" --cov --cov-report=term --cov-fail-under=95 $(ARGS)
 
