@@ -6,7 +6,10 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -151,6 +154,14 @@ def test_a_daemon_that_closes_all_files(worker):
     assert read_value(registry) == 2
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users may enter; each run of pytest closes its own folders to them again."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may become somebody else")
 def test_a_worker_that_gives_up_its_rights_keeps_its_metrics_for_itself(worker, tmp_path):
     registry = worker()
@@ -166,16 +177,21 @@ def test_a_worker_that_gives_up_its_rights_keeps_its_metrics_for_itself(worker, 
     assert read_value(registry) == 0
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users may enter; each run of pytest closes its own folders to them again."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may become somebody else")
-def test_workers_of_another_user_than_their_supervisor_share_with_each_other(tmp_path):
+def test_workers_of_another_user_than_their_supervisor_share_with_each_other(open_folder):
     """As those of ``gunicorn --preload --user``: their directory is found once more."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.owner() == "root" and folder.name.startswith(("test_", "pytest-", "popen-")):
-            folder.chmod(0o711)
     for user in (0, 65534):
-        (tmp_path / str(user)).mkdir(mode=0o700)
-        os.chown(tmp_path / str(user), user, user)
-    find = lambda: Directory(str(tmp_path / str(os.geteuid())))  # noqa: E731
+        (open_folder / str(user)).mkdir(mode=0o700)
+        os.chown(open_folder / str(user), user, user)
+    find = lambda: Directory(str(open_folder / str(os.geteuid())))  # noqa: E731
     counter = Counter("c", "C.", registry=(registry := CollectorRegistry(storage=SharedStorage.later(find))))
 
     def work(expected: int) -> None:
@@ -185,4 +201,4 @@ def test_workers_of_another_user_than_their_supervisor_share_with_each_other(tmp
 
     for expected in (1, 2, 3):
         run_forked(partial(work, expected))
-    assert len(list((tmp_path / "65534").iterdir())) == 2
+    assert len(list((open_folder / "65534").iterdir())) == 2
