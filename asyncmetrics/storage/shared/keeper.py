@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -74,7 +75,7 @@ class Keeper:
         self.is_allowed = True
 
     def run_due(self) -> float:
-        """Do all chores that are due and return the seconds until the next one is."""
+        """Do all chores that are due and return the seconds until the next one is; infinity if there are none."""
         due: dict[int, float] = {}
         for chore in self._chores.list_alive():
             now = time.monotonic()
@@ -83,7 +84,7 @@ class Keeper:
                 _run(chore)
                 due[id(chore)] = now + chore.interval_seconds
         self._due = due
-        return max(0.0, min(due.values(), default=0.0) - time.monotonic())
+        return max(0.0, min(due.values(), default=math.inf) - time.monotonic())
 
 
 def _run(chore: Chore) -> None:
