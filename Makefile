@@ -42,7 +42,7 @@ test: $(VENV)/.group-test
 	exit $$status
 
 # Of the quick tests: slow ones and real servers are mostly other processes, which it does not see, and the tracer
-# triples the time.
+# doubles the time.
 coverage: $(VENV)/.group-test
 	$(RUN) -m pytest $(PARALLEL) -m "not real and not slow" --cov --cov-report=term --cov-fail-under=95 $(ARGS)
 

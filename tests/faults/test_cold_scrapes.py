@@ -117,7 +117,7 @@ KINDS = [
     *(pytest.param(kind, {}, id=kind.lower()) for kind in ("Summary", "Info", "Enum")),
     pytest.param("Counter", {"ttl": 1000.0}, id="counter with a time to live"),
 ]
-WITH_REMOVALS = [KINDS[0], KINDS[2], KINDS[5]]
+WITH_REMOVALS = [KINDS[0], KINDS[2]]
 
 
 @pytest.mark.slow
@@ -168,7 +168,7 @@ def test_scrapes_of_series_that_workers_have_in_different_orders(worker, kind, o
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "options"), [KINDS[0], KINDS[-1], pytest.param("Info", {}, id="info")])
+@pytest.mark.parametrize(("kind", "options"), [KINDS[0], KINDS[-1]])
 def test_scrapes_of_a_workers_own_series(worker, kind, options):
     registry = worker()
     Series(registry, kind, **options).fill(SERIES)
