@@ -20,8 +20,8 @@ from asyncmetrics.model.escaping import ESCAPING_SCHEMES
 Call = Callable[[], object]
 
 
-def test_time_that_grows_faster_is_found_out(assert_linear):
-    """The test that these tests can fail. Its time is cubic, so that other work on the machine cannot hide it."""
+def test_assert_linear_fails_where_the_time_is_cubic(assert_linear):
+    """These tests can fail. The time is cubic, because other work on the machine may hide a quadratic one."""
     with pytest.raises(pytest.fail.Exception, match="times as long"):
         assert_linear(lambda n: lambda: [None for _ in range(n) for _ in range(n) for _ in range(n)], 30)
 

@@ -243,9 +243,9 @@ class SharedChildTable(ChildTable[C]):
             arena.remove(family, key)
 
     def read(self) -> Iterator[Sequence[Any]]:
-        """Yield the points of all workers in slices; a slice is empty where a step has done other work."""
+        """Yield the points of all workers in slices; a slice is empty where a step has waited or done other work."""
         worker = self._worker
-        yield from worker.finish_work()  # a child may be new whose old series another thread is removing
+        yield from worker.finish_work()  # another thread may be removing the old series of a new child
         if worker.arena is None and (worker.problem or worker.directory is None):
             yield from super().read()  # the numbers of this process alone
             return
@@ -257,7 +257,7 @@ class SharedChildTable(ChildTable[C]):
         )
 
     def _publish_changes(self) -> Iterator[tuple[()]]:
-        """Write to the cells when each child last changed, and put stale children to sleep, in steps."""
+        """Write to the cells when each child last changed, and park stale children, in steps."""
         if self._expiry is None:
             return
         change_cell = Definition(self.space, self.copy, self.ages, self.descriptor).presence + 1

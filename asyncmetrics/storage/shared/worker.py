@@ -22,7 +22,8 @@ of what another process does or leaves in its files.
 The states of a piece of structural work (attach a child, remove series, …):
 
 1. *Queued*: `Worker.do` appends it. If other code does work at the moment, in another thread or interrupted by this
-   call, `do` returns: that code takes the piece from the queue. A reading waits until it has (`Worker.finish_work`).
+   call, `do` returns: that code takes the piece from the queue. A reading waits for the piece, one second at
+   most (`Worker.finish_work`).
 2. *Under way*: otherwise `do` takes the lock and does all pieces in their order. Nothing else changes the arena.
 3. *Done*: the piece leaves the queue, also if a system call has failed: the piece has then counted what is lost.
 4. *Failed once*: the piece raised another exception, of a signal handler for instance. The exception goes to the caller
@@ -40,6 +41,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from threading import RLock
 from typing import Protocol, final
 from weakref import WeakValueDictionary
@@ -60,7 +62,7 @@ __all__ = ("Worker", "WorkerTable", "is_system_error")
 
 _log = logging.getLogger("asyncmetrics")
 _WAIT_SECONDS = 0.0005  # half of the 1 ms for which a scrape may hold an event loop: pacing.BUDGET_SECONDS
-_WAITS = 2000  # a thread may wait in the middle of its work, in a signal handler: scrapes must go on without it
+_WAITS = 2000  # one second: a thread may wait in the middle of its work, in a signal handler; scrapes go on without it
 _ERROR_INTERVAL_SECONDS = 1.0  # a slot that cannot be read fails in each of the many families of a scrape
 
 
@@ -114,6 +116,7 @@ class Worker:
         self._queue: deque[Callable[[], None]] = deque()
         self._work_lock = RLock()
         self._is_working = False
+        self._waits = _WAITS  # how often readings still wait for the piece of work that is under way
         self._failed_work: Callable[[], None] | None = None
         self._error_times: dict[int, float] = {}  # when each slot last failed, on the monotonic clock
 
@@ -213,21 +216,23 @@ class Worker:
                 self._work_lock.release()
 
     def finish_work(self) -> Iterator[tuple[()]]:
-        """Do all that is queued; if another thread does it, yield every 0.5 ms until it is done, for a second at most.
+        """Do all that is queued. While another thread does it, wait 0.5 ms at each step.
 
-        A call that interrupts the work in the same thread returns at once.
+        All readings together wait one second for one piece of work. A call that interrupts the work in the same thread
+        does not wait.
         """
         done: list[None] = []
-        self.do(lambda: done.append(None))
-        for _ in range(_WAITS):
-            if done:
-                return
+        mark = partial(done.append, None)
+        self.do(mark)
+        while not done and self._waits > 0:
             if self._work_lock.acquire(timeout=_WAIT_SECONDS):
-                try:
-                    self.do(_continue)
-                finally:
-                    self._work_lock.release()
-                return
+                is_nested = self._is_working
+                self._work_lock.release()  # before `do`, which looks at the queue again after it releases the lock
+                if is_nested:
+                    return
+                self.do(mark)  # once more, because a forked process has a new queue
+            else:
+                self._waits -= 1
             yield ()
 
     def _do_queued(self) -> None:
@@ -236,6 +241,7 @@ class Worker:
             while self._queue:
                 self._do(self._queue[0])
                 self._queue.popleft()
+                self._waits = _WAITS
         finally:
             self._is_working = False
 
@@ -264,10 +270,6 @@ class Worker:
             self._error_times[slot] = now
             if self.arena is not None:
                 self.arena.add(ERRORS)
-
-
-def _continue() -> None:
-    """Do nothing: `Worker.do` then does what else is queued."""
 
 
 def is_system_error(error: Exception) -> bool:

@@ -154,14 +154,6 @@ def test_a_daemon_that_closes_all_files(worker):
     assert read_value(registry) == 2
 
 
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that other users may enter; each run of pytest closes its own folders to them again."""
-    with TemporaryDirectory() as name:
-        Path(name).chmod(0o711)
-        yield Path(name)
-
-
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may become somebody else")
 def test_a_worker_that_gives_up_its_rights_keeps_its_metrics_for_itself(worker, tmp_path):
     registry = worker()

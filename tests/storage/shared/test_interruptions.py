@@ -14,6 +14,7 @@ from asyncmetrics import (
     Counter,
     generate_latest,
 )
+from asyncmetrics.storage.shared import worker as module
 from tests.patience import PATIENCE_SECONDS
 from tests.storage.readings import read_lines, read_value
 
@@ -111,3 +112,19 @@ def test_a_reading_that_interrupts_the_work_of_its_own_thread_does_not_wait(work
     interrupt_write(lambda: inside.append(read_value(registry, n="x")))
     counter.labels("y").inc()
     assert (inside, read_value(registry, n="y")) == ([1.0], 1.0)
+
+
+def test_readings_together_wait_only_once_for_work_that_does_not_end(worker, interrupt_write, monkeypatch):
+    monkeypatch.setattr(module, "_WAITS", 5)
+    registry = worker()
+    counters = [Counter(f"c{number}", "C.", ["n"], registry=registry) for number in range(3)]
+    is_inside, goes_on = Event(), Event()
+    interrupt_write(lambda: is_inside.set() or goes_on.wait(PATIENCE_SECONDS))
+    thread = Thread(target=counters[0].labels, args=("x",))
+    thread.start()
+    assert is_inside.wait(PATIENCE_SECONDS)
+    families = [family for family in registry.collect() if family.name.startswith("c")]
+    steps = [len(list(family.read_batches())) for family in families]
+    goes_on.set()
+    thread.join()
+    assert (steps[0] >= 5, max(steps[1:]) < 5, read_value(registry, "c0_total", n="x")) == (True, True, 0.0)
