@@ -91,7 +91,7 @@ def assert_linear():
             before = _seconds(prepare(n + 2 * attempt))
             large = _seconds(prepare(FACTOR * n + attempt))
             after = _seconds(prepare(n + 2 * attempt + 1))
-            attempts.append((large / max(before, after, FLOOR), large))
+            attempts.append((large / max(min(before, after), FLOOR), large))
             if attempts[-1][0] <= MOST:
                 return
         ratio, large = min(attempts)

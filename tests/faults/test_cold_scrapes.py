@@ -26,8 +26,9 @@ from asyncmetrics.registry.collection import begin_collection
 from asyncmetrics.storage import SharedStorage
 from tests.patience import PATIENCE_SECONDS
 
-SERIES = 26_000
-LIMIT = 200 << 10  # bytes: less than a reference to each series takes
+LIMIT = 200 << 10  # bytes
+REFERENCE = 8  # bytes
+SERIES = LIMIT // REFERENCE + 400  # so many that a reference to each takes more than the limit
 ZLIB_BYTES = 256 << 10  # what a compressor allocates at its start, by the formula in zconf.h
 COLUMNS_LIMIT = 4 * LIMIT  # where series have several orders, arrays of one number a series are made: single blocks
 TEXT = "text/plain"
@@ -117,7 +118,7 @@ KINDS = [
     *(pytest.param(kind, {}, id=kind.lower()) for kind in ("Summary", "Info", "Enum")),
     pytest.param("Counter", {"ttl": 1000.0}, id="counter with a time to live"),
 ]
-WITH_REMOVALS = [KINDS[0], KINDS[2]]
+WITH_REMOVALS = [KINDS[0], KINDS[2], KINDS[5]]
 
 
 @pytest.mark.slow
@@ -168,7 +169,7 @@ def test_scrapes_of_series_that_workers_have_in_different_orders(worker, kind, o
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "options"), [KINDS[0], KINDS[-1]])
+@pytest.mark.parametrize(("kind", "options"), [KINDS[0], KINDS[-1], pytest.param("Info", {}, id="info")])
 def test_scrapes_of_a_workers_own_series(worker, kind, options):
     registry = worker()
     Series(registry, kind, **options).fill(SERIES)
@@ -202,7 +203,7 @@ def test_a_scrape_after_a_log_was_rewritten_and_another_scrape_was_abandoned(wor
     ],
 )
 def test_scrapes_in_every_form(worker, registry, where, scrape, limit):
-    theirs = Series(registry if where == "memory" else worker()).fill(SERIES)
+    theirs = Series(registry if where == "memory" else worker()).fill(SERIES * limit // LIMIT)
     if where == "shared":
         registry = worker()
         Series(registry)
