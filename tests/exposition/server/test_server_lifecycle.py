@@ -100,6 +100,7 @@ def test_stopping_twice_and_from_several_threads_is_no_error(registry):
 
 def test_starting_and_stopping_leaks_no_thread_descriptor_or_warning(registry):
     """Warnings of unclosed sockets and loops come from the collector, which runs here."""
+    gc.collect()  # what other tests have left open
     before, threads = _descriptors(), _threads()
     for _ in range(20):
         with start_http_server(0, registry=registry) as server:
