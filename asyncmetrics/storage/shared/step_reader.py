@@ -28,10 +28,11 @@ from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
 from asyncmetrics.storage.shared.scrape.snapshot import LocalState
 
-__all__ = ("StepReader",)
+__all__ = ("WAIT_SECONDS", "StepReader")
 
 T = TypeVar("T")
-_WAIT_SECONDS = 0.0005  # half of the 1 ms for which a scrape may hold an event loop: pacing.BUDGET_SECONDS
+WAIT_SECONDS = 0.0005
+"""How long a step waits for another thread: half of the 1 ms for which a scrape may hold an event loop."""
 
 
 class _End:
@@ -76,7 +77,7 @@ class StepReader:
         while not isinstance(item, _End):
             yield item
             item = ()
-            if self._lock.acquire(timeout=_WAIT_SECONDS):
+            if self._lock.acquire(timeout=WAIT_SECONDS):
                 is_nested, self._is_in_step = self._is_in_step, True  # the lock is re-entrant: one thread may nest
                 try:
                     if steps is None:

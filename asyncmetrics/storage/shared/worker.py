@@ -55,13 +55,12 @@ from asyncmetrics.storage.shared.files.layout import ERRORS
 from asyncmetrics.storage.shared.keeper import Keeper
 from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
-from asyncmetrics.storage.shared.step_reader import StepReader
+from asyncmetrics.storage.shared.step_reader import WAIT_SECONDS, StepReader
 from asyncmetrics.storage.shared.weak_list import WeakList
 
 __all__ = ("Worker", "WorkerTable", "is_system_error")
 
 _log = logging.getLogger("asyncmetrics")
-_WAIT_SECONDS = 0.0005  # half of the 1 ms for which a scrape may hold an event loop: pacing.BUDGET_SECONDS
 _WAITS = 2000  # one second: a thread may wait in the middle of its work, in a signal handler; scrapes go on without it
 _ERROR_INTERVAL_SECONDS = 1.0  # a slot that cannot be read fails in each of the many families of a scrape
 
@@ -225,7 +224,7 @@ class Worker:
         mark = partial(done.append, None)
         self.do(mark)
         while not done and self._waits > 0:
-            if self._work_lock.acquire(timeout=_WAIT_SECONDS):
+            if self._work_lock.acquire(timeout=WAIT_SECONDS):
                 is_nested = self._is_working
                 self._work_lock.release()  # before `do`, which looks at the queue again after it releases the lock
                 if is_nested:
