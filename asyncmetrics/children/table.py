@@ -4,45 +4,39 @@
 
 - Take no lock. A metric may be declared and used in a signal handler, a finaliser or a callback of the garbage
   collector, so any operation here may interrupt any other one, while other threads do the same.
-- Make each change one call of one dict or list, so that an interruption sees the state before or after it.
+- Let one call of the dict (``by_values``) decide. A child exists from its `dict.setdefault` to its `dict.pop`.
+- List a child before it enters the dict, so that a reading has every child that `ChildTable.find` has returned.
 
-*Theory of operation.* A dict (``by_values``) finds a child by its label values. Segments, lists of up to 256 children,
-are for reading: a reading copies one segment after another, never sees a child twice, and misses none that stays.
+*Theory of operation.* The dict finds a child by its label values. A `Listing` has the same children for reading.
 
-*Insert a child* (`_add`):
+Insert a child (`ChildTable._insert`):
 
-1. Set it in the dict by ``setdefault``. Before, neither dict nor segments have the child. After, `find` returns it;
-   readings do not see it yet. If another child won, return that one and stop.
-2. Write the tail (the last segment) into ``_inserting``, and again if the tail has changed since. After, every reading
-   that begins copies this segment at once, though it may no longer be the tail when the child arrives.
-3. Append it to that segment. After, readings see it.
-4. Look at the dict again. If the child was removed since step 1, remove it from the segment as well.
-5. Delete the entry of step 2.
+1. Claim a position in the listing. Before and after, neither dict nor listing have the child.
+2. Write the child to the position. After, readings ask the dict about it and leave it out.
+3. Set it in the dict by ``setdefault``. After, `find` returns it and readings have it. If another child has won, remove
+   this one from the listing.
 
-*Remove a child* (`_remove_child`):
+Remove a child (`ChildTable._remove`):
 
-1. Remove it from its segment, if it is in it already. After, readings do not see it; `find` still returns it.
-2. Remove it from the dict. After, neither has it. If an insertion of it is at step 2 or 3, its step 4 does the rest.
-3. If the dict had another child by then, because others have removed and inserted in between, remove that one from its
-   segment as well.
+1. Mark its segment as changed. After, readings ask the dict about each child of the segment.
+2. Remove it from the dict. After, `find` makes a new child and readings leave this one out.
+3. Remove it from the listing.
 
-Whatever interleaves, dict and segments agree in the end.
-
-*Read* (`read_slices`): list the segments, then copy those that can grow: the tail, and former tails that an unfinished
-insertion still references. The other segments only shrink, and are copied when their turn comes. A child that is
-created later is left to the next reading.
+An exception of a signal handler may end either one after any step. The listing may then have a child that the dict does
+not have: readings leave it out, and remove it.
 """
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Generic, Protocol, TypeVar, cast
+from operator import attrgetter
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from asyncmetrics.children.expiry import Expiry
 from asyncmetrics.children.interfaces import GaugeChild, GaugeFunction, Labelled, Sampler
+from asyncmetrics.children.listing import Insertion, Listing, Segment, pop_children, pop_unheld_children
 from asyncmetrics.errors import LabelError
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.label_blocks import make_block_writer
@@ -53,9 +47,6 @@ __all__ = ("OVERFLOW", "Child", "ChildTable", "TableEvents")
 
 OVERFLOW = "__overflow__"
 """The value of every label of the child that label sets beyond ``max_children`` share."""
-# Children: a reading copies a segment by one call (0.5 µs) and yields it as one step. Writing a segment of counters
-# takes 0.05 ms, one of histograms with the default buckets 1.3 ms.
-_SEGMENT = 256
 _NO_EXEMPLARS: Mapping[int, Exemplar] = {}
 _NO_EXTRA_LABELS: Mapping[str, str] = {}
 
@@ -77,15 +68,23 @@ class TableEvents(Protocol):
 
 
 class Child(Labelled):
-    """A child of any storage: its label values, its table, and its segment in the table."""
+    """A child of any storage: its label values, and its position in the listing of its table."""
 
-    __slots__ = ("__weakref__", "label_block", "labelvalues", "segment", "table")
+    __slots__ = ("__weakref__", "label_block", "labelvalues", "position", "segment")
+    segment: Segment[Any]
+    position: int
+    get_state: ClassVar[attrgetter[tuple[Any, ...]]]
+    """Returns what the numbers follow from: an equal tuple as long as nothing changes. It runs no Python code."""
 
-    def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
-        self.table = table
+    def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:  # noqa: ARG002  # for subclasses
         self.labelvalues = labelvalues
         self.label_block: str | None = None
-        self.segment: list[Any] = []
+
+    @property
+    def table(self) -> ChildTable[Any]:
+        """The table of this child."""
+        table: ChildTable[Any] = self.segment.owner  # type: ignore[assignment]  # `ChildTable` makes all segments
+        return table
 
     @property
     def created(self) -> float:
@@ -123,12 +122,10 @@ class ChildTable(Generic[C]):
     __slots__ = (
         "_events",
         "_expiry",
-        "_inserting",
+        "_listing",
         "_make",
         "_max_children",
         "_sampler",
-        "_segments",
-        "_tail",
         "_write",
         "by_values",
         "descriptor",
@@ -155,9 +152,7 @@ class ChildTable(Generic[C]):
         self._max_children = max_children
         self._write = make_block_writer(descriptor.all_labelnames)
         self._expiry: Expiry[C] | None = None if ttl is None else Expiry(ttl)
-        self._inserting: dict[C, list[C]] = {}
-        self._tail: list[C] = []
-        self._segments: dict[int, list[C]] = {id(self._tail): self._tail}
+        self._listing: Listing[C] = Listing(self, self.by_values)
 
     def find(self, values: tuple[object, ...]) -> C:
         """Return the child with these label values (converted by ``str``); create it if it is new.
@@ -242,49 +237,21 @@ class ChildTable(Generic[C]):
             self._events.count_collector_error(self.descriptor.name)
 
     def _create(self, key: tuple[str, ...]) -> C:
-        parked = self._expiry.unpark(key) if self._expiry else None
-        return self._add(self._make_child(key) if parked is None else parked)
-
-    def _make_child(self, key: tuple[str, ...]) -> C:
+        insertion = Insertion()  # the end of this variable ends the insertion
+        segment, position = self._listing.claim(insertion)
         child = self._make(self, key)
+        child.segment, child.position = segment, position
         if self._write is not None:
             child.label_block = self._write(key)
-        return child
+        return self._insert(child)
 
-    def _add(self, new_child: C) -> C:
+    def _insert(self, new_child: C) -> C:
         """Insert ``new_child``, and return the child that has its label values then."""
+        new_child.segment.children[new_child.position] = new_child
         child = self.by_values.setdefault(new_child.labelvalues, new_child)
-        if child is new_child:
-            try:
-                self._append_to_tail(child)
-                if self.by_values.get(child.labelvalues) is not child:
-                    self._remove_from_segment(child)
-            finally:
-                self._inserting.pop(child, None)
+        if child is not new_child:
+            self._listing.vacate(new_child)
         return child
-
-    def _append_to_tail(self, child: C) -> None:
-        tail = self._inserting[child] = self._tail
-        while tail is not self._tail:  # a reading may have begun in between, with the new tail
-            tail = self._inserting[child] = self._tail
-        if len(tail) >= _SEGMENT:
-            tail = self._inserting[child] = []
-            self._tail = self._segments[id(tail)] = tail
-        child.segment = tail
-        tail.append(child)
-        if id(tail) not in self._segments:  # a removal has dropped it while it was empty
-            self._segments[id(tail)] = tail
-
-    def _remove_from_segment(self, child: C) -> None:
-        segment = child.segment
-        try:
-            segment.remove(child)
-        except ValueError:
-            return
-        if not segment and segment is not self._tail:
-            self._segments.pop(id(segment), None)
-            if segment:  # an insertion has appended to it in between
-                self._segments[id(segment)] = segment
 
     def remove(self, key: tuple[str, ...]) -> None:
         """Remove the child with these label values, if there is one."""
@@ -295,17 +262,13 @@ class ChildTable(Generic[C]):
         for key in keys:
             child = self.by_values.get(key)
             if child is not None:
-                self._remove_child(child)
-                self.functions.pop(child, None)
-            if self._expiry:
-                self._expiry.forget(key, child)
+                self._remove(child)
 
-    def _remove_child(self, child: C) -> None:
-        key = child.labelvalues
-        self._remove_from_segment(child)
-        last = self.by_values.pop(key, None) if self.by_values.get(key) is child else None
-        if last is not None:  # another child, if others have removed this one and inserted that one in between
-            self._remove_from_segment(last)
+    def _remove(self, child: C) -> None:
+        child.segment.version = object()
+        for removed in pop_children(self.by_values, [child]):
+            self._listing.vacate(removed)
+        self.functions.pop(child, None)
 
     def clear(self) -> None:
         """Remove every child."""
@@ -316,41 +279,21 @@ class ChildTable(Generic[C]):
 
         A step that does other work yields an empty slice.
         """
-        if self._expiry:
-            yield from self._unpark_changed(self._expiry)
-        for batch in self.read_slices():
+        for batch in self._listing.read():
             visible = [child for child in batch if child not in self.failed] if self.failed else batch
-            yield self._park_stale(visible, self._expiry) if self._expiry else visible
+            del batch  # nothing but ``visible`` may refer to a stale child: see `_drop_stale`
+            yield self._drop_stale(visible, self._expiry) if self._expiry else visible
 
     def read_slices(self) -> Iterator[list[C]]:
         """Yield all children of this process, stale or not, in slices."""
-        segments = list(self._segments.values())
-        growing = [self._tail, *self._inserting.values()]  # read after the segments: a newer segment is not read
-        # A child may be removed, and another one with its label values inserted, between the two lines above.
-        copies = {id(segment): self._drop_removed(segment[:]) for segment in growing}
-        batches = (copies.get(id(segment), segment)[:] for segment in segments)
-        return (batch for batch in batches if batch)
+        return self._listing.read()
 
-    def _drop_removed(self, batch: list[C]) -> list[C]:
-        """Return the children that are still in the dict: another child may have the label values of a removed one."""
-        return [child for child in batch if self.by_values.get(child.labelvalues) is child]
-
-    def _unpark_changed(self, expiry: Expiry[C]) -> Iterator[tuple[()]]:
-        for entries in expiry.read_parked():
-            with expiry.try_lock() as is_only_one:
-                for child in expiry.unpark_changed(entries) if is_only_one else ():
-                    self._add(child)
-            yield ()
-
-    def _park_stale(self, batch: list[C], expiry: Expiry[C]) -> list[C]:
-        """Park the stale children of ``batch``, and return the others."""
-        with expiry.try_lock() as is_only_one:
-            if not is_only_one:
-                return batch
-            now = time.monotonic()
-            batch = self._drop_removed(batch)
-            stale = {child for child in batch if expiry.is_stale(child, now)}
-            for child in stale:
-                expiry.park(child)
-                self._remove_child(child)
-        return [child for child in batch if child not in stale]
+    def _drop_stale(self, batch: list[C], expiry: Expiry[C]) -> list[C]:
+        """Return the children of ``batch`` that are not stale; remove those that are stale and unused."""
+        stale = expiry.take_stale(batch)
+        if stale:
+            for segment in {child.segment for child in stale}:
+                segment.version = object()
+            for removed in pop_unheld_children(self.by_values, stale, expiry.compare(stale)):
+                self._listing.vacate(removed)
+        return batch

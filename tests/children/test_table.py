@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from asyncmetrics.children import table
+from asyncmetrics.children import listing
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.registry.self_metrics import SelfMetrics
 from asyncmetrics.storage import MemoryStorage
@@ -19,13 +19,13 @@ class Table(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        table._SEGMENT = 3
+        listing._SEGMENT = listing._FIRST_SEGMENT = 3
         self.table = MemoryStorage().open(Descriptor("counter", "c", "C.", ("n",)), SelfMetrics(MemoryStorage()))
         self.model: dict[tuple[str], object] = {}
         self.reading = None
 
     def teardown(self):
-        table._SEGMENT = 256
+        listing._SEGMENT, listing._FIRST_SEGMENT = 256, 4
 
     @rule(key=KEYS)
     def find(self, key):
@@ -70,35 +70,3 @@ class Table(RuleBasedStateMachine):
 Table.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 
 TestTable = Table.TestCase
-
-
-class Tail(list):
-    """The segment that grows, of a table that another thread uses just before a new child is put into it."""
-
-    meanwhile = None
-
-    def append(self, child):
-        meanwhile, self.meanwhile = self.meanwhile, None
-        if meanwhile:
-            meanwhile()
-        super().append(child)
-        if meanwhile:
-            self.read = [found for batch in self.table.read_slices() for found in batch]
-
-
-def test_a_reading_leaves_out_a_child_that_was_removed_while_it_was_created():
-    """Another child has its label values by then, and no reading may have both."""
-    children = MemoryStorage().open(Descriptor("counter", "c", "C.", ("n",)), SelfMetrics(MemoryStorage()))
-    tail = children._tail = Tail()
-    children._segments = {id(tail): tail}
-    tail.table = children
-    others = []
-
-    def meanwhile():
-        children.remove(("x",))
-        others.append(children.find(("x",)))
-
-    tail.meanwhile = meanwhile
-    removed = children.find(("x",))
-    assert removed is not others[0]
-    assert tail.read == others

@@ -16,6 +16,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
+from operator import attrgetter
 from sys import float_info
 from typing import Any
 
@@ -54,6 +55,7 @@ class MemoryCounter(Child, CounterChild):
     """The child of a counter."""
 
     __slots__ = ("_created", "exemplar", "value")
+    get_state = attrgetter("value", "exemplar")
 
     def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
         super().__init__(table, labelvalues)
@@ -107,6 +109,7 @@ class MemoryGauge(Child, GaugeChild):
     """The child of a gauge."""
 
     __slots__ = ("value",)
+    get_state = attrgetter("value", "value")  # twice: equal tuples may have the same NaN
 
     def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
         super().__init__(table, labelvalues)
@@ -152,6 +155,7 @@ class MemorySummary(Child, SummaryChild):
     """The child of a summary."""
 
     __slots__ = ("_count", "_created", "_sum")
+    get_state = attrgetter("_count", "_sum")
 
     def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
         super().__init__(table, labelvalues)
@@ -186,6 +190,7 @@ class MemoryHistogram(Child, HistogramChild):
     """The child of a histogram; ``_counts`` has a count for each bucket, not cumulative, that of ``+Inf`` last."""
 
     __slots__ = ("_bounds", "_counts", "_created", "_exemplars", "_sum")
+    get_state = attrgetter("_sum", "_counts")
 
     def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
         super().__init__(table, labelvalues)
@@ -247,6 +252,7 @@ class MemoryInfo(Child, InfoChild):
     """The child of an info."""
 
     __slots__ = ("_facts",)
+    get_state = attrgetter("_facts", "_facts")
 
     def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
         super().__init__(table, labelvalues)
@@ -269,6 +275,7 @@ class MemoryEnum(Child, EnumChild):
     """The child of an enum."""
 
     __slots__ = ("_state",)
+    get_state = attrgetter("_state", "_state")
 
     def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
         super().__init__(table, labelvalues)

@@ -2,27 +2,37 @@
 
 *Theory of operation.* A child is in one of three states, which its attribute ``cells`` shows:
 
-1. *Detached*: ``cells`` is `DETACHED_CELLS`. A new child starts here. It counts in its own attributes; nothing reads
-   what it writes to ``cells``.
+1. *Waiting*: ``cells`` is an `AttachOnWrite`. A new child starts here, and `SharedChild.reset_after_fork` leads here,
+   with counts of zero, because the parent process still exposes the old ones. The child table attaches a new child at
+   once. If an exception prevents that, or after a fork, the first write asks for it. A child that a forked process
+   never writes to takes no cells.
 2. *Attached*: ``cells`` is a mapped region of this worker's file, and ``index`` is the position of the child's first
-   cell there. `SharedChild.attach` leads from 1 to 2. The cells may hold the counts of a dead worker whose slot this
-   process took over; a counter, summary or histogram adds them to its own numbers and continues from the sum.
-   `SharedChild.detach` leads back to 1: when the series is removed, when there is no room for it, and when the storage
-   is closed. The numbers in the child's attributes stay.
-3. *Forked*: ``cells`` is an `AttachOnWrite`. `SharedChild.reset_after_fork` leads from 1 and 2 to 3, and sets counts to
-   zero, because the parent still exposes the old ones. The first write leads to 1, and the child table then attaches
-   the child to cells in the slot of the forked process: 2. A child that the process never writes to takes no cells.
+   cell there. `SharedChild.attach` and `SharedChild.take_over` lead here. The cells may hold the counts of a dead
+   worker whose slot this process took over; a counter, summary or histogram adds them to its own numbers and continues
+   from the sum.
+3. *Detached*: ``cells`` is `DETACHED_CELLS`. The child counts in its own attributes; nothing reads what it writes to
+   ``cells``. `SharedChild.detach` leads here: when the series is removed, when there is no room for it, when the
+   process shares nothing, and when the storage is closed. The numbers in the child's attributes stay.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from typing import Any, Protocol
+from weakref import ref
 
 from asyncmetrics.children.table import Child, ChildTable
 from asyncmetrics.storage.shared.files.layout import Cells, Doubles
 
-__all__ = ("DETACHED_CELLS", "AttachOnWrite", "SharedChild", "SharedTable", "get_shared_table", "is_attached")
+__all__ = (
+    "DETACHED_CELLS",
+    "AttachOnWrite",
+    "SharedChild",
+    "SharedTable",
+    "get_shared_table",
+    "is_attached",
+    "is_waiting",
+)
 
 
 # A dict, because writing to its few keys costs no more than writing to cells. All detached children share it.
@@ -30,17 +40,19 @@ DETACHED_CELLS: dict[int, float] = {}
 
 
 class AttachOnWrite:
-    """The cells of a child after a fork: the first write attaches the child."""
+    """The cells of a child that waits for some: a write asks the child table for them."""
 
-    __slots__ = ("_child",)
+    __slots__ = ("_asked", "_child")
 
     def __init__(self, child: SharedChild) -> None:
-        self._child = child
+        self._child = ref(child)  # a child with a time to live is freed when nothing else refers to it
+        self._asked: Any = None  # the work that does it, until it is done
 
     def __setitem__(self, index: int, value: float) -> None:
-        """Attach the child. ``value`` is not stored here: the child holds it already, and `attach` copies it."""
-        self._child.detach()
-        get_shared_table(self._child).attach_soon(self._child)
+        """Attach the child. ``value`` is not stored here: the child holds it already, and `store` copies it."""
+        child = self._child()
+        assert child is not None  # it is writing
+        self._asked = get_shared_table(child).attach_soon(child, self._asked)
 
 
 class SharedTable(Protocol):
@@ -48,8 +60,8 @@ class SharedTable(Protocol):
 
     has_exemplars: bool
 
-    def attach_soon(self, child: Any) -> None:
-        """Attach a child to cells in this worker's slot."""
+    def attach_soon(self, child: Any, asked: Any = None) -> Any:
+        """Attach a child to cells in this worker's slot, unless ``asked``, an earlier result, is still to be done."""
         ...
 
     def start_chore(self) -> None:
@@ -70,15 +82,27 @@ class SharedChild(Child):
 
     def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
         super().__init__(table, labelvalues)
-        self.detach()
+        self.wait()
 
     @abstractmethod
+    def store(self, cells: Doubles, index: int) -> None:
+        """Copy the numbers of the child to ``cells``, starting at ``index``."""
+
     def attach(self, cells: Doubles, index: int) -> None:
-        """Write to ``cells`` from now on, starting at ``index``; add the counts that are there to the child's own."""
+        """Write to ``cells`` from now on, starting at ``index``."""
+        self.cells, self.index = cells, index  # type: ignore[misc]  # slots of the subclasses
+
+    def take_over(self, cells: Doubles, index: int) -> None:
+        """As `attach`, and first add the counts that are there to the child's own; a state has no counts."""
+        self.attach(cells, index)
 
     @abstractmethod
     def reset_after_fork(self) -> None:
         """Set counts to zero in a forked process, and attach at the first write."""
+
+    def wait(self) -> None:
+        """Attach at the first write."""
+        self.cells, self.index = AttachOnWrite(self), 0  # type: ignore[misc]  # slots of the subclasses
 
     def detach(self) -> None:
         """Stop writing to cells; keep the numbers."""
@@ -88,6 +112,11 @@ class SharedChild(Child):
 def get_shared_table(child: SharedChild) -> SharedTable:
     """Return the table of a child, which only a `SharedChildTable` makes."""
     return child.table  # type: ignore[return-value]
+
+
+def is_waiting(child: SharedChild) -> bool:
+    """Return whether a child waits for cells."""
+    return isinstance(child.cells, AttachOnWrite)
 
 
 def is_attached(child: SharedChild) -> bool:

@@ -8,14 +8,18 @@ truth, and the cells only show it to other processes. So ``cells`` may change at
 when its state changes:
 
 ============================ ========================================== =========================================
-kind                         `attach`                                   `reset_after_fork`
+kind                         `take_over`                                `reset_after_fork`
 ============================ ========================================== =========================================
 counter, summary, histogram  adds a dead worker's counts, which the     sets counts to zero
                              cells hold, to the child's counts; keeps
                              the dead worker's time of creation
-gauge                        overwrites the cells with its own number   sets the number to zero, as never set
-info, state set              overwrites the cells                       keeps its facts or its state
+gauge                        nothing: it goes on with its own number    sets the number to zero, as never set
+info, state set              nothing: it goes on with its own           keeps its facts or its state
 ============================ ========================================== =========================================
+
+From its first sum to its last store, `take_over` makes no call at which CPython could switch threads or run a signal
+handler, so that no count is added twice or lost. `store` may be interrupted and repeated: it copies the present
+numbers.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ import json
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
+from operator import add
 from sys import float_info
 from typing import Any, cast
 
@@ -44,7 +49,7 @@ from asyncmetrics.storage.memory.plain import (
     MemoryInfo,
     MemorySummary,
 )
-from asyncmetrics.storage.shared.attachment import AttachOnWrite, SharedChild, get_shared_table
+from asyncmetrics.storage.shared.attachment import SharedChild, get_shared_table
 from asyncmetrics.storage.shared.files.layout import NEVER_SET, Doubles
 
 __all__ = (
@@ -94,18 +99,22 @@ class SharedCounter(SharedChild, MemoryCounter):
         self._created = self.cells[self.index + 1] = now
         self.value = self.cells[self.index] = 0.0
 
-    def attach(self, cells: Doubles, index: int) -> None:
+    def store(self, cells: Doubles, index: int) -> None:
+        """Copy the numbers of the child to cells."""
+        cells[index] = self.value
+        cells[index + 1] = self._created
+
+    def take_over(self, cells: Doubles, index: int) -> None:
         """Write to these cells from now on, starting with the sum of their counts and the child's own."""
         self._created = cells[index + 1] or self._created
         self.value = self.value + cells[index]
         self.cells, self.index = cells, index
-        cells[index] = self.value
-        cells[index + 1] = self._created
 
     def reset_after_fork(self) -> None:
         """Set the numbers to zero in a forked process, and attach at the first write."""
         self._created, self.exemplar = time.time(), None
-        self.value, self.cells, self.index = 0.0, AttachOnWrite(self), 0
+        self.value = 0.0
+        self.wait()
 
 
 class SharedGauge(SharedChild, MemoryGauge):
@@ -148,16 +157,15 @@ class SharedGauge(SharedChild, MemoryGauge):
                 value = to_amount(self, value)
         self.value = self.cells[self.index] = value
 
-    def attach(self, cells: Doubles, index: int) -> None:
-        """Write to these cells from now on; overwrite what they hold, since a gauge has one owner."""
-        self.cells, self.index = cells, index
+    def store(self, cells: Doubles, index: int) -> None:
+        """Copy the number of the gauge to cells, and when it was set."""
         cells[index] = self.value
         cells[index + 1] = self.set_at
 
     def reset_after_fork(self) -> None:
         """Set the numbers to zero in a forked process, and attach at the first write."""
         self.value, self.set_at = 0.0, NEVER_SET
-        self.cells, self.index = AttachOnWrite(self), 0
+        self.wait()
 
     def set_function(self, f: GaugeFunction) -> None:
         """Call ``f`` at every collection here, and once a second for the collections of other workers."""
@@ -211,18 +219,22 @@ class SharedSummary(SharedChild, MemorySummary):
         self.cells[self.index] = self._count
         self.cells[self.index + 1] = self._sum
 
-    def attach(self, cells: Doubles, index: int) -> None:
+    def store(self, cells: Doubles, index: int) -> None:
+        """Copy the numbers of the child to cells."""
+        cells[index], cells[index + 1], cells[index + 2] = self._count, self._sum, self._created
+
+    def take_over(self, cells: Doubles, index: int) -> None:
         """Write to these cells from now on, starting with the sum of their counts and the child's own."""
         self._created = cells[index + 2] or self._created
         self._count = self._count + cells[index]
         self._sum = self._sum + cells[index + 1]
         self.cells, self.index = cells, index
-        cells[index], cells[index + 1], cells[index + 2] = self._count, self._sum, self._created
 
     def reset_after_fork(self) -> None:
         """Set the numbers to zero in a forked process, and attach at the first write."""
         self._created = time.time()
-        self._count, self._sum, self.cells, self.index = 0.0, 0.0, AttachOnWrite(self), 0
+        self._count, self._sum = 0.0, 0.0
+        self.wait()
 
 
 class SharedHistogram(SharedChild, MemoryHistogram):
@@ -266,27 +278,27 @@ class SharedHistogram(SharedChild, MemoryHistogram):
 
         return record
 
-    def attach(self, cells: Doubles, index: int) -> None:
+    def store(self, cells: Doubles, index: int) -> None:
+        """Copy the numbers of the child to cells."""
+        for bucket in range(self._sum_offset):  # each by itself: another thread may observe between two of them
+            cells[index + bucket] = self._counts[bucket]
+        cells[index + self._sum_offset] = self._sum
+        cells[index + self._sum_offset + 1] = self._created
+
+    def take_over(self, cells: Doubles, index: int) -> None:
         """Write to these cells from now on, starting with the sum of their counts and the child's own."""
-        # Another thread may observe between two buckets, and an exception of a signal handler may end the loop.
-        # ``-index`` is the number of buckets that are done, so that a second call continues there.
         sum_at = index + self._sum_offset
-        for bucket in range(-self.index, self._sum_offset):
-            self._counts[bucket] = cells[index + bucket] = self._counts[bucket] + cells[index + bucket]
-            self.index = -bucket - 1
         self._created = cells[sum_at + 1] or self._created
+        sums = map(add, self._counts, [cells[at] for at in range(index, sum_at)])
+        self._counts[:] = sums  # adds in C functions alone
         self._sum = self._sum + cells[sum_at]
         self.cells, self.index = cells, index
-        cells[sum_at] = self._sum
-        cells[sum_at + 1] = self._created
-        for bucket in range(self._sum_offset):  # with the observations of other threads since the loop above
-            cells[index + bucket] = self._counts[bucket]
 
     def reset_after_fork(self) -> None:
         """Set the numbers to zero in a forked process, and attach at the first write."""
         self._created, self._exemplars = time.time(), None
         self._counts, self._sum = [0.0] * len(self._bounds), 0.0
-        self.cells, self.index = AttachOnWrite(self), 0
+        self.wait()
 
 
 class SharedInfo(SharedChild, MemoryInfo):
@@ -303,14 +315,13 @@ class SharedInfo(SharedChild, MemoryInfo):
         """Return the facts in the form that they have in the log."""
         return json.dumps(self._facts, ensure_ascii=False).encode()
 
-    def attach(self, cells: Doubles, index: int) -> None:
+    def store(self, cells: Doubles, index: int) -> None:
         """Mark the series as present in these cells."""
-        self.cells, self.index = cells, index
         cells[index + 1] = time.time()
 
     def reset_after_fork(self) -> None:
         """Keep the facts, which describe the program and not the process; attach when they are replaced."""
-        self.cells, self.index = AttachOnWrite(self), 0
+        self.wait()
 
 
 class SharedEnum(SharedChild, MemoryEnum):
@@ -324,15 +335,14 @@ class SharedEnum(SharedChild, MemoryEnum):
         self._state = index
         self.cells[self.index] = float(self._state)
 
-    def attach(self, cells: Doubles, index: int) -> None:
-        """Write to these cells from now on; overwrite what they hold."""
-        self.cells, self.index = cells, index
+    def store(self, cells: Doubles, index: int) -> None:
+        """Copy the state to cells."""
         cells[index] = float(self._state)
         cells[index + 1] = time.time()
 
     def reset_after_fork(self) -> None:
         """Keep the state; attach at the first write."""
-        self.cells, self.index = AttachOnWrite(self), 0
+        self.wait()
 
 
 _PLAIN: dict[DeclaredKind, type[SharedChild]] = {
@@ -347,7 +357,7 @@ _RECENT_MODES = frozenset({"mostrecent", "livemostrecent"})
 
 
 def _with_locks(plain: type[SharedChild], *methods: str) -> type[SharedChild]:
-    return cast(type[SharedChild], add_locks(plain, *methods, "attach", "detach"))
+    return cast(type[SharedChild], add_locks(plain, *methods, "store", "attach", "take_over", "detach"))
 
 
 _LOCKED: dict[type[SharedChild], type[SharedChild]] = {

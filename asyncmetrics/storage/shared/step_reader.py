@@ -1,24 +1,26 @@
 """Reading the slots of all workers in short steps, so that no thread waits for a whole reading of another.
 
-*Rules.* Hold the lock for one step only, or for one look at the slots (`StepReader.borrow_slots`). Let a step wait at
-most 0.5 ms for the lock. If a signal handler or a finaliser reads while it interrupts a step of the same thread, give
-it new readers: the shared ones are half changed.
+*Rules.* Hold the turn for one step only, or for one look at the slots (`StepReader.borrow_slots`). Let a step wait at
+most 0.5 ms for it. If a signal handler or a finaliser reads while it interrupts a step of the same thread, give it new
+readers: the shared ones are half changed.
 
 *Theory of operation.* The states of an iterator that `StepReader.take_steps` returns:
 
 1. *New*: nothing is read. The first item is empty, so that the reading begins when the caller asks for the second.
-2. *Waiting*: the next step needs the lock. If another thread holds it for longer than 0.5 ms, the iterator yields an
+2. *Waiting*: the next step needs the turn. If another thread has it for longer than 0.5 ms, the iterator yields an
    empty item and stays here; the caller can do something else and ask again.
-3. *In a step*: the iterator holds the lock. In its first step it chooses its readers: the shared ones, or new ones if
-   it has interrupted another step. After the step it releases the lock, yields the item and goes back to 2.
+3. *In a step*: the iterator has the turn. In its first step it chooses its readers: the shared ones, or new ones if it
+   has interrupted another step. After the step the turn ends, the iterator yields the item and goes back to 2.
 4. *Done*: no step is left. The shared readers keep what they have read of the logs, for the next reading.
+5. *Interrupted*: an exception has ended a step. The shared readers may be half changed, so the next step replaces them
+   by new ones, which read all logs again.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from threading import RLock
 from typing import TypeVar, final
 
 from asyncmetrics.model.family import Point
@@ -27,12 +29,14 @@ from asyncmetrics.storage.shared.files.slot_reader import SlotReader
 from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
 from asyncmetrics.storage.shared.scrape.snapshot import LocalState
+from asyncmetrics.storage.shared.turns import Turn, Turns
 
 __all__ = ("WAIT_SECONDS", "StepReader")
 
 T = TypeVar("T")
 WAIT_SECONDS = 0.0005
 """How long a step waits for another thread: half of the 1 ms for which a scrape may hold an event loop."""
+_WAITS = 2000  # one second for a look at the slots: another thread may wait in a signal handler, in its step
 
 
 class _End:
@@ -48,8 +52,8 @@ class StepReader:
 
     def __init__(self, slots: SlotReaders) -> None:
         self.slots = slots
-        self._lock = RLock()
-        self._is_in_step = False
+        self._turns = Turns()
+        self._is_whole = True  # False during a step, and after one that an exception has ended
 
     def read(self, merged_family: MergedFamily, own: LocalState) -> Iterator[Sequence[Point]]:
         """Yield the points of a family over all slots, a slice at each step; some slices are empty."""
@@ -71,34 +75,58 @@ class StepReader:
             yield
 
     def take_steps(self, begin: Callable[[SlotReaders], Iterator[T]]) -> Iterator[T | tuple[()]]:
-        """Yield the items of ``begin(readers)``, and an empty item where another thread holds the lock for long."""
+        """Yield the items of ``begin(readers)``, and an empty item where another thread has the turn for long."""
         steps: Iterator[T] | None = None
         item: T | tuple[()] | _End = ()
+        is_nested = False
         while not isinstance(item, _End):
             yield item
             item = ()
-            if self._lock.acquire(timeout=WAIT_SECONDS):
-                is_nested, self._is_in_step = self._is_in_step, True  # the lock is re-entrant: one thread may nest
+            turn = self._turns.take()
+            if turn is None and (is_nested or self._turns.is_interrupted()):
+                is_nested = True  # the readers belong to this iterator, which needs no turn from now on
+                steps = begin(self.slots.renew()) if steps is None else steps
+                item = next(steps, _END)
+            elif turn is None:
+                time.sleep(WAIT_SECONDS)
+            else:
                 try:
-                    if steps is None:
-                        steps = begin(self.slots.renew() if is_nested else self.slots)
+                    self._renew_slots()
+                    steps = begin(self.slots) if steps is None else steps
+                    self._is_whole = False
                     item = next(steps, _END)
+                    self._is_whole = True
                 finally:
-                    self._is_in_step = is_nested
-                    self._lock.release()
+                    del turn
+
+    def _renew_slots(self) -> None:
+        """Replace the readers if an exception has ended a step; call it with the turn."""
+        if not self._is_whole:
+            self.slots = self.slots.renew()
+            self._is_whole = True
 
     @contextmanager
     def _lock_slots(self) -> Iterator[SlotReaders]:
-        """Yield the readers while no other thread takes a step; new readers if this interrupts a step."""
-        with self._lock:
-            if self._is_in_step:
-                yield self.slots.renew()
-                return
-            self._is_in_step = True
-            try:
-                yield self.slots
-            finally:
-                self._is_in_step = False
+        """Yield the readers while no other thread takes a step; new readers if that does not end, or is interrupted."""
+        turn = self._wait_for_turn()
+        if turn is None:
+            yield self.slots.renew()
+            return
+        try:
+            self._renew_slots()
+            self._is_whole = False
+            yield self.slots
+            self._is_whole = True
+        finally:
+            del turn
+
+    def _wait_for_turn(self) -> Turn | None:
+        for _ in range(_WAITS):
+            turn = self._turns.take()
+            if turn is not None or self._turns.is_interrupted():
+                return turn
+            time.sleep(WAIT_SECONDS)
+        return None
 
     @contextmanager
     def borrow_slots(self) -> Iterator[list[SlotReader]]:
@@ -125,6 +153,6 @@ class StepReader:
         }
 
     def close(self) -> None:
-        """Close all files, once no other thread takes a step."""
-        with self._lock:
+        """Close all files; a step that another thread takes meanwhile may fail to read some."""
+        with self._lock_slots():
             self.slots.close()

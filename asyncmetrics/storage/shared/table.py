@@ -1,16 +1,19 @@
 """The child table of shared storage: one metric's children in this process, and their series in this worker's slot.
 
 *Rules.* Change series in the arena only in methods that are called through `Worker.do`: their docstrings say so. An
-exception may interrupt such a method at any point; it must work when it then starts again from its beginning.
+exception may interrupt such a method at any point; it must work when it then starts again from its beginning. Queue the
+work before the dict of the table changes, so that no exception comes in between, and once more after it.
 
 *Theory of operation.* A series goes through these states:
 
-1. *Child only*: `SharedChildTable.find` has made a child; it is detached, and no other worker knows the series.
-2. *Shared*: `SharedChildTable.attach_soon` reserves cells, attaches the child, which adds the counts that a dead worker
-   left there, and appends the record that publishes the series. From now on all workers read it.
-3. *Removed*: `SharedChildTable.remove` detaches the child and sets the cells of this worker, and those in the slots of
+1. *Child only*: `SharedChildTable.find` has made a child; it waits for cells, and no other worker knows the series.
+2. *Reserved*: `SharedChildTable._attach` has reserved cells and copied the child's numbers to them.
+3. *Published*: the log has the record of the series. From now on all workers read it.
+4. *Attached*: the child writes to the cells. If the series was published before the child was made, the cells hold the
+   counts of a dead worker, which the child takes over, or of a removed child, which it overwrites.
+5. *Removed*: `SharedChildTable.remove` detaches the child and sets the cells of this worker, and those in the slots of
    dead workers, to zero. Other live workers keep their cells, so the series stays if one of them has it.
-4. *Expired*: a metric with a ``ttl`` writes to each series when its numbers last changed. Readers leave out a series
+6. *Expired*: a metric with a ``ttl`` writes to each series when its numbers last changed. Readers leave out a series
    that no worker has changed for ``ttl`` seconds. `SharedChildTable.run_chore` removes it from this worker's slot once
    this process has no child for it.
 """
@@ -27,15 +30,16 @@ from typing import Any, TypeVar, cast, final
 from asyncmetrics.children.interfaces import Sampler
 from asyncmetrics.children.table import ChildTable, TableEvents
 from asyncmetrics.model.descriptor import Descriptor
-from asyncmetrics.storage.shared.attachment import SharedChild, is_attached
+from asyncmetrics.storage.shared.attachment import SharedChild, is_attached, is_waiting
 from asyncmetrics.storage.shared.children import SharedGauge, SharedInfo
 from asyncmetrics.storage.shared.dead_slots import remove_from_dead_slots
+from asyncmetrics.storage.shared.files.arena import Arena
 from asyncmetrics.storage.shared.files.arena_family import Family
 from asyncmetrics.storage.shared.files.definition import Definition
 from asyncmetrics.storage.shared.keeper import await_all
 from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.snapshot import LocalState
-from asyncmetrics.storage.shared.worker import Worker, is_system_error
+from asyncmetrics.storage.shared.worker import Work, Worker, is_system_error
 
 __all__ = ("SharedChildTable",)
 
@@ -86,57 +90,80 @@ class SharedChildTable(ChildTable[C]):
             self._merged_family = MergedFamily(self.descriptor, self.space, self._write)
         return self._merged_family
 
-    def attach_soon(self, child: C) -> None:
-        """Attach a child to cells: now, or after the structural work that other code does at the moment."""
-        self._worker.do(partial(self._attach, child))
+    def attach_soon(self, child: C, asked: Work | None = None) -> Work:
+        """Attach a child to cells: now, or after the structural work that other code does at the moment.
+
+        Return this work. ``asked`` is what an earlier call has returned; if it is still queued, nothing is added.
+        """
+        work = self._worker.queue(partial(self._attach, child)) if asked is None or not asked.is_queued else asked
+        self._worker.work()
+        return work
 
     def attach_all(self) -> None:
-        """Attach every child to cells."""
+        """Attach every child that does not wait for its first write; call it through `Worker.do`."""
         for child in list(self.by_values.values()):
-            self.attach_soon(child)
+            if not is_waiting(child):
+                self._attach_now(child)
 
     def detach_all(self) -> None:
         """Detach every child from its cells."""
-        for child in self._list_children():
+        for child in list(self.by_values.values()):
             child.detach()
 
     def reset_after_fork(self) -> None:
         """Start from zero in a forked process."""
         self._merged_family = None
         self.has_exemplars = False
-        for child in self._list_children():
+        for child in list(self.by_values.values()):
             child.reset_after_fork()
 
-    def _list_children(self) -> list[C]:
-        return [*self.by_values.values(), *(self._expiry.list_parked() if self._expiry else ())]
-
-    def _has_child(self, key: tuple[str, ...]) -> bool:
-        return key in self.by_values or bool(self._expiry and self._expiry.is_parked(key))
+    def _insert(self, new_child: C) -> C:
+        attach = partial(self._attach, new_child)
+        self._worker.queue(attach)
+        child = super()._insert(new_child)
+        self._worker.work()
+        if child is new_child and is_waiting(child):  # another thread has done the work before the child was inserted
+            self._worker.do(attach)
+        return child
 
     def _attach(self, child: C) -> None:
-        """Attach a child and publish its series; call it through `Worker.do`."""
+        """Attach a child that is in the table; call it through `Worker.do`."""
         self._worker.attach_slot()
+        self._attach_now(child)
+
+    def _attach_now(self, child: C) -> None:
+        """Attach a child and publish its series, if this process has a slot; call it through `Worker.do`."""
         arena = self._worker.arena
-        if arena is None or self.by_values.get(child.labelvalues) is not child:
+        if self.by_values.get(child.labelvalues) is not child:
+            return
+        if arena is None:
+            child.detach()
             return
         try:
-            family = self._open_family()
-            if child.labelvalues not in family.index:
-                # This may be the second attempt. Cells that are not published are reserved again, and set to zero.
-                child.detach()
-            number, location = arena.reserve(family, child.labelvalues)
-            if not is_attached(child):
-                child.attach(location.cells, location.at)
-            if family.definition.ages:
-                location.cells[location.at + family.definition.presence + 1] = time.monotonic()
-            arena.publish(family, child.labelvalues, number)
-            if isinstance(child, SharedInfo):
-                arena.write_facts(family, child.labelvalues, child.pack_facts())
+            self._publish(arena, child)
         except OSError as error:
             if not is_system_error(error):
                 raise
             child.detach()
             arena.count_dropped()
+
+    def _publish(self, arena: Arena, child: C) -> None:
+        """Attach a child and publish its series. Raises OSError."""
+        family, key = self._open_family(), child.labelvalues
+        number, (cells, at) = arena.reserve(family, key)
+        if not is_attached(child):
+            if family.is_inherited(number):
+                child.take_over(cells, at)
+                family.forget_inherited(number)
+            else:
+                child.store(cells, at)
+                arena.publish(family, key, number)
+                child.attach(cells, at)
+        child.store(cells, at)  # again: other threads may have changed the numbers, or another child the cells
+        if family.definition.ages:
+            cells[at + family.definition.presence + 1] = time.monotonic()
+        if isinstance(child, SharedInfo):
+            arena.write_facts(family, key, child.pack_facts())
 
     def _open_family(self) -> Family:
         """Return the metric's family in the arena; call it through `Worker.do`. Raises OSError."""
@@ -165,31 +192,32 @@ class SharedChildTable(ChildTable[C]):
 
     def remove_local(self, keys: Iterable[tuple[str, ...]]) -> None:
         """Remove the children with these label values, and their series from this worker's slot."""
-        keys = list(keys)
-        children = [child for key in keys if (child := self.by_values.get(key)) is not None]
-        super().remove_local(keys)
-        for child in children:
-            child.detach()
-        if keys:
-            self._worker.do(partial(self._remove_series, keys))
+        series = [(key, self.by_values.get(key)) for key in keys]
+        work = partial(self._remove_series, series)
+        if series:
+            self._worker.queue(work)
+            super().remove_local([key for key, _ in series])
+            self._worker.do(work)
 
     def _remove_adopted(self) -> None:
         """Remove the series that this slot has and this process never used; call it through `Worker.do`."""
         if self._worker.arena is not None:
-            self._remove_series(set(self._open_family().index).difference(self.by_values))
+            self._remove_series([(key, None) for key in set(self._open_family().index).difference(self.by_values)])
 
-    def _remove_series(self, keys: Iterable[tuple[str, ...]]) -> None:
-        """Remove series from the arena; call it through `Worker.do`."""
+    def _remove_series(self, series: Iterable[tuple[tuple[str, ...], C | None]]) -> None:
+        """Remove the series of these label values and children that are not in the table; call it through `Worker.do`.
+
+        Another child with the same label values may be there by now; its numbers replace those of the removed one.
+        """
         arena = self._worker.arena
-        if arena is None:
-            return
-        family = self._open_family()
-        for key in keys:
-            arena.remove(family, key)
+        for key, removed in series:
             child = self.by_values.get(key)
-            if child is not None:  # another thread has created the child again since
-                child.detach()
-                self._attach(child)
+            if removed is not None and child is not removed:
+                removed.detach()
+            if child is None and arena is not None:
+                arena.remove(self._open_family(), key)
+            elif child is not None and child is not removed:
+                self._attach_now(child)
 
     @contextmanager
     def guard(self, child: C) -> Iterator[None]:
@@ -236,7 +264,7 @@ class SharedChildTable(ChildTable[C]):
             now = time.monotonic()
             for key, number in batch:
                 cells, at = family.locate(number)
-                if not 0 <= now - cells[at + change_cell] < ttl and not self._has_child(key):
+                if not 0 <= now - cells[at + change_cell] < ttl and key not in self.by_values:
                     stale_keys.append(key)
             time.sleep(0)  # an event loop that waits for the interpreter's lock gets it
         for key in stale_keys:
@@ -267,12 +295,6 @@ class SharedChildTable(ChildTable[C]):
                 if changed_at is not None and is_attached(child):
                     child.cells[child.index + change_cell] = changed_at
             yield ()
-
-    def _add(self, new_child: C) -> C:
-        child = super()._add(new_child)
-        if child is new_child:
-            self.attach_soon(child)
-        return child
 
     def _is_full(self, key: tuple[str, ...]) -> bool:
         if self._worker.arena is None:

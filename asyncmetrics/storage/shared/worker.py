@@ -1,8 +1,8 @@
 """This process as one of the workers that share a directory: the slot that it owns, and its queue of structural work.
 
-*Rules.* Never wait for a lock where a number changes: the caller may be a signal handler or a finaliser, which would
-wait for the code that it interrupts. Change the structure of the arena through `Worker.do` only. Raise nothing because
-of what another process does or leaves in its files.
+*Rules.* Never wait where a number changes: the caller may be a signal handler or a finaliser, which would wait for the
+code that it interrupts. Change the structure of the arena through `Worker.do` only. Raise nothing because of what
+another process does or leaves in its files.
 
 *Theory of operation.* The states of a process:
 
@@ -16,20 +16,22 @@ of what another process does or leaves in its files.
    process exposes them. Closing the slot leaves its files; the next worker takes them over. A fork alone ends state 3.
 4. *Files removed*: `Worker.reattach` finds that the files of the process's slot are gone. It detaches the children,
    closes the slot and goes by way of 1 to 2: the children copy their numbers into new files.
-5. *Forked*: `Worker.reset_after_fork` leads a child process from any state to 1, with a new queue, new locks and new
+5. *Forked*: `Worker.reset_after_fork` leads a child process from any state to 1, with a new queue, new turns and new
    readers. The slot is still the parent's: its files are closed and not unlocked. Children attach at their next write.
 
 The states of a piece of structural work (attach a child, remove series, …):
 
-1. *Queued*: `Worker.do` appends it. If other code does work at the moment, in another thread or interrupted by this
-   call, `do` returns: that code takes the piece from the queue. A reading waits for the piece, one second at
-   most (`Worker.finish_work`).
-2. *Under way*: otherwise `do` takes the lock and does all pieces in their order. Nothing else changes the arena.
+1. *Queued*: `Worker.queue` appends it. If other code has the turn, in another thread or interrupted by this call, that
+   code takes the piece from the queue; no thread waits. Only a reading waits, one second at most
+   (`Worker.finish_work`).
+2. *Under way*: otherwise `Worker.do` takes the turn and does all pieces in their order. Nothing else changes the arena.
 3. *Done*: the piece leaves the queue, also if a system call has failed: the piece has then counted what is lost.
-4. *Failed once*: the piece raised another exception, of a signal handler for instance. The exception goes to the caller
-   of `do`; the piece stays first in the queue, and the next `do` starts it again. So each piece must work if it starts
-   twice.
-5. *Failed twice*: the piece leaves the queue; the failure is logged and counted.
+4. *Interrupted*: an exception of a signal handler has ended the piece, and with it the turn. The exception goes to the
+   caller of `do`. The piece stays first in the queue, and the files are what a killed process leaves. The next turn
+   starts the piece again. If the tables of the arena do not agree with its files, it reads them first, as an adopter
+   does (`Arena.recover`).
+5. *Dropped*: the piece was interrupted ten times, or has failed by a fault of its own. It leaves the queue; that is
+   logged and counted.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
-from threading import RLock
+from types import TracebackType
 from typing import Protocol, final
 from weakref import WeakValueDictionary
 
@@ -51,17 +53,20 @@ from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.storage.shared.discovery import NoWorkerError
 from asyncmetrics.storage.shared.files.arena import Arena
 from asyncmetrics.storage.shared.files.directory import Directory
-from asyncmetrics.storage.shared.files.layout import ERRORS
+from asyncmetrics.storage.shared.files.layout import ERRORS, CorruptError
 from asyncmetrics.storage.shared.keeper import Keeper
 from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
 from asyncmetrics.storage.shared.step_reader import WAIT_SECONDS, StepReader
+from asyncmetrics.storage.shared.turns import Turns
 from asyncmetrics.storage.shared.weak_list import WeakList
 
-__all__ = ("Worker", "WorkerTable", "is_system_error")
+__all__ = ("Work", "Worker", "WorkerTable", "is_system_error")
 
 _log = logging.getLogger("asyncmetrics")
+_PACKAGE = __name__.partition(".")[0] + "."
 _WAITS = 2000  # one second: a thread may wait in the middle of its work, in a signal handler; scrapes go on without it
+_ATTEMPTS = 10  # of one piece of work, which exceptions of signal handlers interrupt
 _ERROR_INTERVAL_SECONDS = 1.0  # a slot that cannot be read fails in each of the many families of a scrape
 
 
@@ -89,6 +94,18 @@ class WorkerTable(Protocol):
 
 
 @final
+class Work:
+    """A piece of structural work, how often it was begun, and whether it is still to be done."""
+
+    __slots__ = ("attempts", "do", "is_queued")
+
+    def __init__(self, do: Callable[[], None]) -> None:
+        self.do = do
+        self.attempts = 0
+        self.is_queued = True
+
+
+@final
 class Worker:
     """This process's slot, tables and readers in one directory.
 
@@ -112,11 +129,10 @@ class Worker:
     def _reset(self) -> None:
         self.arena: Arena | None = None
         self.reader = StepReader(SlotReaders(self.directory, self._count_error))
-        self._queue: deque[Callable[[], None]] = deque()
-        self._work_lock = RLock()
-        self._is_working = False
+        self._queue: deque[Work] = deque()
+        self._turns = Turns()
+        self._attaches_all = self.directory is None  # whether children exist that were made before the slot is known
         self._waits = _WAITS  # how often readings still wait for the piece of work that is under way
-        self._failed_work: Callable[[], None] | None = None
         self._error_times: dict[int, float] = {}  # when each slot last failed, on the monotonic clock
 
     def reset_after_fork(self) -> None:
@@ -144,24 +160,27 @@ class Worker:
 
     def attach_slot(self) -> None:
         """Take a slot, unless this process has one or cannot share; call it through `do`."""
-        if self.arena is not None or self.problem:
+        if self.arena is None and not self.problem:
+            try:
+                self._take_slot()
+            except OSError as error:
+                self._set_problem(error)
+        if self.arena is not None and self._attaches_all:
+            for table in self.list_tables():
+                table.attach_all()
+            self._attaches_all = False
+
+    def _take_slot(self) -> None:
+        if self.directory is None or not self.directory.is_sound():
+            self.directory = self._find()
+        if self.directory is None:
             return
-        is_new = self.directory is None
-        try:
-            if self.directory is None or not self.directory.is_sound():
-                self.directory = self._find()
-            if self.directory is None:
-                return
-            self.arena = Arena(self.directory, idle=not self.keeper.is_allowed)
-        except OSError as error:
-            self._set_problem(error)
-            return
+        arena = Arena(self.directory, idle=not self.keeper.is_allowed)
+        arena.add(ERRORS, arena.passed_over)
         self.reader.slots = SlotReaders(self.directory, self._count_error)
-        self.reader.slots.read_own(self.arena.number, self.arena.peek)
-        self.arena.add(ERRORS, self.arena.passed_over)
+        self.reader.slots.read_own(arena.number, arena.peek)
         self.keeper.start()
-        for table in self.list_tables() if is_new else ():  # children that were made before the directory was known
-            table.attach_all()
+        self.arena = arena  # last: until here, an exception leaves a free slot
 
     def reattach(self) -> None:
         """Do as `attach_slot`, and take a new slot if the files of this process were removed; call it through `do`."""
@@ -170,11 +189,15 @@ class Worker:
             return
         if arena is not None and directory is not None and directory.is_sound() and not arena.has_its_files():
             _log.warning("%s: files of this process were removed; it continues in new ones", self.path)
-            for table in self.list_tables():
-                table.detach_all()  # `attach_slot` attaches them to new cells, with the numbers that they hold
-            self.arena = self.directory = None
-            arena.close()
+            self._leave_arena(arena)
         self.attach_slot()
+
+    def _leave_arena(self, arena: Arena) -> None:
+        self._attaches_all = True  # `attach_slot` attaches the children to new cells, with the numbers that they hold
+        for table in self.list_tables():
+            table.detach_all()
+        self.arena = self.directory = None
+        arena.close()
 
     def _set_problem(self, error: OSError) -> None:
         self.problem = getattr(error, "problem", f"no slot is available: {error}")
@@ -204,15 +227,26 @@ class Worker:
         return self._tables.list_alive()
 
     def do(self, work: Callable[[], None]) -> None:
-        """Queue structural work; do all that is queued, unless other code does work at the moment."""
-        self._queue.append(work)
-        while self._queue and self._work_lock.acquire(blocking=False):
+        """Queue structural work, and do what is queued."""
+        self.queue(work)
+        self.work()
+
+    def queue(self, work: Callable[[], None]) -> Work:
+        """Queue structural work. It must work when it is done twice, as after an exception in the middle."""
+        piece = Work(work)
+        self._queue.append(piece)
+        return piece
+
+    def work(self) -> None:
+        """Do all that is queued, unless other code does work at the moment, which then does this as well."""
+        while self._queue:
+            turn = self._turns.take()
+            if turn is None:
+                return
             try:
-                if self._is_working:  # this call interrupts the work, in the same thread
-                    return
                 self._do_queued()
             finally:
-                self._work_lock.release()
+                del turn
 
     def finish_work(self) -> Iterator[tuple[()]]:
         """Do all that is queued. While another thread does it, wait 0.5 ms at each step.
@@ -223,41 +257,49 @@ class Worker:
         done: list[None] = []
         mark = partial(done.append, None)
         self.do(mark)
-        while not done and self._waits > 0:
-            if self._work_lock.acquire(timeout=WAIT_SECONDS):
-                is_nested = self._is_working
-                self._work_lock.release()  # before `do`, which looks at the queue again after it releases the lock
-                if is_nested:
-                    return
-                self.do(mark)  # once more, because a forked process has a new queue
-            else:
-                self._waits -= 1
+        while not done and self._waits > 0 and not self._turns.is_interrupted():
+            time.sleep(WAIT_SECONDS)
+            self._waits -= 1
+            self.do(mark)  # once more, because a forked process has a new queue
             yield ()
 
     def _do_queued(self) -> None:
-        try:
-            self._is_working = True
-            while self._queue:
-                self._do(self._queue[0])
-                self._queue.popleft()
-                self._waits = _WAITS
-        finally:
-            self._is_working = False
+        while self._queue:
+            piece = self._queue[0]
+            try:
+                self._do(piece)
+            except Exception as error:
+                if is_system_error(error):  # no room, for instance: the work itself has counted what is lost
+                    _log.debug("%s: %s", self.path, error)
+                elif _is_own(error.__traceback__):
+                    self._drop(repr(error))
+                else:  # an exception of a signal handler, which is for the program
+                    raise
+            piece.is_queued = False
+            self._queue.popleft()
+            self._waits = _WAITS
 
-    def _do(self, work: Callable[[], None]) -> None:
+    def _do(self, piece: Work) -> None:
+        if self.arena is not None and not self.arena.is_whole:
+            self._recover(self.arena)
+        piece.attempts += 1
+        if piece.attempts > _ATTEMPTS:
+            self._drop(f"interrupted {_ATTEMPTS} times")
+        else:
+            piece.do()
+
+    def _recover(self, arena: Arena) -> None:
+        """Make the arena whole after an exception has ended a piece of work."""
         try:
-            work()
-        except Exception as error:
-            if is_system_error(error):  # no room, for instance: the work itself has counted what is lost
-                _log.debug("%s: %s", self.path, error)
-                return
-            if self._failed_work is not work:  # perhaps an exception of a signal handler, which is for the caller
-                self._failed_work = work
-                raise
-            self._failed_work = None
-            _log.exception("%s: some numbers of this process are not shared", self.path)
-            if self.arena is not None:
-                self.arena.count_dropped()
+            arena.recover()
+        except (OSError, CorruptError) as error:
+            _log.warning("%s: this process continues in new files: %s", self.path, error)
+            self._leave_arena(arena)
+
+    def _drop(self, problem: str) -> None:
+        _log.error("%s: some numbers of this process are not shared: %s", self.path, problem)
+        if self.arena is not None:
+            self.arena.count_dropped()
 
     def _count_error(self, slot: int, problem: str) -> None:
         """Count that a slot could not be read, at most once a second; log the first time."""
@@ -274,6 +316,13 @@ class Worker:
 def is_system_error(error: Exception) -> bool:
     """Return whether a system call raised ``error``; a TimeoutError that a signal handler raises has no ``errno``."""
     return isinstance(error, OSError) and error.errno is not None
+
+
+def _is_own(traceback: TracebackType | None) -> bool:
+    """Return whether this package raised an exception, and not a signal handler that interrupted it."""
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback is not None and traceback.tb_frame.f_globals.get("__name__", "").startswith(_PACKAGE)
 
 
 _WORKERS: WeakList[Worker] = WeakList()

@@ -5,8 +5,8 @@
 * Call it from one thread at a time; `asyncmetrics.storage.shared.worker` ensures that.
 * Let only the owner map the file of cells or write to it.
 * Write a series' cells before its record, and the record before the word of the header that publishes it.
-* An exception of a signal handler may end any call here, and the caller then repeats it. Store what belongs together in
-  one statement without a call.
+* An exception of a signal handler may end any call here. The files are then as a killed process leaves them. While the
+  tables in memory do not agree with them, ``is_whole`` is False. Find out whether there is room before that.
 
 *Theory of operation.* The states of an arena:
 
@@ -21,7 +21,8 @@
    4. If the end of the log cannot be read, cut it off, count a dropped series, and rewrite the log.
    5. Make the epoch even.
 
-3. *Owned*: this process writes to the arena. `Arena.close` or the end of the process leads back to 2.
+3. *Owned*: this process writes to the arena. `Arena.close` or the end of the process leads back to 2. After an
+   exception in the middle of a change, `Arena.recover` takes the steps 1, 2 and 3 again, but removes no gauge.
 
 The states of a series in an owned arena:
 
@@ -68,6 +69,7 @@ from asyncmetrics.storage.shared.files.layout import (
     Header,
     join_log_position,
 )
+from asyncmetrics.storage.shared.files.log import Log
 from asyncmetrics.storage.shared.files.log_writer import LogWriter
 from asyncmetrics.storage.shared.files.processes import read_start_time
 from asyncmetrics.storage.shared.files.records import EXTENT, FACTS, FAMILY, RETIRED, SERIES, pack_extent, pack_record
@@ -86,7 +88,8 @@ _MIN_WASTE = 64  # useless records that no log is rewritten for: each reader mus
 class Arena:
     """This process's arena in a directory. Raises OSError if there is no free slot, or no room for its files.
 
-    ``idle`` says that this process serves nothing. ``passed_over`` counts the slots that could not be used.
+    ``idle`` says that this process serves nothing. ``passed_over`` counts the slots that could not be used. If
+    ``is_whole`` is False, an exception has ended a call in the middle: call `recover` before anything else.
     """
 
     def __init__(self, directory: Directory, *, idle: bool = False) -> None:
@@ -95,6 +98,7 @@ class Arena:
         # forked process inherits: with a lock on that, the slot would stay locked after this process has died.
         self._cells_file = self._lock = -1
         self._log = LogWriter(directory)
+        self.is_whole = True
         self._idle = int(idle)
         try:
             self.number, self._lock, self.passed_over = take_slot(directory, self._begin)
@@ -132,6 +136,23 @@ class Arena:
         self._header[0] = MAGIC  # last: from now on there is an arena
 
     def _adopt(self, reader: SlotReader) -> None:
+        log = self._read_log(reader)
+        self._log.open(self.number, self._header, log.generation)
+        self._become_owner()
+        self.families = {family.definition.local_key: self._take_over(family) for family in log.families.values()}
+        for family in self.families.values():
+            family.inherited = bytearray(family.used)
+            for number in family.index.values():
+                family.inherited[number] = 1
+            self._remove_state(family)
+        self._finish_adoption(log)
+        if reader.problem:  # step 4 of the adoption
+            self.count_dropped()
+            with suppress(OSError):
+                self.rewrite_log()
+        self._header[EPOCH] += 1
+
+    def _read_log(self, reader: SlotReader) -> Log:
         for _ in reader.sync():
             pass
         header, log = reader.header, reader.log
@@ -139,18 +160,35 @@ class Arena:
             raise CorruptError(reader.problem)
         for family in log.families.values():
             family.check(header.cells)
-        self._log.open(self.number, self._header, log.generation)
-        self._become_owner()
-        for family in log.families.values():
-            self._take_over(family)
+        return log
+
+    def _finish_adoption(self, log: Log) -> None:
+        self._next_family = max((family.number + 1 for family in self.families.values()), default=0)
         extents = [(extent, family) for family in self.families.values() for extent in family.extents]
         self._cells.reuse((extent.first, extent.first + extent.room * family.stride) for extent, family in extents)
         self._header[KEYS] = join_log_position(log.generation, log.parsed_bytes)
-        if reader.problem:  # step 4 of the adoption
-            self.count_dropped()
-            with suppress(OSError):
-                self.rewrite_log()
-        self._header[EPOCH] += 1
+
+    def recover(self) -> None:
+        """Make the tables agree with the files again. Raises OSError and `CorruptError` if others damaged the files."""
+        reader = SlotReader(self._directory, self.number)
+        try:
+            log = self._read_log(reader)
+            if reader.problem:
+                raise CorruptError(reader.problem)
+            self._log.close()
+            self._log.open(self.number, self._header, log.generation)
+            self._log.remove_others()
+            self._header[CHANGES] += self._header[CHANGES] & 1
+            self._cells.map_growth()
+            families = {family.definition.local_key: self._take_over(family) for family in log.families.values()}
+            for key, family in families.items():
+                if key in self.families and self.families[key].number == family.number:
+                    family.inherited = self.families[key].inherited
+            self.families = families
+            self._finish_adoption(log)
+            self.is_whole = True
+        finally:
+            reader.close()
 
     def _become_owner(self) -> None:
         # The next odd number, also if the last owner died during its adoption and left an odd one.
@@ -161,9 +199,9 @@ class Arena:
         self._header[START] = read_start_time(os.getpid())
         self._log.remove_others()
 
-    def _take_over(self, adopted: SlotFamily) -> None:
-        definition = adopted.definition
-        family = Family(adopted.number, definition)
+    def _take_over(self, adopted: SlotFamily) -> Family:
+        """Return a family of the log as the owner keeps it; a series without a presence is removed."""
+        family = Family(adopted.number, adopted.definition)
         for first, count in adopted.extents:
             family.extents.append(Extent(family.room, count, first, self._cells.locate(first)))
         family.index = dict(adopted.iter_series())
@@ -172,15 +210,21 @@ class Arena:
         family.used = adopted.room
         family.free = sorted(set(range(family.used)) - set(family.index.values()))
         family.generation = self._log.generation
-        self._next_family = max(self._next_family, adopted.number + 1)
-        self.families[definition.local_key] = family
-        is_state = KINDS[definition.descriptor.kind].is_state
         for key, number in list(family.index.items()):
             cells, at = family.locate(number)
-            if is_state:
-                cells[at + definition.presence] = 0.0
-            if not cells[at + definition.presence]:
+            if not cells[at + family.definition.presence]:
                 family.removed[key] = family.index.pop(key)
+        return family
+
+    def _remove_state(self, family: Family) -> None:
+        """Remove what describes a dead process."""
+        definition = family.definition
+        if KINDS[definition.descriptor.kind].is_state:
+            for number in family.index.values():
+                cells, at = family.locate(number)
+                cells[at + definition.presence] = 0.0
+            family.removed.update(family.index)
+            family.index.clear()
         if family.removed:
             self._header[CHANGES] = (self._header[CHANGES] | 1) + 1
 
@@ -212,15 +256,21 @@ class Arena:
         definition = Definition(space, copy, ages, descriptor, time.time())
         family = Family(self._next_family, definition)
         family.generation = self._log.generation
-        self._log.append(pack_record(FAMILY, family.number, 0, definition.pack()))
+        keys = self._log.write(pack_record(FAMILY, family.number, 0, definition.pack()))
+        self.is_whole = False
+        self._log.publish(keys)
         self._next_family += 1
         self.families[definition.local_key] = family
+        self.is_whole = True
         return family
 
     def _retire(self, family: Family) -> None:
-        self._log.append(pack_record(RETIRED, family.number, 0))
+        keys = self._log.write(pack_record(RETIRED, family.number, 0))
+        self.is_whole = False
+        self._log.publish(keys)
         del self.families[family.definition.local_key]
         self.count_dropped(len(family.index))
+        self.is_whole = True
 
     def reserve(self, family: Family, key: Key) -> tuple[int, Location]:
         """Return the number and the cells of a series; the cells are zeros unless it is published. Raises OSError."""
@@ -233,6 +283,7 @@ class Arena:
             if not family.free and family.used >= family.room:
                 self._extend(family)
             number = family.free[-1] if family.free else family.used
+        family.forget_inherited(number)
         cells, index = family.locate(number)
         for cell in range(index, index + family.stride):
             cells[cell] = 0.0
@@ -242,22 +293,26 @@ class Arena:
         """Declare a reserved series, whose cells are written. Raises OSError; then it is not published."""
         if key in family.index:
             return
-        if key in family.removed:
-            family.index[key] = family.removed.pop(key)
+        is_known = key in family.removed
+        keys = 0 if is_known else self._log.write(pack_record(SERIES, family.number, number, pack_key(key)))
+        self.is_whole = False
+        if is_known:
+            del family.removed[key]
             self._header[CHANGES] += 2
-            return
-        self._log.append(pack_record(SERIES, family.number, number, pack_key(key)))
-        family.index[key] = number
-        if family.free:
-            family.free.pop()
         else:
-            family.used += 1
+            self._log.publish(keys)
+            if family.free:
+                family.free.pop()
+            else:
+                family.used += 1
+        family.index[key] = number
+        self.is_whole = True
 
     def write_facts(self, family: Family, key: Key, facts: bytes) -> None:
         """Publish the facts of an info that is published. Raises OSError."""
         if family.facts.get(key) != facts:
             self._log.waste += key in family.facts
-            self._log.append(pack_record(FACTS, family.number, family.index[key], facts))
+            self._log.publish(self._log.write(pack_record(FACTS, family.number, family.index[key], facts)))
             family.facts[key] = facts
             if self._log.waste > _MIN_WASTE:
                 self._count_waste()
@@ -267,15 +322,18 @@ class Arena:
         number = family.index.get(key)
         if number is None:
             return
+        self.is_whole = False
         self._header[CHANGES] |= 1
         cells, index = family.locate(number)
         cells[index + family.definition.presence] = 0.0  # before the numbers, so that no reader sees them at zero
         for cell in range(index, index + family.stride):
             cells[cell] = 0.0
         self._header[CHANGES] += 1
+        family.forget_inherited(number)
         family.free_removed(self._log.generation)
         family.removed[key] = number
         del family.index[key]
+        self.is_whole = True
         self._count_waste()
 
     def _extend(self, family: Family) -> None:
@@ -284,8 +342,11 @@ class Arena:
             wanted = _FIRST_EXTENT_SERIES
         first = self._cells.allocate(wanted * family.stride)
         extent = Extent(family.room, wanted, first, self._cells.locate(first))
-        self._log.append(pack_record(EXTENT, family.number, first, pack_extent(wanted, extent.number)))
+        keys = self._log.write(pack_record(EXTENT, family.number, first, pack_extent(wanted, extent.number)))
+        self.is_whole = False
+        self._log.publish(keys)
         family.extents.append(extent)
+        self.is_whole = True
 
     def _count_waste(self) -> None:
         """Count a useless record, and rewrite the log if they are more than the series."""
@@ -297,7 +358,9 @@ class Arena:
     def rewrite_log(self) -> None:
         """Replace the log by one without the records of removed series. Raises OSError, and then changes nothing."""
         self._log.rewrite(b"".join(record for family in self.families.values() for record in family.pack_records()))
-        for family in self.families.values():
+        for (
+            family
+        ) in self.families.values():  # an exception in between does no harm: the next use of the family does it
             family.free_removed(self._log.generation)
             family.facts = {key: facts for key, facts in family.facts.items() if key in family.index}
 

@@ -29,6 +29,8 @@ class Family:
 
     ``index`` has the numbers of published series, ``removed`` those of removed ones whose records are still in the log,
     and ``free`` those that any series may get. ``used`` is one more than the largest number that was ever published.
+    ``inherited`` has a 1 for the number of each series whose counts are those of a dead worker, which no child has
+    taken over yet.
     `asyncmetrics.storage.shared.files.arena` describes these states.
     """
 
@@ -42,6 +44,7 @@ class Family:
         self.facts: dict[Key, bytes] = {}
         self.free: list[int] = []
         self.used = 0
+        self.inherited = bytearray()
         self.generation = -1  # of the log that has the records of ``removed``
 
     @property
@@ -57,12 +60,19 @@ class Family:
         cells, index = extent.location
         return Location(cells, index + (number - extent.number) * self.stride)
 
+    def is_inherited(self, number: int) -> bool:
+        """Return whether the cells of series ``number`` hold counts that a child must take over."""
+        return number < len(self.inherited) and bool(self.inherited[number])
+
+    def forget_inherited(self, number: int) -> None:
+        """Record that a child has taken over the counts of series ``number``, or that it was removed."""
+        if number < len(self.inherited):
+            self.inherited[number] = 0
+
     def free_removed(self, generation: int) -> None:
         """Free the numbers of removed series if ``generation``, the current log, no longer has their records."""
         if self.generation != generation:
-            free = [*self.free, *self.removed.values()]
-            # One statement without a call: an exception of a signal handler finds all three stored, or none.
-            self.free, self.removed, self.generation = free, {}, generation
+            self.free, self.removed, self.generation = [*self.free, *self.removed.values()], {}, generation
 
     def pack_records(self) -> Iterator[bytes]:
         """Yield the records that declare the family, its extents, and all published series with their facts."""

@@ -82,10 +82,12 @@ class CellsFile:
     def reuse(self, used: Iterable[tuple[int, int]]) -> None:
         """Allow `allocate` to return all cells that are outside these blocks, each given by first cell and end."""
         position = FIRST_CELL
+        spare = []
         for first, end in [*sorted(used), (self.header[CELLS], 0)]:
             if first > position:
-                self._spare.append((position, first - position))
+                spare.append((position, first - position))
             position = max(position, end)
+        self._spare = spare
 
     def allocate(self, count: int) -> int:
         """Return the first of ``count`` cells that nothing uses. Raises OSError if the file cannot grow."""
@@ -99,6 +101,14 @@ class CellsFile:
             first = self._grow(count * 8).start
         self.header[CELLS] = first + count
         return first
+
+    def map_growth(self) -> None:
+        """Map what an interrupted call of `allocate` has added to the file."""
+        end = self._regions[-1].end * 8
+        size = os.fstat(self._descriptor).st_size
+        whole = size - size % mmap.ALLOCATIONGRANULARITY
+        if whole > end:
+            self._map(end, whole - end)
 
     def _grow(self, least: int) -> _Region:
         size = self._regions[-1].end * 8

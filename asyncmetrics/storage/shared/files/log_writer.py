@@ -1,13 +1,12 @@
 """The log of keys that this process writes.
 
-*Rules.* Write a record before you publish it. An exception of a signal handler may end any call here, and the caller
-then repeats it: store what belongs together in one statement without a call.
+*Rules.* Write a record before you publish it. An exception of a signal handler may end any call here; the header then
+names a log that is whole, as after a kill, and `LogWriter.open` continues it.
 
 *Theory of operation.* The states of a log with generation ``g``:
 
-1. *Current*: the header's word ``keys`` names ``g`` and its length. `LogWriter.append` writes a record behind that
-   length, where no reader looks, and then stores the new length. An interrupted `append` leaves bytes that the next one
-   overwrites.
+1. *Current*: the header's word ``keys`` names ``g`` and its length. `LogWriter.write` writes a record behind that
+   length, where no reader looks; the next one may overwrite it. `LogWriter.publish` stores the new length.
 2. *Being rewritten*: `LogWriter.rewrite` writes the file of ``g + 1`` from the beginning. The word still names ``g``. A
    process that dies here leaves both files, and the next owner of the slot removes the one that is not current.
 3. *Replaced*: one store makes the word name ``g + 1``. The file of ``g`` is removed. Readers that have it open can
@@ -53,14 +52,18 @@ class LogWriter:
         """Return whether the file that is written to still has its name in the directory."""
         return self._directory.is_at(name_log_file(self._slot, self.generation), self._file)
 
-    def append(self, record: bytes) -> None:
-        """Write a record and publish it. Raises OSError if that is not possible; then nothing is published."""
-        keys = self._header[KEYS]
+    def write(self, record: bytes) -> int:
+        """Write a record, and return the word ``keys`` that publishes it. Raises OSError if that is not possible."""
+        keys: int = self._header[KEYS]
         if len(record) > MAX_PAYLOAD_BYTES:
             raise OSError(errno.EMSGSIZE, f"label values or facts of {len(record)} bytes")
         if os.pwrite(self._file, record, to_log_bytes(keys)) != len(record):  # a full disk may take half of it
             raise OSError(errno.ENOSPC, "no room for the log of keys")
-        self._header[KEYS] = keys + len(record)
+        return keys + len(record)
+
+    def publish(self, keys: int) -> None:
+        """Publish the record that was written last. Other workers read it from now on."""
+        self._header[KEYS] = keys
 
     def rewrite(self, log: bytes) -> None:
         """Replace the log by the next generation, which holds ``log``. Raises OSError, and then nothing has changed."""
@@ -75,8 +78,8 @@ class LogWriter:
             os.close(descriptor)
             self._directory.unlink(name)
             raise
-        position, before = join_log_position(generation, len(log)), self._file
-        self._file, self.waste, self._header[KEYS] = descriptor, 0, position  # without a call in between
+        before, self._file, self.waste = self._file, descriptor, 0
+        self._header[KEYS] = join_log_position(generation, len(log))
         self._directory.unlink(name_log_file(self._slot, generation - 1))
         os.close(before)
 

@@ -1,0 +1,208 @@
+"""`Listing`, the children of one table in the order of their creation, which a reading copies in slices.
+
+*Rules.*
+
+- Take no lock, and wait for nothing: any thread, signal handler or finaliser may interrupt each method, and may raise.
+- Mark a segment as changed before you change it, and before a child of it leaves the dict.
+- Judge several children by one call of C functions. Neither a thread nor a signal handler interrupts that.
+
+*Theory of operation.* The dict of the table decides which children exist. The listing has them in segments of up to 256
+positions, and a few more children: those that are being inserted, and those that an exception left behind. Each segment
+goes through these states:
+
+1. *Growing*: `Listing.claim` gives out its positions, each once. An insertion is in ``_inserting`` from before it
+   claims a position until the variable that holds its `Insertion` ends, in any way. No segment follows this one.
+2. *Sealed*: all positions are claimed, so the next claim makes the segment that follows. Only insertions that are still
+   in ``_inserting`` may write to it.
+3. *Settled*: a reading has found that the dict has all its children and that no insertion uses it. ``settled`` has the
+   ``version`` of that moment: as long as it is the present one, nothing has changed. Growing segments may be settled.
+4. *Dropped*: all its positions were claimed, and all its children were removed.
+
+A reading (`Listing.read`) goes through these steps:
+
+1. List the segments. Segments that are made later are left to the next reading.
+2. Copy the segments that may still grow: the last one, and those in ``_inserting``. Ask the dict about all their
+   children at once, so that of two children with the same label values only one is read.
+3. Copy the other segments when their turn comes. If one is not settled, ask the dict about its children. Vacate the
+   position of a child that the dict does not have, unless an insertion uses the segment.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from itertools import chain, compress, count
+from operator import and_, attrgetter, is_
+from typing import Any, Generic, TypeVar, final
+from weakref import ReferenceType, ref
+
+__all__ = ("Insertion", "Key", "Listing", "Segment", "pop_children", "pop_unheld_children")
+
+Key = tuple[str, ...]
+C = TypeVar("C", bound="Any")
+
+# A reading copies a segment by one call (0.5 µs) and yields it as one step. Writing a segment of counters takes
+# 0.05 ms, one of histograms with the default buckets 1.3 ms.
+_SEGMENT = 256
+_FIRST_SEGMENT = 4  # most metrics have few children; each following segment is four times as large, up to `_SEGMENT`
+_get_key: Callable[[Any], Key] = attrgetter("labelvalues")
+
+
+@final
+class Insertion:
+    """An insertion that is under way: it lasts for as long as a local variable refers to this."""
+
+    __slots__ = ("__weakref__",)
+
+
+@final
+class Segment(Generic[C]):
+    """A part of a listing: a position for each of ``size`` children, None where there is none.
+
+    ``owner`` is the child table. ``seen`` is for `asyncmetrics.children.expiry`.
+    """
+
+    __slots__ = ("children", "following", "number", "owner", "positions", "seen", "settled", "vacated", "version")
+
+    def __init__(self, owner: object, number: int, size: int) -> None:
+        self.owner = owner
+        self.number = number
+        self.children: list[C | None] = [None] * size
+        self.positions = count()
+        self.following: dict[str, Segment[C]] = {}  # at most one: `dict.setdefault` decides between two threads
+        self.version = object()
+        self.settled: tuple[object, bool] = (None, False)  # the version, and whether each position has a child
+        self.vacated = 0  # a hint: some positions may be counted twice
+        self.seen: list[Any] | None = None
+
+
+@final
+class Listing(Generic[C]):
+    """The children of a table in segments. ``by_values`` is the dict of the table, ``owner`` the table."""
+
+    __slots__ = ("_by_values", "_end_insertion", "_inserting", "_segments", "_tail")
+
+    def __init__(self, owner: object, by_values: dict[Key, C]) -> None:
+        self._by_values = by_values
+        self._tail: Segment[C] = Segment(owner, 0, _FIRST_SEGMENT)  # or, while one is added, a segment before it
+        self._segments: dict[int, Segment[C]] = {0: self._tail}
+        self._inserting: dict[ReferenceType[Insertion], Segment[C]] = {}
+        self._end_insertion = self._inserting.pop  # a C function: no exception can stop it
+
+    def claim(self, insertion: Insertion) -> tuple[Segment[C], int]:
+        """Return a segment, and a position in it that no other insertion has got."""
+        segment = self._tail
+        while True:
+            self._inserting[ref(insertion, self._end_insertion)] = segment
+            position = next(segment.positions)
+            if position < len(segment.children):
+                segment.version = object()
+                return segment, position
+            segment = self._follow(segment)
+
+    def _follow(self, segment: Segment[C]) -> Segment[C]:
+        """Return the segment after a sealed one; the first call makes it."""
+        following = segment.following.get("next")
+        if following is None:
+            new: Segment[C] = Segment(segment.owner, segment.number + 1, min(_SEGMENT, 4 * len(segment.children)))
+            following = segment.following.setdefault("next", new)
+        if following.number > self._tail.number:
+            self._segments[following.number] = following
+            self._tail = following
+        return following
+
+    def vacate(self, child: C) -> None:
+        """Remove a child that the dict does not have."""
+        segment = child.segment
+        segment.children[child.position] = None
+        if segment.seen is not None:
+            segment.seen[child.position] = None
+        segment.vacated = segment.vacated + 1
+        if segment.vacated >= len(segment.children):
+            self._drop(segment)
+
+    def _drop(self, segment: Segment[C]) -> None:
+        """Drop a segment if it is empty, sealed, and no insertion uses it."""
+        if segment.following and segment not in self._inserting.values() and not any(segment.children):
+            self._segments.pop(segment.number, None)
+
+    def read(self) -> Iterator[list[C]]:
+        """Yield the children in slices; a child that is inserted after this call is left to the next reading."""
+        segments = list(self._segments.values())
+        tail = self._tail
+        while tail.following:
+            tail = tail.following["next"]
+        growing = list(dict.fromkeys([tail, *self._inserting.values()]))
+        return self._read(segments, dict(zip(growing, self._ask(growing), strict=True)))
+
+    def _read(self, segments: list[Segment[C]], batches: dict[Segment[C], list[C]]) -> Iterator[list[C]]:
+        for segment in segments:  # no variable refers to a batch: `pop_unheld_children` counts references
+            if segment not in batches:
+                batches[segment] = self._copy(segment)
+            if batches[segment]:
+                yield batches.pop(segment)
+            else:
+                self._drop(segment)
+
+    def _copy(self, segment: Segment[C]) -> list[C]:
+        settled, is_whole = segment.settled  # before the copy, and the version after it
+        children = segment.children[:]
+        if settled is segment.version:
+            return children if is_whole else list(filter(None, children))  # type: ignore[return-value]
+        return self._ask([segment])[0]
+
+    def _ask(self, segments: list[Segment[C]]) -> list[list[C]]:
+        """Return the children of each segment that the dict has at one moment; settle or tidy the segments."""
+        versions = [segment.version for segment in segments]
+        inserting = set(self._inserting.values())  # after the versions and before the copies: see `claim`
+        copies: list[list[C]] = [list(filter(None, segment.children)) for segment in segments]
+        children = list(chain.from_iterable(copies))
+        present = list(compress(children, map(is_, map(self._by_values.get, map(_get_key, children)), children)))
+        batches = copies
+        if len(present) < len(children):
+            ids = set(map(id, present))
+            batches = [[child for child in copy if id(child) in ids] for copy in copies]
+        for segment, version, copy, batch in zip(segments, versions, copies, batches, strict=True):
+            if segment in inserting:
+                continue
+            if len(copy) == len(batch):
+                segment.settled = (version, len(copy) == len(segment.children))
+            else:
+                for child in set(copy).difference(batch):
+                    self.vacate(child)
+        return batches
+
+
+def pop_children(by_values: dict[Key, C], children: list[C]) -> list[C]:
+    """Remove from the dict those of ``children`` that it has, and return them."""
+    # One call of C functions: nothing can replace a child between the look-up and the pop.
+    present = map(is_, map(by_values.get, map(_get_key, children)), children)
+    return list(map(by_values.pop, compress(map(_get_key, children), present)))
+
+
+def pop_unheld_children(by_values: dict[Key, C], children: list[C], unchanged: Iterator[bool]) -> list[C]:
+    """Remove from the dict those of ``children`` that are unchanged and that nothing else refers to; return them.
+
+    Only the dict, the segment and the list ``children`` may refer to them. ``unchanged`` runs no Python code.
+    """
+    if not _COUNTS_ARE_EXACT:
+        return []
+    # As above: nothing can find or change a child between the count of its references and the pop.
+    present = map(is_, map(by_values.get, map(_get_key, children)), children)
+    unheld = map(_UNHELD.__eq__, map(sys.getrefcount, children))
+    unused = map(and_, map(and_, present, unheld), unchanged)
+    return list(map(by_values.pop, compress(map(_get_key, children), unused)))
+
+
+def _count_unheld() -> int:
+    """Return the references to an object that a dict and two lists have, as `pop_unheld_children` counts them."""
+    children = [Insertion()]
+    others = {"by_values": children[0]}, children[:]
+    (references,) = map(sys.getrefcount, children)
+    del others
+    return references
+
+
+# Without a GIL, other threads change counts of references without being noticed, so no child is freed.
+_COUNTS_ARE_EXACT = hasattr(sys, "getrefcount") and getattr(sys, "_is_gil_enabled", lambda: True)()
+_UNHELD = _count_unheld() if _COUNTS_ARE_EXACT else 0
