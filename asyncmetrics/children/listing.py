@@ -33,7 +33,7 @@ import sys
 from collections.abc import Callable, Iterator
 from itertools import chain, compress, count
 from operator import and_, attrgetter, is_
-from typing import Any, Generic, TypeVar, final
+from typing import Any, Generic, TypeVar, cast, final
 from weakref import ReferenceType, ref
 
 __all__ = ("Insertion", "Key", "Listing", "Segment", "pop_children", "pop_unheld_children")
@@ -127,29 +127,35 @@ class Listing(Generic[C]):
             self._segments.pop(segment.number, None)
 
     def read(self) -> Iterator[list[C]]:
-        """Yield the children in slices; a child that is inserted after this call is left to the next reading."""
+        """Yield the children in slices, each a new list; a child that is inserted later is left to the next reading."""
         segments = list(self._segments.values())
         tail = self._tail
         while tail.following:
             tail = tail.following["next"]
         growing = list(dict.fromkeys([tail, *self._inserting.values()]))
-        return self._read(segments, dict(zip(growing, self._ask(growing), strict=True)))
+        copy = self._copy_settled(tail) if len(growing) == 1 else None
+        batches = self._ask(growing) if copy is None else [copy]
+        return self._read(segments, dict(zip(growing, batches, strict=True)))
 
-    def _read(self, segments: list[Segment[C]], batches: dict[Segment[C], list[C]]) -> Iterator[list[C]]:
-        for segment in segments:  # no variable refers to a batch: `pop_unheld_children` counts references
-            if segment not in batches:
-                batches[segment] = self._copy(segment)
-            if batches[segment]:
-                yield batches.pop(segment)
+    def _read(self, segments: list[Segment[C]], growing: dict[Segment[C], list[C]]) -> Iterator[list[C]]:
+        for segment in segments:
+            batch = growing.get(segment)
+            if batch is None:
+                batch = self._copy_settled(segment)
+            if batch is None:
+                (batch,) = self._ask([segment])
+            if batch:
+                yield batch
             else:
                 self._drop(segment)
 
-    def _copy(self, segment: Segment[C]) -> list[C]:
+    def _copy_settled(self, segment: Segment[C]) -> list[C] | None:
+        """Return the children of a segment that is settled, None for any other."""
         settled, is_whole = segment.settled  # before the copy, and the version after it
         children = segment.children[:]
-        if settled is segment.version:
-            return children if is_whole else list(filter(None, children))  # type: ignore[return-value]
-        return self._ask([segment])[0]
+        if settled is not segment.version:
+            return None
+        return cast("list[C]", children) if is_whole else list(filter(None, children))
 
     def _ask(self, segments: list[Segment[C]]) -> list[list[C]]:
         """Return the children of each segment that the dict has at one moment; settle or tidy the segments."""
@@ -183,7 +189,7 @@ def pop_children(by_values: dict[Key, C], children: list[C]) -> list[C]:
 def pop_unheld_children(by_values: dict[Key, C], children: list[C], unchanged: Iterator[bool]) -> list[C]:
     """Remove from the dict those of ``children`` that are unchanged and that nothing else refers to; return them.
 
-    Only the dict, the segment and the list ``children`` may refer to them. ``unchanged`` runs no Python code.
+    The list ``children`` may refer to them, and no other list. ``unchanged`` runs no Python code.
     """
     if not _COUNTS_ARE_EXACT:
         return []

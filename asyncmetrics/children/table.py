@@ -280,20 +280,21 @@ class ChildTable(Generic[C]):
         A step that does other work yields an empty slice.
         """
         for batch in self._listing.read():
-            visible = [child for child in batch if child not in self.failed] if self.failed else batch
-            del batch  # nothing but ``visible`` may refer to a stale child: see `_drop_stale`
-            yield self._drop_stale(visible, self._expiry) if self._expiry else visible
+            if self.failed:
+                batch[:] = [child for child in batch if child not in self.failed]
+            if self._expiry:
+                self._drop_stale(batch, self._expiry)
+            yield batch
 
     def read_slices(self) -> Iterator[list[C]]:
         """Yield all children of this process, stale or not, in slices."""
         return self._listing.read()
 
-    def _drop_stale(self, batch: list[C], expiry: Expiry[C]) -> list[C]:
-        """Return the children of ``batch`` that are not stale; remove those that are stale and unused."""
+    def _drop_stale(self, batch: list[C], expiry: Expiry[C]) -> None:
+        """Remove the stale children from ``batch``, and from the table those of them that nothing refers to."""
         stale = expiry.take_stale(batch)
         if stale:
             for segment in {child.segment for child in stale}:
                 segment.version = object()
             for removed in pop_unheld_children(self.by_values, stale, expiry.compare(stale)):
                 self._listing.vacate(removed)
-        return batch
