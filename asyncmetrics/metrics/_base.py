@@ -18,6 +18,7 @@ import inspect
 import time
 from abc import ABC, ABCMeta, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from operator import itemgetter
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast, final
 
 from asyncmetrics.children.interfaces import Labelled
@@ -135,6 +136,16 @@ class Resolver(ABC, Generic[C_co]):
         """Return the child for the labels of this moment."""
 
 
+def _make_picker(names: tuple[str, ...]) -> Callable[[Mapping[str, object]], tuple[object, ...]]:
+    """Return a function that returns the values of ``names`` in a mapping, in this order."""
+    if len(names) > 1:
+        return itemgetter(*names)  # one call of C code: a fifth of the time of tuple(map(named.__getitem__, names))
+    if not names:
+        return lambda named: ()  # noqa: ARG005
+    (name,) = names  # an itemgetter of one name returns no tuple
+    return lambda named: (named[name],)
+
+
 class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
     """A metric: a definition, and a child for each combination of label values.
 
@@ -193,6 +204,7 @@ class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
             self.descriptor, self._self_metrics, max_children=max_children, ttl=ttl
         )
         self._table: dict[tuple[object, ...], C] = self._children.by_values  # type: ignore[assignment]  # for look-ups only
+        self._pick, self._label_count = _make_picker(names), len(names)
         if registry is not None:
             registry.register(self)
         if context:
@@ -223,12 +235,15 @@ class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
 
         A value that is not text is converted by ``str``. Raises `LabelError` that names the missing or unknown labels.
         """
+        try:  # one look-up finds a known child whose values are text: benchmarks/hot_path.py
+            if not named:
+                return self._table[values]
+            if len(named) == self._label_count and not values:
+                return self._table[self._pick(named)]
+        except (KeyError, TypeError):  # new, or not text, or not even hashable, or another name
+            pass
         if named:
             values = self._to_positional(values, named)
-        try:  # one look-up finds a known child whose values are text: benchmarks/hot_path.py
-            return self._table[values]
-        except (KeyError, TypeError):  # new, or not text, or not even hashable
-            pass
         return self._children.find(values)  # type: ignore[no-any-return]
 
     def remove(self, *labelvalues: object) -> None:
@@ -293,7 +308,7 @@ class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
         names = self.descriptor.labelnames
         if not values and len(named) == len(names):
             try:
-                return tuple(map(named.__getitem__, names))
+                return self._pick(named)
             except KeyError:
                 pass
         if values:

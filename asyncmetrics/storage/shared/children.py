@@ -77,12 +77,16 @@ class SharedCounter(SharedChild, MemoryCounter):
         if amount is _ONE and exemplar is None:  # see MemoryCounter.inc; benchmarks/workers.py
             self.value = self.cells[self.index] = self.value + _ONE
             return
-        if type(amount) is not float:  # see MemoryCounter.inc
+        if type(amount) is int and amount >= 0 and exemplar is None:  # see MemoryCounter.inc
             try:
-                amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
+                self.value = self.cells[self.index] = self.value + amount
             except OverflowError:
-                amount = to_amount(self, amount)
-        if not 0.0 <= amount <= _LARGEST:
+                to_amount(self, amount)  # raises an error that names the metric
+                raise  # an error of attaching the child: the amount is counted already
+            return
+        if type(amount) is not float:
+            amount = to_amount(self, amount)
+        if not (amount >= 0.0 and amount <= _LARGEST):  # see MemoryCounter.inc
             raise AmountError(repr(self), amount, "a finite amount that is not negative")
         if exemplar is None:
             self.value = self.cells[self.index] = self.value + amount
@@ -132,7 +136,7 @@ class SharedGauge(SharedChild, MemoryGauge):
 
     def inc(self, amount: float = 1.0) -> None:
         """Increase the gauge by ``amount``."""
-        if type(amount) is not float:  # see MemoryCounter.inc
+        if type(amount) is not float:  # see MemoryGauge.set
             try:
                 amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
             except OverflowError:
@@ -141,7 +145,7 @@ class SharedGauge(SharedChild, MemoryGauge):
 
     def dec(self, amount: float = 1.0) -> None:
         """Decrease the gauge by ``amount``."""
-        if type(amount) is not float:  # see MemoryCounter.inc
+        if type(amount) is not float:  # see MemoryGauge.set
             try:
                 amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
             except OverflowError:
@@ -150,7 +154,7 @@ class SharedGauge(SharedChild, MemoryGauge):
 
     def set(self, value: float) -> None:
         """Set the gauge to ``value``."""
-        if type(value) is not float:  # see MemoryCounter.inc
+        if type(value) is not float:  # see MemoryGauge.set
             try:
                 value = value + 0.0 if type(value) is int else to_amount(self, value)
             except OverflowError:
@@ -206,7 +210,7 @@ class SharedSummary(SharedChild, MemorySummary):
 
     def observe(self, amount: float) -> None:
         """Add one observation."""
-        if type(amount) is not float:  # see MemoryCounter.inc
+        if type(amount) is not float:  # see MemoryGauge.set
             try:
                 amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
             except OverflowError:
@@ -248,7 +252,7 @@ class SharedHistogram(SharedChild, MemoryHistogram):
 
     def observe(self, amount: float, exemplar: Mapping[str, str] | None = None) -> None:
         """Add one observation."""
-        if type(amount) is not float:  # see MemoryCounter.inc
+        if type(amount) is not float:  # see MemoryGauge.set
             try:
                 amount = amount + 0.0 if type(amount) is int else to_amount(self, amount)
             except OverflowError:
