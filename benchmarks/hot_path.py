@@ -28,7 +28,9 @@ SET = "gauge.set(3.0)"
 TARGETS = {
     INC: Target(THEIRS, "≥", 3.5),
     CHILD: Target(THEIRS, "≥", 3.5),
+    AMOUNT: Target(THEIRS, "≥", 3.5),
     LABELS: Target(THEIRS, "≥", 8),
+    NAMED: Target(THEIRS, "≥", 4),
     OBSERVE: Target(THEIRS, "≥", 4),
 }
 NAMES = ("method", "route")

@@ -42,11 +42,12 @@ def test_no_increment_is_lost(registry):
         child = counter.labels("x")
         for _ in range(times):
             child.inc()
+            child.inc(2)
             gauge.inc(2)
             gauge.dec()
 
     run(*[work] * THREADS)
-    assert (counter.labels("x").value, registry.get_sample_value("g")) == (THREADS * times, THREADS * times)
+    assert (counter.labels("x").value, registry.get_sample_value("g")) == (3 * THREADS * times, THREADS * times)
 
 
 def test_no_observation_is_lost(registry):

@@ -30,6 +30,20 @@ def test_values_in_order_and_by_name_choose_the_same_child(counter):
     assert counter.labels("GET", "/") is counter.labels(route="/", method="GET")
 
 
+@pytest.mark.parametrize("names", ["a", "ab", "abc"])
+def test_a_child_is_found_again_by_any_number_of_names(names, registry):
+    counter = Counter("c", "C.", list(names), registry=registry)
+    found = counter.labels(**{name: f"of {name}" for name in reversed(names)})
+    assert found is counter.labels(*(f"of {name}" for name in names))
+    assert found is counter.labels(**{name: f"of {name}" for name in names})
+
+
+def test_a_value_that_is_given_by_name_is_its_text(counter, series):
+    for value in (1, "1", [1]):
+        counter.labels(method="GET", route=value).inc()
+    assert series() == {("GET", "1"): 2, ("GET", "[1]"): 1}
+
+
 class Colour(str, enum.Enum):
     RED = "red"
 
@@ -57,13 +71,21 @@ def test_values_that_are_equal_but_differ_as_text_are_different_children(counter
         (("GET", "/", "x"), {}, "route"),
         ((), {"method": "GET"}, "missing.*route"),
         ((), {"method": "GET", "route": "/", "odd": 1}, "unknown.*odd"),
+        ((), {"method": "GET", "odd": 1}, r"missing \['route'\], unknown \['odd'\]"),
         (("GET",), {"route": "/"}, "in order or by name"),
+        (("GET", "/"), {"method": "GET", "route": "/"}, "in order or by name"),
         ((), {}, "values"),
     ],
 )
 def test_labels_that_do_not_fit_are_an_error_that_names_them(values, named, told, counter):
+    counter.labels("GET", "/")  # which the labels would find
     with pytest.raises(LabelError, match=told):
         counter.labels(*values, **named)
+
+
+def test_a_metric_without_labels_takes_none_by_name(registry):
+    with pytest.raises(LabelError, match="unknown.*odd"):
+        Counter("x", "X.", registry=registry).labels(odd=1)
 
 
 def test_a_metric_with_labels_has_no_number_of_its_own(counter):

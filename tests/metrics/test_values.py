@@ -17,7 +17,7 @@ def value(registry):
     return registry.get_sample_value
 
 
-@pytest.mark.parametrize("amount", [-1, -0.1, nan, inf, -inf, -(10**400)])
+@pytest.mark.parametrize("amount", [-1, -0.1, nan, inf, -inf, 10**400, -(10**400)])
 def test_a_counter_refuses_what_is_negative_or_not_finite_and_keeps_its_value(amount, registry, value):
     counter = Counter("c", "C.", registry=registry)
     counter.inc(2)
@@ -39,6 +39,18 @@ def test_whatever_float_takes_is_a_number(use, amount, registry, value):
     {"inc": counter.inc, "set": gauge.set, "observe": summary.observe}[use](amount)
     found = value({"inc": "c_total", "set": "g", "observe": "s_sum"}[use])
     assert (found, type(found)) == (float(amount), float)
+
+
+@pytest.mark.parametrize("amount", [0, 2, 2**30, 2**53 + 1, 10**300, True])
+def test_an_int_is_added_as_the_double_next_to_it(amount, registry, value):
+    counter, gauge = Counter("c", "C.", registry=registry), Gauge("g", "G.", registry=registry)
+    for add in (counter.inc, gauge.inc):
+        add(0.25)
+        add(amount)
+    assert (value("c_total"), value("g")) == (0.25 + float(amount), 0.25 + float(amount))
+    gauge.set(0.25)
+    gauge.dec(amount)
+    assert (value("g"), type(value("g")), type(value("c_total"))) == (0.25 - float(amount), float, float)
 
 
 @pytest.mark.parametrize("amount", ["1", b"1", None, [], object(), 1j])
