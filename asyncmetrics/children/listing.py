@@ -3,28 +3,28 @@
 *Rules.*
 
 - Take no lock, and wait for nothing: any thread, signal handler or finaliser may interrupt each method, and may raise.
-- Mark a segment as changed before you change it, and before a child of it leaves the dict.
+- Begin a `Change` of a segment before you write to it, and before a child of it leaves the dict.
 - Judge several children by one call of C functions. Neither a thread nor a signal handler interrupts that.
 
 *Theory of operation.* The dict of the table decides which children exist. The listing has them in segments of up to 256
-positions, and a few more children: those that are being inserted, and those that an exception left behind. Each segment
-goes through these states:
+positions, and a few more children: those that are being inserted, and those that an exception left behind. Changes of
+segments are in ``_changing`` until the variable that holds the `Change` ends, in any way. Each segment goes through
+these states:
 
-1. *Growing*: `Listing.claim` gives out its positions, each once. An insertion is in ``_inserting`` from before it
-   claims a position until the variable that holds its `Insertion` ends, in any way. No segment follows this one.
+1. *Growing*: `Listing.claim` gives out its positions, each once. No segment follows this one.
 2. *Sealed*: all positions are claimed, so the next claim makes the segment that follows. Only insertions that are still
-   in ``_inserting`` may write to it.
-3. *Settled*: a reading has found that the dict has all its children and that no insertion uses it. ``settled`` has the
+   in ``_changing`` may write a child to it.
+3. *Settled*: a reading has found that the dict has all its children and that nothing changes it. ``settled`` has the
    ``version`` of that moment: as long as it is the present one, nothing has changed. Growing segments may be settled.
 4. *Dropped*: all its positions were claimed, and all its children were removed.
 
 A reading (`Listing.read`) goes through these steps:
 
 1. List the segments. Segments that are made later are left to the next reading.
-2. Copy the segments that may still grow: the last one, and those in ``_inserting``. Ask the dict about all their
+2. Copy the segments that may still grow: the last one, and those in ``_changing``. Ask the dict about all their
    children at once, so that of two children with the same label values only one is read.
 3. Copy the other segments when their turn comes. If one is not settled, ask the dict about its children. Vacate the
-   position of a child that the dict does not have, unless an insertion uses the segment.
+   position of a child that the dict does not have, unless the segment is being changed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from operator import and_, attrgetter, is_
 from typing import Any, Generic, TypeVar, cast, final
 from weakref import ReferenceType, ref
 
-__all__ = ("Insertion", "Key", "Listing", "Segment", "pop_children", "pop_unheld_children")
+__all__ = ("Change", "Key", "Listing", "Segment", "pop_children", "pop_unheld_children")
 
 Key = tuple[str, ...]
 C = TypeVar("C", bound="Any")
@@ -49,8 +49,8 @@ _get_key: Callable[[Any], Key] = attrgetter("labelvalues")
 
 
 @final
-class Insertion:
-    """An insertion that is under way: it lasts for as long as a local variable refers to this."""
+class Change:
+    """A change of a segment that is under way: it lasts for as long as a local variable refers to this."""
 
     __slots__ = ("__weakref__",)
 
@@ -80,24 +80,30 @@ class Segment(Generic[C]):
 class Listing(Generic[C]):
     """The children of a table in segments. ``by_values`` is the dict of the table, ``owner`` the table."""
 
-    __slots__ = ("_by_values", "_end_insertion", "_inserting", "_segments", "_tail")
+    __slots__ = ("_by_values", "_changing", "_end_change", "_segments", "_tail")
 
     def __init__(self, owner: object, by_values: dict[Key, C]) -> None:
         self._by_values = by_values
         self._tail: Segment[C] = Segment(owner, 0, _FIRST_SEGMENT)  # or, while one is added, a segment before it
         self._segments: dict[int, Segment[C]] = {0: self._tail}
-        self._inserting: dict[ReferenceType[Insertion], Segment[C]] = {}
-        self._end_insertion = self._inserting.pop  # a C function: no exception can stop it
+        self._changing: dict[ReferenceType[Change], Segment[C]] = {}
+        self._end_change = self._changing.pop  # a C function: no exception can stop it
 
-    def claim(self, insertion: Insertion) -> tuple[Segment[C], int]:
-        """Return a segment, and a position in it that no other insertion has got."""
+    def change(self, segment: Segment[C]) -> Change:
+        """Begin a change of a segment."""
+        change = Change()
+        self._changing[ref(change, self._end_change)] = segment
+        segment.version = object()
+        return change
+
+    def claim(self) -> tuple[Change, Segment[C], int]:
+        """Begin the insertion of a child: return the change, and a segment and position that no other one has got."""
         segment = self._tail
         while True:
-            self._inserting[ref(insertion, self._end_insertion)] = segment
+            change = self.change(segment)
             position = next(segment.positions)
             if position < len(segment.children):
-                segment.version = object()
-                return segment, position
+                return change, segment, position
             segment = self._follow(segment)
 
     def _follow(self, segment: Segment[C]) -> Segment[C]:
@@ -122,8 +128,8 @@ class Listing(Generic[C]):
             self._drop(segment)
 
     def _drop(self, segment: Segment[C]) -> None:
-        """Drop a segment if it is empty, sealed, and no insertion uses it."""
-        if segment.following and segment not in self._inserting.values() and not any(segment.children):
+        """Drop a segment if it is empty, sealed, and nothing changes it."""
+        if segment.following and not any(segment.children) and segment not in self._changing.values():
             self._segments.pop(segment.number, None)
 
     def read(self) -> Iterator[list[C]]:
@@ -132,7 +138,7 @@ class Listing(Generic[C]):
         tail = self._tail
         while tail.following:
             tail = tail.following["next"]
-        growing = list(dict.fromkeys([tail, *self._inserting.values()]))
+        growing = list(dict.fromkeys([tail, *self._changing.values()]))
         copy = self._copy_settled(tail) if len(growing) == 1 else None
         batches = self._ask(growing) if copy is None else [copy]
         return self._read(segments, dict(zip(growing, batches, strict=True)))
@@ -160,7 +166,7 @@ class Listing(Generic[C]):
     def _ask(self, segments: list[Segment[C]]) -> list[list[C]]:
         """Return the children of each segment that the dict has at one moment; settle or tidy the segments."""
         versions = [segment.version for segment in segments]
-        inserting = set(self._inserting.values())  # after the versions and before the copies: see `claim`
+        changing = set(self._changing.values())  # after the versions and before the copies: see `change`
         copies: list[list[C]] = [list(filter(None, segment.children)) for segment in segments]
         children = list(chain.from_iterable(copies))
         present = list(compress(children, map(is_, map(self._by_values.get, map(_get_key, children)), children)))
@@ -169,7 +175,7 @@ class Listing(Generic[C]):
             ids = set(map(id, present))
             batches = [[child for child in copy if id(child) in ids] for copy in copies]
         for segment, version, copy, batch in zip(segments, versions, copies, batches, strict=True):
-            if segment in inserting:
+            if segment in changing:
                 continue
             if len(copy) == len(batch):
                 segment.settled = (version, len(copy) == len(segment.children))
@@ -202,7 +208,7 @@ def pop_unheld_children(by_values: dict[Key, C], children: list[C], unchanged: I
 
 def _count_unheld() -> int:
     """Return the references to an object that a dict and two lists have, as `pop_unheld_children` counts them."""
-    children = [Insertion()]
+    children = [Change()]
     others = {"by_values": children[0]}, children[:]
     (references,) = map(sys.getrefcount, children)
     del others

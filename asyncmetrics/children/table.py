@@ -18,7 +18,7 @@ Insert a child (`ChildTable._insert`):
 
 Remove a child (`ChildTable._remove`):
 
-1. Mark its segment as changed. After, readings ask the dict about each child of the segment.
+1. Begin a change of its segment. After, readings ask the dict about each child of the segment.
 2. Remove it from the dict. After, `find` makes a new child and readings leave this one out.
 3. Remove it from the listing.
 
@@ -36,7 +36,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from asyncmetrics.children.expiry import Expiry
 from asyncmetrics.children.interfaces import GaugeChild, GaugeFunction, Labelled, Sampler
-from asyncmetrics.children.listing import Insertion, Listing, Segment, pop_children, pop_unheld_children
+from asyncmetrics.children.listing import Listing, Segment, pop_children, pop_unheld_children
 from asyncmetrics.errors import LabelError
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.label_blocks import make_block_writer
@@ -237,13 +237,14 @@ class ChildTable(Generic[C]):
             self._events.count_collector_error(self.descriptor.name)
 
     def _create(self, key: tuple[str, ...]) -> C:
-        insertion = Insertion()  # the end of this variable ends the insertion
-        segment, position = self._listing.claim(insertion)
+        change, segment, position = self._listing.claim()  # ``change`` lasts until the end of this method
         child = self._make(self, key)
         child.segment, child.position = segment, position
         if self._write is not None:
             child.label_block = self._write(key)
-        return self._insert(child)
+        child = self._insert(child)
+        del change
+        return child
 
     def _insert(self, new_child: C) -> C:
         """Insert ``new_child``, and return the child that has its label values then."""
@@ -265,9 +266,10 @@ class ChildTable(Generic[C]):
                 self._remove(child)
 
     def _remove(self, child: C) -> None:
-        child.segment.version = object()
+        change = self._listing.change(child.segment)
         for removed in pop_children(self.by_values, [child]):
             self._listing.vacate(removed)
+        del change
         self.functions.pop(child, None)
 
     def clear(self) -> None:
@@ -294,7 +296,7 @@ class ChildTable(Generic[C]):
         """Remove the stale children from ``batch``, and from the table those of them that nothing refers to."""
         stale = expiry.take_stale(batch)
         if stale:
-            for segment in {child.segment for child in stale}:
-                segment.version = object()
+            changes = [self._listing.change(segment) for segment in {child.segment for child in stale}]
             for removed in pop_unheld_children(self.by_values, stale, expiry.compare(stale)):
                 self._listing.vacate(removed)
+            del changes

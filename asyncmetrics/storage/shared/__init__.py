@@ -1,16 +1,39 @@
 """Shared storage: each worker writes its own files and reads those of all workers.
 
-*What happens to a counter when its worker is killed?* Of the series that are attached, nothing is lost but, at most,
-the increment in flight. A series that has no cells (`attachment`) ends with its process.
+*Rules for a program.* Declare, count, remove and read anywhere: in a signal handler, a finaliser, a callback of the
+garbage collector, before and after a fork. Nothing waits for a lock that the interrupted code holds. An exception that
+a signal handler raises reaches the program, and what it interrupts is done later.
 
-1. Before, the worker owns a *slot*: two files that it alone writes to, and a lock on them. An *arena* is the content
-   of a slot: its cells and its log. The worker stores each increment in the cells at once. Their file is mapped into
-   memory, so nothing is left to write when the process ends.
-2. The worker is killed. The kernel drops the lock; the files stay. A scrape of any other worker still reads the slot
-   and adds its counts to those of the live workers, so the sum does not decrease. Gauges of the modes ``live…`` vanish.
-3. The next worker that starts takes the lowest slot without an owner. It adopts the counts: a child that it makes with
-   the same labels continues from them. So there are never more files than workers that ran at the same time. Gauges,
-   infos and state sets of the dead worker are removed then, in every mode.
+*Theory of operation.* The life of one series, step by step, with the module that does each:
+
+1. *Made* (`table`). ``labels()`` makes a child, which holds its numbers. No other worker knows of it yet.
+2. *Queued* (`worker`). The table queues the work of attaching it. The thread that finds nobody at work takes the turn
+   and does all that is queued; no thread waits for it. So one thread at a time writes to the files of this process.
+3. *Reserved* (`files.arena`). The work reserves cells in the mapped file of this worker's slot, and copies the child's
+   numbers to them. Readers do not know of these cells.
+4. *Published* (`files.log_writer`). The work appends a record with the label values to the slot's log, and stores one
+   word of the header, which makes the record visible. Only the owner of a slot writes to its log.
+5. *Attached* (`attachment`). The child stores each change of its numbers in the cells as well, without a system call.
+6. *Read* (`scrape`). A scrape of any worker reads the logs and cells of all slots, in steps of less than a millisecond,
+   and merges them.
+7. *Removed* (`table`). The table forgets the child; the work detaches it and sets its cells to zero. The log is
+   rewritten once most of its records are useless.
+
+What may come in between:
+
+- *An exception of a signal handler* ends the turn, wherever it is. The files are then what a killed process leaves. The
+  work stays queued, and the next turn repeats it. If the tables in memory do not agree with the files, the next turn
+  reads the log first, as an adopter does. A child that has no cells asks for them at its next change.
+- *kill -9* loses the increment in flight, and nothing else: a mapped file needs no writing at the end. The kernel drops
+  the lock on the slot. Readers go on to add its counts; gauges of the modes ``live...`` vanish.
+- *A new worker* takes the lowest slot without an owner, and its counts: a child with the same labels continues from
+  them. So there are never more files than workers that ran at once. Gauges, infos and states of the dead one go.
+- *A fork* leaves the slot to the parent. In the forked process all counts start from zero, and the first change of a
+  child attaches it to cells in a slot of its own.
+
+*Limits.* A series without cells, for lack of room, ends with its process. Handlers that raise faster than the log can
+be read put off the work until they pause: numbers stay in the children meanwhile. A traceback that a program keeps may
+keep a turn. One that interrupts a finaliser is lost, since Python cannot deliver it.
 
 The modules, from the metric to the files:
 
@@ -18,8 +41,9 @@ The modules, from the metric to the files:
 `storage`           `SharedStorage`: opens child tables, collects what only other workers have
 `table`             one metric's children in this process: attach, remove, expire, read
 `children`          the counters, gauges, … that write every change through to cells
-`attachment`        the states of a child: detached, attached, forked
+`attachment`        the states of a child: waiting, attached, detached
 `worker`            this process's slot, and the queue of structural work
+`turns`             who may do structural work or a step of a reading: a lock that no exception can leave behind
 `step_reader`       reading the slots in short steps, which threads take in turn
 `dead_slots`        removing series from slots without an owner
 `keeper`            the thread that calls gauge functions and expires series once a second
