@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
@@ -34,17 +33,17 @@ def remove_from_dead_slots(
 def _remove_from_slot(
     reader: SlotReader, name: tuple[str, str], keys: set[tuple[str, ...]] | None
 ) -> Iterator[tuple[()]]:
-    with suppress(OSError, CorruptError), own_slot(reader.directory, reader.number) as descriptor:
+    with suppress(OSError, CorruptError), own_slot(reader.directory, reader.number) as file:
         for _ in reader.sync():
             yield ()
         # An odd number means that series are being removed (see `Header`). It is already odd if a remover was killed.
         changes = (reader.header.changes if reader.header else 0) | 1
-        os.pwrite(descriptor, _WORD.pack(changes), 8 * CHANGES)
+        file.write(_WORD.pack(changes), 8 * CHANGES)
         for family in list(reader.log.named.get(name, ())):
             zeros = bytes(8 * family.definition.stride)
             numbers = iter(family.find_numbers(keys))
             while batch := list(islice(numbers, _BATCH)):
                 for number in batch:
-                    os.pwrite(descriptor, zeros, 8 * family.locate_cell(number))
+                    file.write(zeros, 8 * family.locate_cell(number))
                 yield ()
-        os.pwrite(descriptor, _WORD.pack(changes + 1), 8 * CHANGES)
+        file.write(_WORD.pack(changes + 1), 8 * CHANGES)

@@ -110,8 +110,8 @@ def _remove(path: Path) -> None:
 
 
 def _is_held(directory: Directory, name: str) -> bool:
-    descriptor = directory.open(name, os.O_RDONLY)
+    file = directory.open(name, os.O_RDONLY)
     try:
-        return is_owned(descriptor)
+        return is_owned(file)
     finally:
-        os.close(descriptor)
+        file.close()

@@ -36,10 +36,11 @@ from asyncmetrics.storage.shared.dead_slots import remove_from_dead_slots
 from asyncmetrics.storage.shared.files.arena import Arena
 from asyncmetrics.storage.shared.files.arena_family import Family
 from asyncmetrics.storage.shared.files.definition import Definition
+from asyncmetrics.storage.shared.files.open_file import is_system_error
 from asyncmetrics.storage.shared.keeper import await_all
 from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.snapshot import LocalState
-from asyncmetrics.storage.shared.worker import Work, Worker, is_system_error
+from asyncmetrics.storage.shared.worker import Work, Worker
 
 __all__ = ("SharedChildTable",)
 

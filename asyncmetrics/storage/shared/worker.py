@@ -54,6 +54,7 @@ from asyncmetrics.storage.shared.discovery import NoWorkerError
 from asyncmetrics.storage.shared.files.arena import Arena
 from asyncmetrics.storage.shared.files.directory import Directory
 from asyncmetrics.storage.shared.files.layout import ERRORS, CorruptError
+from asyncmetrics.storage.shared.files.open_file import is_system_error
 from asyncmetrics.storage.shared.keeper import Keeper
 from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
@@ -61,7 +62,7 @@ from asyncmetrics.storage.shared.step_reader import WAIT_SECONDS, StepReader
 from asyncmetrics.storage.shared.turns import Turns
 from asyncmetrics.storage.shared.weak_list import WeakList
 
-__all__ = ("Work", "Worker", "WorkerTable", "is_system_error")
+__all__ = ("Work", "Worker", "WorkerTable")
 
 _log = logging.getLogger("asyncmetrics")
 _PACKAGE = __name__.partition(".")[0] + "."
@@ -311,11 +312,6 @@ class Worker:
             self._error_times[slot] = now
             if self.arena is not None:
                 self.arena.add(ERRORS)
-
-
-def is_system_error(error: Exception) -> bool:
-    """Return whether a system call raised ``error``; a TimeoutError that a signal handler raises has no ``errno``."""
-    return isinstance(error, OSError) and error.errno is not None
 
 
 def _is_own(traceback: TracebackType | None) -> bool:

@@ -51,7 +51,7 @@ from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.storage.shared.files.arena_family import Extent, Family
 from asyncmetrics.storage.shared.files.cells import CellsFile, Location
 from asyncmetrics.storage.shared.files.definition import Definition
-from asyncmetrics.storage.shared.files.directory import Directory, close_file
+from asyncmetrics.storage.shared.files.directory import Directory
 from asyncmetrics.storage.shared.files.keys import Key, pack_key
 from asyncmetrics.storage.shared.files.layout import (
     CANARY,
@@ -71,6 +71,7 @@ from asyncmetrics.storage.shared.files.layout import (
 )
 from asyncmetrics.storage.shared.files.log import Log
 from asyncmetrics.storage.shared.files.log_writer import LogWriter
+from asyncmetrics.storage.shared.files.open_file import OpenFile
 from asyncmetrics.storage.shared.files.processes import read_start_time
 from asyncmetrics.storage.shared.files.records import EXTENT, FACTS, FAMILY, RETIRED, SERIES, pack_extent, pack_record
 from asyncmetrics.storage.shared.files.slot_family import SlotFamily
@@ -96,7 +97,7 @@ class Arena:
         self._directory = directory
         # The lock has its own descriptor. The mapping keeps a duplicate of the one that it is made from, which a
         # forked process inherits: with a lock on that, the slot would stay locked after this process has died.
-        self._cells_file = self._lock = -1
+        self._cells_file = self._lock = OpenFile()
         self._log = LogWriter(directory)
         self.is_whole = True
         self._idle = int(idle)
@@ -112,7 +113,7 @@ class Arena:
         self.families: dict[tuple[str, str, int], Family] = {}
         self._next_family = 0
         self._cells_file = self._directory.open(name_cells_file(number), os.O_RDWR)
-        header = Header.unpack(os.pread(self._cells_file, HEADER_BYTES, 0))
+        header = Header.unpack(self._cells_file.read(HEADER_BYTES, 0))
         self._cells = CellsFile(self._cells_file, header.cells if header else 0)
         self._header = self._cells.header
         self.number = number
@@ -127,7 +128,7 @@ class Arena:
     def _make(self) -> None:
         name = name_log_file(self.number, 0)
         self._directory.unlink(name)
-        close_file(self._directory.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+        self._directory.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL).close()
         created = int(time.time())
         header = Header(MAGIC, 0, 0, 0, FIRST_CELL, 0, CANARY, created, 0, 0, 0, 0)
         for index, word in enumerate(header):
@@ -229,7 +230,9 @@ class Arena:
             self._header[CHANGES] = (self._header[CHANGES] | 1) + 1
 
     def has_its_files(self) -> bool:
-        """Return whether the arena's files still are where other workers look for them."""
+        """Return whether this process holds the lock, and the files still are where other workers look for them."""
+        if not self._lock.is_open():
+            return False
         return self._directory.is_at(name_cells_file(self.number), self._cells_file) and self._log.has_its_files()
 
     def peek(self, offset: int, length: int) -> bytes:
@@ -367,11 +370,5 @@ class Arena:
     def close(self) -> None:
         """Release the slot, which the next worker may adopt. What is mapped stays mapped."""
         self._log.close()
-        self._close_files()
-
-    def _close_files(self) -> None:
-        self._cells_file = close_file(self._cells_file)
-        self._lock = close_file(self._lock)
-
-    def __del__(self) -> None:
-        self._close_files()  # the log closes its own; an exception in `__init__` may have left none
+        self._cells_file.close()
+        self._lock.close()

@@ -5,22 +5,27 @@
 * Allocate disk space before you map it, so that storing a number cannot fail.
 * Map each growth as its own region, and unmap nothing: locations that children hold stay valid.
 * Keep a block within one region, because a child writes to one mapping.
+* Before Python 3.13, a mapping has a descriptor of its own, which it closes when it is freed. If this process has lost
+  the file, that number may be another file's: keep such a mapping for ever.
 """
 
 from __future__ import annotations
 
 import mmap
-import os
+import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import NamedTuple, cast, final
 
-from asyncmetrics.storage.shared.files.directory import allocate
 from asyncmetrics.storage.shared.files.layout import CELLS, FIRST_CELL, HEADER_BYTES, CorruptError, Doubles
+from asyncmetrics.storage.shared.files.open_file import OpenFile, allocate
 
 __all__ = ("CellsFile", "Location")
 
 _FIRST_BYTES = 1 << 16  # 64 KiB, a multiple of all usual page sizes: cells for some 3800 counters
 _MAX_GROWTH_BYTES = 1 << 23  # 8 MiB: the file doubles up to here, then grows steadily and wastes no more than this
+
+_KEPT: list[object] = []  # mappings of lost files
 
 
 class Location(NamedTuple):
@@ -40,26 +45,26 @@ class _Region(NamedTuple):
 
 @final
 class CellsFile:
-    """The mapped file behind an open descriptor; ``header`` is the words of its first page.
+    """A mapped file; ``header`` is the words of its first page.
 
     ``used`` is how many cells the file must have; 0 stands for a new file. Raises `CorruptError` if it is shorter, and
     OSError where there is no room.
     """
 
-    def __init__(self, descriptor: int, used: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, file: OpenFile, used: int) -> None:
+        self._file = file
         self._regions: list[_Region] = []
         self._spare: list[tuple[int, int]] = []  # unused blocks between used ones: first cell and count
         if not used:
-            allocate(descriptor, 0, _FIRST_BYTES)
-        size = os.fstat(descriptor).st_size
+            allocate(file, 0, _FIRST_BYTES)
+        size = file.status().st_size
         whole = size - size % mmap.ALLOCATIONGRANULARITY  # a file that was cut off may end within a page
         if whole < max(8 * used, HEADER_BYTES):
             raise CorruptError("the file of cells is cut off")
         self._map(0, whole)
 
     def _map(self, start: int, length: int) -> _Region:
-        view = memoryview(mmap.mmap(self._descriptor, length, offset=start))
+        view = memoryview(_map_file(self._file.fileno(), start, length))
         if not start:
             self.header = view[:HEADER_BYTES].cast("Q")
         region = _Region(start // 8, (start + length) // 8, cast("Doubles", view.cast("d")))
@@ -105,7 +110,7 @@ class CellsFile:
     def map_growth(self) -> None:
         """Map what an interrupted call of `allocate` has added to the file."""
         end = self._regions[-1].end * 8
-        size = os.fstat(self._descriptor).st_size
+        size = self._file.status().st_size
         whole = size - size % mmap.ALLOCATIONGRANULARITY
         if whole > end:
             self._map(end, whole - end)
@@ -113,5 +118,22 @@ class CellsFile:
     def _grow(self, least: int) -> _Region:
         size = self._regions[-1].end * 8
         length = max(min(size, _MAX_GROWTH_BYTES), least + -least % _FIRST_BYTES)
-        allocate(self._descriptor, size, length)
+        allocate(self._file, size, length)
         return self._map(size, length)
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # an exception of a signal handler may have interrupted `__init__`
+            self._file.close()
+            if self._file.is_lost:
+                _KEPT.append(self._regions)
+
+
+if sys.version_info >= (3, 13):
+
+    def _map_file(number: int, start: int, length: int) -> mmap.mmap:
+        return mmap.mmap(number, length, offset=start, trackfd=False)
+
+else:
+
+    def _map_file(number: int, start: int, length: int) -> mmap.mmap:
+        return mmap.mmap(number, length, offset=start)

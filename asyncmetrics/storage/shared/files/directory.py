@@ -18,14 +18,12 @@ from pathlib import Path
 from typing import final
 
 from asyncmetrics.errors import StorageError
+from asyncmetrics.storage.shared.files.open_file import OpenFile, ignore_system_errors, is_system_error
 
-__all__ = ("Directory", "allocate", "close_file")
+__all__ = ("Directory",)
 
-_FILE_MODE = 0o600
 _DIRECTORY_MODE = 0o700
 _WRITABLE_BY_OTHERS = 0o022
-_ZEROS = bytes(1 << 16)  # 64 KiB a call: the size by which files of cells grow first
-_NO_ALLOCATION = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)  # posix_fallocate(3): the file system cannot do it
 
 
 @final
@@ -34,17 +32,17 @@ class Directory:
 
     def __init__(self, path: str, *, create: bool = True) -> None:
         self.path = str(Path(path).absolute())
-        self.fd = -1
+        self._file = OpenFile()
         if not hasattr(os, "O_DIRECTORY") or not hasattr(os, "register_at_fork"):
             raise StorageError(self.path, "workers can share metrics on Unix only", errno.ENOTSUP)
         try:
             if create:
                 self._make()
-            self.fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            status = self._file.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
+            if not is_system_error(error):
+                raise
             raise StorageError(self.path, _explain(error), error.errno or errno.EIO) from error
-        status = os.fstat(self.fd)
-        self._identity = status.st_dev, status.st_ino
         problem = _find_problem(status)
         if problem:
             self.close()
@@ -55,14 +53,9 @@ class Directory:
 
         A process that becomes a daemon closes all its files, and a worker may change its user.
         """
-        try:
-            status = os.fstat(self.fd)
-        except OSError:
-            status = None
-        if status is None or (status.st_dev, status.st_ino) != self._identity:
-            self.fd = -1  # do not close it: another file may have this number by now
-            return False
-        return not _find_problem(status)
+        with ignore_system_errors():
+            return not _find_problem(self._file.status())
+        return False
 
     def _make(self) -> None:
         path = Path(self.path)
@@ -70,53 +63,40 @@ class Directory:
         with suppress(FileExistsError):
             path.mkdir(mode=_DIRECTORY_MODE)
 
-    def open(self, name: str, flags: int) -> int:
+    def open(self, name: str, flags: int) -> OpenFile:
         """Open a file of the directory. Raises OSError, with EPERM for a file that is not trusted."""
-        # O_NONBLOCK: opening a named pipe would wait for its other end.
-        descriptor = os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, _FILE_MODE, dir_fd=self.fd)
-        status = os.fstat(descriptor)
-        if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and status.st_nlink <= 1:
-            return descriptor
-        os.close(descriptor)
-        raise PermissionError(errno.EPERM, "expected a regular file of this user with one name", name)
+        if not flags & os.O_CREAT:  # most slots that a reader asks for do not exist
+            _check_file(name, os.stat(name, dir_fd=self._file.fileno(), follow_symlinks=False))
+        file = OpenFile()
+        _check_file(name, file.open(name, flags, self._file))
+        return file
 
-    def is_at(self, name: str, descriptor: int) -> bool:
+    def is_at(self, name: str, file: OpenFile) -> bool:
         """Return whether the open file is the one that has this name now."""
-        try:
-            named = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
-        except OSError:
-            return False
-        return os.path.samestat(named, os.fstat(descriptor))
+        with ignore_system_errors():
+            named = os.stat(name, dir_fd=self._file.fileno(), follow_symlinks=False)
+            return os.path.samestat(named, file.status())
+        return False
 
     def has(self, name: str) -> bool:
         """Return whether the directory has an entry with this name."""
-        with suppress(OSError):
-            os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+        with ignore_system_errors():
+            os.stat(name, dir_fd=self._file.fileno(), follow_symlinks=False)
             return True
         return False
 
     def unlink(self, name: str) -> None:
         """Remove a file; a missing file is no error."""
-        with suppress(OSError):
-            os.unlink(name, dir_fd=self.fd)
+        with ignore_system_errors():
+            os.unlink(name, dir_fd=self._file.fileno())
 
     def list_names(self) -> list[str]:
         """Return the names of all entries of the directory."""
-        return os.listdir(self.fd)  # noqa: PTH208  # pathlib would list what the path leads to now
+        return os.listdir(self._file.fileno())  # noqa: PTH208  # pathlib would list what the path leads to now
 
     def close(self) -> None:
         """Close the directory; files that were opened through it stay open."""
-        self.fd = close_file(self.fd)
-
-    def __del__(self) -> None:
-        self.close()
-
-
-def close_file(descriptor: int) -> int:
-    """Close a file, unless its descriptor is -1; return -1, which stands for a closed file."""
-    if descriptor >= 0:
-        os.close(descriptor)
-    return -1
+        self._file.close()
 
 
 def _find_problem(status: os.stat_result) -> str:
@@ -129,28 +109,12 @@ def _find_problem(status: os.stat_result) -> str:
     return ""
 
 
+def _check_file(name: str, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_nlink > 1:
+        raise PermissionError(errno.EPERM, "expected a regular file of this user with one name", name)
+
+
 def _explain(error: OSError) -> str:
     if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.EEXIST}:
         return "expected a directory, and no symbolic link to one"
     return f"it cannot be used: {error.strerror}"
-
-
-def allocate(descriptor: int, start: int, length: int) -> None:
-    """Allocate ``length`` bytes of a file, so that writing to them cannot fail. Raises OSError if there is no room.
-
-    A file that is only made longer has holes, and a full disk is found out by SIGBUS when they are written to.
-    """
-    try:
-        os.posix_fallocate(descriptor, start, length)
-    except AttributeError:  # macOS
-        _write_zeros(descriptor, start, length)
-    except OSError as error:
-        if error.errno not in _NO_ALLOCATION:
-            raise
-        _write_zeros(descriptor, start, length)
-
-
-def _write_zeros(descriptor: int, start: int, length: int) -> None:
-    end = start + length
-    while start < end:
-        start += os.pwrite(descriptor, _ZEROS[: end - start], start)

@@ -11,13 +11,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import final
 
 from asyncmetrics.storage.shared.files.definition import Definition
-from asyncmetrics.storage.shared.files.directory import close_file
 from asyncmetrics.storage.shared.files.layout import CorruptError
+from asyncmetrics.storage.shared.files.open_file import OpenFile
 from asyncmetrics.storage.shared.files.records import FAMILY, RETIRED, read_records
 from asyncmetrics.storage.shared.files.slot_family import SlotFamily
 from asyncmetrics.storage.shared.pages import UnusedPages
@@ -34,12 +33,12 @@ class Log:
     ``families`` has the families by their number in the log, ``named`` by the name under which a scrape merges them.
     """
 
-    def __init__(self, generation: int, descriptor: int, unused: UnusedPages) -> None:
+    def __init__(self, generation: int, file: OpenFile, unused: UnusedPages) -> None:
         self.generation = generation
         self.parsed_bytes = 0
         self.families: dict[int, SlotFamily] = {}
         self.named: dict[tuple[str, str], list[SlotFamily]] = {}
-        self._file = descriptor
+        self._file = file
         self._spent = unused
 
     def follow(self, end: int) -> Iterator[None]:
@@ -48,7 +47,7 @@ class Log:
             want = _STEP_BYTES
             before = self.parsed_bytes
             while self.parsed_bytes == before:  # a record may be longer than a step
-                data = os.pread(self._file, min(want, end - before), before)
+                data = self._file.read(min(want, end - before), before)
                 for kind, family, number, payload, end_of_record in read_records(data):
                     self._apply_record(kind, family, number, payload)
                     self.parsed_bytes = before + end_of_record
@@ -77,7 +76,4 @@ class Log:
 
     def close(self) -> None:
         """Close the file of the log."""
-        self._file = close_file(self._file)
-
-    def __del__(self) -> None:
-        self.close()
+        self._file.close()

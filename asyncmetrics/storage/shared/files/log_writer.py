@@ -19,8 +19,9 @@ import errno
 import os
 from typing import final
 
-from asyncmetrics.storage.shared.files.directory import Directory, close_file
+from asyncmetrics.storage.shared.files.directory import Directory
 from asyncmetrics.storage.shared.files.layout import KEYS, join_log_position, to_generation, to_log_bytes
+from asyncmetrics.storage.shared.files.open_file import OpenFile
 from asyncmetrics.storage.shared.files.records import MAX_PAYLOAD_BYTES
 from asyncmetrics.storage.shared.files.slots import name_log_file
 
@@ -34,7 +35,7 @@ class LogWriter:
     def __init__(self, directory: Directory) -> None:
         self.waste = 0
         self._directory = directory
-        self._file = -1
+        self._file = OpenFile()
 
     def open(self, slot: int, header: memoryview, generation: int) -> None:
         """Continue the log of a slot, whose header is mapped as ``header``. Raises OSError."""
@@ -57,8 +58,7 @@ class LogWriter:
         keys: int = self._header[KEYS]
         if len(record) > MAX_PAYLOAD_BYTES:
             raise OSError(errno.EMSGSIZE, f"label values or facts of {len(record)} bytes")
-        if os.pwrite(self._file, record, to_log_bytes(keys)) != len(record):  # a full disk may take half of it
-            raise OSError(errno.ENOSPC, "no room for the log of keys")
+        self._file.write(record, to_log_bytes(keys))
         return keys + len(record)
 
     def publish(self, keys: int) -> None:
@@ -70,18 +70,17 @@ class LogWriter:
         generation = self.generation + 1
         name = name_log_file(self._slot, generation)
         self._directory.unlink(name)  # an interrupted rewrite may have left it
-        descriptor = self._directory.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        file = self._directory.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         try:
-            if os.pwrite(descriptor, log, 0) != len(log):
-                raise OSError(errno.ENOSPC, "no room for the log of keys")
+            file.write(log, 0)
         except OSError:
-            os.close(descriptor)
+            file.close()
             self._directory.unlink(name)
             raise
-        before, self._file, self.waste = self._file, descriptor, 0
+        before, self._file, self.waste = self._file, file, 0
         self._header[KEYS] = join_log_position(generation, len(log))
         self._directory.unlink(name_log_file(self._slot, generation - 1))
-        os.close(before)
+        before.close()
 
     def remove_others(self) -> None:
         """Remove what an owner left that died while it rewrote the log: the generations before and after this one."""
@@ -90,7 +89,4 @@ class LogWriter:
 
     def close(self) -> None:
         """Close the file."""
-        self._file = close_file(self._file)
-
-    def __del__(self) -> None:
-        self.close()
+        self._file.close()

@@ -24,9 +24,10 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from typing import NamedTuple, final
 
-from asyncmetrics.storage.shared.files.directory import Directory, close_file
+from asyncmetrics.storage.shared.files.directory import Directory
 from asyncmetrics.storage.shared.files.layout import WORDS_BYTES, CorruptError, Header
 from asyncmetrics.storage.shared.files.log import Log
+from asyncmetrics.storage.shared.files.open_file import OpenFile
 from asyncmetrics.storage.shared.files.slot_family import CellPages, SlotFamily
 from asyncmetrics.storage.shared.files.slots import is_owned, name_cells_file, name_log_file
 from asyncmetrics.storage.shared.pages import UnusedPages
@@ -59,11 +60,11 @@ class SlotReader:
         self.problem = ""
         self.header: Header | None = None
         self.unused = unused or UnusedPages()
-        self.log = Log(-1, -1, self.unused)
+        self.log = Log(-1, OpenFile(), self.unused)
         self._logs = [self.log]  # ``log``, and those that a `sync` follows
         self.peek: Callable[[int, int], bytes] | None = None
         self.directory = directory
-        self._cells_file = -1
+        self._cells_file = OpenFile()
         self._cells_file = directory.open(name_cells_file(number), os.O_RDONLY)
 
     def sync(self) -> Iterator[None]:
@@ -94,7 +95,7 @@ class SlotReader:
         return None
 
     def _read_header(self) -> Header | None:
-        return Header.unpack(os.pread(self._cells_file, WORDS_BYTES, 0))
+        return Header.unpack(self._cells_file.read(WORDS_BYTES, 0))
 
     def _open_log(self) -> tuple[Header | None, Log]:
         """Return the header and the log that it names."""
@@ -110,8 +111,8 @@ class SlotReader:
         for log in self._logs:
             if log.generation == header.generation and log.parsed_bytes <= header.log_bytes:
                 return header, log
-        descriptor = self.directory.open(name_log_file(self.number, header.generation), os.O_RDONLY)
-        log = Log(header.generation, descriptor, self.unused)
+        file = self.directory.open(name_log_file(self.number, header.generation), os.O_RDONLY)
+        log = Log(header.generation, file, self.unused)
         self._logs = [one for one in self._logs if one.generation != header.generation or one is self.log] + [log]
         return header, log
 
@@ -124,7 +125,7 @@ class SlotReader:
         if log.families.get(family.number) is not family:
             return None
         try:
-            cells = yield from family.read_cells(self.peek or self._pread, room)
+            cells = yield from family.read_cells(self.peek or self._read, room)
             after = self._read_header()
         except (OSError, CorruptError) as error:
             self.problem = str(error)
@@ -136,14 +137,8 @@ class SlotReader:
         is_steady = after.changes == before.changes and not before.changes & 1
         return SlotCells(cells, before.changes if is_steady else UNSTEADY)
 
-    def _pread(self, offset: int, length: int) -> bytes:
-        data = os.pread(self._cells_file, length, offset)
-        while 0 < len(data) < length:  # pread(2) may return fewer bytes than asked, also before the end of the file
-            more = os.pread(self._cells_file, length - len(data), offset + len(data))
-            if not more:
-                break
-            data += more
-        return data
+    def _read(self, offset: int, length: int) -> bytes:
+        return self._cells_file.read(length, offset)
 
     @property
     def is_live(self) -> bool:
@@ -152,9 +147,6 @@ class SlotReader:
 
     def close(self) -> None:
         """Close the slot's files."""
-        self._cells_file = close_file(self._cells_file)
+        self._cells_file.close()
         for log in self._logs:
             log.close()
-
-    def __del__(self) -> None:
-        self.close()

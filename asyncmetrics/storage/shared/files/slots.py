@@ -3,7 +3,7 @@
 *Rules.*
 
 * Hold the lock of ``s<k>.cells`` for as long as the worker lives.
-* After a fork, close the child's copy of the descriptor and never unlock it: that would release the parent's lock.
+* After a fork, close the child's copy of the file and never unlock it: that would release the parent's lock.
 * Do not change a slot that cannot be used: readers and an operator may still examine it.
 
 *Theory of operation.* The states of a slot:
@@ -31,7 +31,8 @@ from importlib import import_module
 from typing import Any
 
 from asyncmetrics.storage.shared.files.directory import Directory
-from asyncmetrics.storage.shared.files.layout import HEADER_BYTES, CorruptError, Header
+from asyncmetrics.storage.shared.files.layout import WORDS_BYTES, CorruptError, Header
+from asyncmetrics.storage.shared.files.open_file import OpenFile
 from asyncmetrics.storage.shared.files.processes import read_start_time
 
 fcntl: Any = None
@@ -55,7 +56,7 @@ def name_log_file(number: int, generation: int) -> str:
     return f"s{number}.keys.{generation}"
 
 
-def take_slot(directory: Directory, adopt: Callable[[int], None]) -> tuple[int, int, int]:
+def take_slot(directory: Directory, adopt: Callable[[int], None]) -> tuple[int, OpenFile, int]:
     """Lock and adopt the lowest free slot; return its number, its locked file, and how many slots were unusable.
 
     ``adopt`` is called with the number of a locked slot, and raises `CorruptError` if the slot cannot be used. Raises
@@ -64,22 +65,22 @@ def take_slot(directory: Directory, adopt: Callable[[int], None]) -> tuple[int, 
     passed_over = 0
     for number in range(MAX_SLOTS):
         try:
-            descriptor = directory.open(name_cells_file(number), os.O_RDWR | os.O_CREAT)
+            file = directory.open(name_cells_file(number), os.O_RDWR | os.O_CREAT)
         except OSError as error:
             if not is_refused(error) or not directory.has(name_cells_file(number)):
                 raise
             passed_over += 1  # a symbolic link, a directory, a file of another user
             continue
         try:
-            if _lock_slot(directory, number, descriptor):
+            if _lock_slot(directory, number, file):
                 adopt(number)
-                return number, descriptor, passed_over
+                return number, file, passed_over
         except CorruptError:
             passed_over += 1
         except BaseException:
-            os.close(descriptor)
+            file.close()
             raise
-        os.close(descriptor)
+        file.close()
     raise OSError(errno.EUSERS, f"all {MAX_SLOTS} slots are in use")
 
 
@@ -89,48 +90,48 @@ def is_refused(error: OSError) -> bool:
 
 
 @contextmanager
-def own_slot(directory: Directory, number: int) -> Iterator[int]:
+def own_slot(directory: Directory, number: int) -> Iterator[OpenFile]:
     """Own the slot of a dead worker while a ``with`` block runs, and yield its locked file.
 
     Raises OSError if the slot has an owner, or cannot be opened.
     """
-    descriptor = directory.open(name_cells_file(number), os.O_RDWR)
+    file = directory.open(name_cells_file(number), os.O_RDWR)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield descriptor
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # a process that was forked in between holds the lock too
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield file
+        fcntl.flock(file.fileno(), fcntl.LOCK_UN)  # a process that was forked in between holds the lock too
     finally:
-        os.close(descriptor)
+        file.close()
 
 
-def _lock_slot(directory: Directory, number: int, descriptor: int) -> bool:
+def _lock_slot(directory: Directory, number: int, file: OpenFile) -> bool:
     """Return whether this process holds the lock now, and the locked file still is the slot's file."""
     for _ in range(_LOCK_ATTEMPTS):
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if not _is_owner_dead(descriptor):
+            if not _is_owner_dead(file):
                 return False
             time.sleep(_PAUSE_SECONDS)  # state 3: a reader is asking
         else:
-            return directory.is_at(name_cells_file(number), descriptor)
+            return directory.is_at(name_cells_file(number), file)
     return False
 
 
-def _is_owner_dead(descriptor: int) -> bool:
+def _is_owner_dead(file: OpenFile) -> bool:
     """Return whether the header names an owner that has ended; one that is still adopting the slot has no start."""
     with suppress(CorruptError):
-        header = Header.unpack(os.pread(descriptor, HEADER_BYTES, 0))
+        header = Header.unpack(file.read(WORDS_BYTES, 0))
         if header is not None and header.start:
             return read_start_time(header.pid) != header.start
     return False
 
 
-def is_owned(descriptor: int) -> bool:
-    """Return whether the owner of a slot lives. Hold no lock through ``descriptor``: this would release it."""
+def is_owned(file: OpenFile) -> bool:
+    """Return whether the owner of a slot lives. Hold no lock through ``file``: this would release it."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    fcntl.flock(file.fileno(), fcntl.LOCK_UN)
     return False

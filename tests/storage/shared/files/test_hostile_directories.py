@@ -96,6 +96,6 @@ def test_a_file_with_two_hard_links_is_not_opened(tmp_path):
     (tmp_path / "single").touch()
     (tmp_path / "linked").touch()
     (tmp_path / "other name").hardlink_to(tmp_path / "linked")
-    os.close(directory.open("single", os.O_RDWR))
+    directory.open("single", os.O_RDWR).close()
     with pytest.raises(PermissionError, match="one name"):
         directory.open("linked", os.O_RDWR)

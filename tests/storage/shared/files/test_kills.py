@@ -15,7 +15,7 @@ from asyncmetrics.registry.self_metrics import SelfMetrics
 from asyncmetrics.storage import MemoryStorage, SharedStorage
 from asyncmetrics.storage.shared.files import arena as _arena
 from asyncmetrics.storage.shared.files import cells as _cells
-from asyncmetrics.storage.shared.files import log_writer as _log_writer
+from asyncmetrics.storage.shared.files import open_file as _open_file
 from asyncmetrics.storage.shared.files.directory import Directory
 
 INF = float("inf")
@@ -78,14 +78,14 @@ def stepping(function):
 class SteppingOs:
     """The module `os`, with steps around what changes a file."""
 
-    pwrite = staticmethod(stepping(_log_writer.os.pwrite))
+    pwrite = staticmethod(stepping(_open_file.os.pwrite))
 
     def __getattr__(self, name):
         return getattr(OS, name)
 
 
 UNLINK = Directory.unlink
-OS, ALLOCATE, MAP, FEW = _log_writer.os, _cells.allocate, _cells.CellsFile._map, _arena._MIN_WASTE
+OS, ALLOCATE, MAP, FEW = _open_file.os, _cells.allocate, _cells.CellsFile._map, _arena._MIN_WASTE
 
 
 def mapped(file, start, length):
@@ -100,7 +100,7 @@ class Arena(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        _log_writer.os, _cells.allocate, _cells.CellsFile._map, _arena._MIN_WASTE = (
+        _open_file.os, _cells.allocate, _cells.CellsFile._map, _arena._MIN_WASTE = (
             SteppingOs(),
             stepping(ALLOCATE),
             mapped,
@@ -121,7 +121,7 @@ class Arena(RuleBasedStateMachine):
     def teardown(self):
         Clock.left = -1
         Directory.unlink = UNLINK
-        _log_writer.os, _cells.allocate, _cells.CellsFile._map, _arena._MIN_WASTE = OS, ALLOCATE, MAP, FEW
+        _open_file.os, _cells.allocate, _cells.CellsFile._map, _arena._MIN_WASTE = OS, ALLOCATE, MAP, FEW
         self.die()
         self.reader.close()
         shutil.rmtree(self.path)
