@@ -44,12 +44,12 @@ class Row:
 @final
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What a declaration of a metric fixes. Two are equal if kind, name, unit, labels, buckets and states are equal.
+    """What a declaration of a metric fixes. Two are equal if all of it but the documentation and the mode are equal.
 
     ``name`` is the name of the family, without ``_total``. ``labelnames`` are the labels whose values are given to
     ``labels()``, and ``contextnames`` those whose values are read from the context. The values of a child come in this
     order. ``buckets`` are the upper bounds of a histogram, ``+Inf`` last. ``mode`` is how the values of a gauge in
-    several workers are merged.
+    several workers are merged. ``per_worker`` is whether the numbers of each worker are exposed apart, with its label.
     """
 
     kind: DeclaredKind
@@ -61,11 +61,18 @@ class Descriptor:
     buckets: tuple[float, ...] = ()
     states: tuple[str, ...] = ()
     mode: GaugeMode = field(default="all", compare=False)
+    per_worker: bool = False
 
     @property
     def all_labelnames(self) -> tuple[str, ...]:
         """The names of all labels, in the order of a child's values."""
         return self.labelnames + self.contextnames
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """All but the documentation: the series of two definitions can be merged if their shapes are equal."""
+        names = (self.kind, self.name, self.labelnames, self.contextnames, self.unit)
+        return (*names, self.buckets, self.states, self.mode, self.per_worker)
 
     @property
     def has_created(self) -> bool:

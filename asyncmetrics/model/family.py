@@ -128,6 +128,8 @@ class LiveFamily(Metric):
     ``read`` returns an iterator of batches of points, and becomes `read_batches`. ``now`` is the Unix time of the
     collection. ``created`` is whether to expose ``_created`` samples, where the kind has them. ``names`` restricts the
     family, see `restrict`. ``rows`` are the rows that are exposed, by their index in `Descriptor.list_rows`.
+    ``replaces`` has the descriptors of this process's metrics whose families this one replaces, because a newer
+    definition in another worker differs.
     """
 
     def __init__(
@@ -138,9 +140,11 @@ class LiveFamily(Metric):
         now: float,
         created: bool = False,
         names: frozenset[str] | None = None,
+        replaces: Sequence[Descriptor] = (),
     ) -> None:
         super().__init__(descriptor.name, descriptor.documentation, descriptor.kind, descriptor.unit)
         self.descriptor = descriptor
+        self.replaces = replaces
         self.read_batches = read
         self.now = now
         everything = names is None or self.name in names

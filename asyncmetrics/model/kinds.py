@@ -20,7 +20,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, final
 
-__all__ = ("KINDS", "NUMERIC_LABELS", "DeclaredKind", "Merge", "MetricKind", "is_never_negative")
+from asyncmetrics.model.caching import cache_short_texts
+from asyncmetrics.model.escaping import UNDERSCORES, escape_name
+
+__all__ = ("KINDS", "NUMERIC_LABELS", "DeclaredKind", "Merge", "MetricKind", "is_never_negative", "list_family_names")
 
 DeclaredKind: TypeAlias = Literal["counter", "gauge", "summary", "histogram", "info", "stateset"]
 """The kinds of the metrics that a program can declare. Custom collectors can yield families of all `KINDS`."""
@@ -126,3 +129,13 @@ KINDS: dict[str, MetricKind] = {
 def is_never_negative(suffix: str) -> bool:
     """Return whether samples with ``suffix`` can be neither negative nor NaN, in families of any kind."""
     return suffix in _NEVER_NEGATIVE
+
+
+@cache_short_texts
+def list_family_names(name: str, kind: str) -> frozenset[str]:
+    """Return the names of a family and of its samples, as a server that allows the fewest characters sees them.
+
+    Two families of one exposition must not have any of these names in common.
+    """
+    suffixes = KINDS[kind].suffixes if kind in KINDS else ()
+    return frozenset(escape_name(name + suffix, UNDERSCORES) for suffix in ("", *suffixes))

@@ -22,8 +22,8 @@ from typing import Protocol, TypeAlias, final
 
 from asyncmetrics.errors import DefinitionError, is_cancellation, show
 from asyncmetrics.model.escaping import UNDERSCORES, escape_name
-from asyncmetrics.model.family import Metric
-from asyncmetrics.model.kinds import KINDS
+from asyncmetrics.model.family import LiveFamily, Metric
+from asyncmetrics.model.kinds import KINDS, list_family_names
 from asyncmetrics.model.samples import Sample
 from asyncmetrics.registry.self_metrics import SelfMetrics
 
@@ -109,9 +109,7 @@ def begin_collection(registry: Collectable, on_error: str = "skip") -> Collectio
 
 def list_names(family: Metric) -> frozenset[str]:
     """Return the names of ``family`` and of its samples, as a server that allows the fewest characters sees them."""
-    suffixes = KINDS[family.type].suffixes if family.type in KINDS else ()  # a collector may have overwritten the type
-    names = (family.name, *(family.name + suffix for suffix in suffixes))
-    return frozenset(escape_name(name, UNDERSCORES) for name in names)
+    return list_family_names(family.name, family.type if family.type in KINDS else "")  # a collector may overwrite it
 
 
 def limit_families(families: Iterable[Metric]) -> list[Metric]:
@@ -288,6 +286,8 @@ class FamilySet:
         """Add a family, or its new samples to the family of its name; return the problem if neither is possible."""
         if not isinstance(family, Metric):
             return f"expected a metric family, got {show(family)}{_make_hint(family)}"
+        if isinstance(family, LiveFamily) and family.replaces and not self._remove_replaced(family):
+            return None
         key = escape_name(family.name, UNDERSCORES)
         before = self._families.get(key)
         if before is not None and (before.name, before.type) == (family.name, family.type):
@@ -299,6 +299,23 @@ class FamilySet:
         self._claims.update(dict.fromkeys(names, f"{family.type} {family.name!r}"))
         self._families[key] = family
         return None
+
+    def _remove_replaced(self, family: LiveFamily) -> bool:
+        """Remove the families that ``family`` replaces, and return whether to add it.
+
+        It is not added if it only has another text or mode for a metric that is not in this collection.
+        """
+        replaced = {
+            key: before
+            for key, before in self._families.items()
+            if isinstance(before, LiveFamily) and any(before.descriptor is one for one in family.replaces)
+        }
+        for key, before in replaced.items():
+            del self._families[key]
+            for name in list_names(before):
+                self._claims.pop(name, None)
+        family.has_created = family.descriptor.has_created and any(one.has_created for one in replaced.values())
+        return bool(replaced) or family.descriptor not in family.replaces
 
     def _merge(self, key: str, before: Metric, family: Metric) -> str | None:
         try:

@@ -36,8 +36,10 @@ def _remove_from_slot(
     with suppress(OSError, CorruptError), own_slot(reader.directory, reader.number) as file:
         for _ in reader.sync():
             yield ()
+        if reader.header is None:  # a slot of another layout, for instance, which this process must not change
+            return
         # An odd number means that series are being removed (see `Header`). It is already odd if a remover was killed.
-        changes = (reader.header.changes if reader.header else 0) | 1
+        changes = reader.header.changes | 1
         file.write(_WORD.pack(changes), 8 * CHANGES)
         for family in list(reader.log.named.get(name, ())):
             zeros = bytes(8 * family.definition.stride)

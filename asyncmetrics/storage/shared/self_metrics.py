@@ -37,7 +37,7 @@ def describe_slots(readers: Iterable[SlotReader]) -> Iterator[Metric]:
 
 
 def describe_conflicts(count: int) -> Metric:
-    """Return the number of families that are left out, because a newer definition of their name differs."""
+    """Return the number of families that are left out, because a newer definition of one of their names differs."""
     text = "Families of workers that are left out, because a newer definition differs."
     return GaugeMetricFamily("asyncmetrics_worker_conflicting_families", text, count)
 

@@ -25,7 +25,6 @@ from typing import TypeVar, final
 
 from asyncmetrics.model.family import Point
 from asyncmetrics.storage.shared.files.processes import read_start_time
-from asyncmetrics.storage.shared.files.slot_reader import SlotReader
 from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
 from asyncmetrics.storage.shared.scrape.snapshot import LocalState
@@ -129,13 +128,13 @@ class StepReader:
         return None
 
     @contextmanager
-    def borrow_slots(self) -> Iterator[list[SlotReader]]:
+    def borrow_slots(self) -> Iterator[SlotReaders]:
         """Yield the readers of the slots, as far as their logs are followed, while no other thread takes a step."""
         with self._lock_slots() as slots:
             if slots is not self.slots:  # new ones, which know no log yet
                 for _ in slots.sync():
                     pass
-            yield slots.list_readers()
+            yield slots
 
     def forget(self, merged_family: MergedFamily) -> None:
         """Release what a merged family has learnt, since nothing will read it again."""

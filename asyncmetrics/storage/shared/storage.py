@@ -29,8 +29,8 @@ The package's docstring says which module does what.
 * Each worker calls its own gauge functions, once a second and when it answers a scrape.
 * A custom collector is called in the worker that answers.
 * `unregister` affects one worker: others continue to expose the metric, with what this worker has counted.
-* The newest definition of a family counts. Series that a worker counts under another definition are left out, and
-  ``asyncmetrics_worker_conflicting_families`` counts them.
+* The newest definition of a family counts, whichever worker answers. Families that a worker has under another
+  definition are left out, its own too, and ``asyncmetrics_worker_conflicting_families`` counts them.
 * After a fork, the child process starts counters from zero, and exposes a gauge or state set once it has set it.
 """
 
@@ -46,13 +46,13 @@ from weakref import WeakValueDictionary
 from asyncmetrics.children.table import ChildTable, TableEvents
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import LiveFamily, Metric, Point
+from asyncmetrics.model.kinds import list_family_names
 from asyncmetrics.model.label_blocks import make_block_writer
 from asyncmetrics.storage.protocol import has_locks
 from asyncmetrics.storage.shared.children import choose_child_class
-from asyncmetrics.storage.shared.files.definition import Definition
 from asyncmetrics.storage.shared.files.directory import Directory
-from asyncmetrics.storage.shared.files.slot_reader import SlotReader
-from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily, find_newest
+from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
+from asyncmetrics.storage.shared.scrape.newest import NewestFamily
 from asyncmetrics.storage.shared.scrape.snapshot import LocalState
 from asyncmetrics.storage.shared.self_metrics import describe_conflicts, describe_sharing, describe_slots
 from asyncmetrics.storage.shared.table import SharedChildTable
@@ -129,6 +129,7 @@ class SharedStorage:
             self._worker, self._space, copy, descriptor, make, events, max_children=max_children, ttl=ttl
         )
         copies[copy] = table
+        self._worker.do(partial(self._worker.number_declarations, [table]))
         return table
 
     def prepare(self) -> Iterator[None]:
@@ -140,7 +141,7 @@ class SharedStorage:
         self._prepared_by = get_ident()
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the families that only other workers have, and the metrics about the workers."""
+        """Yield the families that only other workers have in their newest form, and the metrics about the workers."""
         worker = self._worker
         worker.do(worker.reattach)
         if worker.directory is not None and not worker.problem:
@@ -149,46 +150,51 @@ class SharedStorage:
                 for _ in worker.reader.follow_logs():  # in steps, so that scrapes in other threads make progress
                     pass
             self._prepared_by = 0
-            with worker.reader.borrow_slots() as readers:
-                foreign = list(self._list_foreign(readers))
-                slots = list(describe_slots(readers))
-            for definition in foreign:
-                merged_family = self._get_merged_family(definition.descriptor)
-                yield LiveFamily(merged_family.descriptor, partial(self._read_foreign, merged_family), now=now)
-            yield from slots
-            yield describe_conflicts(sum(table.merged_family.conflicts for table in worker.list_tables()))
+            with worker.reader.borrow_slots() as slots:
+                newest = slots.choose_newest(self._space)
+                others = list(self._list_others(newest.by_name, now))
+                about_slots = list(describe_slots(slots.list_readers()))
+            yield from others
+            yield from about_slots
+            yield describe_conflicts(newest.left_out)
         if (worker.problem and worker.is_worker) or worker.arena is not None:
             yield describe_sharing(shared=worker.arena is not None)
 
     def _get_merged_family(self, descriptor: Descriptor) -> MergedFamily:
         merged_family = self._merged_families.get(descriptor.name)
-        if merged_family is None or merged_family.descriptor != descriptor:
+        if merged_family is None or merged_family.shape != descriptor.shape:
             if merged_family is not None:
                 self._worker.reader.forget(merged_family)
             write = make_block_writer(descriptor.all_labelnames)
             merged_family = self._merged_families[descriptor.name] = MergedFamily(descriptor, self._space, write)
         return merged_family
 
-    def _list_foreign(self, readers: Sequence[SlotReader]) -> Iterator[Definition]:
-        """Yield the newest definition of each family that no metric of this process has, or has in this form."""
-        names = dict.fromkeys(name for reader in readers for space, name in reader.log.named if space == self._space)
-        for name in names:
-            own = self._list_own_descriptors(name)
-            pairs = [(reader, family) for reader in readers for family in reader.log.named.get((self._space, name), ())]
-            if own is not None:
-                kinds = {descriptor.kind for descriptor in own}
-                pairs = [pair for pair in pairs if pair[1].definition.descriptor.kind in kinds]
-            if any(family.definition.descriptor not in (own or ()) for _, family in pairs):
-                definition = find_newest(pairs)
-                if definition.descriptor not in (own or ()):
-                    yield definition
+    def _list_others(self, newest: Mapping[str, NewestFamily], now: float) -> Iterator[LiveFamily]:
+        """Yield the newest families that this process has no metric for, or one with another definition or text."""
+        tables = {
+            name: list(copies.values())
+            for (space, name), copies in list(self._worker.tables_by_name.items())
+            if space == self._space
+        }
+        left_out = [
+            (list_family_names(name, table.descriptor.kind), table.descriptor)
+            for name, own in tables.items()
+            for table in own
+            if name not in newest or table.merged_family.shape != newest[name].shape
+        ]
+        for name, (descriptor, shape, _) in newest.items():
+            own = tables.get(name)
+            same = [table for table in own or () if table.merged_family.shape == shape]
+            texts = [one.descriptor for one in same if one.descriptor.documentation != descriptor.documentation]
+            if texts:
+                yield LiveFamily(descriptor, same[0].read, now=now, replaces=texts)
+            elif own is None or (own and not same):  # an empty list: the metrics of this name were unregistered
+                names = list_family_names(name, descriptor.kind)
+                replaces = [one for its_names, one in left_out if not names.isdisjoint(its_names)]
+                read = partial(self._read_other, self._get_merged_family(descriptor))
+                yield LiveFamily(descriptor, read, now=now, replaces=replaces)
 
-    def _list_own_descriptors(self, name: str) -> list[Descriptor] | None:
-        """Return the descriptors of the metrics of this name, None if this process has never had one."""
-        copies = self._worker.tables_by_name.get((self._space, name))
-        return None if copies is None else [table.descriptor for table in copies.values()]
-
-    def _read_foreign(self, merged_family: MergedFamily) -> Iterator[Sequence[Point]]:
+    def _read_other(self, merged_family: MergedFamily) -> Iterator[Sequence[Point]]:
         return self._worker.reader.read(merged_family, LocalState(None, {}))
 
     def list_processes(self) -> Mapping[str, int]:

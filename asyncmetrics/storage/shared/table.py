@@ -56,10 +56,11 @@ class SharedChildTable(ChildTable[C]):
     """The children of one metric in this process. `read` yields the points of all workers.
 
     ``space`` distinguishes the registries of a storage, and ``copy`` the metrics of one name. ``ages`` is whether
-    series expire, and ``has_exemplars`` whether a child has ever had an exemplar.
+    series expire, and ``has_exemplars`` whether a child has ever had an exemplar. ``declared`` is the number of the
+    metric's declaration (`asyncmetrics.storage.shared.scrape.newest`).
     """
 
-    __slots__ = ("__weakref__", "_merged_family", "_worker", "ages", "copy", "has_exemplars", "space")
+    __slots__ = ("__weakref__", "_merged_family", "_worker", "ages", "copy", "declared", "has_exemplars", "space")
 
     def __init__(
         self,
@@ -78,6 +79,7 @@ class SharedChildTable(ChildTable[C]):
         self.copy = copy
         self.ages = ttl is not None
         self.has_exemplars = False
+        self.declared = 0
         self._worker = worker
         self._merged_family: MergedFamily | None = None
         worker.add_table(self)
@@ -168,8 +170,10 @@ class SharedChildTable(ChildTable[C]):
 
     def _open_family(self) -> Family:
         """Return the metric's family in the arena; call it through `Worker.do`. Raises OSError."""
-        assert self._worker.arena is not None
-        return self._worker.arena.open_family(self.space, self.copy, self.ages, self.descriptor)
+        arena = self._worker.arena
+        assert arena is not None
+        self.declared = self.declared or arena.take_declaration_numbers(1)
+        return arena.open_family(self.space, self.copy, self.ages, self.descriptor, self.declared)
 
     def list_keys(self) -> list[tuple[str, ...]]:
         """Return the label values of every child that any worker has."""
@@ -281,9 +285,7 @@ class SharedChildTable(ChildTable[C]):
         yield from self._publish_changes()
         slot = worker.arena.number if worker.arena else None
         ttl = self._expiry.ttl if self._expiry else None
-        yield from worker.reader.read(
-            self.merged_family, LocalState(slot, self.by_values, self.read_slices, self.has_exemplars, ttl)
-        )
+        yield from worker.reader.read(self.merged_family, LocalState(slot, self.by_values, self.has_exemplars, ttl))
 
     def _publish_changes(self) -> Iterator[tuple[()]]:
         """Write to the cells when each child last changed, and park stale children, in steps."""

@@ -42,10 +42,10 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Protocol, final
+from typing import Any, Protocol, final
 from weakref import WeakValueDictionary
 
 from asyncmetrics.errors import StorageError
@@ -75,10 +75,15 @@ class WorkerTable(Protocol):
     """What a worker uses of a `SharedChildTable`."""
 
     descriptor: Descriptor
+    declared: int
 
     @property
     def merged_family(self) -> MergedFamily:
         """The metric's family, merged over all workers."""
+        ...
+
+    def read(self) -> Iterator[Sequence[Any]]:
+        """Yield the points of all workers in slices."""
         ...
 
     def attach_all(self) -> None:
@@ -181,6 +186,7 @@ class Worker:
         self.reader.slots = SlotReaders(self.directory, self._count_error)
         self.reader.slots.read_own(arena.number, arena.peek)
         self.keeper.start()
+        _number_declarations(arena, self.list_tables())
         self.arena = arena  # last: until here, an exception leaves a free slot
 
     def reattach(self) -> None:
@@ -222,6 +228,11 @@ class Worker:
     def add_table(self, table: WorkerTable) -> None:
         """Attach, detach and reset the children of ``table`` with this worker from now on."""
         self._tables.add(table)
+
+    def number_declarations(self, tables: Sequence[WorkerTable]) -> None:
+        """Give the declarations of metrics their numbers in this process's slot; call it through `do`."""
+        if self.arena is not None:
+            _number_declarations(self.arena, tables)
 
     def list_tables(self) -> list[WorkerTable]:
         """Return the child tables of this process that share this directory."""
@@ -312,6 +323,12 @@ class Worker:
             self._error_times[slot] = now
             if self.arena is not None:
                 self.arena.add(ERRORS)
+
+
+def _number_declarations(arena: Arena, tables: Sequence[WorkerTable]) -> None:
+    first = arena.take_declaration_numbers(len(tables))
+    for number, table in enumerate(tables, first):
+        table.declared = number
 
 
 def _is_own(traceback: TracebackType | None) -> bool:

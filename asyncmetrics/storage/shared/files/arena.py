@@ -59,9 +59,11 @@ from asyncmetrics.storage.shared.files.layout import (
     DROPPED,
     EPOCH,
     FIRST_CELL,
+    FIRST_DECLARED,
     HEADER_BYTES,
     IDLE,
     KEYS,
+    LAST_DECLARED,
     MAGIC,
     PID,
     START,
@@ -73,10 +75,24 @@ from asyncmetrics.storage.shared.files.log import Log
 from asyncmetrics.storage.shared.files.log_writer import LogWriter
 from asyncmetrics.storage.shared.files.open_file import OpenFile
 from asyncmetrics.storage.shared.files.processes import read_start_time
-from asyncmetrics.storage.shared.files.records import EXTENT, FACTS, FAMILY, RETIRED, SERIES, pack_extent, pack_record
+from asyncmetrics.storage.shared.files.records import (
+    DECLARED,
+    EXTENT,
+    FACTS,
+    FAMILY,
+    RETIRED,
+    SERIES,
+    pack_extent,
+    pack_record,
+)
 from asyncmetrics.storage.shared.files.slot_family import SlotFamily
 from asyncmetrics.storage.shared.files.slot_reader import SlotReader
-from asyncmetrics.storage.shared.files.slots import name_cells_file, name_log_file, take_slot
+from asyncmetrics.storage.shared.files.slots import (
+    find_last_declaration,
+    name_cells_file,
+    name_log_file,
+    take_slot,
+)
 
 __all__ = ("Arena",)
 
@@ -130,7 +146,7 @@ class Arena:
         self._directory.unlink(name)
         self._directory.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL).close()
         created = int(time.time())
-        header = Header(MAGIC, 0, 0, 0, FIRST_CELL, 0, CANARY, created, 0, 0, 0, 0)
+        header = Header(MAGIC, 0, 0, 0, FIRST_CELL, 0, CANARY, created, 0, 0, 0, 0, 0, 0)
         for index, word in enumerate(header):
             if index:
                 self._header[index] = word
@@ -139,6 +155,7 @@ class Arena:
     def _adopt(self, reader: SlotReader) -> None:
         log = self._read_log(reader)
         self._log.open(self.number, self._header, log.generation)
+        self._log.waste = log.waste  # each owner declares the families again: without this, the log would only grow
         self._become_owner()
         self.families = {family.definition.local_key: self._take_over(family) for family in log.families.values()}
         for family in self.families.values():
@@ -178,13 +195,15 @@ class Arena:
                 raise CorruptError(reader.problem)
             self._log.close()
             self._log.open(self.number, self._header, log.generation)
+            self._log.waste = log.waste
             self._log.remove_others()
             self._header[CHANGES] += self._header[CHANGES] & 1
             self._cells.map_growth()
             families = {family.definition.local_key: self._take_over(family) for family in log.families.values()}
             for key, family in families.items():
-                if key in self.families and self.families[key].number == family.number:
-                    family.inherited = self.families[key].inherited
+                before = self.families.get(key)
+                if before is not None and before.number == family.number:
+                    family.inherited, family.definition = before.inherited, before.definition
             self.families = families
             self._finish_adoption(log)
             self.is_whole = True
@@ -196,13 +215,14 @@ class Arena:
         self._header[EPOCH] = (self._header[EPOCH] | 1) + (self._header[EPOCH] & 1) * 2
         self._header[START] = 0  # until the id is written: the old time with the new id would name a dead owner
         self._header[IDLE] = self._idle
+        self._header[FIRST_DECLARED] = 1 + self._find_last_declaration()
         self._header[PID] = os.getpid()
         self._header[START] = read_start_time(os.getpid())
         self._log.remove_others()
 
     def _take_over(self, adopted: SlotFamily) -> Family:
         """Return a family of the log as the owner keeps it; a series without a presence is removed."""
-        family = Family(adopted.number, adopted.definition)
+        family = Family(adopted.number, adopted.definition, adopted.declared)
         for first, count in adopted.extents:
             family.extents.append(Extent(family.room, count, first, self._cells.locate(first)))
         family.index = dict(adopted.iter_series())
@@ -247,25 +267,43 @@ class Arena:
         """Count series that there was no room for, or that were lost."""
         self.add(DROPPED, amount)
 
-    def open_family(self, space: str, copy: int, ages: bool, descriptor: Descriptor) -> Family:
-        """Return the family, and declare it if it is new; retire one of another definition. Raises OSError."""
+    def _find_last_declaration(self) -> int:
+        return max(self._header[LAST_DECLARED], find_last_declaration(self._directory))
+
+    def take_declaration_numbers(self, count: int) -> int:
+        """Return the first of ``count`` numbers, which are larger than those of all declarations until now."""
+        last = self._find_last_declaration()
+        self._header[LAST_DECLARED] = last + count
+        return last + 1
+
+    def open_family(self, space: str, copy: int, ages: bool, descriptor: Descriptor, declared: int) -> Family:
+        """Return the family, and declare it if this owner has not; retire one of another definition. Raises OSError."""
         before = self.families.get((space, descriptor.name, copy))
+        if before is not None and before.definition.descriptor is descriptor and before.definition.ages == ages:
+            return before  # this runs for every new child; a family that was adopted has another object
+        definition = Definition(space, copy, ages, descriptor)
+        if before is not None and before.definition.fits(definition):
+            self._declare_again(before, definition, declared)
+            return before
         if before is not None:
-            known = before.definition
-            # ``is`` first: this runs for every new child, and comparing descriptors compares all their fields.
-            if known.ages == ages and (known.descriptor is descriptor or known.descriptor == descriptor):
-                return before
             self._retire(before)
-        definition = Definition(space, copy, ages, descriptor, time.time())
-        family = Family(self._next_family, definition)
+        family = Family(self._next_family, definition, declared)
         family.generation = self._log.generation
-        keys = self._log.write(pack_record(FAMILY, family.number, 0, definition.pack()))
+        keys = self._log.write(pack_record(FAMILY, family.number, declared, definition.pack()))
         self.is_whole = False
         self._log.publish(keys)
         self._next_family += 1
         self.families[definition.local_key] = family
         self.is_whole = True
         return family
+
+    def _declare_again(self, family: Family, definition: Definition, declared: int) -> None:
+        """Declare a family that was adopted, and keep its series. Raises OSError."""
+        is_text_new = family.definition.descriptor.documentation != definition.descriptor.documentation
+        kind, payload = (FAMILY, definition.pack()) if is_text_new else (DECLARED, b"")
+        self._log.publish(self._log.write(pack_record(kind, family.number, declared, payload)))
+        family.definition, family.declared = definition, declared
+        self._count_waste()
 
     def _retire(self, family: Family) -> None:
         keys = self._log.write(pack_record(RETIRED, family.number, 0))

@@ -30,13 +30,14 @@ class Family:
     ``index`` has the numbers of published series, ``removed`` those of removed ones whose records are still in the log,
     and ``free`` those that any series may get. ``used`` is one more than the largest number that was ever published.
     ``inherited`` has a 1 for the number of each series whose counts are those of a dead worker, which no child has
-    taken over yet.
-    `asyncmetrics.storage.shared.files.arena` describes these states.
+    taken over yet. ``declared`` is the number of the last declaration. `asyncmetrics.storage.shared.files.arena`
+    describes the states.
     """
 
-    def __init__(self, number: int, definition: Definition) -> None:
+    def __init__(self, number: int, definition: Definition, declared: int) -> None:
         self.number = number
         self.definition = definition
+        self.declared = declared
         self.stride = definition.stride
         self.extents: list[Extent] = []
         self.index: dict[Key, int] = {}
@@ -76,7 +77,7 @@ class Family:
 
     def pack_records(self) -> Iterator[bytes]:
         """Yield the records that declare the family, its extents, and all published series with their facts."""
-        yield pack_record(FAMILY, self.number, 0, self.definition.pack())
+        yield pack_record(FAMILY, self.number, self.declared, self.definition.pack())
         for extent in self.extents:
             yield pack_record(EXTENT, self.number, extent.first, pack_extent(extent.room, extent.number))
         for key, number in self.index.items():

@@ -17,15 +17,13 @@ class Definition(NamedTuple):
     """The definition of a family in one slot.
 
     ``space`` is the name of the registry within its storage. ``copy`` distinguishes metrics of one name that one
-    process makes one after the other. ``ages`` is whether the series expire. ``declared`` is the Unix time at which the
-    record was written.
+    process makes one after the other. ``ages`` is whether the series expire.
     """
 
     space: str
     copy: int
     ages: bool
     descriptor: Descriptor
-    declared: float = 0.0
 
     @property
     def name(self) -> tuple[str, str]:
@@ -36,6 +34,11 @@ class Definition(NamedTuple):
     def local_key(self) -> tuple[str, str, int]:
         """The key by which a worker finds its family in the slot that it adopts."""
         return self.space, self.descriptor.name, self.copy
+
+    def fits(self, other: Definition) -> bool:
+        """Return whether a family of one definition can have the series of the other: all but their text is equal."""
+        same = self.local_key == other.local_key and self.ages == other.ages
+        return same and self.descriptor.shape == other.descriptor.shape
 
     @property
     def presence(self) -> int:
@@ -54,17 +57,18 @@ class Definition(NamedTuple):
     def pack(self) -> bytes:
         """Return the definition as JSON, for a FAMILY record."""
         d = self.descriptor
-        shape = [d.labelnames, d.contextnames, d.unit, d.buckets[:-1], d.states, d.mode, self.declared]
+        shape = [d.labelnames, d.contextnames, d.unit, d.buckets[:-1], d.states, d.mode, d.per_worker]
         return json.dumps([self.space, self.copy, self.ages, d.kind, d.name, d.documentation, *shape]).encode()
 
     @classmethod
     def unpack(cls, payload: bytes) -> Definition:
         """Read a definition. Raises `CorruptError` if it is of another form."""
         try:
-            space, copy, ages, kind, name, text, names, context, unit, buckets, states, mode, at = json.loads(payload)
+            space, copy, ages, kind, name, text, names, context, *rest = json.loads(payload)
+            unit, buckets, states, mode, apart = rest
             bounds = (*map(float, buckets), float("inf")) if kind == "histogram" else ()
-            descriptor = Descriptor(kind, name, text, tuple(names), tuple(context), unit, bounds, tuple(states), mode)
-            return cls._check(cls(space, int(copy), bool(ages), descriptor, float(at)))
+            shape = (tuple(names), tuple(context), unit, bounds, tuple(states), mode, bool(apart))
+            return cls._check(cls(space, int(copy), bool(ages), Descriptor(kind, name, text, *shape)))
         except (ValueError, TypeError, KeyError) as error:
             raise CorruptError(f"no definition of a family: {error}") from None
 

@@ -12,8 +12,8 @@
 2. ``s<k>.keys.<g>`` is the log of keys in its generation ``g``, a sequence of records
    (`asyncmetrics.storage.shared.files.records`). A record declares a *family* with its definition, an *extent* of cells
    for a number of series of a family, a *series* with its number in the family and its label values, the *facts* of an
-   info, or that a family is *retired*. A record may be there twice: an exception may interrupt the writer, which then
-   writes it again.
+   info, that a family is *retired*, or that it is *declared* again. A record may be there twice: an exception may
+   interrupt the writer, which then writes it again.
 
 The extents of a family, one after the other, hold the cells of its series in the order of their numbers: the cells of
 number 0, those of number 1, and so on. A series has these cells:
@@ -51,9 +51,11 @@ __all__ = (
     "EPOCH",
     "ERRORS",
     "FIRST_CELL",
+    "FIRST_DECLARED",
     "HEADER_BYTES",
     "IDLE",
     "KEYS",
+    "LAST_DECLARED",
     "MAGIC",
     "NEVER_SET",
     "PID",
@@ -63,20 +65,23 @@ __all__ = (
     "CorruptError",
     "Doubles",
     "Header",
+    "UnknownLayoutError",
     "join_log_position",
     "to_generation",
     "to_log_bytes",
 )
 
-HEADER_BYTES = 4096  # a page of memory; the words of today fill 96 bytes of it
+HEADER_BYTES = 4096  # a page of memory; the words of today fill 112 bytes of it
 FIRST_CELL = HEADER_BYTES // 8
-MAGIC = int.from_bytes(b"amarena1", sys.byteorder)  # the last character is the version of the layout
+_MAGIC_BYTES = b"amarena2"  # the last character is the version of the layout
+MAGIC = int.from_bytes(_MAGIC_BYTES, sys.byteorder)
 CANARY = 0x0123_4567_89AB_CDEF  # a file from a machine with the other byte order has it reversed
 NEVER_SET = 1.0
 
 # The words of the header, by their index. `Header` says what each is.
 PID, START, EPOCH, CELLS, KEYS, DROPPED, CHANGES, ERRORS, IDLE = 1, 2, 3, 4, 5, 8, 9, 10, 11
-_WORDS = struct.Struct("=12Q")
+FIRST_DECLARED, LAST_DECLARED = 12, 13
+_WORDS = struct.Struct("=14Q")
 WORDS_BYTES = _WORDS.size
 _GENERATION_SHIFT = 40  # the word ``keys`` has 40 bits for the length, 1 TiB, and 24 for 16 million generations
 
@@ -102,6 +107,15 @@ class CorruptError(ValueError):
 
 
 @final
+class UnknownLayoutError(CorruptError):
+    """Raised for a slot of another version of the library, whose workers share among themselves."""
+
+    def __init__(self, magic: bytes) -> None:
+        theirs, ours = magic[-1:].decode("latin-1"), _MAGIC_BYTES[-1:].decode()
+        super().__init__(f"slots of layout {theirs!a}: this version of asyncmetrics shares in layout {ours!a} only")
+
+
+@final
 class Header(NamedTuple):
     """The first words of an arena.
 
@@ -111,7 +125,8 @@ class Header(NamedTuple):
     and how many of its bytes are published, in one word. ``created`` is the Unix time at which the arena was made.
     ``dropped`` counts series that were lost, ``errors`` slots that the owner could not read or use. ``changes`` grows
     by two when a series appears or disappears without a record, and is odd while one disappears. ``idle`` is 1 if the
-    owner is a supervisor, which serves nothing itself.
+    owner is a supervisor, which serves nothing itself. ``first_declared`` is the smallest number of a declaration
+    of the owner, and ``last_declared`` the largest of any owner (`asyncmetrics.storage.shared.scrape.newest`).
     """
 
     magic: int
@@ -126,17 +141,24 @@ class Header(NamedTuple):
     changes: int
     errors: int
     idle: int
+    first_declared: int
+    last_declared: int
 
     @classmethod
     def unpack(cls, data: bytes) -> Header | None:
         """Read the header; None if the arena is not made yet. Raises `CorruptError` for anything else."""
-        if len(data) >= 8 and data[:8] != bytes(8) and len(data) < _WORDS.size:
-            raise CorruptError("the header is cut off")
-        if len(data) < 8 or data[:8] == bytes(8):
+        magic = data[:8]
+        if len(data) < 8 or magic == bytes(8):
             return None
+        if magic != _MAGIC_BYTES and magic[:-1] == _MAGIC_BYTES[:-1]:
+            raise UnknownLayoutError(magic)
+        if magic != _MAGIC_BYTES:
+            raise CorruptError("this is no arena")
+        if len(data) < _WORDS.size:
+            raise CorruptError("the header is cut off")
         header = cls(*_WORDS.unpack_from(data))
-        if header.magic != MAGIC or header.canary != CANARY:
-            raise CorruptError("this is no arena of this version")
+        if header.canary != CANARY:
+            raise CorruptError("this is no arena of this machine")
         return header
 
     @property

@@ -17,7 +17,7 @@ from typing import final
 from asyncmetrics.storage.shared.files.definition import Definition
 from asyncmetrics.storage.shared.files.layout import CorruptError
 from asyncmetrics.storage.shared.files.open_file import OpenFile
-from asyncmetrics.storage.shared.files.records import FAMILY, RETIRED, read_records
+from asyncmetrics.storage.shared.files.records import DECLARED, FAMILY, RETIRED, read_records
 from asyncmetrics.storage.shared.files.slot_family import SlotFamily
 from asyncmetrics.storage.shared.pages import UnusedPages
 
@@ -31,6 +31,7 @@ class Log:
     """One generation of a slot's log, of which ``parsed_bytes`` are parsed. Pages of retired families go to ``unused``.
 
     ``families`` has the families by their number in the log, ``named`` by the name under which a scrape merges them.
+    ``declarations`` counts the records that declare or retire a family, ``waste`` those that a later one has replaced.
     """
 
     def __init__(self, generation: int, file: OpenFile, unused: UnusedPages) -> None:
@@ -38,6 +39,8 @@ class Log:
         self.parsed_bytes = 0
         self.families: dict[int, SlotFamily] = {}
         self.named: dict[tuple[str, str], list[SlotFamily]] = {}
+        self.declarations = 0
+        self.waste = 0
         self._file = file
         self._spent = unused
 
@@ -57,22 +60,42 @@ class Log:
             yield
 
     def _apply_record(self, kind: int, family: int, number: int, payload: bytes) -> None:
-        if kind in {FAMILY, RETIRED}:
-            before = self.families.pop(family, None)
-            if before is not None:
-                self.named[before.definition.name].remove(before)
-                before.discard(self._spent)
+        known = self.families.get(family)
+        if kind in {FAMILY, RETIRED, DECLARED}:
+            self.declarations += 1
+            self.waste += known is not None
         if kind == FAMILY:
-            self.families[family] = declared = SlotFamily(family, Definition.unpack(payload))
-            self.named.setdefault(declared.definition.name, []).append(declared)
-        elif (known := self.families.get(family)) is not None:
+            self._declare(family, number, Definition.unpack(payload))
+        elif known is None:
+            return
+        elif kind == RETIRED:
+            self._retire(known)
+        elif kind == DECLARED:
+            known.declared = number
+        else:
             known.apply_record(kind, number, payload)
+
+    def _declare(self, family: int, number: int, definition: Definition) -> None:
+        known = self.families.get(family)
+        if known is not None:
+            if known.definition.fits(definition):  # at most the documentation is new
+                known.definition, known.declared = definition, number
+                return
+            self._retire(known)
+        self.families[family] = declared = SlotFamily(family, definition, number)
+        self.named.setdefault(definition.name, []).append(declared)
+
+    def _retire(self, family: SlotFamily) -> None:
+        del self.families[family.number]
+        self.named[family.definition.name].remove(family)
+        family.discard(self._spent)
 
     def discard(self) -> None:
         """Pass the pages of all families to ``unused``, because another log has replaced this one."""
         for family in self.families.values():
             family.discard(self._spent)
         self.families, self.named = {}, {}
+        self.declarations += 1
 
     def close(self) -> None:
         """Close the file of the log."""

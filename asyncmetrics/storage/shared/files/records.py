@@ -7,11 +7,12 @@ number:
 ======== ================================ =================================
 kind     number                           payload
 ======== ================================ =================================
-FAMILY   0                                the definition (`Definition.pack`)
+FAMILY   the number of the declaration    the definition (`Definition.pack`)
 EXTENT   the extent's first cell          `pack_extent`
 SERIES   the series' number in the family its label values (`pack_key`)
 FACTS    the series' number in the family the facts of an info, as JSON
 RETIRED  0                                nothing
+DECLARED the number of the declaration    nothing
 ======== ================================ =================================
 """
 
@@ -25,6 +26,7 @@ from zlib import crc32
 from asyncmetrics.storage.shared.files.layout import CorruptError
 
 __all__ = (
+    "DECLARED",
     "EXTENT",
     "FACTS",
     "FAMILY",
@@ -39,7 +41,7 @@ __all__ = (
 )
 
 # The kinds of records.
-FAMILY, EXTENT, SERIES, FACTS, RETIRED = 1, 2, 3, 4, 5
+FAMILY, EXTENT, SERIES, FACTS, RETIRED, DECLARED = 1, 2, 3, 4, 5, 6
 
 MAX_PAYLOAD_BYTES = 1 << 24  # 16 MiB; a damaged length is mostly larger, and would make a reader wait for that much
 

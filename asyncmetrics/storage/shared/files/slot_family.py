@@ -44,11 +44,16 @@ _NO_FACTS: Mapping[str, str] = {}
 
 @final
 class SlotFamily:
-    """One family as one slot's log declares it: its series in their order, their numbers, and where their cells are."""
+    """One family as one slot's log declares it: its series in their order, their numbers, and where their cells are.
 
-    def __init__(self, number: int, definition: Definition) -> None:
+    ``declared`` is the number of its last declaration, and ``shape`` the `Descriptor.shape` of its definition.
+    """
+
+    def __init__(self, number: int, definition: Definition, declared: int) -> None:
         self.number = number
         self.definition = definition
+        self.declared = declared
+        self.shape = definition.descriptor.shape
         self.extents: list[tuple[int, int]] = []
         self.keys: Pages[JoinedKey] = Pages()
         self.facts: dict[int, dict[int, bytes]] = {}  # by the page of the series, and its number

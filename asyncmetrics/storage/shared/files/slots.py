@@ -32,14 +32,23 @@ from typing import Any
 
 from asyncmetrics.storage.shared.files.directory import Directory
 from asyncmetrics.storage.shared.files.layout import WORDS_BYTES, CorruptError, Header
-from asyncmetrics.storage.shared.files.open_file import OpenFile
+from asyncmetrics.storage.shared.files.open_file import OpenFile, ignore_system_errors
 from asyncmetrics.storage.shared.files.processes import read_start_time
 
 fcntl: Any = None
 with suppress(ImportError):  # Windows has none; `Directory` raises an error there
     fcntl = import_module("fcntl")
 
-__all__ = ("MAX_SLOTS", "is_owned", "is_refused", "name_cells_file", "name_log_file", "own_slot", "take_slot")
+__all__ = (
+    "MAX_SLOTS",
+    "find_last_declaration",
+    "is_owned",
+    "is_refused",
+    "name_cells_file",
+    "name_log_file",
+    "own_slot",
+    "take_slot",
+)
 
 MAX_SLOTS = 4096  # more workers than one host runs: only a directory that is full of unusable files gets there
 _LOCK_ATTEMPTS = 20  # with the pauses 40 ms: a reader holds its lock for two system calls, if nothing suspends it
@@ -87,6 +96,23 @@ def take_slot(directory: Directory, adopt: Callable[[int], None]) -> tuple[int, 
 def is_refused(error: OSError) -> bool:
     """Return whether a file could not be opened because of its type, owner or permissions."""
     return error.errno in {errno.ELOOP, errno.EPERM, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EMLINK}
+
+
+def find_last_declaration(directory: Directory) -> int:
+    """Return the largest number of a declaration that the headers of all slots have, 0 without one."""
+    last = 0
+    for number in range(MAX_SLOTS):
+        try:
+            file = directory.open(name_cells_file(number), os.O_RDONLY)
+        except OSError as error:
+            if not is_refused(error):  # no slot comes after one that does not exist
+                break
+            continue
+        with suppress(CorruptError), ignore_system_errors():
+            header = Header.unpack(file.read(WORDS_BYTES, 0))
+            last = max(last, header.last_declared if header else 0)
+        file.close()
+    return last
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """One family over all workers at a scrape: follow every slot's log, number the series, read the cells, merge them.
 
 * ``slot_readers``: the readers of all slots of a directory
+* ``newest``: which definition of a family counts, if workers define it in different ways
 * ``index``: the numbers of many keys, in a hash table that grows in small steps
 * ``numbering``: which series a family has over all slots, and which of them each slot has
 * ``snapshot``: the numbers of one family at the moment of a scrape, slot by slot

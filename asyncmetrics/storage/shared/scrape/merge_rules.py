@@ -1,7 +1,8 @@
 """How the numbers of several slots become the points of one family, by kind of metric.
 
 ========== ============================================================================================
-counter    the sum over all slots, those of dead workers too; so are summaries and histograms, per bucket
+counter    the sum over all slots, those of dead workers too; so are summaries and histograms, per bucket.
+           With ``per_worker`` each slot's numbers with the label ``worker``
 gauge      by its mode; ``all`` and ``liveall`` expose each worker's number with the label ``worker``
 info       every different set of facts that live workers have, once
 stateset   each live worker's state with the label ``worker``
@@ -21,9 +22,8 @@ from typing import Any, NamedTuple, TypeAlias
 from asyncmetrics.model.family import Point
 from asyncmetrics.model.kinds import Merge
 from asyncmetrics.model.samples import Exemplar
-from asyncmetrics.storage.protocol import choose_worker_label
 from asyncmetrics.storage.shared.files.keys import JoinedKey, Key
-from asyncmetrics.storage.shared.scrape.snapshot import NO_EXEMPLARS, NO_LABELS, SLICE, SlotSnapshot, Snapshot
+from asyncmetrics.storage.shared.scrape.snapshot import NO_EXEMPLARS, SLICE, Snapshot
 
 __all__ = ("MERGE_RULES", "merge_counters", "merge_gauges", "merge_infos", "merge_rows", "merge_states")
 
@@ -44,7 +44,7 @@ class _ValuePoint(NamedTuple):
     @property
     def labelvalues(self) -> Key:
         """The label values, split when they are read; a family that keeps its label blocks does not need them."""
-        return self.snapshot.split(self.joined)
+        return self.snapshot.split_key(self.joined)
 
     def read_numbers(self) -> Sequence[float]:
         """Return the value."""
@@ -55,7 +55,7 @@ class _ValuePoint(NamedTuple):
         return NO_EXEMPLARS if self.exemplar is None else {0: self.exemplar}
 
     def read_extra_labels(self) -> Mapping[str, str]:
-        """Return the label ``worker`` with the slot's number, if the mode exposes each worker."""
+        """Return the label ``worker`` with the slot's number, if each worker is exposed."""
         return self.snapshot.extra_labels
 
     @property
@@ -75,7 +75,7 @@ class _RowsPoint(NamedTuple):
     @property
     def labelvalues(self) -> Key:
         """The label values, split when they are read; a family that keeps its label blocks does not need them."""
-        return self.snapshot.split(self.joined)
+        return self.snapshot.split_key(self.joined)
 
     def read_numbers(self) -> Sequence[float]:
         """Return the rows, added over all slots."""
@@ -86,8 +86,8 @@ class _RowsPoint(NamedTuple):
         return self.snapshot.find_exemplars(self.labelvalues)
 
     def read_extra_labels(self) -> Mapping[str, str]:
-        """Return no labels."""
-        return NO_LABELS
+        """Return the label ``worker`` with the slot's number, if each worker is exposed."""
+        return self.snapshot.extra_labels
 
     @property
     def created(self) -> float:
@@ -118,8 +118,14 @@ class _FixedPoint(NamedTuple):
 
 
 def merge_counters(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
-    """Yield the points of a counter. No Python function is called per point: benchmarks/workers.py."""
+    """Yield the points of a counter."""
     yield from snapshot.build_columns(0)
+    for part in snapshot.split() if snapshot.descriptor.per_worker else (snapshot,):
+        yield from _add_counters(part)
+
+
+def _add_counters(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
+    """Yield points whose values are added up. No Python function is called per point: benchmarks/workers.py."""
     has_gaps, has_exemplars = snapshot.has_gaps, snapshot.local.has_exemplars
     for piece in snapshot.cut_slices() if snapshot.slots else ():
         values = reduce(_add_values, [slot.read_cells(0, piece) for slot in snapshot.slots])
@@ -144,6 +150,11 @@ def _add_values(one: Iterable[float], other: Iterable[float]) -> Iterable[float]
 def merge_rows(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
     """Yield the points of a summary or histogram."""
     yield from snapshot.build_columns()
+    for part in snapshot.split() if snapshot.descriptor.per_worker else (snapshot,):
+        yield from _add_rows(part)
+
+
+def _add_rows(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
     has_gaps = snapshot.has_gaps
     for piece in snapshot.cut_slices() if snapshot.slots else ():
         keys, blocks = snapshot.get_joined_keys(piece), snapshot.get_label_blocks(piece)
@@ -155,32 +166,14 @@ def merge_gauges(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
     """Yield the points of a gauge, by its mode."""
     mode = snapshot.descriptor.mode
     if mode.startswith("live"):
-        snapshot = snapshot.select([slot for slot in snapshot.slots if slot.is_live])
+        snapshot = snapshot.select_live()
     yield from snapshot.build_columns(0)
     fold = _FOLDS.get(mode.removeprefix("live"))
     if fold is not None:
         yield from _fold_values(snapshot, fold)
         return
-    for slot in snapshot.slots:
-        yield from _expose_worker(snapshot, slot)
-
-
-def _expose_worker(snapshot: Snapshot, slot: SlotSnapshot) -> Iterator[Sequence[Point]]:
-    """Yield one worker's gauges with its label."""
-    label, worker = choose_worker_label(snapshot.descriptor.all_labelnames), str(slot.number)
-    snapshot = snapshot.select([slot], {label: worker})
-    for piece in snapshot.cut_slices():
-        keys, blocks = snapshot.get_joined_keys(piece), snapshot.get_label_blocks(piece)
-        series = zip(range(piece.start, piece.stop), keys, blocks, slot.read_cells(0, piece), strict=True)
-        yield [
-            _ValuePoint(key, _add_label(block, label, worker), value, None, ordinal, snapshot)
-            for ordinal, key, block, value in compress(series, slot.read_presence(snapshot.local.ttl, piece))
-        ]
-
-
-def _add_label(block: str | None, label: str, worker: str) -> str | None:
-    """Return a label block with one more label; None, which stands for a block that is not kept, stays None."""
-    return block and f'{block},{label}="{worker}"' if block != "" else f'{label}="{worker}"'
+    for part in snapshot.split():
+        yield from _add_counters(part)
 
 
 _Fold: TypeAlias = Callable[[list[tuple[float, float]]], float]
@@ -209,24 +202,16 @@ def _fold_values(snapshot: Snapshot, fold: _Fold) -> Iterator[Sequence[Point]]:
 
 
 def merge_infos(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
-    """Yield the points of an info; the facts of this process come from its children."""
-    table = snapshot.local.by_values
-    others = snapshot.select([slot for slot in snapshot.slots if slot.is_live and slot.number != snapshot.local.slot])
-    yield from others.build_columns()
-    for piece in others.cut_slices(_SHORT_SLICE):
-        present = [(slot, [*slot.read_cells(slot.presence, piece)]) for slot in others.slots]
+    """Yield the points of an info."""
+    live, ttl = snapshot.select_live(), snapshot.local.ttl
+    yield from live.build_columns()
+    for piece in live.cut_slices(_SHORT_SLICE):
+        present = [(slot, [*slot.read_presence(ttl, piece)]) for slot in live.slots]
         points: list[Point] = []
-        for at, key in enumerate(snapshot.get_keys(piece)):
-            child = table.get(key)
-            facts = [] if child is None else [child.read_extra_labels()]
-            facts += [slot.read_facts(slot.find_number(piece.start + at)) for slot, presence in present if presence[at]]
+        for at, key in enumerate(live.get_keys(piece)):
+            facts = [slot.read_facts(slot.find_number(piece.start + at)) for slot, presence in present if presence[at]]
             points += _make_info_points(key, facts)
         yield points
-    for batch in snapshot.local.list_children():  # children that no slot has, because there was no room for them
-        unshared = [child for child in batch if snapshot.is_in_no_slot(child.labelvalues)]
-        yield [
-            point for child in unshared for point in _make_info_points(child.labelvalues, [child.read_extra_labels()])
-        ]
 
 
 def _make_info_points(key: Key, facts: Sequence[Mapping[str, str]]) -> Iterator[Point]:
@@ -238,23 +223,16 @@ def _make_info_points(key: Key, facts: Sequence[Mapping[str, str]]) -> Iterator[
 
 def merge_states(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
     """Yield the points of a state set."""
-    label = choose_worker_label((*snapshot.descriptor.all_labelnames, snapshot.descriptor.name))
     count, ttl = len(snapshot.descriptor.states), snapshot.local.ttl
     length = max(1, min(SLICE, 1 << (_STEP_STATES // max(1, count)).bit_length()))
-    snapshot = snapshot.select([slot for slot in snapshot.slots if slot.is_live])
-    yield from snapshot.build_columns(0)
-    for slot in snapshot.slots:
-        worker = str(slot.number)
-        for piece in snapshot.select([slot]).cut_slices(length):
-            keys, blocks = snapshot.get_keys(piece), snapshot.get_label_blocks(piece)
-            series = zip(keys, blocks, slot.read_cells(0, piece), strict=True)
+    live = snapshot.select_live()
+    yield from live.build_columns(0)
+    for part in live.split():
+        (slot,) = part.slots
+        for piece in part.cut_slices(length):
+            series = zip(part.get_keys(piece), part.get_label_blocks(piece), slot.read_cells(0, piece), strict=True)
             yield [
-                _FixedPoint(
-                    key,
-                    _add_label(block, label, worker),
-                    [float(index == state) for index in range(count)],
-                    {label: worker},
-                )
+                _FixedPoint(key, block, [float(index == state) for index in range(count)], part.extra_labels)
                 for key, block, state in compress(series, slot.read_presence(ttl, piece))
             ]
 

@@ -4,8 +4,8 @@
 
 * Read each slot at one moment: the cells of a slot belong to one state of its log.
 * Let each scrape keep what it has read, because others may begin before it ends.
-* If workers define a family in several ways, use the definition that was declared last; a definition of a live worker
-  precedes one of a dead worker. Leave out the series of other definitions, and count those families.
+* If workers define a family in several ways, use the newest definition (`asyncmetrics.storage.shared.scrape.newest`).
+  Leave out the series of other definitions. A family of such a definition has no points.
 
 *Theory of operation.* A scrape reads a family in these states, in many short steps:
 
@@ -22,32 +22,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import TypeAlias, final
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import final
 
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import Point
 from asyncmetrics.model.kinds import KINDS
-from asyncmetrics.storage.shared.files.definition import Definition
 from asyncmetrics.storage.shared.files.keys import Key
-from asyncmetrics.storage.shared.files.slot_family import SlotFamily
-from asyncmetrics.storage.shared.files.slot_reader import UNSTEADY, SlotReader
+from asyncmetrics.storage.shared.files.slot_reader import UNSTEADY
 from asyncmetrics.storage.shared.pages import UnusedPages
 from asyncmetrics.storage.shared.scrape.merge_rules import MERGE_RULES
+from asyncmetrics.storage.shared.scrape.newest import SlotFamilies
 from asyncmetrics.storage.shared.scrape.numbering import Numbering
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
 from asyncmetrics.storage.shared.scrape.snapshot import LocalState, SlotSnapshot, Snapshot
 
-__all__ = ("MergedFamily", "find_newest")
+__all__ = ("MergedFamily",)
 
 _ATTEMPTS = 5  # each fails only if a worker rewrites its log during it, which it does at most once in 64 removals
-
-_Families: TypeAlias = "list[tuple[SlotReader, SlotFamily]]"
 
 
 @final
 class MergedFamily:
-    """One family over all slots; ``conflicts`` counts the slots' families that are left out.
+    """One family over all slots; ``shape`` is the `Descriptor.shape` of its definition.
 
     ``write`` renders a label block; None if the blocks are not kept. The caller ensures that one thread at a time takes
     a step of `read`.
@@ -55,7 +52,7 @@ class MergedFamily:
 
     def __init__(self, descriptor: Descriptor, space: str, write: Callable[[Key], str] | None) -> None:
         self.descriptor = descriptor
-        self.conflicts = 0
+        self.shape = descriptor.shape
         self._space = space
         self._write = write
         self._labels = len(descriptor.all_labelnames)
@@ -82,18 +79,10 @@ class MergedFamily:
         if not before.users:
             before.discard(unused)
 
-    def _list_families(self, readers: SlotReaders) -> _Families:
-        """Return the slots' families that are merged, and count the others as conflicts."""
-        name, descriptor = (self._space, self.descriptor.name), self.descriptor
-        named = [(reader, family) for reader in readers.list_readers() for family in reader.log.named.get(name, ())]
-        if all(family.definition.descriptor == descriptor for _, family in named):
-            self.conflicts = 0
-            return named
-        of_kind = [pair for pair in named if pair[1].definition.descriptor.kind == descriptor.kind]
-        last = find_newest(of_kind).descriptor if of_kind else descriptor
-        agreeing = [pair for pair in of_kind if pair[1].definition.descriptor == last]
-        self.conflicts = len(named) - len(agreeing)
-        return agreeing if last == descriptor else []
+    def _list_families(self, readers: SlotReaders) -> SlotFamilies:
+        """Return the slots' families that are merged: none if another definition is the newest."""
+        newest = readers.choose_newest(self._space).by_name.get(self.descriptor.name)
+        return newest.slot_families if newest is not None and newest.shape == self.shape else []
 
     def _attempt(
         self, readers: SlotReaders, local: LocalState, *, is_last: bool
@@ -123,7 +112,7 @@ class MergedFamily:
                 numbering.discard(readers.unused)
 
     def _read_slots(
-        self, families: _Families, readers: SlotReaders, numbering: Numbering, size: int, slots: list[SlotSnapshot]
+        self, families: SlotFamilies, readers: SlotReaders, numbering: Numbering, size: int, slots: list[SlotSnapshot]
     ) -> Generator[tuple[()], None, bool]:
         """Add the numbers of each slot to ``slots``; return False if the log of one was rewritten in between."""
         is_whole = True
@@ -145,9 +134,3 @@ class MergedFamily:
             is_live = KINDS[self.descriptor.kind].is_state and reader.is_live
             slots.append(SlotSnapshot(reader.number, is_live, family, read.cells, numbers, room, order.has_gaps))
         return is_whole
-
-
-def find_newest(families: Iterable[tuple[SlotReader, SlotFamily]]) -> Definition:
-    """Return the definition that was declared last, by a live worker if there is one."""
-    _, family = max(families, key=lambda pair: (pair[0].is_live, pair[1].definition.declared))
-    return family.definition

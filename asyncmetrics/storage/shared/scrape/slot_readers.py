@@ -14,6 +14,7 @@ from asyncmetrics.storage.shared.files.slot_family import SlotFamily
 from asyncmetrics.storage.shared.files.slot_reader import SlotCells, SlotReader
 from asyncmetrics.storage.shared.files.slots import MAX_SLOTS, is_refused
 from asyncmetrics.storage.shared.pages import UnusedPages
+from asyncmetrics.storage.shared.scrape.newest import NewestFamilies
 
 __all__ = ("SlotReaders",)
 
@@ -32,6 +33,7 @@ class SlotReaders:
         self.unused = UnusedPages()
         self._own: tuple[int, Callable[[int, int], bytes]] | None = None
         self._readers: dict[int, SlotReader] = {}
+        self._newest: dict[str, NewestFamilies] = {}  # by the registry's space
 
     def read_own(self, number: int, peek: Callable[[int, int], bytes]) -> None:
         """Read this process's own slot with ``peek``.
@@ -45,7 +47,18 @@ class SlotReaders:
         for number in range(MAX_SLOTS if self._directory else 0):
             if number not in self._readers and not self._open(number):
                 break  # workers take the lowest free slot, so no slot comes after one that does not exist
+        return self._list_open()
+
+    def _list_open(self) -> list[SlotReader]:
         return [self._readers[number] for number in sorted(self._readers)]
+
+    def choose_newest(self, space: str) -> NewestFamilies:
+        """Return the families of a registry that count, by what is known of the logs since the last `sync`."""
+        readers = self._list_open()
+        newest = self._newest.get(space)
+        if newest is None or not newest.is_current(readers):
+            newest = self._newest[space] = NewestFamilies(readers, space)
+        return newest
 
     def renew(self) -> SlotReaders:
         """Return new readers of the same directory, which have followed no log yet."""
@@ -86,3 +99,4 @@ class SlotReaders:
         for reader in self._readers.values():
             reader.close()
         self._readers.clear()
+        self._newest.clear()

@@ -17,14 +17,16 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from operator import add
 from typing import Any, NamedTuple, final
 
 from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.model.samples import Exemplar
-from asyncmetrics.storage.shared.files.keys import JoinedKey, Key, join_key, split_key
+from asyncmetrics.storage.protocol import choose_worker_label
+from asyncmetrics.storage.shared.files.keys import JoinedKey, Key, split_key
 from asyncmetrics.storage.shared.files.slot_family import CellPages, SlotFamily, unpack_facts
 from asyncmetrics.storage.shared.pages import MASK, PAGE, SHIFT, UnusedPages
 from asyncmetrics.storage.shared.scrape.numbering import MISSING, Numbering
@@ -38,21 +40,16 @@ NO_LABELS: Mapping[str, str] = {}
 NO_EXEMPLARS: Mapping[int, Exemplar] = {}
 
 
-def _list_no_children() -> Iterator[Sequence[Any]]:
-    return iter(())
-
-
 class LocalState(NamedTuple):
     """What a scrape takes from the process that answers it.
 
-    ``slot`` is its slot (None without one), ``by_values`` its children by their label values, and ``list_children``
-    yields them in slices. ``has_exemplars`` is whether any child has had an exemplar. ``ttl`` is for how many seconds
-    the metric keeps a series that does not change; None means for ever.
+    ``slot`` is its slot (None without one), ``by_values`` its children by their label values. ``has_exemplars`` is
+    whether any child has had an exemplar. ``ttl`` is for how many seconds the metric keeps a series that does not
+    change; None means for ever.
     """
 
     slot: int | None
     by_values: Mapping[Key, Any]
-    list_children: Callable[[], Iterator[Sequence[Any]]] = _list_no_children
     has_exemplars: bool = False
     ttl: float | None = None
 
@@ -163,7 +160,11 @@ class SlotSnapshot:
 
 @final
 class Snapshot:
-    """The snapshots of all slots at one scrape, for the first ``size`` series of ``numbering``, which may grow."""
+    """The snapshots of all slots at one scrape, for the first ``size`` series of ``numbering``, which may grow.
+
+    ``extra_labels`` are labels of all its points: none, or the label of the only slot. ``is_selection`` is whether
+    some slots are left out.
+    """
 
     def __init__(
         self, descriptor: Descriptor, numbering: Numbering, size: int, slots: list[SlotSnapshot], local: LocalState
@@ -174,12 +175,30 @@ class Snapshot:
         self.slots = slots
         self.local = local
         self.extra_labels = NO_LABELS
+        self.is_selection = False
 
-    def select(self, slots: list[SlotSnapshot], extra_labels: Mapping[str, str] = NO_LABELS) -> Snapshot:
-        """Return a snapshot of these slots alone, whose points have ``extra_labels``."""
-        selection = Snapshot(self.descriptor, self.numbering, self.size, slots, self.local)
-        selection.extra_labels = extra_labels
+    def select_live(self) -> Snapshot:
+        """Return a snapshot of the slots that have an owner."""
+        return self._select([slot for slot in self.slots if slot.is_live], self.local)
+
+    def split(self) -> Iterator[Snapshot]:
+        """Yield a snapshot for each slot alone, whose points have the label of its worker."""
+        for slot in self.slots:
+            is_own = slot.number == self.local.slot
+            part = self._select([slot], self.local if is_own else self.local._replace(has_exemplars=False))
+            part.extra_labels = {self._worker_label: str(slot.number)}
+            yield part
+
+    def _select(self, slots: list[SlotSnapshot], local: LocalState) -> Snapshot:
+        selection = Snapshot(self.descriptor, self.numbering, self.size, slots, local)
+        selection.is_selection = True
         return selection
+
+    @property
+    def _worker_label(self) -> str:
+        kind = KINDS[self.descriptor.kind]
+        own = kind.get_own_label(self.descriptor.name, kind.own_suffix)
+        return choose_worker_label((*self.descriptor.all_labelnames, own))
 
     def get_joined_keys(self, piece: slice) -> Sequence[JoinedKey]:
         """Return the label values of a slice of the series, each as one text."""
@@ -187,15 +206,19 @@ class Snapshot:
 
     def get_keys(self, piece: slice) -> Iterator[Key]:
         """Return the label values of a slice of the series."""
-        return map(self.split, self.get_joined_keys(piece))
+        return map(self.split_key, self.get_joined_keys(piece))
 
-    def split(self, joined: JoinedKey) -> Key:
+    def split_key(self, joined: JoinedKey) -> Key:
         """Return the label values that ``joined`` consists of."""
         return split_key(joined, len(self.descriptor.all_labelnames))
 
     def get_label_blocks(self, piece: slice) -> Sequence[str | None]:
-        """Return the label blocks of a slice of the series."""
-        return self.numbering.label_blocks.get_slice(piece)
+        """Return the label blocks of a slice of the series, with the extra labels."""
+        blocks = self.numbering.label_blocks.get_slice(piece)
+        for name, text in self.extra_labels.items():
+            label = f'{name}="{text}"'
+            blocks = [block and f"{block},{label}" if block != "" else label for block in blocks]
+        return blocks
 
     def sum_rows(self, ordinal: int) -> Sequence[float]:
         """Return the values of a summary or histogram, in the order of the descriptor's rows."""
@@ -224,15 +247,11 @@ class Snapshot:
         length = max(1, length >> (max(0, len(self.slots) - 1) // _SLOTS_PER_SLICE).bit_length())
         return (slice(start, min(start + length, self.size)) for start in range(0, self.size, length))
 
-    def is_in_no_slot(self, key: Key) -> bool:
-        """Return whether no slot has this series."""
-        ordinal = self.numbering.ordinals.get(join_key(key))
-        return ordinal is None or ordinal >= self.size
-
     @property
     def has_gaps(self) -> bool:
-        """Whether some series may exist in no slot, or have expired."""
-        return self.local.ttl is not None or any(slot.has_gaps for slot in self.slots)
+        """Whether some series may exist in none of the slots, or have expired."""
+        # A selection of slots may lack series that other slots have.
+        return self.is_selection or self.local.ttl is not None or any(slot.has_gaps for slot in self.slots)
 
     def build_columns(self, *indexes: int) -> Iterator[tuple[()]]:
         """Prepare all slots for reading these cells and the presence, some pages at each step."""
