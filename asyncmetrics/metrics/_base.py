@@ -43,6 +43,7 @@ C_co = TypeVar("C_co", bound=Labelled, covariant=True)
 B = TypeVar("B")
 S = TypeVar("S")
 G = TypeVar("G")
+W = TypeVar("W")
 
 
 class _MetricType(ABCMeta):
@@ -76,7 +77,7 @@ class _MetricType(ABCMeta):
     @property
     def __signature__(cls) -> inspect.Signature:
         """What `help` and `inspect.signature` show: the arguments that this class takes, with their defaults."""
-        metric = cast(type[MetricBase[Any, Any, Any, Any]], cls)
+        metric = cast(type[MetricBase[Any, Any, Any, Any, Any]], cls)
         _, *shared = inspect.signature(metric.__init__).parameters.values()
         options = inspect.signature(metric._make_shape).parameters
         own = [parameter for parameter in options.values() if parameter.kind is parameter.KEYWORD_ONLY]
@@ -91,11 +92,12 @@ class Shape(NamedTuple):
     buckets: tuple[float, ...] = ()
     states: tuple[str, ...] = ()
     mode: GaugeMode = "all"
+    per_worker: bool = False
 
 
 # The default of the options: None is a value that a program may have passed by mistake.
 _NOT_PASSED: Any = object()
-_OPTIONS = frozenset({"buckets", "states", "multiprocess_mode"})
+_OPTIONS = frozenset({"buckets", "states", "multiprocess_mode", "per_worker"})
 
 
 @final
@@ -146,7 +148,7 @@ def _make_picker(names: tuple[str, ...]) -> Callable[[Mapping[str, object]], tup
     return lambda named: (named[name],)
 
 
-class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
+class MetricBase(Resolver[C], Generic[C, B, S, G, W], metaclass=_MetricType):
     """A metric: a definition, and a child for each combination of label values.
 
     `labels` takes the values of ``labelnames``; the values of ``context_labels`` are read from the context at each use.
@@ -155,10 +157,12 @@ class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
     ``__overflow__``; each use of it is counted in ``asyncmetrics_overflowed_label_sets_total``. A child whose numbers
     did not change for ``ttl`` seconds is no longer exposed from the next collection on (a gauge that is set to its
     present value counts as unchanged). With ``exist_ok``, a metric of this name that is registered already is returned
-    if its kind, unit, labels, buckets and states agree.
+    if its kind, unit, labels, buckets, states and ``per_worker`` agree.
 
-    ``buckets``, ``states`` and ``multiprocess_mode`` belong to `Histogram`, `Enum` and `Gauge`. The other kinds raise
-    `TypeError` for them.
+    ``buckets``, ``states`` and ``multiprocess_mode`` belong to `Histogram`, `Enum` and `Gauge`; ``per_worker`` to
+    `Counter`, `Summary` and `Histogram`. The other kinds raise `TypeError` for them. ``per_worker=True`` exposes the
+    numbers of each worker apart, with the label ``worker``, if several workers share their metrics; otherwise their sum
+    is exposed.
 
     Raises `DefinitionError` for invalid names and options, `DuplicateMetricError` for a name that is taken.
     """
@@ -180,12 +184,15 @@ class MetricBase(Resolver[C], Generic[C, B, S, G], metaclass=_MetricType):
         buckets: B = _NOT_PASSED,
         states: S = _NOT_PASSED,
         multiprocess_mode: G = _NOT_PASSED,
+        per_worker: W = _NOT_PASSED,
         context_labels: Iterable[str] = (),
         max_children: int | None = 100_000,  # 38 MB of counters, 60 MB of histograms with the default buckets
         ttl: float | None = None,
         exist_ok: bool = False,  # noqa: ARG002  # read by the metaclass
     ) -> None:
-        options = self._pick_options(buckets=buckets, states=states, multiprocess_mode=multiprocess_mode)
+        options = self._pick_options(
+            buckets=buckets, states=states, multiprocess_mode=multiprocess_mode, per_worker=per_worker
+        )
         shape = self._make_shape(name, **options)
         family = build_name(self._kind, name, namespace, subsystem, unit)
         kind = KINDS[self._kind]
@@ -352,7 +359,7 @@ class ContextChild(Resolver[C], Labelled):
 
     __slots__ = ("_metric", "_values")
 
-    def __init__(self, metric: MetricBase[C, Any, Any, Any], values: tuple[str, ...]) -> None:
+    def __init__(self, metric: MetricBase[C, Any, Any, Any, Any], values: tuple[str, ...]) -> None:
         self._metric = metric
         self._values = values
 

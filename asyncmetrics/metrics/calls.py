@@ -25,8 +25,9 @@ class CallMetrics(Instrument["_Series"]):
     ``<prefix>_active``, and ``<prefix>_exceptions_total`` with the label ``type``. Each has the labels ``labelnames``
     as well, in front of its own. Use it as a decorator, with ``with`` or ``async with``, or on an awaitable. Choose the
     labels by ``track.labels(...)``, by ``labels=`` (a mapping, or a callable that is called with the arguments of each
-    call), or inside the block: ``with track as call: call.labels(...)``. Raises what declaring the three metrics
-    raises.
+    call), or inside the block: ``with track as call: call.labels(...)``. If several workers share their metrics,
+    ``per_worker=True`` exposes each with the label ``worker``; otherwise their calls are added up, running calls over
+    live workers only. Raises what declaring the three metrics raises.
 
         >>> from asyncmetrics import CallMetrics, CollectorRegistry
         >>> registry = CollectorRegistry()
@@ -50,6 +51,7 @@ class CallMetrics(Instrument["_Series"]):
         *,
         labels: CallLabels | None = None,
         buckets: Iterable[float | str] = Histogram.DEFAULT_BUCKETS,
+        per_worker: bool = False,
         registry: CollectorRegistry | None = REGISTRY,
         exist_ok: bool = False,
     ) -> None:
@@ -60,14 +62,23 @@ class CallMetrics(Instrument["_Series"]):
             (*names, "outcome"),
             registry=registry,
             buckets=buckets,
+            per_worker=per_worker,
             exist_ok=exist_ok,
         )
-        active = Gauge(f"{prefix}_active", f"{documentation} Running now.", names, registry=registry, exist_ok=exist_ok)
+        active = Gauge(
+            f"{prefix}_active",
+            f"{documentation} Running now.",
+            names,
+            registry=registry,
+            multiprocess_mode="liveall" if per_worker else "livesum",
+            exist_ok=exist_ok,
+        )
         exceptions = Counter(
             f"{prefix}_exceptions",
             f"{documentation} Exceptions, by type.",
             (*names, "type"),
             registry=registry,
+            per_worker=per_worker,
             exist_ok=exist_ok,
         )
         super().__init__(_Series(duration, active, exceptions), labels)

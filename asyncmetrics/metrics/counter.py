@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, NoReturn, final
 
 from asyncmetrics.children.interfaces import CounterChild
-from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver
+from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver, Shape
 from asyncmetrics.model.kinds import DeclaredKind
 
 __all__ = ("Counter",)
@@ -29,7 +29,7 @@ class _ContextCounter(ContextChild[CounterChild], _CounterOperations):
 
 
 @final
-class Counter(MetricBase[CounterChild, NoReturn, NoReturn, NoReturn], _CounterOperations):
+class Counter(MetricBase[CounterChild, NoReturn, NoReturn, NoReturn, bool], _CounterOperations):
     """A number that only goes up: requests served, jobs done, bytes sent, seconds spent.
 
     The name may end in ``_total``, which is exposed in any case. For the arguments see `MetricBase`.
@@ -46,3 +46,6 @@ class Counter(MetricBase[CounterChild, NoReturn, NoReturn, NoReturn], _CounterOp
     _kind: ClassVar[DeclaredKind] = "counter"
     _operations: ClassVar[tuple[str, ...]] = ("inc", "reset")
     _context_child: ClassVar[type[ContextChild[Any]]] = _ContextCounter
+
+    def _make_shape(self, name: str, *, per_worker: bool = False) -> Shape:  # noqa: ARG002  # it needs no error
+        return Shape(per_worker=per_worker)

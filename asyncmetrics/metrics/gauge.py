@@ -39,7 +39,7 @@ class _ContextGauge(ContextChild[GaugeChild], _GaugeOperations):
 
 
 @final
-class Gauge(MetricBase[GaugeChild, NoReturn, NoReturn, GaugeMode], _GaugeOperations):
+class Gauge(MetricBase[GaugeChild, NoReturn, NoReturn, GaugeMode, NoReturn], _GaugeOperations):
     """A number that goes up and down: the length of a queue, the calls that run now, a temperature.
 
     ``multiprocess_mode`` says how the gauges of several workers are merged. For the other arguments see

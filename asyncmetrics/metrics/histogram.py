@@ -30,7 +30,7 @@ class _ContextHistogram(ContextChild[HistogramChild], _HistogramOperations):
 
 
 @final
-class Histogram(MetricBase[HistogramChild, Iterable[float | str], NoReturn, NoReturn], _HistogramOperations):
+class Histogram(MetricBase[HistogramChild, Iterable[float | str], NoReturn, NoReturn, bool], _HistogramOperations):
     """Counts of observations by size, from which the server computes quantiles over many instances.
 
     ``buckets`` are the upper bounds in increasing order; ``+Inf`` is added. The default bounds suit seconds
@@ -49,8 +49,10 @@ class Histogram(MetricBase[HistogramChild, Iterable[float | str], NoReturn, NoRe
     _operations: ClassVar[tuple[str, ...]] = ("observe", "recorder")
     _context_child: ClassVar[type[ContextChild[Any]]] = _ContextHistogram
 
-    def _make_shape(self, name: str, *, buckets: Iterable[float | str] = DEFAULT_BUCKETS) -> Shape:
-        return Shape(buckets=_to_bounds(name, buckets))
+    def _make_shape(
+        self, name: str, *, buckets: Iterable[float | str] = DEFAULT_BUCKETS, per_worker: bool = False
+    ) -> Shape:
+        return Shape(buckets=_to_bounds(name, buckets), per_worker=per_worker)
 
 
 def _to_bounds(name: str, buckets: Iterable[float | str]) -> tuple[float, ...]:

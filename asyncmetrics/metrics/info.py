@@ -25,7 +25,7 @@ class _ContextInfo(ContextChild[InfoChild], _InfoOperations):
 
 
 @final
-class Info(MetricBase[InfoChild, NoReturn, NoReturn, NoReturn], _InfoOperations):
+class Info(MetricBase[InfoChild, NoReturn, NoReturn, NoReturn, NoReturn], _InfoOperations):
     """Facts that seldom change, as labels of a sample that is always 1: a version, a build, a region.
 
     For the arguments see `MetricBase`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, NoReturn, final
 
 from asyncmetrics.children.interfaces import SummaryChild
-from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver
+from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver, Shape
 from asyncmetrics.model.kinds import DeclaredKind
 
 __all__ = ("Summary",)
@@ -24,7 +24,7 @@ class _ContextSummary(ContextChild[SummaryChild], _SummaryOperations):
 
 
 @final
-class Summary(MetricBase[SummaryChild, NoReturn, NoReturn, NoReturn], _SummaryOperations):
+class Summary(MetricBase[SummaryChild, NoReturn, NoReturn, NoReturn, bool], _SummaryOperations):
     """A count and a sum of observations, from which the server computes rates and averages.
 
     For the arguments see `MetricBase`.
@@ -40,3 +40,6 @@ class Summary(MetricBase[SummaryChild, NoReturn, NoReturn, NoReturn], _SummaryOp
     _kind: ClassVar[DeclaredKind] = "summary"
     _operations: ClassVar[tuple[str, ...]] = ("observe", "recorder")
     _context_child: ClassVar[type[ContextChild[Any]]] = _ContextSummary
+
+    def _make_shape(self, name: str, *, per_worker: bool = False) -> Shape:  # noqa: ARG002  # it needs no error
+        return Shape(per_worker=per_worker)

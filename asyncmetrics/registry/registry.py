@@ -77,7 +77,7 @@ class CollectorRegistry:
         """Return the metric of this registry that these arguments declare; create it if there is none.
 
         ``registry.get_or_create(Counter, "jobs", "Jobs run.", ["kind"])``. Raises `DuplicateMetricError` if the
-        registry has a metric of that name whose kind, unit, labels, buckets or states differ.
+        registry has a metric of that name whose kind, unit, labels, buckets, states or ``per_worker`` differ.
         """
         declare: Callable[..., T] = metric
         return declare(*args, registry=self, exist_ok=True, **kwargs)

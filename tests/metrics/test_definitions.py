@@ -208,6 +208,8 @@ def test_the_attributes_of_a_metric_describe_it(registry):
         (Gauge, {"buckets": []}),
         (Histogram, {"multiprocess_mode": "sum"}),
         (Enum, {"states": ["a"], "buckets": [1]}),
+        (Gauge, {"per_worker": True}),
+        (Info, {"per_worker": True}),
     ],
 )
 def test_an_option_of_another_kind_is_refused_by_name(kind, option, registry):
@@ -219,9 +221,9 @@ def test_an_option_of_another_kind_is_refused_by_name(kind, option, registry):
 @pytest.mark.parametrize(
     ("kind", "option"),
     [
-        (Counter, {}),
+        (Counter, {"per_worker": False}),
         (Gauge, {"multiprocess_mode": "all"}),
-        (Histogram, {"buckets": Histogram.DEFAULT_BUCKETS}),
+        (Histogram, {"buckets": Histogram.DEFAULT_BUCKETS, "per_worker": False}),
         (Enum, {"states": None}),
         (MetricWrapperBase, {}),
     ],

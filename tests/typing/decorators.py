@@ -85,6 +85,9 @@ def declare() -> None:
     assert_type(Histogram("h", "H.", (), "shop", "", "", registry, buckets=["0.1", 1]), Histogram)
     assert_type(Gauge("g", "G.", (), "", "", "", None, multiprocess_mode="livesum", ttl=5), Gauge)
     assert_type(Enum("e", "E.", ["n"], states=("on", "off"), context_labels=["tenant"]), Enum)
+    assert_type(Counter("c", "C.", per_worker=True), Counter)
+    assert_type(Summary("s", "S.", per_worker=True), Summary)
+    assert_type(Histogram("h", "H.", buckets=[1], per_worker=True), Histogram)
     assert_type(Enum("e", "E.", ["n"], states=("on", "off")).labels("a"), EnumChild)
     assert_type(registry.get_or_create(Histogram, "h", "H.", buckets=[1]), Histogram)
 
@@ -104,6 +107,8 @@ def wrong() -> None:
     Gauge("g", "G.", buckets=[1])  # type: ignore[arg-type]
     Summary("s", "S.", multiprocess_mode="sum")  # type: ignore[arg-type]
     Info("i", "I.", states=["on"])  # type: ignore[arg-type]
+    Gauge("g", "G.", per_worker=True)  # type: ignore[arg-type]
+    Counter("c", "C.", per_worker="yes")  # type: ignore[arg-type]
     Enum("e", "E.", buckets=[1], states=["on"])  # type: ignore[arg-type]
     Histogram("h", "H.", states=["on"])  # type: ignore[arg-type]
     Histogram("h", "H.", mode="sum")  # type: ignore[call-arg]

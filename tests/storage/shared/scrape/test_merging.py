@@ -8,6 +8,8 @@ import anyio
 import pytest
 
 from asyncmetrics import (
+    CallMetrics,
+    CollectorRegistry,
     Counter,
     Enum,
     Gauge,
@@ -80,6 +82,78 @@ def test_a_gauge_that_has_a_label_called_worker_gets_another(worker):
     assert read_lines(registry, "g{") == ['g{worker="bee",worker_slot="0"} 1.0']
 
 
+def test_counters_per_worker_have_a_label_for_the_worker(worker):
+    one, two = worker(), worker()
+    for number, registry in enumerate((one, two)):
+        made = Counter("c", "C.", ["n"], per_worker=True, registry=registry)
+        made.labels("both").inc(number + 5)
+        made.labels(f"own {number}").inc()
+    expected = [
+        'c_total{n="both",worker="0"} 5.0',
+        'c_total{n="own 0",worker="0"} 1.0',
+        'c_total{n="both",worker="1"} 6.0',
+        'c_total{n="own 1",worker="1"} 1.0',
+    ]
+    assert read_lines(one, "c_total") == read_lines(two, "c_total") == expected
+
+
+def test_histograms_and_summaries_per_worker_are_not_added_up(worker):
+    one, two = worker(), worker()
+    for registry, amount in ((one, 0.5), (two, 5)):
+        Histogram("h", "H.", buckets=[1], per_worker=True, registry=registry).observe(amount)
+        Summary("s", "S.", per_worker=True, registry=registry).observe(amount)
+    assert read_lines(two, "h_bucket") == [
+        'h_bucket{worker="0",le="1.0"} 1.0',
+        'h_bucket{worker="0",le="+Inf"} 1.0',
+        'h_bucket{worker="1",le="1.0"} 0.0',
+        'h_bucket{worker="1",le="+Inf"} 1.0',
+    ]
+    assert read_lines(two, "s_sum") == ['s_sum{worker="0"} 0.5', 's_sum{worker="1"} 5.0']
+    assert two.get_sample_value("h_count", {"worker": "1"}) == 1
+
+
+def test_a_counter_per_worker_that_has_a_label_called_worker_gets_another(worker):
+    registry = worker()
+    Counter("c", "C.", ["worker"], per_worker=True, registry=registry).labels("bee").inc()
+    assert read_lines(registry, "c_total") == ['c_total{worker="bee",worker_slot="0"} 1.0']
+
+
+def test_a_dead_workers_counts_stay_under_its_label_and_go_on_there(worker):
+    registry = worker()
+    Counter("other", "O.", registry=registry)
+
+    def work() -> None:
+        Counter("c", "C.", per_worker=True, registry=worker()).inc()
+
+    for times in (1, 2):
+        run_forked(work)
+        assert read_lines(registry, "c_total") == [f'c_total{{worker="1"}} {times}.0']
+
+
+def test_exemplars_per_worker_are_those_of_the_worker_that_answers(worker):
+    one, two = worker(), worker()
+    for registry in (one, two):
+        Counter("c", "C.", per_worker=True, registry=registry).inc(exemplar={"trace": "1"})
+        Histogram("h", "H.", buckets=[1], per_worker=True, registry=registry).observe(0.5, {"trace": "1"})
+    found = {(s.name, s.labels["worker"]) for f in two.collect() for s in f.samples if s.exemplar}
+    assert found == {("c_total", "1"), ("h_bucket", "1")}
+
+
+def test_a_metric_per_worker_and_one_that_is_added_up_are_a_conflict(worker):
+    one, two = worker(), worker()
+    Counter("c", "C.", registry=one).inc()
+    Counter("c", "C.", per_worker=True, registry=two).inc()
+    for registry in (one, two):
+        assert read_lines(registry, "c_total") == ['c_total{worker="1"} 1.0']
+        assert read_lines(registry, "asyncmetrics_worker_conf") == ["asyncmetrics_worker_conflicting_families 1.0"]
+
+
+def test_without_shared_storage_there_is_no_label_for_the_worker():
+    registry = CollectorRegistry()
+    Counter("c", "C.", per_worker=True, registry=registry).inc()
+    assert read_lines(registry, "c_total") == ["c_total 1.0"]
+
+
 def test_each_fact_of_an_info_is_exposed_once(worker):
     one, two, three = worker(), worker(), worker()
     for registry, version in ((one, "1"), (two, "2"), (three, "2")):
@@ -114,6 +188,36 @@ async def test_requests_under_way_are_added_up_over_workers(worker):
         await eventually(active, ["2.0"])
         release.set()
         await eventually(active, ["0.0"])
+
+
+@pytest.mark.parametrize(
+    ("per_worker", "lines"), [(False, ["calls_active 1.0"]), (True, ['calls_active{worker="0"} 1.0'])]
+)
+def test_calls_of_a_killed_worker_are_active_no_longer(worker, per_worker, lines):
+    registry = worker()
+
+    def work() -> None:
+        CallMetrics("calls", "Calls.", per_worker=per_worker, registry=worker()).__enter__()
+
+    with CallMetrics("calls", "Calls.", per_worker=per_worker, registry=registry):
+        run_forked(work)
+        assert read_lines(registry, "calls_active") == lines
+
+
+def test_calls_that_are_active_are_added_up_over_workers(worker):
+    one, two = worker(), worker()
+    with CallMetrics("calls", "Calls.", registry=one), CallMetrics("calls", "Calls.", registry=two):
+        assert read_lines(one, "calls_active") == ["calls_active 2.0"]
+
+
+def test_calls_per_worker_have_its_label_in_all_metrics(worker):
+    one, two = worker(), worker()
+    for registry in (one, two):
+        with pytest.raises(KeyError), CallMetrics("calls", "Calls.", per_worker=True, registry=registry):
+            raise KeyError
+    value = one.get_sample_value
+    assert value("calls_exceptions_total", {"type": "KeyError", "worker": "1"}) == 1
+    assert value("calls_duration_seconds_count", {"outcome": "error", "worker": "0"}) == 1
 
 
 def test_exemplars_come_from_the_worker_that_answers(worker):
