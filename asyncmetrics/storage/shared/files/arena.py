@@ -15,11 +15,10 @@
 2. *Released*: no process owns the arena. `Arena` adopts it in these steps, and then it is in state 3.
 
    1. Read the log. If the files do not agree, raise `CorruptError`: nothing has changed, and the slot stays unchanged.
-   2. Make the epoch odd; write this process's id and start time into the header. Remove logs that are not current.
+   2. Write this process's id and start time into the header. Remove logs that are not current.
    3. Take over the families with their series and numbers. Counts stay. Gauges, infos and state sets describe a process
       that is dead, so their presence becomes 0: the series are *removed*.
    4. If the end of the log cannot be read, cut it off, count a dropped series, and rewrite the log.
-   5. Make the epoch even.
 
 3. *Owned*: this process writes to the arena. `Arena.close` or the end of the process leads back to 2. After an
    exception in the middle of a change, `Arena.recover` takes the steps 1, 2 and 3 again, but removes no gauge.
@@ -41,6 +40,7 @@ see `asyncmetrics.storage.shared.files.log_writer`.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from contextlib import suppress
@@ -55,9 +55,9 @@ from asyncmetrics.storage.shared.files.directory import Directory
 from asyncmetrics.storage.shared.files.keys import Key, pack_key
 from asyncmetrics.storage.shared.files.layout import (
     CANARY,
+    CELLS,
     CHANGES,
     DROPPED,
-    EPOCH,
     FIRST_CELL,
     FIRST_DECLARED,
     HEADER_BYTES,
@@ -85,10 +85,9 @@ from asyncmetrics.storage.shared.files.records import (
     pack_extent,
     pack_record,
 )
-from asyncmetrics.storage.shared.files.slot_family import SlotFamily
-from asyncmetrics.storage.shared.files.slot_reader import SlotReader
 from asyncmetrics.storage.shared.files.slots import (
     find_last_declaration,
+    is_refused,
     name_cells_file,
     name_log_file,
     take_slot,
@@ -135,119 +134,77 @@ class Arena:
         self.number = number
         if header is None:
             self._make()
-        reader = SlotReader(self._directory, number)
-        try:
-            self._adopt(reader)
-        finally:
-            reader.close()
+        self._adopt()
 
     def _make(self) -> None:
         name = name_log_file(self.number, 0)
         self._directory.unlink(name)
         self._directory.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL).close()
         created = int(time.time())
-        header = Header(MAGIC, 0, 0, 0, FIRST_CELL, 0, CANARY, created, 0, 0, 0, 0, 0, 0)
+        header = Header(MAGIC, 0, 0, 0, FIRST_CELL, 0, CANARY, created, 0, 0, 0, 0, 0)
         for index, word in enumerate(header):
             if index:
                 self._header[index] = word
         self._header[0] = MAGIC  # last: from now on there is an arena
 
-    def _adopt(self, reader: SlotReader) -> None:
-        log = self._read_log(reader)
-        self._log.open(self.number, self._header, log.generation)
-        self._log.waste = log.waste  # each owner declares the families again: without this, the log would only grow
+    def _adopt(self) -> None:
+        self._open_log()
+        log, problem = self._log.read()
+        for adopted in log.families.values():
+            adopted.check(self._header[CELLS])
         self._become_owner()
-        self.families = {family.definition.local_key: self._take_over(family) for family in log.families.values()}
+        self.families = self._make_families(log)
         for family in self.families.values():
-            family.inherited = bytearray(family.used)
-            for number in family.index.values():
-                family.inherited[number] = 1
-            self._remove_state(family)
-        self._finish_adoption(log)
-        if reader.problem:  # step 4 of the adoption
+            family.inherit()
+            if KINDS[family.definition.descriptor.kind].is_state:
+                family.remove_all()
+            if family.removed:
+                self._header[CHANGES] = (self._header[CHANGES] | 1) + 1
+        self._header[KEYS] = join_log_position(log.generation, log.parsed_bytes)
+        if problem:  # step 4 of the adoption
             self.count_dropped()
             with suppress(OSError):
                 self.rewrite_log()
-        self._header[EPOCH] += 1
 
-    def _read_log(self, reader: SlotReader) -> Log:
-        for _ in reader.sync():
-            pass
-        header, log = reader.header, reader.log
-        if header is None:
-            raise CorruptError(reader.problem)
-        for family in log.families.values():
-            family.check(header.cells)
-        return log
+    def _open_log(self) -> None:
+        try:
+            self._log.open(self.number, self._header)
+        except OSError as error:
+            if error.errno != errno.ENOENT and not is_refused(error):
+                raise
+            raise CorruptError(str(error)) from None
 
-    def _finish_adoption(self, log: Log) -> None:
-        self._next_family = max((family.number + 1 for family in self.families.values()), default=0)
-        extents = [(extent, family) for family in self.families.values() for extent in family.extents]
+    def _make_families(self, log: Log) -> dict[tuple[str, str, int], Family]:
+        """Return the families of a log as the owner keeps them, and find out which cells are unused."""
+        made = [Family.make(family, self._cells.locate, log.generation) for family in log.families.values()]
+        extents = [(extent, family) for family in made for extent in family.extents]
         self._cells.reuse((extent.first, extent.first + extent.room * family.stride) for extent, family in extents)
-        self._header[KEYS] = join_log_position(log.generation, log.parsed_bytes)
+        self._next_family = max((family.number + 1 for family in made), default=0)
+        return {family.definition.local_key: family for family in made}
 
     def recover(self) -> None:
         """Make the tables agree with the files again. Raises OSError and `CorruptError` if others damaged the files."""
-        reader = SlotReader(self._directory, self.number)
-        try:
-            log = self._read_log(reader)
-            if reader.problem:
-                raise CorruptError(reader.problem)
-            self._log.close()
-            self._log.open(self.number, self._header, log.generation)
-            self._log.waste = log.waste
-            self._log.remove_others()
-            self._header[CHANGES] += self._header[CHANGES] & 1
-            self._cells.map_growth()
-            families = {family.definition.local_key: self._take_over(family) for family in log.families.values()}
-            for key, family in families.items():
-                before = self.families.get(key)
-                if before is not None and before.number == family.number:
-                    family.inherited, family.definition = before.inherited, before.definition
-            self.families = families
-            self._finish_adoption(log)
-            self.is_whole = True
-        finally:
-            reader.close()
+        log, problem = self._log.read()
+        if problem:
+            raise CorruptError(problem)
+        self._log.remove_others()
+        self._header[CHANGES] += self._header[CHANGES] & 1
+        self._cells.map_growth()
+        families = self._make_families(log)
+        for key, family in families.items():
+            before = self.families.get(key)
+            if before is not None and before.number == family.number:
+                family.inherited, family.definition = before.inherited, before.definition
+        self.families = families
+        self.is_whole = True
 
     def _become_owner(self) -> None:
-        # The next odd number, also if the last owner died during its adoption and left an odd one.
-        self._header[EPOCH] = (self._header[EPOCH] | 1) + (self._header[EPOCH] & 1) * 2
         self._header[START] = 0  # until the id is written: the old time with the new id would name a dead owner
         self._header[IDLE] = self._idle
         self._header[FIRST_DECLARED] = 1 + self._find_last_declaration()
         self._header[PID] = os.getpid()
         self._header[START] = read_start_time(os.getpid())
         self._log.remove_others()
-
-    def _take_over(self, adopted: SlotFamily) -> Family:
-        """Return a family of the log as the owner keeps it; a series without a presence is removed."""
-        family = Family(adopted.number, adopted.definition, adopted.declared)
-        for first, count in adopted.extents:
-            family.extents.append(Extent(family.room, count, first, self._cells.locate(first)))
-        family.index = dict(adopted.iter_series())
-        facts = {number: packed for page in adopted.facts.values() for number, packed in page.items()}
-        family.facts = {key: facts[number] for key, number in family.index.items() if number in facts}
-        family.used = adopted.room
-        family.free = sorted(set(range(family.used)) - set(family.index.values()))
-        family.generation = self._log.generation
-        for key, number in list(family.index.items()):
-            cells, at = family.locate(number)
-            if not cells[at + family.definition.presence]:
-                family.removed[key] = family.index.pop(key)
-        return family
-
-    def _remove_state(self, family: Family) -> None:
-        """Remove what describes a dead process."""
-        definition = family.definition
-        if KINDS[definition.descriptor.kind].is_state:
-            for number in family.index.values():
-                cells, at = family.locate(number)
-                cells[at + definition.presence] = 0.0
-            family.removed.update(family.index)
-            family.index.clear()
-        if family.removed:
-            self._header[CHANGES] = (self._header[CHANGES] | 1) + 1
 
     def has_its_files(self) -> bool:
         """Return whether this process holds the lock, and the files still are where other workers look for them."""

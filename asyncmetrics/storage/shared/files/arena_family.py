@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, final
 
 from asyncmetrics.storage.shared.files.cells import Location
 from asyncmetrics.storage.shared.files.definition import Definition
 from asyncmetrics.storage.shared.files.keys import Key, pack_key
 from asyncmetrics.storage.shared.files.records import EXTENT, FACTS, FAMILY, SERIES, pack_extent, pack_record
+from asyncmetrics.storage.shared.files.slot_family import SlotFamily
 
 __all__ = ("Extent", "Family")
 
@@ -60,6 +61,38 @@ class Family:
             extent = self.extents[bisect_right(self.extents, number, key=lambda extent: extent.number) - 1]
         cells, index = extent.location
         return Location(cells, index + (number - extent.number) * self.stride)
+
+    @classmethod
+    def make(cls, declared: SlotFamily, locate: Callable[[int], Location], generation: int) -> Family:
+        """Return a family as a log declares it; a series without a presence is removed."""
+        family = cls(declared.number, declared.definition, declared.declared)
+        for first, count in declared.extents:
+            family.extents.append(Extent(family.room, count, first, locate(first)))
+        family.index = dict(declared.iter_series())
+        facts = {number: packed for page in declared.facts.values() for number, packed in page.items()}
+        family.facts = {key: facts[number] for key, number in family.index.items() if number in facts}
+        family.used = declared.room
+        family.free = sorted(set(range(family.used)) - set(family.index.values()))
+        family.generation = generation
+        for key, number in list(family.index.items()):
+            cells, at = family.locate(number)
+            if not cells[at + family.definition.presence]:
+                family.removed[key] = family.index.pop(key)
+        return family
+
+    def inherit(self) -> None:
+        """Record that all counts are those of a dead worker."""
+        self.inherited = bytearray(self.used)
+        for number in self.index.values():
+            self.inherited[number] = 1
+
+    def remove_all(self) -> None:
+        """Remove all series, which describe a dead process."""
+        for number in self.index.values():
+            cells, at = self.locate(number)
+            cells[at + self.definition.presence] = 0.0
+        self.removed.update(self.index)
+        self.index.clear()
 
     def is_inherited(self, number: int) -> bool:
         """Return whether the cells of series ``number`` hold counts that a child must take over."""

@@ -48,7 +48,6 @@ __all__ = (
     "CELLS",
     "CHANGES",
     "DROPPED",
-    "EPOCH",
     "ERRORS",
     "FIRST_CELL",
     "FIRST_DECLARED",
@@ -71,7 +70,7 @@ __all__ = (
     "to_log_bytes",
 )
 
-HEADER_BYTES = 4096  # a page of memory; the words of today fill 112 bytes of it
+HEADER_BYTES = 4096  # a page of memory; the words of today fill 104 bytes of it
 FIRST_CELL = HEADER_BYTES // 8
 _MAGIC_BYTES = b"amarena2"  # the last character is the version of the layout
 MAGIC = int.from_bytes(_MAGIC_BYTES, sys.byteorder)
@@ -79,9 +78,8 @@ CANARY = 0x0123_4567_89AB_CDEF  # a file from a machine with the other byte orde
 NEVER_SET = 1.0
 
 # The words of the header, by their index. `Header` says what each is.
-PID, START, EPOCH, CELLS, KEYS, DROPPED, CHANGES, ERRORS, IDLE = 1, 2, 3, 4, 5, 8, 9, 10, 11
-FIRST_DECLARED, LAST_DECLARED = 12, 13
-_WORDS = struct.Struct("=14Q")
+PID, START, FIRST_DECLARED, CELLS, KEYS, DROPPED, CHANGES, ERRORS, IDLE, LAST_DECLARED = 1, 2, 3, 4, 5, 8, 9, 10, 11, 12
+_WORDS = struct.Struct("=13Q")
 WORDS_BYTES = _WORDS.size
 _GENERATION_SHIFT = 40  # the word ``keys`` has 40 bits for the length, 1 TiB, and 24 for 16 million generations
 
@@ -119,10 +117,9 @@ class UnknownLayoutError(CorruptError):
 class Header(NamedTuple):
     """The first words of an arena.
 
-    ``pid`` and ``start`` identify the owner: its process id, and when it started (`read_start_time`). ``epoch`` grows
-    by two at each adoption, and is odd while one is under way; it is for debugging, since readers read a slot during an
-    adoption as at any time. ``cells`` is the end of the cells that are in use. ``keys`` holds the generation of the log
-    and how many of its bytes are published, in one word. ``created`` is the Unix time at which the arena was made.
+    ``pid`` and ``start`` identify the owner: its process id, and when it started (`read_start_time`). ``cells`` is the
+    end of the cells that are in use. ``keys`` holds the generation of the log and how many of its bytes are published,
+    in one word. ``created`` is the Unix time at which the arena was made.
     ``dropped`` counts series that were lost, ``errors`` slots that the owner could not read or use. ``changes`` grows
     by two when a series appears or disappears without a record, and is odd while one disappears. ``idle`` is 1 if the
     owner is a supervisor, which serves nothing itself. ``first_declared`` is the smallest number of a declaration
@@ -132,7 +129,7 @@ class Header(NamedTuple):
     magic: int
     pid: int
     start: int
-    epoch: int
+    first_declared: int
     cells: int
     keys: int
     canary: int
@@ -141,7 +138,6 @@ class Header(NamedTuple):
     changes: int
     errors: int
     idle: int
-    first_declared: int
     last_declared: int
 
     @classmethod

@@ -1,7 +1,7 @@
 """The log of keys that this process writes.
 
 *Rules.* Write a record before you publish it. An exception of a signal handler may end any call here; the header then
-names a log that is whole, as after a kill, and `LogWriter.open` continues it.
+names a log that is whole, as after a kill, and `LogWriter.read` reads it.
 
 *Theory of operation.* The states of a log with generation ``g``:
 
@@ -20,10 +20,12 @@ import os
 from typing import final
 
 from asyncmetrics.storage.shared.files.directory import Directory
-from asyncmetrics.storage.shared.files.layout import KEYS, join_log_position, to_generation, to_log_bytes
+from asyncmetrics.storage.shared.files.layout import KEYS, CorruptError, join_log_position, to_generation, to_log_bytes
+from asyncmetrics.storage.shared.files.log import Log
 from asyncmetrics.storage.shared.files.open_file import OpenFile
 from asyncmetrics.storage.shared.files.records import MAX_PAYLOAD_BYTES
 from asyncmetrics.storage.shared.files.slots import name_log_file
+from asyncmetrics.storage.shared.pages import UnusedPages
 
 __all__ = ("LogWriter",)
 
@@ -36,13 +38,31 @@ class LogWriter:
         self.waste = 0
         self._directory = directory
         self._file = OpenFile()
+        self._open_generation = -1  # that of the open file; -1 while it may be another than the current one
 
-    def open(self, slot: int, header: memoryview, generation: int) -> None:
-        """Continue the log of a slot, whose header is mapped as ``header``. Raises OSError."""
-        self.waste = 0
+    def open(self, slot: int, header: memoryview) -> None:
+        """Continue the current log of a slot, whose header is mapped as ``header``. Raises OSError."""
         self._slot = slot
         self._header = header
+        generation = self.generation
         self._file = self._directory.open(name_log_file(slot, generation), os.O_RDWR)
+        self._open_generation = generation
+
+    def read(self) -> tuple[Log, str]:
+        """Return all that the current log declares, and why the end of it cannot be read, or an empty string.
+
+        Count the records that a rewrite would leave out as waste.
+        """
+        if self._open_generation != self.generation:
+            self.open(self._slot, self._header)
+        log, problem = Log(self._open_generation, self._file, UnusedPages()), ""
+        try:
+            for _ in log.follow(to_log_bytes(self._header[KEYS])):
+                pass
+        except CorruptError as error:
+            problem = str(error)
+        self.waste = log.waste
+        return log, problem
 
     @property
     def generation(self) -> int:
@@ -77,8 +97,10 @@ class LogWriter:
             file.close()
             self._directory.unlink(name)
             raise
+        self._open_generation = -1
         before, self._file, self.waste = self._file, file, 0
         self._header[KEYS] = join_log_position(generation, len(log))
+        self._open_generation = generation
         self._directory.unlink(name_log_file(self._slot, generation - 1))
         before.close()
 
