@@ -110,7 +110,10 @@ class UnknownLayoutError(CorruptError):
 
     def __init__(self, magic: bytes) -> None:
         theirs, ours = magic[-1:].decode("latin-1"), _MAGIC_BYTES[-1:].decode()
-        super().__init__(f"slots of layout {theirs!a}: this version of asyncmetrics shares in layout {ours!a} only")
+        super().__init__(
+            f"it has layout {theirs!a} of another version of asyncmetrics, whose workers share among themselves; "
+            f"this version uses layout {ours!a} (later slots of layout {theirs!a} are not logged)"
+        )
 
 
 @final

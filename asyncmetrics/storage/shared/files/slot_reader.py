@@ -25,7 +25,7 @@ from contextlib import suppress
 from typing import NamedTuple, final
 
 from asyncmetrics.storage.shared.files.directory import Directory
-from asyncmetrics.storage.shared.files.layout import WORDS_BYTES, CorruptError, Header
+from asyncmetrics.storage.shared.files.layout import WORDS_BYTES, CorruptError, Header, UnknownLayoutError
 from asyncmetrics.storage.shared.files.log import Log
 from asyncmetrics.storage.shared.files.open_file import OpenFile
 from asyncmetrics.storage.shared.files.slot_family import CellPages, SlotFamily
@@ -52,12 +52,14 @@ class SlotCells(NamedTuple):
 class SlotReader:
     """The reader of one slot, in the states that the module describes; ``problem`` is empty if nothing is wrong.
 
-    The pages of discarded families go to ``unused``. ``peek`` reads the cells if it is set, ``pread`` otherwise.
+    ``has_unknown_layout`` is whether the slot is one of another version of the library. The pages of discarded families
+    go to ``unused``. ``peek`` reads the cells if it is set, ``pread`` otherwise.
     """
 
     def __init__(self, directory: Directory, number: int, unused: UnusedPages | None = None) -> None:
         self.number = number
         self.problem = ""
+        self.has_unknown_layout = False
         self.header: Header | None = None
         self.unused = unused or UnusedPages()
         self.log = Log(-1, OpenFile(), self.unused)
@@ -79,7 +81,7 @@ class SlotReader:
             if header is not None:
                 yield from log.follow(header.log_bytes)
         except (OSError, CorruptError) as error:
-            self.problem = str(error)
+            self.problem, self.has_unknown_layout = str(error), isinstance(error, UnknownLayoutError)
         # Keep a log that was read if the new one cannot be read: then the last cells are exposed.
         is_worse = bool(self.problem) and log is not self.log and self.log.generation >= 0
         if log is not None and log in self._logs and log.generation >= self.log.generation and not is_worse:

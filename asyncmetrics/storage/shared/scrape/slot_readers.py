@@ -1,7 +1,8 @@
 """The readers of all slots of a directory, whose logs are followed once and whose cells are read at each scrape.
 
 *Rules.* Count and log a slot that cannot be read, and expose the last cells that could be read. Raise nothing because
-of it. For how one slot is read see `asyncmetrics.storage.shared.files.slot_reader`.
+of it. Count and log an unknown layout once: its slots are not damaged. For how one slot is read see
+`asyncmetrics.storage.shared.files.slot_reader`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class SlotReaders:
         self._own: tuple[int, Callable[[int, int], bytes]] | None = None
         self._readers: dict[int, SlotReader] = {}
         self._newest: dict[str, NewestFamilies] = {}  # by the registry's space
+        self._unknown_layouts: set[str] = set()  # the problems that are counted
 
     def read_own(self, number: int, peek: Callable[[int, int], bytes]) -> None:
         """Read this process's own slot with ``peek``.
@@ -63,7 +65,7 @@ class SlotReaders:
     def renew(self) -> SlotReaders:
         """Return new readers of the same directory, which have followed no log yet."""
         readers = SlotReaders(self._directory, self._count_error)
-        readers._own = self._own
+        readers._own, readers._unknown_layouts = self._own, self._unknown_layouts
         return readers
 
     def _open(self, number: int) -> bool:
@@ -84,8 +86,10 @@ class SlotReaders:
         """Follow all logs to their ends, a slice at each step."""
         for reader in self.list_readers():
             yield from reader.sync()
-            if reader.problem:
+            if reader.problem and reader.problem not in self._unknown_layouts:
                 self._count_error(reader.number, reader.problem)
+            if reader.has_unknown_layout:
+                self._unknown_layouts.add(reader.problem)
 
     def read(self, reader: SlotReader, family: SlotFamily, room: int) -> Generator[tuple[()], None, SlotCells | None]:
         """Read the cells of a family, as `SlotReader.read` does, and count an error."""
