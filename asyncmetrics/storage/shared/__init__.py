@@ -32,8 +32,8 @@ What may come in between:
   child attaches it to cells in a slot of its own.
 
 *Limits.* A series without cells, for lack of room, ends with its process. Handlers that raise faster than the log can
-be read put off the work until they pause: numbers stay in the children meanwhile. A traceback that a program keeps may
-keep a turn. One that interrupts a finaliser is lost, since Python cannot deliver it.
+be read put off the work until they pause: numbers stay in the children meanwhile. An
+exception that interrupts a finaliser is lost, since Python cannot deliver it.
 
 The modules, from the metric to the files:
 

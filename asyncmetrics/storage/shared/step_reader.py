@@ -1,6 +1,6 @@
 """Reading the slots of all workers in short steps, so that no thread waits for a whole reading of another.
 
-*Rules.* Hold the turn for one step only, or for one look at the slots (`StepReader.borrow_slots`). Let a step wait at
+*Rules.* Hold the turn for one step only, or for one look at the slots (`StepReader.use_slots`). Let a step wait at
 most 0.5 ms for it. If a signal handler or a finaliser reads while it interrupts a step of the same thread, give it new
 readers: the shared ones are half changed.
 
@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import TypeVar, final
 
 from asyncmetrics.model.family import Point
@@ -28,7 +27,7 @@ from asyncmetrics.storage.shared.files.processes import read_start_time
 from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
 from asyncmetrics.storage.shared.scrape.snapshot import LocalState
-from asyncmetrics.storage.shared.turns import Turn, Turns
+from asyncmetrics.storage.shared.turns import Turns
 
 __all__ = ("WAIT_SECONDS", "StepReader")
 
@@ -96,7 +95,7 @@ class StepReader:
                     item = next(steps, _END)
                     self._is_whole = True
                 finally:
-                    del turn
+                    turn.end()
 
     def _renew_slots(self) -> None:
         """Replace the readers if an exception has ended a step; call it with the turn."""
@@ -104,54 +103,48 @@ class StepReader:
             self.slots = self.slots.renew()
             self._is_whole = True
 
-    @contextmanager
-    def _lock_slots(self) -> Iterator[SlotReaders]:
-        """Yield the readers while no other thread takes a step; new readers if that does not end, or is interrupted."""
-        turn = self._wait_for_turn()
-        if turn is None:
-            yield self.slots.renew()
-            return
-        try:
-            self._renew_slots()
-            self._is_whole = False
-            yield self.slots
-            self._is_whole = True
-        finally:
-            del turn
+    def use_slots(self, use: Callable[[SlotReaders], T]) -> T:
+        """Return ``use(readers)``. No other thread takes a step meanwhile.
 
-    def _wait_for_turn(self) -> Turn | None:
+        The readers are the shared ones, as far as their logs are followed. They are new ones if this call interrupts a
+        step, or if a step of another thread does not end for a second.
+        """
         for _ in range(_WAITS):
             turn = self._turns.take()
-            if turn is not None or self._turns.is_interrupted():
-                return turn
+            if turn is not None:
+                try:
+                    self._renew_slots()
+                    self._is_whole = False
+                    result = use(self.slots)
+                    self._is_whole = True
+                    return result
+                finally:
+                    turn.end()
+            if self._turns.is_interrupted():
+                break
             time.sleep(WAIT_SECONDS)
-        return None
-
-    @contextmanager
-    def borrow_slots(self) -> Iterator[SlotReaders]:
-        """Yield the readers of the slots, as far as their logs are followed, while no other thread takes a step."""
-        with self._lock_slots() as slots:
-            if slots is not self.slots:  # new ones, which know no log yet
-                for _ in slots.sync():
-                    pass
-            yield slots
+        slots = self.slots.renew()
+        for _ in slots.sync():
+            pass
+        return use(slots)
 
     def forget(self, merged_family: MergedFamily) -> None:
         """Release what a merged family has learnt, since nothing will read it again."""
-        with self._lock_slots() as slots:
-            merged_family.forget(slots.unused)
+        self.use_slots(lambda slots: merged_family.forget(slots.unused))
 
     def list_live_processes(self) -> dict[str, int]:
         """Return the process ids of the live slots, by the number of the slot."""
-        with self._lock_slots() as slots:
-            headers = [(reader, reader.try_read_header()) for reader in slots.list_readers()]
-        return {
-            str(reader.number): header.pid
-            for reader, header in headers
-            if header and reader.is_live and read_start_time(header.pid) == header.start
-        }
+        return self.use_slots(_list_live_processes)
 
     def close(self) -> None:
         """Close all files; a step that another thread takes meanwhile may fail to read some."""
-        with self._lock_slots():
-            self.slots.close()
+        self.use_slots(SlotReaders.close)
+
+
+def _list_live_processes(slots: SlotReaders) -> dict[str, int]:
+    headers = [(reader, reader.try_read_header()) for reader in slots.list_readers()]
+    return {
+        str(reader.number): header.pid
+        for reader, header in headers
+        if header and reader.is_live and read_start_time(header.pid) == header.start
+    }

@@ -53,6 +53,7 @@ from asyncmetrics.storage.shared.children import choose_child_class
 from asyncmetrics.storage.shared.files.directory import Directory
 from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.newest import NewestFamily
+from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
 from asyncmetrics.storage.shared.scrape.snapshot import LocalState
 from asyncmetrics.storage.shared.self_metrics import describe_conflicts, describe_sharing, describe_slots
 from asyncmetrics.storage.shared.table import SharedChildTable
@@ -150,15 +151,14 @@ class SharedStorage:
                 for _ in worker.reader.follow_logs():  # in steps, so that scrapes in other threads make progress
                     pass
             self._prepared_by = 0
-            with worker.reader.borrow_slots() as slots:
-                newest = slots.choose_newest(self._space)
-                others = list(self._list_others(newest.by_name, now))
-                about_slots = list(describe_slots(slots.list_readers()))
-            yield from others
-            yield from about_slots
-            yield describe_conflicts(newest.left_out)
+            yield from worker.reader.use_slots(partial(self._describe, now))
         if (worker.problem and worker.is_worker) or worker.arena is not None:
             yield describe_sharing(shared=worker.arena is not None)
+
+    def _describe(self, now: float, slots: SlotReaders) -> list[Metric]:
+        newest = slots.choose_newest(self._space)
+        others = self._list_others(newest.by_name, now)
+        return [*others, *describe_slots(slots.list_readers()), describe_conflicts(newest.left_out)]
 
     def _get_merged_family(self, descriptor: Descriptor) -> MergedFamily:
         merged_family = self._merged_families.get(descriptor.name)

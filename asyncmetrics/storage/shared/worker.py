@@ -258,7 +258,7 @@ class Worker:
             try:
                 self._do_queued()
             finally:
-                del turn
+                turn.end()
 
     def finish_work(self) -> Iterator[tuple[()]]:
         """Do all that is queued. While another thread does it, wait 0.5 ms at each step.
