@@ -1,0 +1,105 @@
+"""What is explored: the set-ups, and the pairs of operations on each.
+
+A `Case` is one pair on one storage. `list_cases` returns them in a fixed order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tests.concurrency.explorer.model import Setup
+from tests.concurrency.explorer.worlds import STORAGES, Clock, World
+
+__all__ = ("MODES", "Case", "Setting", "list_cases")
+
+MODES = ("thread", "handler", "raise", "raise, again", "exit", "exit, again")
+"""How A is interrupted: by B in another thread; by B as a signal handler; by an Exception, after which the program
+repeats A or not; by an exception that is no Exception, likewise."""
+
+
+class Setting(NamedTuple):
+    """A set-up, with the operations that are tried on it: the names of A, and those of B."""
+
+    name: str
+    setup: Setup
+    first: str
+    second: str
+    kind: str = "counter"
+    storages: tuple[str, ...] = STORAGES
+    stale_readings: int = 0  # how many readings have seen that a child is stale when the operations begin
+
+    def make_world(self, storage: str, clock: Clock) -> World:
+        """Return a fresh world in the state of this set-up."""
+        world = World(storage, self.setup, clock, self.kind)
+        if self.setup.stale:
+            world.make_stale(self.stale_readings)
+        return world
+
+
+class Case(NamedTuple):
+    """A pair of operations on a storage; ``modes`` are the ways of interrupting A."""
+
+    storage: str
+    setting: Setting
+    a: str
+    b: str
+    modes: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.storage}/{self.setting.name}: {self.a}, {self.b}"
+
+
+_BASE = {"u": 1.0, "v": 2.0}
+_WITH_K = {**_BASE, "k": 5.0}
+_MANY = {**_BASE, **{f"n{number}": 0.0 for number in range(253)}}
+_K = frozenset("k")
+_EVERY = "use other count remove clear remake read"
+SETTINGS = (
+    Setting("new", Setup(_BASE), "labels use remake clear read", "labels use other remove clear remake read fork"),
+    Setting("existing", Setup(_WITH_K, _K), "labels " + _EVERY.replace("other ", ""), _EVERY + " fork"),
+    Setting("full", Setup(_WITH_K, max_children=3), "use other", "use other remove remove_other read"),
+    Setting("nearly full", Setup(_BASE, max_children=3), "use", "use other remove_other"),
+    Setting("slice full", Setup(_MANY), "use", "use other remake remove_other", storages=("memory",)),
+    Setting("gauge", Setup(_WITH_K, _K), "track set_function read", "track set_function remove remake read", "gauge"),
+    Setting("histogram", Setup(_WITH_K, _K), "time read", "time remove remake read", "histogram"),
+    Setting("due, held", Setup(_WITH_K, _K, _K), "read use count remove", "read use labels count remove remake"),
+    Setting("due", Setup(_WITH_K, stale=_K), "read use remove", "read use labels remove remake"),
+    Setting("asleep, held", Setup(_WITH_K, _K, _K), "read use count remove", "read use labels count remove remake", stale_readings=1),
+    Setting("asleep", Setup(_WITH_K, stale=_K), "read use remove", "read use labels remove remake", stale_readings=1),
+    Setting("forgotten", Setup(_WITH_K, _K, _K), "read use count", "read use labels count remake", stale_readings=2),
+)  # fmt: skip
+
+
+# On shared storage an operation has five times as many points, and an interleaving takes five times as long. So there
+# A=read meets only these, on the set-ups whose readings differ; and an exception is followed by one B.
+_SECOND_OF_SHARED_READ = {
+    "new": "use remake read",
+    "existing": "use remake read",
+    "due, held": "use",
+    "asleep, held": "use",
+}
+
+
+def _list_seconds(storage: str, setting: Setting, a: str) -> list[str]:
+    if storage == "shared" and a == "read":
+        return _SECOND_OF_SHARED_READ.get(setting.name, "").split()
+    return setting.second.split()
+
+
+def _list_modes(storage: str, b: str) -> tuple[str, ...]:
+    if b == "fork" or (storage == "shared" and b != "use"):
+        return MODES[:2]
+    return MODES
+
+
+def list_cases(storages: tuple[str, ...] = STORAGES) -> Iterator[Case]:
+    """Yield every case on ``storages``."""
+    for storage in storages:
+        for setting in SETTINGS:
+            if storage not in setting.storages:
+                continue
+            for a in setting.first.split():
+                for b in _list_seconds(storage, setting, a):
+                    yield Case(storage, setting, a, b, _list_modes(storage, b))

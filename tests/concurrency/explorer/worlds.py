@@ -1,0 +1,313 @@
+"""A metric with children in a fresh registry: what operations act on, and what it observes of them.
+
+A `World` knows which children a reading must show. A key is *certain* from the return of ``labels()`` until the
+beginning of a removal. `Reading` compares: a key that was certain when the reading began, and still is, must be in it
+once, with a number between what was counted before the reading began and what was begun to be counted at its end.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count as count_up
+from typing import Any
+
+from asyncmetrics import CollectorRegistry, Counter, Gauge, Histogram
+from asyncmetrics.storage import MemoryStorage, SharedStorage
+from tests.concurrency.explorer.model import Setup
+from tests.concurrency.explorer.operations import Step
+from tests.patience import PATIENCE_SECONDS
+
+__all__ = ("STORAGES", "Clock", "Problem", "Reading", "World", "make_registry")
+
+STORAGES = ("memory", "locked", "shared")
+Problem = tuple[str, str]  # its kind, and what was seen
+TTL = 10.0
+_BUCKETS = (0.5, 1.0)
+_METRICS: dict[str, Callable[..., Any]] = {
+    "counter": Counter,
+    "gauge": Gauge,
+    "histogram": lambda *args, **options: Histogram(*args, buckets=_BUCKETS, **options),
+}
+# A step waits half a millisecond, and a reading one second for structural work that another thread does.
+_MOST_EMPTY_STEPS = 2500
+_MOST_EMPTY_STEPS_OF_A_TRY = 6
+_folders = count_up()
+_base = "/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir()
+
+
+def _count(child: Any, kind: str) -> None:
+    child.observe(1.0) if kind == "histogram" else child.inc()
+
+
+class Clock:
+    """Stands still instead of `time.monotonic` until it is advanced."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        before, time.monotonic = time.monotonic, lambda: self.now
+        try:
+            yield
+        finally:
+            time.monotonic = before
+
+
+class Stuck(Exception):
+    """A reading in the thread that was interrupted waits for what was interrupted."""
+
+
+def make_folder() -> str:
+    """Return a path that does not exist."""
+    return os.path.join(_base, f"asyncmetrics-explorer-{os.getpid()}-{next(_folders)}")
+
+
+def make_registry(storage: str, folder: str = "") -> CollectorRegistry:
+    """Return a registry with a storage of one of `STORAGES`."""
+    if storage == "shared":
+        return CollectorRegistry(storage=SharedStorage(folder, serves=False))
+    return CollectorRegistry(storage=MemoryStorage(locking=storage == "locked"))
+
+
+class Reading:
+    """A reading of the world's metric, in steps."""
+
+    def __init__(self, world: World, metric: Any = None) -> None:
+        self._world = world
+        self._certain = dict(world.certain)
+        self._counted = dict(world.counted)
+        self.points: list[tuple[str, float]] = []
+        self._empty_steps = 0
+        (family,) = (metric or world.metric).collect()
+        self._batches = iter(family.read_batches())
+        self._is_complete = False
+
+    def step(self) -> bool:
+        """Take one step, and return whether there was one."""
+        batch = next(self._batches, None)
+        if batch is None:
+            self._is_complete = True
+            return False
+        self._empty_steps = 0 if batch else self._empty_steps + 1
+        if self._empty_steps > self._world.most_empty_steps:
+            raise Stuck
+        get_number = self._world.get_number
+        self.points += [(point.labelvalues[0], get_number(point)) for point in batch]
+        return True
+
+    def is_waiting(self) -> bool:
+        """Take steps until the reading ends, or has waited for a while; return whether it has."""
+        while self.step():
+            if self._empty_steps >= _MOST_EMPTY_STEPS_OF_A_TRY:
+                return True
+        return False
+
+    def finish(self) -> dict[str, float]:
+        """Take all steps that are left, judge the points, and return them."""
+        while not self._is_complete:
+            self.step()
+        self._world.problems += self._judge()
+        return dict(self.points)
+
+    def _judge(self) -> list[Problem]:
+        world = self._world
+        numbers = dict(self.points)
+        found: list[Problem] = []
+        if len(numbers) < len(self.points):
+            found.append(("twice in a reading", f"{self.points}"))
+        for key, since in self._certain.items():
+            if world.certain.get(key) is not since:
+                continue
+            if key not in numbers:
+                found.append(("missing in a reading", f"{key} is not in {self.points}"))
+            elif world.is_counted(key) and not self._counted.get(key, 0) <= numbers[key] <= world.begun.get(key, 0):
+                limits = f"{self._counted.get(key, 0)} to {world.begun.get(key, 0)}"
+                found.append(("wrong number in a reading", f"{key}: {numbers[key]}, expected {limits}"))
+        return found
+
+
+class World:
+    """A registry with one metric; see `operations.Subject` for the methods that operations call."""
+
+    def __init__(self, storage: str, setup: Setup, clock: Clock, kind: str = "counter") -> None:
+        self.storage = storage
+        self.most_empty_steps = _MOST_EMPTY_STEPS
+        self.clock = clock
+        self.folder = make_folder() if storage == "shared" else ""
+        self.registry = make_registry(storage, self.folder)
+        self.setup = setup
+        self.kind = kind
+        self.options: dict[str, Any] = {"max_children": setup.max_children} if setup.max_children else {}
+        if setup.stale:
+            self.options["ttl"] = TTL
+        self.metric = self.make_metric(self.registry)
+        self.problems: list[Problem] = []
+        self.named: dict[str, Any] = {}
+        self.held: dict[str, Any] = {}
+        self.certain: dict[str, object] = {}
+        self.counted: dict[str, float] = {}
+        self.begun: dict[str, float] = {}
+        self.removed: set[str] = set()
+        self.references: list[weakref.ref[Any]] = []
+        self._removing = 0
+        self._set_up()
+
+    def _set_up(self) -> None:
+        setup = self.setup
+        for key, number in setup.numbers.items():
+            child = self.metric.labels(key)
+            for _ in range(int(number)):
+                self.count_one(key)
+            if key in setup.held:
+                self.held[key] = child
+            if key not in setup.stale:
+                self.certain[key] = object()
+            self.counted[key] = self.begun[key] = number
+            self.references.append(weakref.ref(child))
+
+    def make_metric(self, registry: CollectorRegistry) -> Any:
+        """Return a metric that is declared as the world's metric is."""
+        return _METRICS[self.kind]("m", "M.", ["key"], registry=registry, **self.options)
+
+    def count_one(self, key: str) -> None:
+        """Count 1 on the child of ``key``, which this creates if it is new."""
+        _count(self.metric.labels(key), self.kind)
+
+    def is_counted(self, key: str) -> bool:
+        """Return whether ``counted`` and ``begun`` limit the number of ``key``: it is a counter, and the first one."""
+        return self.kind == "counter" and key not in self.removed
+
+    def make_stale(self, readings: int) -> None:
+        """Let the stale children of the set-up expire: one reading sees them, and ``readings`` see that they are stale."""
+        self.read_quietly()
+        self.clock.now += TTL + 1
+        for key in self.setup.numbers.keys() - self.setup.stale:
+            self.metric.labels(key).inc()
+            self.counted[key] += 1
+            self.begun[key] += 1
+        for _ in range(readings):
+            self.read_quietly()
+
+    def read_quietly(self) -> dict[str, float]:
+        """Read everything, and judge nothing."""
+        (family,) = self.metric.collect()
+        return {p.labelvalues[0]: self.get_number(p) for batch in family.read_batches() for p in batch}
+
+    def get_number(self, point: Any) -> float:
+        """Return the number of a point, which is its count if it is a histogram."""
+        return point.read_numbers()[-2 if self.kind == "histogram" else 0]
+
+    def labels(self, name: str, key: str) -> Step:
+        removing = self._removing
+        child = self.metric.labels(key)
+        self.references.append(weakref.ref(child))
+        key = child.labelvalues[0]
+        if removing == self._removing and not removing % 2 and key not in self.setup.stale:
+            self.certain.setdefault(key, object())
+        self.named[name] = child
+        return child
+        yield
+
+    def count(self, child: Any) -> Step:
+        key = child.labelvalues[0]
+        self.begun[key] = self.begun.get(key, 0) + 1
+        _count(child, self.kind)
+        self.counted[key] = self.counted.get(key, 0) + 1
+        return
+        yield
+
+    def get_held(self, key: str) -> Any:
+        return self.held[key]
+
+    @contextmanager
+    def _removal(self, keys: list[str]) -> Iterator[None]:
+        """No removed key is certain, nor is one whose ``labels()`` began before or during the removal."""
+        self._removing += 1
+        for key in keys:
+            self.certain.pop(key, None)
+            self.removed.add(key)
+        yield
+        self._removing += 1
+
+    def remove(self, key: str) -> Step:
+        with self._removal([key]):
+            self.metric.remove(key)
+        return
+        yield
+
+    def clear(self) -> Step:
+        with self._removal(list(self.certain)):
+            self.metric.clear()
+        return
+        yield
+
+    def read(self) -> Step:
+        Reading(self).finish()
+        return
+        yield
+
+    def track(self, child: Any) -> Step:
+        with child.track_inprogress():
+            pass
+        return
+        yield
+
+    def time(self, child: Any) -> Step:
+        with child.time():
+            pass
+        return
+        yield
+
+    def set_function(self, child: Any) -> Step:
+        child.set_function(lambda: 7.0)
+        return
+        yield
+
+    def fork(self) -> Step:
+        pid = os.fork()
+        if not pid:
+            status = 9
+            try:
+                signal.alarm(PATIENCE_SECONDS)
+                status = self._check_fork()
+            finally:
+                os._exit(status)
+        _, status = os.waitpid(pid, 0)
+        if status:
+            self.problems.append(("a forked process fails", f"wait status {status}"))
+        return
+        yield
+
+    def _check_fork(self) -> int:
+        """Return 0 if the forked process can make, count and read, and has the parent's numbers in memory storage."""
+        child = self.metric.labels("f")
+        child.inc()
+        numbers = self.read_quietly()
+        if numbers.get(child.labelvalues[0], 0) < 1:
+            return 1
+        if self.storage == "shared":
+            self.metric.remove("f")  # the parent would take it over
+            return 0
+        lost = [key for key in self.certain if numbers.get(key, -1) < self.counted.get(key, 0) and self.is_counted(key)]
+        return 2 if lost else 0
+
+    def get_names(self, numbers: dict[str, float]) -> frozenset[tuple[str, str]]:
+        """Return which names refer to the children that are found by their labels."""
+        children = {key: self.metric.labels(key) for key in numbers}
+        references = {**self.held, **self.named}
+        found = ((key, name) for name, one in references.items() for key, child in children.items() if child is one)
+        return frozenset(found)
+
+    def close(self) -> None:
+        """Give back files."""
+        if self.folder:
+            self.registry.storage.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
