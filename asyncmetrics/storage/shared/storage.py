@@ -25,7 +25,8 @@ The package's docstring says which module does what.
 * `reset` sets the counts of this worker's slot to zero.
 * `remove` and `clear` remove series from this worker's slot and from the slots of dead workers. A series that another
   live worker has stays, with that worker's numbers.
-* Exemplars come from the worker that answers the scrape.
+* Exemplars come from the worker that answers the scrape. A metric with ``per_worker`` has them for that worker only.
+* ``asyncmetrics_worker_conflicting_families`` counts the families of one registry, over all slots.
 * Each worker calls its own gauge functions, once a second and when it answers a scrape.
 * A custom collector is called in the worker that answers.
 * `unregister` affects one worker: others continue to expose the metric, with what this worker has counted.
