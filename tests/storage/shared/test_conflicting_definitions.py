@@ -18,6 +18,7 @@ from asyncmetrics import (
     generate_latest,
 )
 from asyncmetrics.storage import SharedStorage
+from asyncmetrics.storage.shared.files.layout import LAST_DECLARED
 from tests.forks import run_forked
 from tests.storage.readings import read_lines, read_value
 
@@ -280,6 +281,20 @@ def start_worker(path: str) -> CollectorRegistry:
     registry = CollectorRegistry(storage=SharedStorage(path))
     Gauge("present", "P.", registry=registry).set(1)
     return registry
+
+
+@pytest.mark.parametrize("is_adopted", [True, False])
+def test_a_damaged_number_of_a_declaration_stops_no_worker(worker, path, is_adopted):
+    registry = None if is_adopted else worker()
+    if registry is not None:
+        Counter("other", "O.", registry=registry).inc()
+    run_forked(lambda: counter(worker()))
+    with (path / f"s{int(not is_adopted)}.cells").open("r+b") as file:
+        file.seek(8 * LAST_DECLARED)
+        file.write(b"\xff" * 8)
+    registry = registry or worker()
+    counter(registry)
+    assert read_value(registry, "m_total") == 4
 
 
 def test_adopting_slots_again_and_again_does_not_grow_the_log(worker, path):

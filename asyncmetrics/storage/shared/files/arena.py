@@ -201,7 +201,7 @@ class Arena:
     def _become_owner(self) -> None:
         self._header[START] = 0  # until the id is written: the old time with the new id would name a dead owner
         self._header[IDLE] = self._idle
-        self._header[FIRST_DECLARED] = 1 + self._find_last_declaration()
+        self._header[FIRST_DECLARED] = 1 + find_last_declaration(self._directory)
         self._header[PID] = os.getpid()
         self._header[START] = read_start_time(os.getpid())
         self._log.remove_others()
@@ -224,12 +224,9 @@ class Arena:
         """Count series that there was no room for, or that were lost."""
         self.add(DROPPED, amount)
 
-    def _find_last_declaration(self) -> int:
-        return max(self._header[LAST_DECLARED], find_last_declaration(self._directory))
-
     def take_declaration_numbers(self, count: int) -> int:
         """Return the first of ``count`` numbers, which are larger than those of all declarations until now."""
-        last = self._find_last_declaration()
+        last = find_last_declaration(self._directory)
         self._header[LAST_DECLARED] = last + count
         return last + 1
 

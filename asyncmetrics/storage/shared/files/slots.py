@@ -53,6 +53,7 @@ __all__ = (
 MAX_SLOTS = 4096  # more workers than one host runs: only a directory that is full of unusable files gets there
 _LOCK_ATTEMPTS = 20  # with the pauses 40 ms: a reader holds its lock for two system calls, if nothing suspends it
 _PAUSE_SECONDS = 0.002
+_MAX_DECLARATIONS = 1 << 48  # a larger number is damaged; 2,000 a second take 4,000 years to get there
 
 
 def name_cells_file(number: int) -> str:
@@ -110,7 +111,8 @@ def find_last_declaration(directory: Directory) -> int:
             continue
         with suppress(CorruptError), ignore_system_errors():
             header = Header.unpack(file.read(WORDS_BYTES, 0))
-            last = max(last, header.last_declared if header else 0)
+            if header is not None and header.last_declared < _MAX_DECLARATIONS:
+                last = max(last, header.last_declared)
         file.close()
     return last
 

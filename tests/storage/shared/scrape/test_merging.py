@@ -161,6 +161,17 @@ def test_each_fact_of_an_info_is_exposed_once(worker):
     assert sorted(read_lines(one, "build_info")) == ['build_info{version="1"} 1.0', 'build_info{version="2"} 1.0']
 
 
+def test_facts_that_are_stale_leave_the_readings_of_all_workers(worker, monkeypatch):
+    one, two = worker(), worker()
+    made = Info("build", "B.", ["n"], ttl=3600, registry=one).labels("x")
+    made.info({"version": "1"})
+    Info("build", "B.", ["n"], ttl=3600, registry=two)
+    assert read_lines(one, "build_info") == read_lines(two, "build_info") == ['build_info{n="x",version="1"} 1.0']
+    now = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: now() + 3600)
+    assert read_lines(one, "build_info") == read_lines(two, "build_info") == []
+
+
 def test_an_enum_has_the_state_of_each_worker(worker):
     one, two = worker(), worker()
     Enum("e", "E.", states=["a", "b"], registry=one)
