@@ -164,6 +164,9 @@ class ChildTable(Generic[C]):
         if child is not None:
             return child
         if key and self._is_full(key):
+            child = self.by_values.get(key)  # once more: another thread may have filled the table with this very child
+            if child is not None:
+                return child
             self._events.count_overflowed_label_set(self.descriptor.name)
             key = (OVERFLOW,) * len(key)
         return self._create(key)
@@ -203,6 +206,9 @@ class ChildTable(Generic[C]):
             self._sample(self._sampler)
         pending: list[tuple[C, Awaitable[float]]] = []
         for child, function in list(self.functions.items()):
+            if self.by_values.get(child.labelvalues) is not child:
+                self.functions.pop(child, None)  # removed, perhaps before it got its function
+                continue
             with self.guard(child):
                 result = function()
                 if isinstance(result, Awaitable):
@@ -270,7 +276,6 @@ class ChildTable(Generic[C]):
         for removed in pop_children(self.by_values, [child]):
             self._listing.vacate(removed)
         del change
-        self.functions.pop(child, None)
 
     def clear(self) -> None:
         """Remove every child."""

@@ -20,6 +20,7 @@ work before the dict of the table changes, so that no exception comes in between
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -148,7 +149,10 @@ class SharedChildTable(ChildTable[C]):
             if not is_system_error(error):
                 raise
             child.detach()
-            arena.count_dropped()
+            if error.errno == errno.EBADF and arena.has_its_files():  # they were lost, and are open again
+                self._attach(child)
+            else:
+                arena.count_dropped()
 
     def _publish(self, arena: Arena, child: C) -> None:
         """Attach a child and publish its series. Raises OSError."""

@@ -184,18 +184,18 @@ class Worker:
         arena = Arena(self.directory, idle=not self.keeper.is_allowed)
         arena.add(ERRORS, arena.passed_over)
         self.reader.slots = SlotReaders(self.directory, self._count_error)
-        self.reader.slots.read_own(arena.number, arena.peek)
+        self.reader.slots.read_own(arena.files)
         self.keeper.start()
         _number_declarations(arena, self.list_tables())
         self.arena = arena  # last: until here, an exception leaves a free slot
 
     def reattach(self) -> None:
         """Do as `attach_slot`, and take a new slot if the files of this process were removed; call it through `do`."""
-        arena, directory = self.arena, self.directory
+        arena = self.arena
         if sys.is_finalizing():  # a temporary directory may be gone before this process
             return
-        if arena is not None and directory is not None and directory.is_sound() and not arena.has_its_files():
-            _log.warning("%s: files of this process were removed; it continues in new ones", self.path)
+        if arena is not None and not arena.has_its_files():
+            _log.warning("%s: files of this process were removed or damaged; it continues in new ones", self.path)
             self._leave_arena(arena)
         self.attach_slot()
 
@@ -204,7 +204,7 @@ class Worker:
         for table in self.list_tables():
             table.detach_all()
         self.arena = self.directory = None
-        arena.close()
+        arena.abandon()
 
     def _set_problem(self, error: OSError) -> None:
         self.problem = getattr(error, "problem", f"no slot is available: {error}")

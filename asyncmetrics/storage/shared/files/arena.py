@@ -40,9 +40,7 @@ see `asyncmetrics.storage.shared.files.log_writer`.
 
 from __future__ import annotations
 
-import errno
 import os
-import time
 from contextlib import suppress
 from typing import final
 
@@ -54,11 +52,9 @@ from asyncmetrics.storage.shared.files.definition import Definition
 from asyncmetrics.storage.shared.files.directory import Directory
 from asyncmetrics.storage.shared.files.keys import Key, pack_key
 from asyncmetrics.storage.shared.files.layout import (
-    CANARY,
     CELLS,
     CHANGES,
     DROPPED,
-    FIRST_CELL,
     FIRST_DECLARED,
     HEADER_BYTES,
     IDLE,
@@ -73,7 +69,7 @@ from asyncmetrics.storage.shared.files.layout import (
 )
 from asyncmetrics.storage.shared.files.log import Log
 from asyncmetrics.storage.shared.files.log_writer import LogWriter
-from asyncmetrics.storage.shared.files.open_file import OpenFile
+from asyncmetrics.storage.shared.files.open_file import OpenFile, ignore_system_errors
 from asyncmetrics.storage.shared.files.processes import read_start_time
 from asyncmetrics.storage.shared.files.records import (
     DECLARED,
@@ -85,11 +81,12 @@ from asyncmetrics.storage.shared.files.records import (
     pack_extent,
     pack_record,
 )
+from asyncmetrics.storage.shared.files.slot_reader import OwnFiles
 from asyncmetrics.storage.shared.files.slots import (
     find_last_declaration,
-    is_refused,
     name_cells_file,
-    name_log_file,
+    release_slot,
+    retake_slot,
     take_slot,
 )
 
@@ -133,22 +130,12 @@ class Arena:
         self._header = self._cells.header
         self.number = number
         if header is None:
-            self._make()
+            self._log.create(number)
+            self._cells.make_header()
         self._adopt()
 
-    def _make(self) -> None:
-        name = name_log_file(self.number, 0)
-        self._directory.unlink(name)
-        self._directory.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL).close()
-        created = int(time.time())
-        header = Header(MAGIC, 0, 0, 0, FIRST_CELL, 0, CANARY, created, 0, 0, 0, 0, 0)
-        for index, word in enumerate(header):
-            if index:
-                self._header[index] = word
-        self._header[0] = MAGIC  # last: from now on there is an arena
-
     def _adopt(self) -> None:
-        self._open_log()
+        self._log.open(self.number, self._header)
         log, problem = self._log.read()
         for adopted in log.families.values():
             adopted.check(self._header[CELLS])
@@ -165,14 +152,6 @@ class Arena:
             self.count_dropped()
             with suppress(OSError):
                 self.rewrite_log()
-
-    def _open_log(self) -> None:
-        try:
-            self._log.open(self.number, self._header)
-        except OSError as error:
-            if error.errno != errno.ENOENT and not is_refused(error):
-                raise
-            raise CorruptError(str(error)) from None
 
     def _make_families(self, log: Log) -> dict[tuple[str, str, int], Family]:
         """Return the families of a log as the owner keeps them, and find out which cells are unused."""
@@ -207,18 +186,39 @@ class Arena:
         self._log.remove_others()
 
     def has_its_files(self) -> bool:
-        """Return whether this process holds the lock, and the files still are where other workers look for them."""
-        if not self._lock.is_open():
-            return False
-        return self._directory.is_at(name_cells_file(self.number), self._cells_file) and self._log.has_its_files()
+        """Return whether this process owns the slot, and its files are whole and where other workers look for them.
+
+        If another part of the process has closed files, open them again.
+        """
+        if not self._directory.is_sound():
+            return self._directory.is_open  # this process has another user than before, and cannot look
+        name = name_cells_file(self.number)
+        with ignore_system_errors():
+            if not self._lock.is_open() and not retake_slot(self._directory, self.number, self._lock):
+                return False
+            if not self._cells_file.is_open():
+                self._directory.reopen(name, os.O_RDWR, self._cells_file)
+            if not self._cells.is_whole():
+                self._cells.restore_length()
+                return False
+            is_ours = (self._header[0], self._header[PID]) == (MAGIC, os.getpid())
+            return is_ours and self._directory.is_at(name, self._cells_file) and self._log.has_its_files()
+        return False
+
+    @property
+    def files(self) -> OwnFiles:
+        """What the reader of this slot uses instead of files of its own."""
+        return OwnFiles(self.number, self._cells_file, self._log.get_file, self.peek)
 
     def peek(self, offset: int, length: int) -> bytes:
         """Return bytes of the mapped file of cells; no other thread can write to them at the same time."""
         return self._cells.peek(offset, length)
 
     def add(self, index: int, amount: int = 1) -> None:
-        """Add to a word of the header that counts."""
-        self._header[index] += amount
+        """Add to a word of the header that counts; do nothing if the file is lost or cut off."""
+        with ignore_system_errors():
+            if self._cells.is_whole():
+                self._header[index] += amount
 
     def count_dropped(self, amount: int = 1) -> None:
         """Count series that there was no room for, or that were lost."""
@@ -359,8 +359,23 @@ class Arena:
             family.free_removed(self._log.generation)
             family.facts = {key: facts for key, facts in family.facts.items() if key in family.index}
 
+    def abandon(self) -> None:
+        """Leave the slot for good, if it is still owned: the files of it that have their names count no more."""
+        name = name_cells_file(self.number)
+        with ignore_system_errors():
+            if self._lock.is_open():
+                self._cells_file.write(bytes(HEADER_BYTES), 0)  # for the workers that have the file open
+                self._log.unlink()
+                if self._directory.is_at(name, self._cells_file):
+                    self._directory.unlink(name)
+        self.close()
+
     def close(self) -> None:
         """Release the slot, which the next worker may adopt. What is mapped stays mapped."""
         self._log.close()
         self._cells_file.close()
-        self._lock.close()
+        release_slot(self._lock)
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # an exception of a signal handler may have interrupted `__init__`
+            self.close()

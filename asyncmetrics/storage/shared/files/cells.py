@@ -7,17 +7,30 @@
 * Keep a block within one region, because a child writes to one mapping.
 * Before Python 3.13, a mapping has a descriptor of its own, which it closes when it is freed. If this process has lost
   the file, that number may be another file's: keep such a mapping for ever.
+* Another program may cut the file off. Nothing can prevent that a write to cells beyond its end then ends the process
+  with SIGBUS. Look at the length before you read, and restore it before you continue elsewhere.
 """
 
 from __future__ import annotations
 
 import mmap
+import os
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import NamedTuple, cast, final
 
-from asyncmetrics.storage.shared.files.layout import CELLS, FIRST_CELL, HEADER_BYTES, CorruptError, Doubles
+from asyncmetrics.storage.shared.files.layout import (
+    CANARY,
+    CELLS,
+    FIRST_CELL,
+    HEADER_BYTES,
+    MAGIC,
+    CorruptError,
+    Doubles,
+    Header,
+)
 from asyncmetrics.storage.shared.files.open_file import OpenFile, allocate
 
 __all__ = ("CellsFile", "Location")
@@ -79,8 +92,21 @@ class CellsFile:
         region = self._find_region(cell)
         return Location(region.cells, cell - region.start)
 
+    def is_whole(self) -> bool:
+        """Return whether the file is as long as what is mapped of it. Raises OSError if the file is lost."""
+        return self._file.status().st_size >= 8 * self._regions[-1].end
+
+    def restore_length(self) -> None:
+        """Make the file as long as what is mapped, with zeros where it was cut off. Raises OSError."""
+        os.ftruncate(self._file.fileno(), 8 * self._regions[-1].end)
+
     def peek(self, offset: int, length: int) -> bytes:
-        """Return bytes of the mapped file; under the GIL no other thread can write to them at the same time."""
+        """Return bytes of the mapped file; under the GIL no other thread can write to them at the same time.
+
+        Raises `CorruptError` if the file is cut off.
+        """
+        if not self.is_whole():
+            raise CorruptError("the file of cells is cut off")
         cells, at = self.locate(offset // 8)
         return cast("memoryview", cells)[at : at + length // 8].tobytes()
 
@@ -106,6 +132,14 @@ class CellsFile:
             first = self._grow(count * 8).start
         self.header[CELLS] = first + count
         return first
+
+    def make_header(self) -> None:
+        """Write the header of a new arena."""
+        header = Header(MAGIC, 0, 0, 0, FIRST_CELL, 0, CANARY, int(time.time()), 0, 0, 0, 0, 0)
+        for index, word in enumerate(header):
+            if index:
+                self.header[index] = word
+        self.header[0] = MAGIC  # last: from now on there is an arena
 
     def map_growth(self) -> None:
         """Map what an interrupted call of `allocate` has added to the file."""

@@ -49,13 +49,35 @@ class Directory:
             raise StorageError(self.path, problem, errno.EPERM)
 
     def is_sound(self) -> bool:
-        """Return whether the directory is still open and trusted.
+        """Return whether the directory is trusted, and open it again if another part of the process has closed it.
 
         A process that becomes a daemon closes all its files, and a worker may change its user.
         """
-        with ignore_system_errors():
-            return not _find_problem(self._file.status())
-        return False
+        return not self.find_problem()
+
+    def find_problem(self) -> str:
+        """Return why the directory cannot be used, or an empty string."""
+        try:
+            return _find_problem(os.fstat(self._get_number()))
+        except OSError as error:
+            if not is_system_error(error):
+                raise
+            return str(error)
+
+    def _get_number(self) -> int:
+        """Return the descriptor, for one system call."""
+        try:
+            return self._file.fileno()
+        except OSError as error:
+            if not is_system_error(error) or not self._file.is_lost:
+                raise
+            _open_again(self._file, self.path, os.O_RDONLY | os.O_DIRECTORY)
+            return self._file.fileno()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the directory is open."""
+        return self._file.is_open()
 
     def _make(self) -> None:
         path = Path(self.path)
@@ -66,33 +88,34 @@ class Directory:
     def open(self, name: str, flags: int) -> OpenFile:
         """Open a file of the directory. Raises OSError, with EPERM for a file that is not trusted."""
         if not flags & os.O_CREAT:  # most slots that a reader asks for do not exist
-            _check_file(name, os.stat(name, dir_fd=self._file.fileno(), follow_symlinks=False))
+            _check_file(name, os.stat(name, dir_fd=self._get_number(), follow_symlinks=False))
         file = OpenFile()
-        _check_file(name, file.open(name, flags, self._file))
+        _check_file(name, file.open(name, flags, self._get_number()))
         return file
+
+    def reopen(self, name: str, flags: int, file: OpenFile) -> None:
+        """Open a file again that is lost. Raises OSError, also if another file has the name now."""
+        _check_file(name, _open_again(file, name, flags, self._get_number()))
 
     def is_at(self, name: str, file: OpenFile) -> bool:
         """Return whether the open file is the one that has this name now."""
-        with ignore_system_errors():
-            named = os.stat(name, dir_fd=self._file.fileno(), follow_symlinks=False)
-            return os.path.samestat(named, file.status())
-        return False
+        return self.identify(name) == file.identity
 
-    def has(self, name: str) -> bool:
-        """Return whether the directory has an entry with this name."""
+    def identify(self, name: str) -> tuple[int, int] | None:
+        """Return the device and inode of an entry of the directory, None if there is none with this name."""
         with ignore_system_errors():
-            os.stat(name, dir_fd=self._file.fileno(), follow_symlinks=False)
-            return True
-        return False
+            status = os.stat(name, dir_fd=self._get_number(), follow_symlinks=False)
+            return status.st_dev, status.st_ino
+        return None
 
     def unlink(self, name: str) -> None:
         """Remove a file; a missing file is no error."""
         with ignore_system_errors():
-            os.unlink(name, dir_fd=self._file.fileno())
+            os.unlink(name, dir_fd=self._get_number())
 
     def list_names(self) -> list[str]:
         """Return the names of all entries of the directory."""
-        return os.listdir(self._file.fileno())  # noqa: PTH208  # pathlib would list what the path leads to now
+        return os.listdir(self._get_number())  # noqa: PTH208  # pathlib would list what the path leads to now
 
     def close(self) -> None:
         """Close the directory; files that were opened through it stay open."""
@@ -107,6 +130,16 @@ def _find_problem(status: os.stat_result) -> str:
     if status.st_mode & _WRITABLE_BY_OTHERS:
         return f"others may write to it (mode {stat.S_IMODE(status.st_mode):o}). {inside}, or chmod 700 it."
     return ""
+
+
+def _open_again(file: OpenFile, path: str, flags: int, directory: int | None = None) -> os.stat_result:
+    identity = file.identity
+    status = file.open(path, flags, directory)
+    if file.identity != identity:
+        file.close()
+        file.identity = identity
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
+    return status
 
 
 def _check_file(name: str, status: os.stat_result) -> None:

@@ -75,6 +75,10 @@ class Log:
         else:
             known.apply_record(kind, number, payload)
 
+    def is_open(self) -> bool:
+        """Return whether the file is open."""
+        return self._file.is_open()
+
     def _declare(self, family: int, number: int, definition: Definition) -> None:
         known = self.families.get(family)
         if known is not None:

@@ -22,9 +22,9 @@ from typing import final
 from asyncmetrics.storage.shared.files.directory import Directory
 from asyncmetrics.storage.shared.files.layout import KEYS, CorruptError, join_log_position, to_generation, to_log_bytes
 from asyncmetrics.storage.shared.files.log import Log
-from asyncmetrics.storage.shared.files.open_file import OpenFile
+from asyncmetrics.storage.shared.files.open_file import OpenFile, ignore_system_errors
 from asyncmetrics.storage.shared.files.records import MAX_PAYLOAD_BYTES
-from asyncmetrics.storage.shared.files.slots import name_log_file
+from asyncmetrics.storage.shared.files.slots import is_refused, name_log_file
 from asyncmetrics.storage.shared.pages import UnusedPages
 
 __all__ = ("LogWriter",)
@@ -40,13 +40,30 @@ class LogWriter:
         self._file = OpenFile()
         self._open_generation = -1  # that of the open file; -1 while it may be another than the current one
 
+    def create(self, slot: int) -> None:
+        """Create the first log of a slot. Raises OSError, and `CorruptError` if something else is in its place."""
+        name = name_log_file(slot, 0)
+        self._directory.unlink(name)
+        self._open_file(name, os.O_CREAT | os.O_EXCL).close()
+
     def open(self, slot: int, header: memoryview) -> None:
-        """Continue the current log of a slot, whose header is mapped as ``header``. Raises OSError."""
+        """Continue the current log of a slot, whose header is mapped as ``header``.
+
+        Raises OSError, and `CorruptError` if there is no log, or something else in its place.
+        """
         self._slot = slot
         self._header = header
         generation = self.generation
-        self._file = self._directory.open(name_log_file(slot, generation), os.O_RDWR)
+        self._file = self._open_file(name_log_file(slot, generation), 0)
         self._open_generation = generation
+
+    def _open_file(self, name: str, flags: int) -> OpenFile:
+        try:
+            return self._directory.open(name, os.O_RDWR | flags)
+        except OSError as error:
+            if error.errno == errno.ENOENT or is_refused(error):
+                raise CorruptError(f"{name}: {error.strerror}") from error
+            raise
 
     def read(self) -> tuple[Log, str]:
         """Return all that the current log declares, and why the end of it cannot be read, or an empty string.
@@ -70,8 +87,23 @@ class LogWriter:
         return to_generation(self._header[KEYS])
 
     def has_its_files(self) -> bool:
-        """Return whether the file that is written to still has its name in the directory."""
-        return self._directory.is_at(name_log_file(self._slot, self.generation), self._file)
+        """Return whether the file that is written to still has its name and its length; open it again if it is lost."""
+        name, published = name_log_file(self._slot, self.generation), to_log_bytes(self._header[KEYS])
+        with ignore_system_errors():
+            if not self._file.is_open():
+                self._directory.reopen(name, os.O_RDWR, self._file)
+            return self._directory.is_at(name, self._file) and self._file.status().st_size >= published
+        return False
+
+    def get_file(self, generation: int) -> OpenFile | None:
+        """Return the file that is written to, if it is the log of this generation."""
+        return self._file if generation == self.generation else None
+
+    def unlink(self) -> None:
+        """Remove the file, if it still has its name."""
+        name = name_log_file(self._slot, self.generation)
+        if self._directory.is_at(name, self._file):
+            self._directory.unlink(name)
 
     def write(self, record: bytes) -> int:
         """Write a record, and return the word ``keys`` that publishes it. Raises OSError if that is not possible."""
@@ -98,11 +130,10 @@ class LogWriter:
             self._directory.unlink(name)
             raise
         self._open_generation = -1
-        before, self._file, self.waste = self._file, file, 0
+        self._file, self.waste = file, 0  # a reader of this slot may still use the file of before
         self._header[KEYS] = join_log_position(generation, len(log))
         self._open_generation = generation
         self._directory.unlink(name_log_file(self._slot, generation - 1))
-        before.close()
 
     def remove_others(self) -> None:
         """Remove what an owner left that died while it rewrote the log: the generations before and after this one."""

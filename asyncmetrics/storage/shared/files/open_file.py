@@ -10,7 +10,7 @@
 
 *Theory of operation.* The states of an open file:
 
-1. *Closed*: there is no descriptor. `OpenFile.open` leads to 2.
+1. *Closed*: there is no descriptor. `OpenFile.open` leads to 2, also from 3.
 2. *Open*: the descriptor is the file's own. The *mark* shows it: the position of the file, which nothing else uses.
    Each opening sets another one, so that the mark also distinguishes two openings of one file. A directory has no such
    position; its mark is its device and inode. `OpenFile.close` leads back to 1.
@@ -40,31 +40,31 @@ _NO_ALLOCATION = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)  # posix_falloca
 class OpenFile:
     """A file or directory that `open` opens; closed at first, and when the object is freed.
 
-    ``is_lost`` is whether another part of the process has closed it. Each method raises OSError with EBADF if the file
-    is closed or lost.
+    ``identity`` is its device and inode. ``is_lost`` is whether another part of the process has ever closed it. Each
+    method raises OSError with EBADF if the file is closed or lost.
     """
 
     # Here, because an exception of a signal handler may interrupt `__init__`.
     is_lost = False
+    identity = (0, 0)
     _mark: object = None
     _numbers: list[int] = []  # never changed
 
     def __init__(self) -> None:
         self._numbers = []  # the descriptor, if the file is open
 
-    def open(self, path: str, flags: int, directory: OpenFile | None = None) -> os.stat_result:
-        """Open ``path``, relative to ``directory`` if there is one; return the status. Raises OSError."""
+    def open(self, path: str, flags: int, directory: int | None = None) -> os.stat_result:
+        """Open ``path``, relative to the open ``directory`` if there is one; return the status. Raises OSError."""
         # O_NONBLOCK: opening a named pipe would wait for its other end.
         flags |= os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-        open_one = partial(os.open, mode=_FILE_MODE, dir_fd=None if directory is None else directory.fileno())
+        open_one = partial(os.open, mode=_FILE_MODE, dir_fd=directory)
         # One call opens the file and stores its number: an exception of a signal handler cannot come in between, which
         # would leave a file open, perhaps with a lock on it.
         self._numbers.extend(map(open_one, (path,), (flags,)))
         status = os.fstat(self._numbers[0])
-        if stat.S_ISREG(status.st_mode):
-            self._mark = os.lseek(self._numbers[0], next(_MARKS), os.SEEK_SET)
-        else:
-            self._mark = (status.st_dev, status.st_ino)
+        self.identity = (status.st_dev, status.st_ino)
+        is_regular = stat.S_ISREG(status.st_mode)
+        self._mark = os.lseek(self._numbers[0], next(_MARKS), os.SEEK_SET) if is_regular else self.identity
         return status
 
     def fileno(self) -> int:
@@ -80,15 +80,18 @@ class OpenFile:
             if mark == self._mark:
                 return number
             self.is_lost = True
-            self._numbers = []
+            self._numbers, self._mark = [], None
         raise OSError(errno.EBADF, "the file was closed")
 
     def is_open(self) -> bool:
         """Return whether the file is open."""
-        with ignore_system_errors():
+        try:
             self.fileno()
-            return True
-        return False
+        except OSError as error:
+            if not is_system_error(error):
+                raise
+            return False
+        return True
 
     def status(self) -> os.stat_result:
         """Return the status of the file."""

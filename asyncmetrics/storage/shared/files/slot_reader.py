@@ -19,6 +19,7 @@ dies of SIGBUS. Allow several callers to follow the log in turn, one step at a t
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
@@ -27,12 +28,12 @@ from typing import NamedTuple, final
 from asyncmetrics.storage.shared.files.directory import Directory
 from asyncmetrics.storage.shared.files.layout import WORDS_BYTES, CorruptError, Header, UnknownLayoutError
 from asyncmetrics.storage.shared.files.log import Log
-from asyncmetrics.storage.shared.files.open_file import OpenFile
+from asyncmetrics.storage.shared.files.open_file import OpenFile, ignore_system_errors, is_system_error
 from asyncmetrics.storage.shared.files.slot_family import CellPages, SlotFamily
 from asyncmetrics.storage.shared.files.slots import is_owned, name_cells_file, name_log_file
 from asyncmetrics.storage.shared.pages import UnusedPages
 
-__all__ = ("UNSTEADY", "SlotCells", "SlotReader")
+__all__ = ("UNSTEADY", "OwnFiles", "SlotCells", "SlotReader")
 
 UNSTEADY = -1
 """Stands for the header's ``changes`` where series came or went while the cells were read."""
@@ -49,14 +50,30 @@ class SlotCells(NamedTuple):
 
 
 @final
+class OwnFiles(NamedTuple):
+    """The files of this process's own slot, which are open already, so that they can be read without new descriptors.
+
+    ``get_log`` returns the log of a generation, if it is open. ``peek`` reads the cells: other threads cannot count
+    during it, as they could during ``pread``, which releases the interpreter's lock.
+    """
+
+    number: int
+    cells: OpenFile
+    get_log: Callable[[int], OpenFile | None]
+    peek: Callable[[int, int], bytes]
+
+
+@final
 class SlotReader:
     """The reader of one slot, in the states that the module describes; ``problem`` is empty if nothing is wrong.
 
     ``has_unknown_layout`` is whether the slot is one of another version of the library. The pages of discarded families
-    go to ``unused``. ``peek`` reads the cells if it is set, ``pread`` otherwise.
+    go to ``unused``. ``own`` has the files if the slot is this process's own.
     """
 
-    def __init__(self, directory: Directory, number: int, unused: UnusedPages | None = None) -> None:
+    def __init__(
+        self, directory: Directory, number: int, unused: UnusedPages | None = None, own: OwnFiles | None = None
+    ) -> None:
         self.number = number
         self.problem = ""
         self.has_unknown_layout = False
@@ -64,10 +81,9 @@ class SlotReader:
         self.unused = unused or UnusedPages()
         self.log = Log(-1, OpenFile(), self.unused)
         self._logs = [self.log]  # ``log``, and those that a `sync` follows
-        self.peek: Callable[[int, int], bytes] | None = None
         self.directory = directory
-        self._cells_file = OpenFile()
-        self._cells_file = directory.open(name_cells_file(number), os.O_RDONLY)
+        self._own = own
+        self._cells_file = own.cells if own else directory.open(name_cells_file(number), os.O_RDONLY)
 
     def sync(self) -> Iterator[None]:
         """Follow the log to its end, a slice at each step; set ``problem`` if that fails.
@@ -81,6 +97,8 @@ class SlotReader:
             if header is not None:
                 yield from log.follow(header.log_bytes)
         except (OSError, CorruptError) as error:
+            if not _is_of_files(error):
+                raise
             self.problem, self.has_unknown_layout = str(error), isinstance(error, UnknownLayoutError)
         # Keep a log that was read if the new one cannot be read: then the last cells are exposed.
         is_worse = bool(self.problem) and log is not self.log and self.log.generation >= 0
@@ -92,12 +110,19 @@ class SlotReader:
 
     def try_read_header(self) -> Header | None:
         """Return the present header, or None if it cannot be read; change nothing here."""
-        with suppress(OSError, CorruptError):
+        with ignore_system_errors(), suppress(CorruptError):
             return self._read_header()
         return None
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the slot cannot be read, and another file has its name."""
+        if self._own is not None or (self.header is not None and not self.problem):
+            return False
+        return not self.directory.is_at(name_cells_file(self.number), self._cells_file)
+
     def _read_header(self) -> Header | None:
-        return Header.unpack(self._cells_file.read(WORDS_BYTES, 0))
+        return Header.unpack(self._read(0, WORDS_BYTES))
 
     def _open_log(self) -> tuple[Header | None, Log]:
         """Return the header and the log that it names."""
@@ -112,8 +137,12 @@ class SlotReader:
             return None, self.log
         for log in self._logs:
             if log.generation == header.generation and log.parsed_bytes <= header.log_bytes:
+                if log.parsed_bytes < header.log_bytes and not log.is_open():
+                    continue
                 return header, log
-        file = self.directory.open(name_log_file(self.number, header.generation), os.O_RDONLY)
+        file = self._own and self._own.get_log(header.generation)
+        if file is None:
+            file = self.directory.open(name_log_file(self.number, header.generation), os.O_RDONLY)
         log = Log(header.generation, file, self.unused)
         self._logs = [one for one in self._logs if one.generation != header.generation or one is self.log] + [log]
         return header, log
@@ -127,9 +156,11 @@ class SlotReader:
         if log.families.get(family.number) is not family:
             return None
         try:
-            cells = yield from family.read_cells(self.peek or self._read, room)
+            cells = yield from family.read_cells(self._own.peek if self._own else self._read, room)
             after = self._read_header()
         except (OSError, CorruptError) as error:
+            if not _is_of_files(error):
+                raise
             self.problem = str(error)
             return SlotCells(family.get_last_cells(room), UNSTEADY)
         if after is None or before is None or after.generation != log.generation:
@@ -140,15 +171,39 @@ class SlotReader:
         return SlotCells(cells, before.changes if is_steady else UNSTEADY)
 
     def _read(self, offset: int, length: int) -> bytes:
+        try:
+            return self._cells_file.read(length, offset)
+        except OSError as error:
+            self._open_again(error)
         return self._cells_file.read(length, offset)
+
+    def _open_again(self, error: OSError) -> None:
+        """Open the file of cells again if ``error`` means that it is lost; else raise ``error``."""
+        if error.errno != errno.EBADF or self._own is not None or not self._cells_file.is_lost:
+            raise error
+        self.directory.reopen(name_cells_file(self.number), os.O_RDONLY, self._cells_file)
 
     @property
     def is_live(self) -> bool:
         """Whether the slot's owner lives."""
-        return is_owned(self._cells_file)
+        if self._own is not None:
+            return True
+        try:
+            return is_owned(self._cells_file)
+        except OSError as error:
+            with ignore_system_errors():
+                self._open_again(error)
+                return is_owned(self._cells_file)
+        return False
 
     def close(self) -> None:
-        """Close the slot's files."""
+        """Close the slot's files, unless they are this process's own."""
+        if self._own is not None:
+            return
         self._cells_file.close()
         for log in self._logs:
             log.close()
+
+
+def _is_of_files(error: Exception) -> bool:
+    return is_system_error(error) or isinstance(error, CorruptError)

@@ -11,9 +11,10 @@ from collections.abc import Callable, Generator, Iterator
 from typing import final
 
 from asyncmetrics.storage.shared.files.directory import Directory
+from asyncmetrics.storage.shared.files.open_file import ignore_system_errors, is_system_error
 from asyncmetrics.storage.shared.files.slot_family import SlotFamily
-from asyncmetrics.storage.shared.files.slot_reader import SlotCells, SlotReader
-from asyncmetrics.storage.shared.files.slots import MAX_SLOTS, is_refused
+from asyncmetrics.storage.shared.files.slot_reader import OwnFiles, SlotCells, SlotReader
+from asyncmetrics.storage.shared.files.slots import MAX_SLOTS, is_refused, name_cells_file
 from asyncmetrics.storage.shared.pages import UnusedPages
 from asyncmetrics.storage.shared.scrape.newest import NewestFamilies
 
@@ -32,17 +33,17 @@ class SlotReaders:
         self._directory = directory
         self._count_error = count_error
         self.unused = UnusedPages()
-        self._own: tuple[int, Callable[[int, int], bytes]] | None = None
+        self._own: OwnFiles | None = None
         self._readers: dict[int, SlotReader] = {}
         self._newest: dict[str, NewestFamilies] = {}  # by the registry's space
         self._unknown_layouts: set[str] = set()  # the problems that are counted
+        self._refused: dict[int, tuple[int, int] | None] = {}  # what is in a slot's place and cannot be opened
 
-    def read_own(self, number: int, peek: Callable[[int, int], bytes]) -> None:
-        """Read this process's own slot with ``peek``.
-
-        Other threads cannot count during it, as they could during ``pread``, which releases the interpreter's lock.
-        """
-        self._own = (number, peek)
+    def read_own(self, own: OwnFiles) -> None:
+        """Read this process's own slot through the files that it has open, also where no more can be opened."""
+        self._own = own
+        if self._directory is not None:
+            self._readers[own.number] = SlotReader(self._directory, own.number, self.unused, own)
 
     def list_readers(self) -> list[SlotReader]:
         """Return the readers of all slots that exist, in the order of their numbers."""
@@ -65,31 +66,52 @@ class SlotReaders:
     def renew(self) -> SlotReaders:
         """Return new readers of the same directory, which have followed no log yet."""
         readers = SlotReaders(self._directory, self._count_error)
-        readers._own, readers._unknown_layouts = self._own, self._unknown_layouts
+        readers._refused, readers._unknown_layouts = self._refused, self._unknown_layouts
+        if self._own is not None:
+            readers.read_own(self._own)
         return readers
 
     def _open(self, number: int) -> bool:
         """Open a slot; return whether there may be a next one."""
         assert self._directory is not None
+        if number in self._refused and self._refused[number] == self._directory.identify(name_cells_file(number)):
+            return True
         try:
-            self._readers[number] = reader = SlotReader(self._directory, number, self.unused)
-            if self._own is not None and self._own[0] == number:
-                reader.peek = self._own[1]
+            self._readers[number] = SlotReader(self._directory, number, self.unused)
         except FileNotFoundError:
             return False
         except OSError as error:
-            self._count_error(number, str(error))
-            return is_refused(error)  # the next slot may be readable; any other error is one of this process
+            if not is_system_error(error):
+                raise
+            problem = self._directory.find_problem()
+            self._count_error(number, problem or str(error))
+            if problem or not is_refused(error):
+                return False  # an error of this process, which would have it for each slot
+            self._refused[number] = self._directory.identify(name_cells_file(number))
         return True
 
     def sync(self) -> Iterator[None]:
         """Follow all logs to their ends, a slice at each step."""
-        for reader in self.list_readers():
-            yield from reader.sync()
+        for known in self.list_readers():
+            yield from known.sync()
+            reader = known
+            if known.is_outdated:
+                reader = self._open_again(known)
+                yield from reader.sync()
             if reader.problem and reader.problem not in self._unknown_layouts:
                 self._count_error(reader.number, reader.problem)
             if reader.has_unknown_layout:
                 self._unknown_layouts.add(reader.problem)
+
+    def _open_again(self, reader: SlotReader) -> SlotReader:
+        """Return a new reader for the slot, or the old one if the files cannot be opened."""
+        assert self._directory is not None
+        with ignore_system_errors():
+            new = SlotReader(self._directory, reader.number, self.unused)
+            if self._readers.get(reader.number) is reader:
+                self._readers[reader.number] = new
+            return new
+        return reader
 
     def read(self, reader: SlotReader, family: SlotFamily, room: int) -> Generator[tuple[()], None, SlotCells | None]:
         """Read the cells of a family, as `SlotReader.read` does, and count an error."""

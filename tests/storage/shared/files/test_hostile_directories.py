@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 
@@ -71,11 +72,10 @@ def put_file_of_another_user(place):
     os.chown(place, 65534, 65534)
 
 
-@pytest.mark.parametrize(
-    "put",
-    [put_fifo, put_directory, put_hard_link, put_symbolic_link, put_file_of_another_user],
-    ids=lambda put: put.__name__,
-)
+PUTS = [put_fifo, put_directory, put_hard_link, put_symbolic_link, put_file_of_another_user]
+
+
+@pytest.mark.parametrize("put", PUTS, ids=lambda put: put.__name__)
 def test_a_file_that_is_not_ours_stays_as_it_is_and_its_slot_is_skipped(worker, path, put):
     path.mkdir(mode=0o700)
     put(path / "s0.cells")
@@ -99,3 +99,48 @@ def test_a_file_with_two_hard_links_is_not_opened(tmp_path):
     directory.open("single", os.O_RDWR).close()
     with pytest.raises(PermissionError, match="one name"):
         directory.open("linked", os.O_RDWR)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may become another user")
+def test_a_worker_that_changes_its_user_logs_once_that_it_cannot_read_others(worker, caplog):
+    """As after ``gunicorn --preload --user`` with a metric that was used before; it looked for all 4,096 slots."""
+    registry = worker()
+    counter = Counter("c", "C.", registry=registry)
+
+    def work() -> None:
+        counter.inc(5)
+        os.setuid(65534)
+        for count in range(5, 8):
+            assert read_value(registry) == count
+            counter.inc()
+        (record,) = caplog.records
+        assert "it belongs to user 0, and this process runs as user 65534" in record.getMessage()
+
+    run_forked(work)
+
+
+def test_a_directory_in_the_place_of_a_log_makes_its_slot_unusable_and_no_other(worker, path):
+    (path / "s0.keys.0").mkdir(parents=True)
+    path.chmod(0o700)
+    registry = worker()
+    Counter("c", "C.", registry=registry).inc()
+    assert read_value(registry) == 1
+    assert read_value(registry, "asyncmetrics_workers_shared") == 1
+    assert read_value(registry, "asyncmetrics_worker_slot_errors_total") == 1
+
+
+@pytest.mark.parametrize("put", PUTS, ids=lambda put: put.__name__)
+def test_what_is_in_the_place_of_a_slot_is_looked_at_once(worker, path, put, caplog, monkeypatch):
+    path.mkdir(mode=0o700)
+    put(path / "s0.cells")
+    registry = worker()
+    counters = [Counter(f"c{number}", "C.", registry=registry) for number in range(20)]
+    now = time.monotonic()
+    for second in range(3):
+        monkeypatch.setattr(time, "monotonic", lambda second=second: now + 2 * second)
+        for counter in counters:
+            counter.inc()
+        assert read_value(registry, "c19_total") == second + 1
+    # One error of the worker that looked for a slot to take, and one of its reader.
+    assert read_value(registry, "asyncmetrics_worker_slot_errors_total") == 2
+    assert len(caplog.records) == 1
