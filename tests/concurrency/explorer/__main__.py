@@ -1,4 +1,4 @@
-"""Explore, and print what was found: ``python -m tests.concurrency.explorer [--storage S] [--only A,B] [--sample N]``."""
+"""Explore and print: ``python -m tests.concurrency.explorer [--storage S] [--only A,B] [--sample N]``."""
 
 from __future__ import annotations
 

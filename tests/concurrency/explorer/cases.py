@@ -5,11 +5,14 @@ A `Case` is one pair on one storage. `list_cases` returns them in a fixed order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeAlias
 
-from tests.concurrency.explorer.model import Setup
-from tests.concurrency.explorer.worlds import STORAGES, Clock, World
+from tests.concurrency.explorer.checks import check_end
+from tests.concurrency.explorer.model import Model, Outcome, Setup
+from tests.concurrency.explorer.operations import OPERATIONS, Operation
+from tests.concurrency.explorer.registries import REGISTRY_OPERATIONS, RegistrySetting
+from tests.concurrency.explorer.worlds import STORAGES, Clock, Reading, World
 
 __all__ = ("MODES", "Case", "Setting", "list_cases")
 
@@ -36,19 +39,39 @@ class Setting(NamedTuple):
             world.make_stale(self.stale_readings)
         return world
 
+    def make_model(self, choices: Sequence[bool]) -> Model:
+        """Return a model in the state of this set-up."""
+        return Model(self.setup, choices)
+
+    def begin_reading(self, world: World) -> Reading:
+        """Return a reading that has begun."""
+        return Reading(world)
+
+    def check_end(
+        self, world: World, allowed: frozenset[Outcome], elsewhere: Callable[[Callable[[], None]], None]
+    ) -> None:
+        """See `checks`."""
+        check_end(world, allowed, elsewhere)
+
+
+AnySetting: TypeAlias = Setting | RegistrySetting
+
 
 class Case(NamedTuple):
     """A pair of operations on a storage; ``modes`` are the ways of interrupting A."""
 
     storage: str
-    setting: Setting
+    setting: AnySetting
     a: str
     b: str
     modes: tuple[str, ...]
 
-    @property
-    def name(self) -> str:
-        return f"{self.storage}/{self.setting.name}: {self.a}, {self.b}"
+    def get_operation(self, name: str) -> Operation:
+        """Return the operation called ``name``."""
+        return _ALL_OPERATIONS[name]
+
+
+_ALL_OPERATIONS: dict[str, Operation] = {**OPERATIONS, **REGISTRY_OPERATIONS}
 
 
 _BASE = {"u": 1.0, "v": 2.0}
@@ -56,7 +79,11 @@ _WITH_K = {**_BASE, "k": 5.0}
 _MANY = {**_BASE, **{f"n{number}": 0.0 for number in range(253)}}
 _K = frozenset("k")
 _EVERY = "use other count remove clear remake read"
-SETTINGS = (
+_OF_HELD = "read use count remove", "read use labels count remove remake"
+_U = frozenset("u")
+_REGISTRY_SECOND = "register register_rival unregister declare describe register_target collect"
+_X, _XT = _U | {"x"}, _U | {"x", "target"}
+SETTINGS: tuple[AnySetting, ...] = (
     Setting("new", Setup(_BASE), "labels use remake clear read", "labels use other remove clear remake read fork"),
     Setting("existing", Setup(_WITH_K, _K), "labels " + _EVERY.replace("other ", ""), _EVERY + " fork"),
     Setting("full", Setup(_WITH_K, max_children=3), "use other", "use other remove remove_other read"),
@@ -64,11 +91,17 @@ SETTINGS = (
     Setting("slice full", Setup(_MANY), "use", "use other remake remove_other", storages=("memory",)),
     Setting("gauge", Setup(_WITH_K, _K), "track set_function read", "track set_function remove remake read", "gauge"),
     Setting("histogram", Setup(_WITH_K, _K), "time read", "time remove remake read", "histogram"),
-    Setting("due, held", Setup(_WITH_K, _K, _K), "read use count remove", "read use labels count remove remake"),
+    Setting("due, held", Setup(_WITH_K, _K, _K), *_OF_HELD),
     Setting("due", Setup(_WITH_K, stale=_K), "read use remove", "read use labels remove remake"),
-    Setting("asleep, held", Setup(_WITH_K, _K, _K), "read use count remove", "read use labels count remove remake", stale_readings=1),
+    Setting("asleep, held", Setup(_WITH_K, _K, _K), *_OF_HELD, stale_readings=1),
     Setting("asleep", Setup(_WITH_K, stale=_K), "read use remove", "read use labels remove remake", stale_readings=1),
     Setting("forgotten", Setup(_WITH_K, _K, _K), "read use count", "read use labels count remake", stale_readings=2),
+    RegistrySetting(
+        "registry", _U, "register register_rival declare describe register_target collect", _REGISTRY_SECOND
+    ),
+    RegistrySetting("registered", _X, "register register_rival unregister declare collect", _REGISTRY_SECOND),
+    RegistrySetting("described", _XT, "describe undescribe register_target", "describe undescribe register_target"),
+    RegistrySetting("declared", _U, "declare", "declare collect register", ("shared",)),
 )  # fmt: skip
 
 
@@ -82,7 +115,7 @@ _SECOND_OF_SHARED_READ = {
 }
 
 
-def _list_seconds(storage: str, setting: Setting, a: str) -> list[str]:
+def _list_seconds(storage: str, setting: AnySetting, a: str) -> list[str]:
     if storage == "shared" and a == "read":
         return _SECOND_OF_SHARED_READ.get(setting.name, "").split()
     return setting.second.split()

@@ -9,8 +9,8 @@
 4. A goes on to its end. An exception must have arrived in the caller; A is then repeated or not, and B runs.
 5. C1 and C2 are finished, and `check_end` looks at the world.
 
-A B that waits for A in ``thread`` is given `_PAUSE_SECONDS`, then A goes on and B must end. The operations that may not
-wait are in `_NEVER_WAIT`.
+A B that waits for A in ``thread`` is given `_PAUSE_SECONDS`, then A goes on and B must end. The operations that may
+wait are in `_MAY_WAIT`.
 """
 
 from __future__ import annotations
@@ -21,22 +21,19 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from tests.concurrency.explorer.cases import Case
-from tests.concurrency.explorer.checks import check_end
-from tests.concurrency.explorer.model import Model, Outcome, list_outcomes
-from tests.concurrency.explorer.operations import OPERATIONS
+from tests.concurrency.explorer.model import list_outcomes
+from tests.concurrency.explorer.operations import Operation
 from tests.concurrency.explorer.threads import Partner
 from tests.concurrency.explorer.tracing import Position, Scope, Tracer
-from tests.concurrency.explorer.worlds import Clock, Problem, Reading, Stuck, World
+from tests.concurrency.explorer.worlds import Clock, Problem, Stuck
 from tests.patience import PATIENCE_SECONDS
 
 __all__ = ("HandlerError", "HandlerExit", "Interleaving", "Subject")
 
 _PAUSE_SECONDS = 0.003
-_MAY_WAIT = {
-    "memory": frozenset[str](),
-    "locked": frozenset({"use", "count", "remake", "read", "track", "time", "set_function", "fork"}),
-    "shared": frozenset({"remove", "remove_other", "clear", "remake", "read", "fork"}),
-}
+# Children with locks wait for each other, so on locked storage every B and every reading may wait. On shared storage
+# readings wait for the step of another one, and a removal reads the slots of dead workers.
+_MAY_WAIT = {"shared": frozenset({"remove", "remove_other", "clear", "remake", "read", "fork", "collect", "declare"})}
 
 
 class HandlerError(Exception):
@@ -63,14 +60,14 @@ class Subject:
         self._clock = clock
         self._patience = patience
         self._partner = Partner()
-        self._outcomes: dict[tuple[str, str, str, str], frozenset[Outcome]] = {}
+        self._outcomes: dict[tuple[str, str, str, str], frozenset[Any]] = {}
 
     def count_points(self, case: Case, mode: str) -> int:
         """Return the number of points at which A can be interrupted."""
         tracer = self._make_tracer(mode)
         for _ in range(2):  # 3.13 traces the opcodes of a code object from its second call on
             world = case.setting.make_world(case.storage, self._clock)
-            tracer.run(lambda world=world: run(case.a, world, "A"))
+            tracer.run(lambda world=world: run(case.get_operation(case.a), world, "A"))
             world.close()
         return tracer.count
 
@@ -90,12 +87,12 @@ class Subject:
         """End the threads."""
         self._partner.end()
 
-    def list_allowed(self, case: Case, way: str) -> frozenset[Outcome]:
+    def list_allowed(self, case: Case, way: str) -> frozenset[Any]:
         """Return the outcomes that a sequential order allows."""
         key = (case.setting.name, case.a, case.b, way)
         if key not in self._outcomes:
-            a, b = OPERATIONS[case.a], OPERATIONS[case.b]
-            self._outcomes[key] = list_outcomes(lambda choices: Model(case.setting.setup, choices), a, b, way)
+            a, b = case.get_operation(case.a), case.get_operation(case.b)
+            self._outcomes[key] = list_outcomes(case.setting.make_model, a, b, way)
         return self._outcomes[key]
 
     def begin_elsewhere(self, work: Callable[[], None]) -> bool:
@@ -117,9 +114,9 @@ class Subject:
             raise Stuck
 
 
-def run(operation: str, world: World, name: str) -> None:
+def run(operation: Operation, world: Any, name: str) -> None:
     """Run an operation on a world."""
-    for _ in OPERATIONS[operation](world, name):
+    for _ in operation(world, name):
         pass
 
 
@@ -132,13 +129,13 @@ def _describe(error: BaseException) -> Problem:
 class _Run:
     """One interleaving."""
 
-    def __init__(self, subject: Subject, case: Case, mode: str, world: World) -> None:
+    def __init__(self, subject: Subject, case: Case, mode: str, world: Any) -> None:
         self._subject = subject
         self._case = case
         self._mode = mode
         self._world = world
         self._position: Position | None = None
-        self._readings: list[Reading] = []
+        self._readings: list[Any] = []
         self._waits = False
         self._raised: BaseException | None = None
         self._ignored: list[BaseException | None] = []
@@ -154,15 +151,15 @@ class _Run:
             for reading in self._readings:
                 reading.finish()
             allowed = self._subject.list_allowed(self._case, self._choose_way())
-            check_end(world, allowed, self._subject.run_elsewhere)
-        except BaseException as error:
+            self._case.setting.check_end(world, allowed, self._subject.run_elsewhere)
+        except BaseException as error:  # noqa: BLE001  # whatever it is
             world.problems.append(_describe(error))
         finally:
             sys.unraisablehook = hook
         return Interleaving(self._position, world.problems, bool(self._ignored))
 
     def _ignore(self, info: Any) -> None:
-        """Keep an exception that Python cannot deliver, as one of a finaliser; without the frames that it went through."""
+        """Keep an exception that Python cannot deliver, as one of a finaliser, without the frames that it passed."""
         self._ignored.append(info.exc_value and info.exc_value.with_traceback(None))
 
     def _choose_way(self) -> str:
@@ -172,7 +169,7 @@ class _Run:
         return ways.get(self._mode, "cut again")
 
     def _begin_reading(self) -> None:
-        reading = Reading(self._world)
+        reading = self._case.setting.begin_reading(self._world)
         reading.step()
         self._readings.append(reading)
 
@@ -180,7 +177,7 @@ class _Run:
         case, world = self._case, self._world
         tracer = self._subject._make_tracer(self._mode)
         try:
-            tracer.run(lambda: run(case.a, world, "A"), number, self._stop)
+            tracer.run(lambda: run(case.get_operation(case.a), world, "A"), number, self._stop)
         except (HandlerError, HandlerExit) as error:
             self._check_delivery(error)
         else:
@@ -189,13 +186,13 @@ class _Run:
             world.named.pop("A", None)
             self._raised = None
             if self._mode.endswith("again"):
-                run(case.a, world, "A")
-            run(case.b, world, "B")
+                run(case.get_operation(case.a), world, "A")
+            run(case.get_operation(case.b), world, "B")
         elif self._waits and not self._subject.await_partner():
             world.problems.append(("deadlock", "B never ends, though A has ended"))
 
     def _check_delivery(self, error: BaseException | None) -> None:
-        if self._raised is None or error is self._raised or self._raised in self._ignored:
+        if self._raised is None or error is self._raised or self._raised in self._ignored or self._world.failures:
             return
         self._world.problems.append(("an exception is swallowed", f"{error!r} arrived"))
 
@@ -205,7 +202,7 @@ class _Run:
         if self._mode == "thread":
             self._world.most_empty_steps = sys.maxsize
             self._waits = not self._subject.begin_elsewhere(self._interrupt)
-            if self._waits and self._case.b not in _MAY_WAIT[self._case.storage]:
+            if self._waits and not self._may_wait():
                 self._waits = False
                 if not self._subject.await_partner():  # it may only be slow, on a busy machine
                     self._world.problems.append(("deadlock", "B waits for A in another thread"))
@@ -215,15 +212,18 @@ class _Run:
             self._raised = HandlerError() if self._mode.startswith("raise") else HandlerExit()
             raise self._raised
 
+    def _may_wait(self) -> bool:
+        return self._case.storage == "locked" or self._case.b in _MAY_WAIT.get(self._case.storage, ())
+
     def _interrupt(self) -> None:
         """Run B between two readings. What goes wrong must not be raised in A."""
         try:
             self._begin_reading()
-            run(self._case.b, self._world, "B")
-            reading = Reading(self._world)
+            run(self._case.get_operation(self._case.b), self._world, "B")
+            reading = self._case.setting.begin_reading(self._world)
             if self._mode == "thread" and reading.is_waiting():
                 self._readings.append(reading)  # for A, which waits for this one
             else:
                 reading.finish()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # whatever it is
             self._world.problems.append(_describe(error))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import threading
 import time
 import warnings
@@ -12,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 import asyncmetrics
@@ -121,7 +121,7 @@ class _Explorer:
                     self._explore(subject, case, mode)
                     if self._thread is not me:
                         return
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # `explore` raises it
             self.error = error
         subject.end()
         self.is_done.set()
@@ -166,9 +166,9 @@ class _Explorer:
 def explore(
     cases: Iterable[Case], *, sample: int = 1, every: bool = False, patience: float = PATIENCE_SECONDS
 ) -> Report:
-    """Explore ``cases``, at every ``sample``-th point; ``every`` includes points that show the same as the one before."""
+    """Explore ``cases`` at every ``sample``-th point; with ``every``, also at points that show nothing new."""
     clock = Clock()
-    scope = Scope(os.path.dirname(asyncmetrics.__file__), HOT_FILES, every=every)
+    scope = Scope(str(Path(asyncmetrics.__file__).parent), HOT_FILES, every=every)
     explorer = _Explorer(list(cases), sample, scope, clock, patience)
     begin = _monotonic()
     with _prepared(clock):

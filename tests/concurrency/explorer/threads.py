@@ -28,7 +28,7 @@ class Partner:
                 return
             try:
                 work()
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001  # `wait` raises it
                 self._error = error
             work = None
             self._done.release()

@@ -38,7 +38,7 @@ class Position(NamedTuple):
 
 
 class Scope:
-    """The code that is traced: files below ``folder``; of the files that end with one of ``hot``, only switch points."""
+    """The code that is traced: files below ``folder``. In those that end with one of ``hot``, only switch points."""
 
     def __init__(self, folder: str, hot: tuple[str, ...] = (), *, every: bool = False) -> None:
         self.folder = folder.rstrip(os.sep) + os.sep

@@ -11,11 +11,13 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count as count_up
+from pathlib import Path
 from typing import Any
 
 from asyncmetrics import CollectorRegistry, Counter, Gauge, Histogram
@@ -24,7 +26,7 @@ from tests.concurrency.explorer.model import Setup
 from tests.concurrency.explorer.operations import Step
 from tests.patience import PATIENCE_SECONDS
 
-__all__ = ("STORAGES", "Clock", "Problem", "Reading", "World", "make_registry")
+__all__ = ("STORAGES", "Clock", "Problem", "Reading", "Stuck", "World", "make_folder", "make_registry", "remove_folder")
 
 STORAGES = ("memory", "locked", "shared")
 Problem = tuple[str, str]  # its kind, and what was seen
@@ -39,7 +41,7 @@ _METRICS: dict[str, Callable[..., Any]] = {
 _MOST_EMPTY_STEPS = 2500
 _MOST_EMPTY_STEPS_OF_A_TRY = 6
 _folders = count_up()
-_base = "/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir()
+_base = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path(tempfile.gettempdir())
 
 
 def _count(child: Any, kind: str) -> None:
@@ -67,7 +69,14 @@ class Stuck(Exception):
 
 def make_folder() -> str:
     """Return a path that does not exist."""
-    return os.path.join(_base, f"asyncmetrics-explorer-{os.getpid()}-{next(_folders)}")
+    return str(_base / f"asyncmetrics-explorer-{os.getpid()}-{next(_folders)}")
+
+
+def remove_folder(registry: CollectorRegistry, folder: str) -> None:
+    """Close the shared storage in ``folder`` and remove its files, if it is one."""
+    if folder:
+        registry.storage.close()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def make_registry(storage: str, folder: str = "") -> CollectorRegistry:
@@ -140,6 +149,7 @@ class World:
     def __init__(self, storage: str, setup: Setup, clock: Clock, kind: str = "counter") -> None:
         self.storage = storage
         self.most_empty_steps = _MOST_EMPTY_STEPS
+        self.failures = 0.0
         self.clock = clock
         self.folder = make_folder() if storage == "shared" else ""
         self.registry = make_registry(storage, self.folder)
@@ -158,6 +168,7 @@ class World:
         self.removed: set[str] = set()
         self.references: list[weakref.ref[Any]] = []
         self._removing = 0
+        self._adding = threading.Lock()
         self._set_up()
 
     def _set_up(self) -> None:
@@ -186,7 +197,7 @@ class World:
         return self.kind == "counter" and key not in self.removed
 
     def make_stale(self, readings: int) -> None:
-        """Let the stale children of the set-up expire: one reading sees them, and ``readings`` see that they are stale."""
+        """Let the stale children expire: one reading sees their numbers, and ``readings`` see that they are stale."""
         self.read_quietly()
         self.clock.now += TTL + 1
         for key in self.setup.numbers.keys() - self.setup.stale:
@@ -218,11 +229,15 @@ class World:
 
     def count(self, child: Any) -> Step:
         key = child.labelvalues[0]
-        self.begun[key] = self.begun.get(key, 0) + 1
+        self._add(self.begun, key)
         _count(child, self.kind)
-        self.counted[key] = self.counted.get(key, 0) + 1
+        self._add(self.counted, key)
         return
         yield
+
+    def _add(self, numbers: dict[str, float], key: str) -> None:
+        with self._adding:  # A is never stopped here
+            numbers[key] = numbers.get(key, 0) + 1
 
     def get_held(self, key: str) -> Any:
         return self.held[key]
@@ -308,6 +323,4 @@ class World:
 
     def close(self) -> None:
         """Give back files."""
-        if self.folder:
-            self.registry.storage.close()
-            shutil.rmtree(self.folder, ignore_errors=True)
+        remove_folder(self.registry, self.folder)
