@@ -155,6 +155,13 @@ class Listing(Generic[C]):
             else:
                 self._drop(segment)
 
+    def tidy(self) -> Iterator[tuple[()]]:
+        """Remove the children that exceptions have left, where nothing reads the listing; each item is one step."""
+        for segment in list(self._segments.values()):
+            if segment.settled[0] is not segment.version:
+                self._ask([segment])
+                yield ()
+
     def _copy_settled(self, segment: Segment[C]) -> list[C] | None:
         """Return the children of a segment that is settled, None for any other."""
         settled, is_whole = segment.settled  # before the copy, and the version after it

@@ -90,7 +90,9 @@ class SharedChild(Child):
 
     def attach(self, cells: Doubles, index: int) -> None:
         """Write to ``cells`` from now on, starting at ``index``."""
-        self.cells, self.index = cells, index  # type: ignore[misc]  # slots of the subclasses
+        # In this order: cells that the child waits for, and those of a detached one, take any index.
+        self.index = index  # type: ignore[misc]  # slots of the subclasses
+        self.cells = cells  # type: ignore[misc]
 
     def take_over(self, cells: Doubles, index: int) -> None:
         """As `attach`, and first add the counts that are there to the child's own; a state has no counts."""

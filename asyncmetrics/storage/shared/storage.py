@@ -40,6 +40,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import count
 from threading import get_ident
 from typing import Any, final
 from weakref import WeakValueDictionary
@@ -125,7 +126,7 @@ class SharedStorage:
         else:
             self._worker.do(self._worker.attach_slot)
         copies = self._worker.tables_by_name.setdefault((self._space, descriptor.name), WeakValueDictionary())
-        copy = next(number for number in range(len(copies) + 1) if number not in copies)
+        copy = next(number for number in count() if number not in copies)
         make = choose_child_class(descriptor, locked=self._locked)
         table = SharedChildTable(
             self._worker, self._space, copy, descriptor, make, events, max_children=max_children, ttl=ttl

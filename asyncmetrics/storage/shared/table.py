@@ -287,6 +287,7 @@ class SharedChildTable(ChildTable[C]):
             yield from super().read()  # the numbers of this process alone
             return
         yield from self._publish_changes()
+        yield from self._listing.tidy()
         slot = worker.arena.number if worker.arena else None
         ttl = self._expiry.ttl if self._expiry else None
         yield from worker.reader.read(self.merged_family, LocalState(slot, self.by_values, self.has_exemplars, ttl))
