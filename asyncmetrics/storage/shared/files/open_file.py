@@ -47,6 +47,7 @@ class OpenFile:
     # Here, because an exception of a signal handler may interrupt `__init__`.
     is_lost = False
     identity = (0, 0)
+    _has_no_position = False
     _mark: object = None
     _numbers: list[int] = []  # never changed
 
@@ -63,8 +64,8 @@ class OpenFile:
         self._numbers.extend(map(open_one, (path,), (flags,)))
         status = os.fstat(self._numbers[0])
         self.identity = (status.st_dev, status.st_ino)
-        is_regular = stat.S_ISREG(status.st_mode)
-        self._mark = os.lseek(self._numbers[0], next(_MARKS), os.SEEK_SET) if is_regular else self.identity
+        self._has_no_position = not stat.S_ISREG(status.st_mode)
+        self._mark = self.identity if self._has_no_position else os.lseek(self._numbers[0], next(_MARKS), os.SEEK_SET)
         return status
 
     def fileno(self) -> int:
@@ -72,7 +73,7 @@ class OpenFile:
         for number in self._numbers:
             try:
                 # lseek(2) takes 0.26 µs, fstat(2) 0.96; each new series asks: benchmarks/workers.py
-                mark = os.lseek(number, 0, os.SEEK_CUR) if type(self._mark) is int else _identify(number)
+                mark = _identify(number) if self._has_no_position else os.lseek(number, 0, os.SEEK_CUR)
             except OSError as error:
                 if not is_system_error(error):
                     raise

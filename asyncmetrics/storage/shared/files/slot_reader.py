@@ -74,6 +74,7 @@ class SlotReader:
     def __init__(
         self, directory: Directory, number: int, unused: UnusedPages | None = None, own: OwnFiles | None = None
     ) -> None:
+        self._cells_file = own.cells if own else directory.open(name_cells_file(number), os.O_RDONLY)
         self.number = number
         self.problem = ""
         self.has_unknown_layout = False
@@ -83,7 +84,6 @@ class SlotReader:
         self._logs = [self.log]  # ``log``, and those that a `sync` follows
         self.directory = directory
         self._own = own
-        self._cells_file = own.cells if own else directory.open(name_cells_file(number), os.O_RDONLY)
 
     def sync(self) -> Iterator[None]:
         """Follow the log to its end, a slice at each step; set ``problem`` if that fails.
