@@ -98,7 +98,7 @@ def take_slot(directory: Directory, adopt: Callable[[int], None]) -> tuple[int, 
         except CorruptError:
             passed_over += 1
         except BaseException:
-            file.close()
+            release_slot(file)  # the header may name this process already
             raise
         file.close()
     raise OSError(errno.EUSERS, f"all {MAX_SLOTS} slots are in use")
@@ -121,6 +121,8 @@ def release_slot(file: OpenFile) -> None:
     with ignore_system_errors():
         if _is_owned_here(file):  # not after a fork
             file.write(bytes(8), 8 * PID)
+    if _LOCKS.get(file.identity) is file:
+        del _LOCKS[file.identity]
     file.close()
 
 
