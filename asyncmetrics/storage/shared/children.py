@@ -173,6 +173,7 @@ class SharedGauge(SharedChild, MemoryGauge):
 
     def set_function(self, f: GaugeFunction) -> None:
         """Call ``f`` at every collection here, and once a second for the collections of other workers."""
+        self.record_set_at(0.0)  # until ``f`` has returned a number
         super().set_function(f)
         get_shared_table(self).start_chore()
 
