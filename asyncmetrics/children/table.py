@@ -171,6 +171,13 @@ class ChildTable(Generic[C]):
             key = (OVERFLOW,) * len(key)
         return self._create(key)
 
+    def find_only(self) -> C:
+        """Return the only child of a metric without labels."""
+        return self.find(())
+
+    def on_replace(self, use: Callable[[ChildTable[Any]], None]) -> None:
+        """Call ``use``, a method, with the table that replaces this one; only automatic storage replaces tables."""
+
     def _is_full(self, key: tuple[str, ...]) -> bool:  # noqa: ARG002  # shared storage counts the keys of all workers
         return self._max_children is not None and len(self.by_values) >= self._max_children
 
@@ -242,13 +249,27 @@ class ChildTable(Generic[C]):
             self.failed |= {child}
             self._events.count_collector_error(self.descriptor.name)
 
-    def _create(self, key: tuple[str, ...]) -> C:
+    def add(self, key: tuple[str, ...], fill: Callable[[C], None], *, is_shared: bool = True) -> C:  # noqa: ARG002
+        """Insert a child after ``fill`` has given it numbers; return the child that has its label values then.
+
+        ``is_shared`` is whether other workers see it before its first change, where there are any.
+        """
+        return self._create(key, fill)
+
+    def _create(
+        self,
+        key: tuple[str, ...],
+        fill: Callable[[C], None] | None = None,
+        insert: Callable[[C], C] | None = None,
+    ) -> C:
         change, segment, position = self._listing.claim()  # ``change`` lasts until the end of this method
         child = self._make(self, key)
         child.segment, child.position = segment, position
         if self._write is not None:
             child.label_block = self._write(key)
-        child = self._insert(child)
+        if fill is not None:
+            fill(child)
+        child = (insert or self._insert)(child)
         del change
         return child
 

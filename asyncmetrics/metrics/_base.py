@@ -216,10 +216,16 @@ class MetricBase(Resolver[C], Generic[C, B, S, G, W], metaclass=_MetricType):
             registry.register(self)
         if context:
             self.labels = self._labels_in_context  # type: ignore[method-assign,assignment]  # it does what a child does
-        elif not names:
-            child = self._children.find(())
+        self._use_table(self._children)
+        self._children.on_replace(self._use_table)
+
+    def _use_table(self, children: ChildTable[Any]) -> None:
+        """Find children in this table from now on."""
+        if not self.descriptor.all_labelnames:
+            child = children.find_only()
             for operation in self._operations:
                 setattr(self, operation, getattr(child, operation))
+        self._children, self._table = children, children.by_values  # type: ignore[assignment]
 
     @classmethod
     def _pick_options(cls, **options: Any) -> dict[str, Any]:

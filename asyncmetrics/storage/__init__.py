@@ -4,7 +4,8 @@
   children hold the numbers.
 - `memory`: `MemoryStorage`. If the process is killed, its numbers are gone.
 - `shared`: `SharedStorage`. If a worker is killed, its counts stay: the docstring of the package says how.
-- `automatic`: the storage of the default registry, which chooses one of the two.
+- `automatic`: the storage of the default registry, which chooses one of the two. `decision` says when, and
+  `automatic_table` how a metric changes from one to the other; `lineage` knows from which program a process descends.
 """
 
 from __future__ import annotations

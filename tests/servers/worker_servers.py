@@ -14,13 +14,15 @@ from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.servers.processes import find_free_port, run_server
 from tests.servers.requirements import require_packages
 
-__all__ = ("RECYCLING", "SERVERS", "Workers", "run_workers")
+__all__ = ("LAUNCHERS", "RECYCLING", "SERVERS", "Workers", "run_workers")
 
 HERE = Path(__file__).parent
 GUNICORN = (
     "gunicorn worker_app:app -w {workers} -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{port} --log-level critical "
     f"--timeout {PATIENCE_SECONDS}"  # after which it kills a worker that is silent
 )
+
+GUNICORN_WSGI = GUNICORN.replace("worker_app", "worker_wsgi_app").replace("-k uvicorn_worker.UvicornWorker ", "")
 
 # The packages that each server needs, the command that starts it, and what may end its workers. hypercorn's supervisor
 # gives up when a worker is killed: so the signal goes to the supervisor, which replaces them all.
@@ -46,6 +48,22 @@ SERVERS: dict[str, tuple[list[str], str, tuple[int, ...]]] = {
         "granian worker_app:app --interface asgi --workers {workers} --no-log --port {port} --respawn-failed-workers",
         (signal.SIGKILL,),
     ),
+}
+# Other ways to start the same servers: some create the metrics before there is a supervisor, or start no event loop.
+LAUNCHERS: dict[str, tuple[list[str], str, tuple[int, ...]]] = {
+    "gunicorn-sync": (["gunicorn"], GUNICORN_WSGI, (signal.SIGKILL, signal.SIGTERM)),
+    "gunicorn-gthread-preload": (
+        ["gunicorn"],
+        f"{GUNICORN_WSGI} -k gthread --threads 4 --preload",
+        (signal.SIGKILL, signal.SIGTERM),
+    ),
+    "gunicorn-gevent": (["gunicorn", "gevent"], f"{GUNICORN_WSGI} -k gevent", (signal.SIGKILL, signal.SIGTERM)),
+    "gunicorn-program": (
+        ["gunicorn"],
+        "worker_programs.run_gunicorn {workers} {port}",
+        (signal.SIGKILL, signal.SIGTERM),
+    ),
+    "granian-program": (["granian"], "worker_programs.run_granian {workers} {port}", (signal.SIGKILL,)),
 }
 RECYCLING = {
     "uvicorn": "--limit-max-requests 40",
@@ -125,7 +143,7 @@ def _command(pid: str) -> str:
 @contextmanager
 def run_workers(name: str, options: str, workers: int, place: Path, environment: dict[str, str]) -> Iterator[Workers]:
     """Run a server whose workers share metrics below ``place``."""
-    packages, command, _ = SERVERS[name]
+    packages, command, _ = (SERVERS | LAUNCHERS)[name]
     require_packages(packages)
     port = find_free_port()
     words = [*command.format(port=port, workers=workers).split(), *options.split()]

@@ -105,12 +105,3 @@ if __name__ == "__main__":
     process.join()
     sys.exit(process.exitcode)
 """
-
-
-def test_a_process_that_is_spawned_by_no_server_counts_for_itself(tmp_path):
-    """Its main module is imported before the process can know its purpose."""
-    program = tmp_path / "program.py"
-    program.write_text(SPAWNING)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    ended = subprocess.run([sys.executable, str(program)], env=environment, capture_output=True, text=True, check=False)
-    assert (ended.stderr, ended.stdout.split()) == ("", ["2.0", "None"])

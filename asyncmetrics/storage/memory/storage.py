@@ -19,18 +19,18 @@ class MemoryStorage:
     """Keep numbers in this process. ``locking`` is whether children lock: by default only without a GIL."""
 
     def __init__(self, *, locking: bool | None = None) -> None:
-        self._children_by_kind = PLAIN_CHILDREN
+        self.children_by_kind = PLAIN_CHILDREN
         if has_locks(locking):
             from asyncmetrics.storage.memory.locked import LOCKED_CHILDREN  # few programs need them
 
-            self._children_by_kind = LOCKED_CHILDREN
+            self.children_by_kind = LOCKED_CHILDREN
 
     def open(
         self, descriptor: Descriptor, events: TableEvents, *, max_children: int | None = None, ttl: float | None = None
     ) -> ChildTable[Any]:
         """Return a new table for the children of a metric."""
         return ChildTable(
-            descriptor, self._children_by_kind[descriptor.kind], events, max_children=max_children, ttl=ttl
+            descriptor, self.children_by_kind[descriptor.kind], events, max_children=max_children, ttl=ttl
         )
 
     def prepare(self) -> Iterator[None]:

@@ -48,8 +48,8 @@ The modules, from the metric to the files:
 `dead_slots`        removing series from slots without an owner
 `keeper`            the thread that calls gauge functions and expires series once a second
 `self_metrics`      the metrics about workers and slots
-`supervisors`       which server's worker this process is, if any
-`discovery`         the directory that the workers of a server share by default
+`supervisors`       which supervisor's worker this process is, if any
+`discovery`         the directory that the workers of a supervisor share by default
 `weak_list`         a list of weak references that other threads may change
 `pages`             long lists that grow and are freed a page at a time
 `files`             what is in the files, who owns them, how they are written and read

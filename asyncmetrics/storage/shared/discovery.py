@@ -1,68 +1,116 @@
 """The directory that the workers of one supervisor share by default, if ``ASYNCMETRICS_DIR`` does not name one.
 
+*Rules.* Use a directory only if `Directory` trusts it. A directory of another user must neither stop the sharing nor
+slow it down, whatever its name is.
+
 *Theory of operation.* Each supervisor has its own directory:
 
 1. Before its first worker starts, there is none. The name follows from the supervisor alone, so all its workers choose
-   the same: ``asyncmetrics-<user>-<boot>-<namespace>-<pid>-<start>``. The start time distinguishes a supervisor from a
-   later process with the same id; boot and namespace of process ids say where the id is valid.
-2. The first worker finds no directory of this name. It removes the directories of supervisors that have ended, unless
-   a worker still owns a slot there, and makes its own.
-3. The supervisor and its workers have ended: the directory stays, with the last counts, until the next supervisor's
-   first worker removes it in step 2.
+   the same: ``asyncmetrics-<user>-<boot>-<namespace>-<pid>-<start>.<secret>``. The start time distinguishes a
+   supervisor from a later process with the same id; boot and namespace of process ids say where the id is valid. The
+   *secret* keeps other users from creating the directory first. It is a hash of the supervisor's image, which only its
+   user can read, or else of the hash secret of the interpreter, which a forked worker has from its supervisor.
+2. The first worker finds no directory of this name. It removes directories of supervisors that have ended, unless
+   a worker still owns a slot there, and makes its own. If another user has been faster, which takes luck or a worker
+   without a secret, it makes the *second choice*: the same name with ``.1`` at its end.
+3. A later worker takes the first trusted directory of this supervisor, whatever its secret and number are.
+4. The supervisor and its workers have ended: the directory stays, with the last counts, until the first worker of a
+   later supervisor removes it in step 2.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from asyncmetrics.errors import StorageError
+from asyncmetrics.storage.lineage import is_own_fork, read_image
 from asyncmetrics.storage.shared.files.directory import Directory
 from asyncmetrics.storage.shared.files.processes import read_start_time
 from asyncmetrics.storage.shared.files.slots import is_owned
-from asyncmetrics.storage.shared.supervisors import Supervisor, find_supervisor, is_being_prepared
+from asyncmetrics.storage.shared.supervisors import Supervisor
 
-__all__ = ("NoWorkerError", "choose_path", "find_directory", "open_directory")
+__all__ = ("NoWorkerError", "build_path", "has_directory", "open_directory")
 
 _PREFIX = "asyncmetrics"
+_CHOICES = 8  # names of directories that a worker tries to make
+_EXAMINED = 256  # directories that a start examines, to remove leftovers: 0.1 ms each
+_TAKEN = frozenset({errno.EPERM, errno.EACCES, errno.ENOTDIR, errno.ELOOP, errno.EEXIST, errno.ENOENT})
 
 
 class NoWorkerError(StorageError):
     """This process is no worker of a server, so it shares its metrics with no other process."""
 
 
-def choose_path(supervisor: Supervisor) -> str:
-    """Return the path of the directory of a supervisor's workers; if it is new, remove old ones beside it."""
-    base = _choose_base()
-    machine = f"{os.geteuid()}-{_read_boot_id()}-{_read_pid_namespace()}"
-    path = base / f"{_PREFIX}-{machine}-{supervisor.pid}-{supervisor.start}"
-    if not path.exists():
-        for old in list(_list_leftovers(base)):
-            with suppress(OSError):
-                _remove(old)
-    return str(path)
-
-
-def find_directory() -> Directory | None:
-    """Return the directory of this process's supervisor, None while `is_being_prepared`.
-
-    Raises `NoWorkerError` if the process is no worker, and `StorageError` if the directory cannot be used.
-    """
-    if is_being_prepared():
-        return None
-    supervisor = find_supervisor()
-    if supervisor is None:
-        raise NoWorkerError("", "this process is no worker of a server", errno.ENOENT)
-    return open_directory(supervisor)
-
-
 def open_directory(supervisor: Supervisor) -> Directory:
-    """Return the directory of a supervisor's workers. Raises `StorageError` if it cannot be used."""
-    return Directory(choose_path(supervisor))
+    """Return the directory of a supervisor's workers. Raises `StorageError` if none can be used.
+
+    If it is new, remove old ones beside it.
+    """
+    base = _choose_base()
+    stem = _build_stem(supervisor)
+    name = _join(stem, _build_secret(supervisor))
+    with suppress(StorageError):
+        return Directory(str(base / name), create=False)
+    names = _list_names(base)
+    for found in sorted(found for found in names if found == stem or found.startswith(f"{stem}.")):
+        with suppress(StorageError):
+            return Directory(str(base / found), create=False)
+    for old in _list_leftovers(base, names[:_EXAMINED]):
+        with suppress(OSError):
+            _remove(old)
+    return _make_directory(base, name)
+
+
+def build_path(supervisor: Supervisor) -> str:
+    """Return the path of the directory that a supervisor's workers make first."""
+    return str(_choose_base() / _join(_build_stem(supervisor), _build_secret(supervisor)))
+
+
+def has_directory(path: str) -> bool:
+    """Return whether a worker has made the directory at ``path``."""
+    try:
+        Directory(path, create=False).close()
+    except StorageError:
+        return False
+    return True
+
+
+def _make_directory(base: Path, name: str) -> Directory:
+    for number in range(_CHOICES - 1):
+        try:
+            return Directory(str(base / (f"{name}.{number}" if number else name)))
+        except StorageError as error:
+            if error.errno not in _TAKEN:
+                raise
+    return Directory(str(base / f"{name}.{_CHOICES - 1}"))
+
+
+def _build_stem(supervisor: Supervisor) -> str:
+    return f"{_build_prefix()}{_read_boot_id()}-{_read_pid_namespace()}-{supervisor.pid}-{supervisor.start}"
+
+
+def _build_prefix() -> str:
+    """Return how the names of all directories of this user begin."""
+    return f"{_PREFIX}-{os.geteuid()}-"
+
+
+def _join(stem: str, secret: str) -> str:
+    return f"{stem}.{secret}" if secret else stem
+
+
+def _build_secret(supervisor: Supervisor) -> str:
+    """Return the secret in the name, an empty text if there is none that all workers know."""
+    image = read_image(supervisor.pid)
+    if not image and sys.flags.hash_randomization and is_own_fork(supervisor.pid):
+        image = str(hash(_PREFIX)).encode()
+    return hashlib.sha256(image).hexdigest()[:32] if image else ""
 
 
 def _choose_base() -> Path:
@@ -87,14 +135,23 @@ def _read_pid_namespace() -> str:
     return "0"
 
 
-def _list_leftovers(base: Path) -> Iterator[Path]:
+def _list_names(base: Path) -> list[str]:
+    """Return the names of all directories that are meant for this user."""
+    prefix = _build_prefix()
+    with suppress(OSError):
+        return [name for name in os.listdir(base) if name.startswith(prefix)]  # noqa: PTH208  # a third of the time
+    return []
+
+
+def _list_leftovers(base: Path, names: list[str]) -> Iterator[Path]:
     """Yield the directories of supervisors that have ended; one in another namespace cannot be looked up."""
-    for path in base.glob(f"{_PREFIX}-{os.geteuid()}-*-*-*-*"):
-        boot, namespace, pid, start = path.name.split("-")[2:]
+    here = (_read_boot_id(), _read_pid_namespace())
+    for name in names:
+        boot, namespace, pid, start = [*name.partition(".")[0].split("-")[2:], "", "", "", ""][:4]
         if pid.isdecimal() and start.isdecimal():
-            is_same_namespace = (boot, namespace) == (_read_boot_id(), _read_pid_namespace())
-            if (is_same_namespace and read_start_time(int(pid)) != int(start)) or boot != _read_boot_id():
-                yield path
+            is_dead = (boot, namespace) == here and read_start_time(int(pid)) != int(start)
+            if is_dead or boot != here[0]:
+                yield base / name
 
 
 def _remove(path: Path) -> None:

@@ -137,7 +137,7 @@ class SharedStorage:
 
     def prepare(self) -> Iterator[None]:
         """Follow the logs of all workers, a slice at each step."""
-        self._worker.do(self._worker.attach_slot)
+        self._worker.do(self._worker.reattach)
         yield from self._worker.reader.follow_logs()
         yield from self._worker.reader.release_pages()
         # `collect` is one step. It must not follow a log that is rewritten in between, which takes 1 s for 1M series.
@@ -201,4 +201,7 @@ class SharedStorage:
 
     def list_processes(self) -> Mapping[str, int]:
         """Return the ids of the processes that share this storage, by the number of their slot."""
+        self._worker.do(self._worker.attach_slot)  # this process is one of them, also after a fork
+        for _ in self._worker.finish_work():  # another thread may be taking the slot
+            pass
         return self._worker.reader.list_live_processes()

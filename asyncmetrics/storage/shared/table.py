@@ -121,6 +121,10 @@ class SharedChildTable(ChildTable[C]):
         for child in list(self.by_values.values()):
             child.reset_after_fork()
 
+    def add(self, key: tuple[str, ...], fill: Callable[[C], None], *, is_shared: bool = True) -> C:
+        """Insert a child after ``fill`` has given it numbers; attach it at once if ``is_shared``."""
+        return self._create(key, fill, self._insert if is_shared else super()._insert)
+
     def _insert(self, new_child: C) -> C:
         attach = partial(self._attach, new_child)
         self._worker.queue(attach)
@@ -251,6 +255,7 @@ class SharedChildTable(ChildTable[C]):
 
     def run_chore(self) -> None:
         """Call the gauge functions, publish when children changed, and remove series that have expired."""
+        self._worker.do(self._worker.reattach)
         if self.is_refreshed:
             pending = [(child, awaitable, partial(self.guard, child)) for child, awaitable in self.refresh()]
             if pending:

@@ -14,8 +14,9 @@ another process does or leaves in its files.
 3. *Alone*: ``problem`` says why the process cannot share. `Worker.attach_slot` leads from 1 to 3 if there is no
    directory or no slot, `Worker.close` from any state to 3. Children are detached, keep their numbers, and only this
    process exposes them. Closing the slot leaves its files; the next worker takes them over. A fork alone ends state 3.
-4. *Files removed*: `Worker.reattach` finds that the files of the process's slot are gone. It detaches the children,
-   closes the slot and goes by way of 1 to 2: the children copy their numbers into new files.
+4. *Files lost*: `Worker.reattach` finds that the files of the process's slot are gone or damaged, or that the process
+   has changed its user. It detaches the children, leaves the slot and goes by way of 1 to 2: the children copy their
+   numbers into new files, which after a change of the user are in another directory.
 5. *Forked*: `Worker.reset_after_fork` leads a child process from any state to 1, with a new queue, new turns and new
    readers. The slot is still the parent's: its files are closed and not unlocked. Children attach at their next write.
 
@@ -166,6 +167,8 @@ class Worker:
 
     def attach_slot(self) -> None:
         """Take a slot, unless this process has one or cannot share; call it through `do`."""
+        if self.arena is not None and self._is_foreign():
+            self._leave_arena(self.arena)
         if self.arena is None and not self.problem:
             try:
                 self._take_slot()
@@ -175,6 +178,10 @@ class Worker:
             for table in self.list_tables():
                 table.attach_all()
             self._attaches_all = False
+
+    def _is_foreign(self) -> bool:
+        """Return whether this process has changed its user, as a worker of ``gunicorn --user`` that counted before."""
+        return self.directory is not None and self.directory.is_foreign()
 
     def _take_slot(self) -> None:
         if self.directory is None or not self.directory.is_sound():
@@ -190,11 +197,11 @@ class Worker:
         self.arena = arena  # last: until here, an exception leaves a free slot
 
     def reattach(self) -> None:
-        """Do as `attach_slot`, and take a new slot if the files of this process were removed; call it through `do`."""
+        """Do as `attach_slot`, and take a new slot if this process has lost its files; call it through `do`."""
         arena = self.arena
         if sys.is_finalizing():  # a temporary directory may be gone before this process
             return
-        if arena is not None and not arena.has_its_files():
+        if arena is not None and not self._is_foreign() and not arena.has_its_files():
             _log.warning("%s: files of this process were removed or damaged; it continues in new ones", self.path)
             self._leave_arena(arena)
         self.attach_slot()
@@ -203,14 +210,19 @@ class Worker:
         self._attaches_all = True  # `attach_slot` attaches the children to new cells, with the numbers that they hold
         for table in self.list_tables():
             table.detach_all()
+        is_foreign = self._is_foreign()
         self.arena = self.directory = None
-        arena.abandon()
+        if is_foreign:  # the files belong to the user of before
+            arena.close()
+        else:
+            arena.abandon()
 
     def _set_problem(self, error: OSError) -> None:
         self.problem = getattr(error, "problem", f"no slot is available: {error}")
         self.is_worker = not isinstance(error, NoWorkerError)
         if self.is_worker:
-            _log.warning("%s: this process keeps its metrics for itself: %s", self.path, self.problem)
+            path = self.path or getattr(error, "path", "")
+            _log.warning("%s: this process keeps its metrics for itself: %s", path, self.problem)
 
     def close(self) -> None:
         """Release the slot; from now on this process keeps its numbers for itself."""

@@ -20,7 +20,7 @@ from statistics import median
 import pytest
 
 from tests.patience import wait_until
-from tests.servers.worker_servers import RECYCLING, SERVERS, Workers, run_workers
+from tests.servers.worker_servers import LAUNCHERS, RECYCLING, SERVERS, Workers, run_workers
 
 
 @dataclass
@@ -34,6 +34,7 @@ class Tally:
     pids: set[str] = field(default_factory=set)
     wrong: list[str] = field(default_factory=list)
     scrape_seconds: list[float] = field(default_factory=list)
+    memory_bytes: list[float] = field(default_factory=list)  # of the largest worker, at each scrape
 
     @property
     def answered(self) -> int:
@@ -41,9 +42,11 @@ class Tally:
 
     def __str__(self) -> str:
         first, last = (median(part) * 1e3 for part in (self.scrape_seconds[:20], self.scrape_seconds[-20:]))
+        begun, ended = (max(part) / 1e6 for part in (self.memory_bytes[:20], self.memory_bytes[-20:]))
         return (
             f"{self.kills} ended, {len(self.pids)} workers, {self.scrapes} scrapes, {len(self.wrong)} backward steps, "
             f"{self.answered} answered, {self.failed} failed, a scrape took {first:.0f} ms and {last:.0f} ms in the end"
+            f", a worker had {begun:.0f} MB and {ended:.0f} MB in the end"
         )
 
 
@@ -122,6 +125,8 @@ class Load:
             for key, value in before.items():
                 if _counts(key) and found.get(key, 0) < value:
                     self.tally.wrong.append(f"{key}: {value} and then {found.get(key)}")
+            memory = [value for (name, _), value in found.items() if name == "process_resident_memory_bytes"]
+            self.tally.memory_bytes.append(max(memory, default=0))
             before = found
             time.sleep(0.005)
 
@@ -133,7 +138,7 @@ class Load:
                 with suppress(ProcessLookupError):
                     # granian gives up on a worker that ends soon after the one before: always end the oldest
                     choices = {"granian": pids[:1], "hypercorn": [self.server.process.pid]}
-                    pid = chance.choice(choices.get(self.server.name, pids))
+                    pid = chance.choice(choices.get(self.server.name.partition("-")[0], pids))
                     os.kill(pid, chance.choice(self._signals))
                     self.tally.kills += 1
 
@@ -148,7 +153,7 @@ def _counts(key: tuple[str, frozenset[tuple[str, str]]]) -> bool:
 def load() -> Callable[..., Tally]:
     """Put a server under load: ``tally = load(server, 5, ending=True, enough=lambda tally: tally.kills >= 3)``."""
     return lambda server, seconds, ending=False, pause=0.25, enough=lambda tally: True: Load(
-        server, SERVERS[server.name][2] if ending else (), pause
+        server, (SERVERS | LAUNCHERS)[server.name][2] if ending else (), pause
     ).run(seconds, enough)
 
 
@@ -161,6 +166,12 @@ def seconds() -> float:
 @pytest.fixture(params=SERVERS)
 def name(request) -> str:
     """Every server in turn."""
+    return request.param
+
+
+@pytest.fixture(params=LAUNCHERS)
+def launcher(request) -> str:
+    """Every other way to start a server in turn."""
     return request.param
 
 

@@ -44,6 +44,16 @@ def test_nothing_is_lost_when_workers_are_ended_at_random(start, load, name, sec
     assert len(server.files()) <= files + 8  # a new one may begin before an old one has ended
 
 
+def test_nothing_is_lost_however_the_server_is_started(start, load, launcher, seconds):
+    server = start(launcher)
+    files = len(server.files())
+    tally = load(server, seconds / 3, ending=True, enough=lambda tally: tally.kills >= 3)
+    settled(server)
+    check(server, tally)
+    assert {server.value("answered_total") for _ in range(10)} == {server.value("answered_total")}  # in each worker
+    assert len(server.files()) <= files + 8
+
+
 def test_nothing_is_lost_when_workers_are_recycled(start, load, name, recycling, seconds):
     server = start(name, recycling)
     tally = load(server, seconds, enough=lambda tally: len(tally.pids) > 3)

@@ -20,6 +20,7 @@ from asyncmetrics import (
 )
 from asyncmetrics.storage import SharedStorage
 from asyncmetrics.storage.shared.files.directory import Directory
+from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
 from tests.forks import run_forked
 from tests.patience import PROGRAM_SECONDS
 from tests.storage.readings import read_value
@@ -194,3 +195,42 @@ def test_workers_of_another_user_than_their_supervisor_share_with_each_other(ope
     for expected in (1, 2, 3):
         run_forked(partial(work, expected))
     assert len(list((open_folder / "65534").iterdir())) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may become somebody else")
+@pytest.mark.parametrize("use", ["a scrape", "a new series"])
+def test_a_worker_that_has_counted_before_it_changes_its_user_takes_its_counts_along(open_folder, caplog, use):
+    """As one of ``gunicorn --preload --user`` with a hook that counts."""
+    for user in (0, 65534):
+        (open_folder / str(user)).mkdir(mode=0o700)
+        os.chown(open_folder / str(user), user, user)
+    find = lambda: Directory(str(open_folder / str(os.geteuid())))  # noqa: E731
+    registry = CollectorRegistry(storage=SharedStorage.later(find))
+    counter, labelled = Counter("c", "C.", registry=registry), Counter("l", "L.", ["n"], registry=registry)
+
+    def work() -> None:
+        counter.inc()
+        os.setuid(65534)
+        counter.inc()
+        if use == "a new series":
+            labelled.labels("x").inc()
+        assert read_value(registry) == 2
+        assert read_value(registry, "asyncmetrics_workers_shared") == 1
+        assert [record.getMessage() for record in caplog.records] == []
+
+    run_forked(work)
+    assert len(list((open_folder / "65534").iterdir())) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may become somebody else")
+def test_slots_in_a_directory_that_may_not_be_entered_are_logged_once(open_folder, caplog):
+    (open_folder / "0").mkdir(mode=0o700)
+    directory = Directory(str(open_folder / "0"))
+    errors: list[int] = []
+
+    def work() -> None:
+        os.setuid(65534)
+        assert SlotReaders(directory, lambda slot, _: errors.append(slot)).list_readers() == []
+        assert errors == [0]
+
+    run_forked(work)

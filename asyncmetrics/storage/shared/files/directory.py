@@ -43,6 +43,7 @@ class Directory:
             if not is_system_error(error):
                 raise
             raise StorageError(self.path, _explain(error), error.errno or errno.EIO) from error
+        self._owner = status.st_uid
         problem = _find_problem(status)
         if problem:
             self.close()
@@ -78,6 +79,10 @@ class Directory:
     def is_open(self) -> bool:
         """Whether the directory is open."""
         return self._file.is_open()
+
+    def is_foreign(self) -> bool:
+        """Return whether this process has changed its user since, and may not use the directory any more."""
+        return os.geteuid() != self._owner
 
     def _make(self) -> None:
         path = Path(self.path)

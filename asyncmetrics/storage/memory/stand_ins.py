@@ -1,0 +1,220 @@
+"""Stand-ins: children of memory storage that pass every change on to their *successors* in another table.
+
+A process may learn that it is one of several when the program already holds children, methods of children and the
+functions of timers. They must count in shared storage from then on, and cost nothing before.
+
+*Rules.* Pass on what has changed, never a sum that was loaded before: so nothing is lost between threads.
+
+*Theory of operation.* `make_stand_in` changes the class of a child. The new class has the same slots, but a property
+hides each of those that hold numbers. The code of the old class, which bound methods still run, uses the properties:
+
+1. ``self.value`` returns a `_Number`. Its sum with an amount is a `_Change` of this amount.
+2. Storing a `_Change` passes its amount on to the successor; storing any other number passes on that number.
+3. ``self._sum`` of a summary or histogram returns 0, so what is stored there is the amount that was observed.
+
+The hidden slots keep the numbers that the child had before; `copy_slots` copies them to the successor. A stand-in asks
+its table for the successor until `link` gives it one, which it then finds in ``position``: nothing reads its segment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, cast
+
+from asyncmetrics.children.interfaces import GaugeFunction
+from asyncmetrics.children.table import Child
+from asyncmetrics.storage.memory.plain import (
+    MemoryCounter,
+    MemoryEnum,
+    MemoryGauge,
+    MemoryHistogram,
+    MemoryInfo,
+    MemorySummary,
+)
+
+__all__ = ("SuccessorTable", "copy_slots", "find_link", "link", "make_stand_in")
+
+
+class SuccessorTable(Protocol):
+    """The table of stand-ins."""
+
+    def get_successor(self, child: Any) -> Any:
+        """Return the child to pass a change on to."""
+        ...
+
+
+class _Change(float):
+    """An amount that is to be added."""
+
+    __slots__ = ()
+
+
+class _Number(float):
+    """What a stand-in returns for a number of its own: an amount that is added to it is a `_Change`."""
+
+    __slots__ = ()
+
+    def __add__(self, amount: float) -> _Change:
+        return _Change(amount)
+
+    def __sub__(self, amount: float) -> _Change:
+        return _Change(-amount)
+
+
+class _Hidden(NamedTuple):
+    """How a stand-in hides a slot: what it returns for a number of it, and what it does with one that is stored."""
+
+    convert: Callable[[Any], Any]
+    store: Callable[[Any, Any], None]
+
+
+def _store_counter(successor: Any, value: float) -> None:
+    if type(value) is _Change:
+        successor.inc(float(value))
+    else:
+        successor.reset()  # the only other number that a counter stores
+
+
+def _store_gauge(successor: Any, value: float) -> None:
+    if type(value) is _Change:
+        successor.inc(float(value))
+    else:
+        successor.set(value)
+
+
+def _store_exemplar(successor: Any, value: Any) -> None:
+    successor.exemplar = value
+    if value is not None:
+        successor.table.has_exemplars = True
+
+
+def _store_exemplars(successor: Any, value: Any) -> None:
+    successor._exemplars = value
+    successor.table.has_exemplars = True
+
+
+def _store_state(successor: Any, value: int) -> None:
+    successor.state(successor.table.descriptor.states[value])
+
+
+def _store_nothing(_successor: Any, _value: Any) -> None:
+    """Store nothing: another number of the same change is passed on."""
+
+
+def _observe(successor: Any, value: float) -> None:
+    successor.observe(value)
+
+
+def _return_zero(_value: Any) -> float:
+    return 0.0
+
+
+def _return_zeros(value: list[float]) -> list[float]:
+    return [0.0] * len(value)
+
+
+def _return(value: Any) -> Any:
+    return value
+
+
+# By class and slot. A summary and a histogram store the sum last, so the other numbers need not be passed on: the sum
+# has changed by the amount, which says which bucket it was.
+_HIDDEN: dict[type[Any], dict[str, _Hidden]] = {
+    MemoryCounter: {
+        "value": _Hidden(_Number, _store_counter),
+        "exemplar": _Hidden(_return, _store_exemplar),
+        "_created": _Hidden(_return, _store_nothing),
+    },
+    MemoryGauge: {"value": _Hidden(_Number, _store_gauge)},
+    MemorySummary: {"_count": _Hidden(_return_zero, _store_nothing), "_sum": _Hidden(_return_zero, _observe)},
+    MemoryHistogram: {
+        "_counts": _Hidden(_return_zeros, _store_nothing),
+        "_exemplars": _Hidden(_return, _store_exemplars),
+        "_sum": _Hidden(_return_zero, _observe),
+    },
+    MemoryInfo: {"_facts": _Hidden(_return, lambda successor, value: successor.info(value))},
+    MemoryEnum: {"_state": _Hidden(_return, _store_state)},
+}
+# By the class whose children they replace: the stand-ins without a link and with one; made at the first use.
+_stand_ins: dict[type[Any], tuple[type[Any], type[Any]]] = {}
+_linked_classes: set[type[Any]] = set()
+
+
+def _hide(slot: Any, hidden: _Hidden) -> property:
+    convert, store = hidden
+
+    def put(child: Any, value: Any) -> None:
+        store(cast("SuccessorTable", child.table).get_successor(child), value)
+
+    return property(lambda child: convert(slot.__get__(child)), put)
+
+
+def _hide_linked(slot: Any, hidden: _Hidden) -> property:
+    name = slot.__name__
+    convert, store = hidden
+    if convert is _return_zero:
+        return property(_return_zero, lambda child, value: store(child.position, value))
+    return property(
+        lambda child: convert(getattr(child.position, name)), lambda child, value: store(child.position, value)
+    )
+
+
+def _set_function(child: Any, f: GaugeFunction) -> None:
+    cast("SuccessorTable", child.table).get_successor(child).set_function(f)
+
+
+def _find_plain(kind: type[Any]) -> type[Any]:
+    """Return the class of `plain` that a class is or inherits from."""
+    return next(plain for plain in kind.__mro__ if plain in _HIDDEN)
+
+
+def _make_class(kind: type[Any], hide: Callable[[Any, _Hidden], property]) -> type[Any]:
+    plain = _find_plain(kind)
+    names: dict[str, Any] = {"__slots__": ()}
+    names.update((name, hide(plain.__dict__[name], hidden)) for name, hidden in _HIDDEN[plain].items())
+    if plain is MemoryGauge:
+        names["set_function"] = _set_function
+    return type(f"StandIn{kind.__name__}", (kind,), names)
+
+
+def _get_classes(kind: type[Any]) -> tuple[type[Any], type[Any]]:
+    classes = _stand_ins.get(kind)
+    if classes is None:
+        classes = _stand_ins.setdefault(kind, (_make_class(kind, _hide), _make_class(kind, _hide_linked)))
+        _linked_classes.add(classes[1])
+    return classes
+
+
+def make_stand_in(child: Any) -> None:
+    """Let ``child`` pass every change on from now on."""
+    kind = type(child)
+    if any(kind in classes for classes in _stand_ins.values()):
+        return
+    stand_in = _get_classes(kind)[0]
+    if isinstance(child, MemoryHistogram):
+        # The functions of timers go on to count in the old list. No call in between: another thread may observe.
+        child._counts = child._counts[:]
+        child.__class__ = stand_in
+    else:
+        child.__class__ = stand_in
+
+
+def link(child: Any, successor: Any) -> None:
+    """Let a stand-in pass changes on to ``successor`` without asking its table."""
+    if type(child) not in _linked_classes:
+        child.position = successor
+        child.__class__ = _get_classes(type(child).__base__)[1]  # type: ignore[arg-type]  # a stand-in has one
+
+
+def find_link(child: Any) -> Any:
+    """Return the successor that a stand-in is linked to, None if there is none."""
+    return child.position if type(child) in _linked_classes else None
+
+
+def copy_slots(child: Child, successor: Child) -> None:
+    """Copy the numbers that a stand-in has hidden to a new child, which has the same slots."""
+    plain = _find_plain(type(child))
+    for name in plain.__dict__["__slots__"]:
+        if name != "_bounds":  # the buckets of its table
+            slot = plain.__dict__[name]
+            slot.__set__(successor, slot.__get__(child))

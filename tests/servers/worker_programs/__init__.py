@@ -1,0 +1,1 @@
+"""Programs that create their metrics, and then start a server with several workers."""
