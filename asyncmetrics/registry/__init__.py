@@ -1,6 +1,7 @@
 """Registries: the collectors, their names, and collecting from them.
 
-- `registry`: `CollectorRegistry` and the default `REGISTRY`: registration, names, restricted registries.
+- `registry`: `CollectorRegistry` and the default `REGISTRY`, restricted registries.
+- `_registrations`: the registered collectors and the names that belong to each, as one value.
 - `collection`: one collection: how collectors are asked and their families merged.
 - `self_metrics`: the metrics about the library itself. Add a new self-metric there: its descriptor and a method. One
   about workers and slots goes into `asyncmetrics.storage.shared.self_metrics`.

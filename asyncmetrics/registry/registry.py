@@ -1,7 +1,7 @@
 """`CollectorRegistry`: the registered collectors, the names that belong to each, and the self-metrics.
 
-*Rules.* Hold no lock, so that registering works in any thread, in finalisers and after a fork. A name belongs to the
-collector whose ``dict.setdefault`` was first.
+*Rules.* Hold no lock, so that registering works in any thread, in finalisers and after a fork. Change collectors and
+names together, by one change of ``_registrations``: an exception of a signal handler then finds them in agreement.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import ParamSpec, TypeVar, final
 
-from asyncmetrics.errors import CollectorError, DefinitionError, DuplicateMetricError, UnknownCollectorError
+from asyncmetrics.errors import CollectorError, DefinitionError
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.escaping import UNDERSCORES, escape_name
 from asyncmetrics.model.families import InfoMetricFamily
 from asyncmetrics.model.family import Metric
 from asyncmetrics.registry.collection import Collection, Collector, FamilySet, ask_families, list_names
+from asyncmetrics.registry._registrations import Latest, Registrations
 from asyncmetrics.registry.self_metrics import SelfMetrics
 from asyncmetrics.storage.automatic import AutomaticStorage
 from asyncmetrics.storage.memory.storage import MemoryStorage
@@ -25,7 +26,6 @@ __all__ = ("REGISTRY", "CollectorRegistry", "Registry", "RestrictedRegistry")
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_TARGET = "target_info"
 
 
 class CollectorRegistry:
@@ -46,32 +46,20 @@ class CollectorRegistry:
         storage: Storage | None = None,
     ) -> None:
         self.storage: Storage = storage or MemoryStorage()
-        self._collectors: dict[Collector, frozenset[str]] = {}
-        self._claims: dict[str, object] = {}
+        self._registrations = Latest(Registrations())
         self._auto_describe = auto_describe
         self._support_collectors_without_names = support_collectors_without_names
-        self._target_info: Mapping[str, str] | None = None
         self._self_metrics = SelfMetrics(self.storage)
         self.set_target_info(target_info)
 
     def register(self, collector: Collector) -> None:
         """Add a collector. Raises `DuplicateMetricError`, and adds nothing, if one of its names is taken."""
         names = self._list_names(collector)
-        if collector in self._collectors:
-            raise DuplicateMetricError(set(names), collector, collector)
-        holders = {name: self._claims.setdefault(name, collector) for name in sorted(names)}
-        duplicates = {name for name, holder in holders.items() if holder is not collector}
-        if duplicates:
-            self._release(collector, names)
-            raise DuplicateMetricError(duplicates, holders[min(duplicates)], collector)
-        self._collectors[collector] = names
+        self._registrations.change(lambda present: present.add(collector, names))
 
     def unregister(self, collector: Collector) -> None:
         """Remove a collector. Raises `UnknownCollectorError` (a KeyError) if it is not registered."""
-        names = self._collectors.pop(collector, None)
-        if names is None:
-            raise UnknownCollectorError(collector)
-        self._release(collector, names)
+        self._registrations.change(lambda present: present.remove(collector))
 
     def get_or_create(self, metric: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return the metric of this registry that these arguments declare; create it if there is none.
@@ -95,7 +83,8 @@ class CollectorRegistry:
         return await _collect_all_async(self._begin(on_error))
 
     def _begin(self, on_error: str = "skip") -> Collection:
-        return self._begin_with(list(self._collectors), on_error, None)
+        present = self._registrations.get()
+        return self._begin_with(present, present.list_collectors(), on_error, None)
 
     def restricted_registry(self, names: Iterable[str]) -> RestrictedRegistry:
         """Return a registry of the samples called one of ``names``; the name of a family selects all its samples."""
@@ -103,15 +92,11 @@ class CollectorRegistry:
 
     def set_target_info(self, labels: Mapping[str, str] | None) -> None:
         """Describe the process by labels, exposed as ``target_info``; None or an empty mapping removes it."""
-        if labels and self._claims.setdefault(_TARGET, self) is not self:
-            raise DuplicateMetricError({_TARGET}, self._claims[_TARGET], self)
-        if not labels and self._claims.get(_TARGET) is self:
-            self._claims.pop(_TARGET)
-        self._target_info = dict(labels) if labels else None
+        self._registrations.change(lambda present: present.describe(self, labels))
 
     def get_target_info(self) -> Mapping[str, str] | None:
         """Return the labels given to `set_target_info`."""
-        return self._target_info
+        return self._registrations.get().target_info
 
     def worker_labels(self, labelnames: Sequence[str] = ()) -> dict[str, str]:
         """Return the label that distinguishes this process among its workers; empty if it shares no metrics.
@@ -138,11 +123,6 @@ class CollectorRegistry:
                 raise ValueError(problem)
         return frozenset().union(*(list_names(family) for family in families.list_all()))
 
-    def _release(self, collector: Collector, names: Iterable[str]) -> None:
-        for name in names:
-            if self._claims.get(name) is collector:
-                self._claims.pop(name, None)
-
     def _make_failure_handler(self, on_error: str) -> Callable[[Collector, BaseException], None]:
         if on_error not in {"skip", "fail"}:
             raise DefinitionError("on_error", f"expected 'skip' or 'fail', got {on_error!r}")
@@ -155,10 +135,12 @@ class CollectorRegistry:
 
         return handle
 
-    def _begin_with(self, collectors: Iterable[Collector], on_error: str, names: frozenset[str] | None) -> Collection:
+    def _begin_with(
+        self, present: Registrations, collectors: Iterable[Collector], on_error: str, names: frozenset[str] | None
+    ) -> Collection:
         collection = Collection(collectors, self._make_failure_handler(on_error), self._self_metrics, names)
-        if self._target_info:
-            collection.add(self._self_metrics, InfoMetricFamily("target", "Target metadata", self._target_info))
+        if present.target_info:
+            collection.add(self._self_metrics, InfoMetricFamily("target", "Target metadata", present.target_info))
         return collection
 
 
@@ -208,16 +190,17 @@ class RestrictedRegistry:
         return await _collect_all_async(self._begin(on_error))
 
     def _begin(self, on_error: str = "skip") -> Collection:
-        return self._registry._begin_with(self._list_collectors(), on_error, self._names)
+        present = self._registry._registrations.get()
+        return self._registry._begin_with(present, self._choose_collectors(present), on_error, self._names)
 
     @property
     def _self_metrics(self) -> SelfMetrics:
         return self._registry._self_metrics
 
-    def _list_collectors(self) -> list[Collector]:
+    def _choose_collectors(self, present: Registrations) -> list[Collector]:
         wanted = {escape_name(name, UNDERSCORES) for name in self._names}
         keep_nameless = self._registry._support_collectors_without_names
-        every = list(self._registry._collectors.items())
+        every = present.list_collectors().items()
         return [c for c, names in every if names & wanted or (keep_nameless and not names)]
 
 

@@ -23,9 +23,9 @@ from asyncmetrics.core import CounterMetricFamily, GaugeMetricFamily
 @pytest.fixture(autouse=True)
 def default_registry():
     """What a snippet registers by default leaves the default registry again."""
-    before = set(REGISTRY._collectors)
+    before = set(REGISTRY._registrations.get().list_collectors())
     yield
-    for collector in set(REGISTRY._collectors) - before:
+    for collector in set(REGISTRY._registrations.get().list_collectors()) - before:
         REGISTRY.unregister(collector)
 
 
