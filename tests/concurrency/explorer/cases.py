@@ -18,7 +18,9 @@ __all__ = ("MODES", "Case", "Setting", "list_cases")
 
 MODES = ("thread", "handler", "raise", "raise, again", "exit", "exit, again")
 """How A is interrupted: by B in another thread; by B as a signal handler; by an Exception, after which the program
-repeats A or not; by an exception that is no Exception, likewise."""
+repeats A or not; by an exception that is no Exception, likewise. A few cases have the mode ``reading`` as well: by B,
+and by a reading that is stopped itself while A goes on."""
+_WITH_STOPPED_READING = {("new", "use", "use"), ("new", "use", "remake"), ("existing", "remake", "use")}
 
 
 class Setting(NamedTuple):
@@ -66,6 +68,11 @@ class Case(NamedTuple):
     b: str
     modes: tuple[str, ...]
 
+    @property
+    def has_growth_check(self) -> bool:
+        """Whether A can be repeated in one world, which operations leave as it was: see `growth`."""
+        return (self.setting.name, self.b) in _WITH_GROWTH_CHECK
+
     def get_operation(self, name: str) -> Operation:
         """Return the operation called ``name``."""
         return _ALL_OPERATIONS[name]
@@ -74,6 +81,7 @@ class Case(NamedTuple):
 _ALL_OPERATIONS: dict[str, Operation] = {**OPERATIONS, **REGISTRY_OPERATIONS}
 
 
+_WITH_GROWTH_CHECK = {("new", "use"), ("existing", "use"), ("registry", "register"), ("described", "describe")}
 _BASE = {"u": 1.0, "v": 2.0}
 _WITH_K = {**_BASE, "k": 5.0}
 _MANY = {**_BASE, **{f"n{number}": 0.0 for number in range(253)}}
@@ -96,12 +104,10 @@ SETTINGS: tuple[AnySetting, ...] = (
     Setting("asleep, held", Setup(_WITH_K, _K, _K), *_OF_HELD, stale_readings=1),
     Setting("asleep", Setup(_WITH_K, stale=_K), "read use remove", "read use labels remove remake", stale_readings=1),
     Setting("forgotten", Setup(_WITH_K, _K, _K), "read use count", "read use labels count remake", stale_readings=2),
-    RegistrySetting(
-        "registry", _U, "register register_rival declare describe register_target collect", _REGISTRY_SECOND
-    ),
-    RegistrySetting("registered", _X, "register register_rival unregister declare collect", _REGISTRY_SECOND),
+    RegistrySetting("registry", _U, "register register_rival describe", _REGISTRY_SECOND),
+    RegistrySetting("registered", _X, "register_rival unregister collect", "register_rival unregister collect"),
     RegistrySetting("described", _XT, "describe undescribe register_target", "describe undescribe register_target"),
-    RegistrySetting("declared", _U, "declare", "declare collect register", ("shared",)),
+    RegistrySetting("declared", _U, "declare", "declare collect register", ("memory", "shared")),
 )  # fmt: skip
 
 
@@ -121,10 +127,11 @@ def _list_seconds(storage: str, setting: AnySetting, a: str) -> list[str]:
     return setting.second.split()
 
 
-def _list_modes(storage: str, b: str) -> tuple[str, ...]:
+def _list_modes(storage: str, setting: AnySetting, a: str, b: str) -> tuple[str, ...]:
     if b == "fork" or (storage == "shared" and b != "use"):
         return MODES[:2]
-    return MODES
+    is_triple = storage == "memory" and (setting.name, a, b) in _WITH_STOPPED_READING
+    return (*MODES, "reading") if is_triple else MODES
 
 
 def list_cases(storages: tuple[str, ...] = STORAGES) -> Iterator[Case]:
@@ -135,4 +142,4 @@ def list_cases(storages: tuple[str, ...] = STORAGES) -> Iterator[Case]:
                 continue
             for a in setting.first.split():
                 for b in _list_seconds(storage, setting, a):
-                    yield Case(storage, setting, a, b, _list_modes(storage, b))
+                    yield Case(storage, setting, a, b, _list_modes(storage, setting, a, b))

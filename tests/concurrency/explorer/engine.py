@@ -1,21 +1,23 @@
 """One interleaving after another: A is stopped at a point, B or an exception comes, A goes on, and the end is checked.
 
-*Theory of operation* of an interleaving, in the subject's thread:
+*Theory of operation* of an interleaving, in the thread of the `Runner`:
 
 1. A fresh world is made. The reading C1 begins and takes a step.
-2. A begins under the tracer, and is stopped before its point ``number``.
-3. In the mode ``thread`` the partner's thread, in ``handler`` this thread begins the reading C2, runs B to its end, and
-   runs the reading C3. In the other modes an exception is raised instead.
+2. A begins under the tracer, and is stopped before one of its points.
+3. What comes now depends on the mode. In ``thread``, the partner's thread begins the reading C2, runs B to its end, and
+   runs the reading C3. In ``handler``, this thread does the same. In ``reading``, the partner's thread runs B and is
+   then stopped itself, in the middle of C3. In the other modes an exception is raised.
 4. A goes on to its end. An exception must have arrived in the caller; A is then repeated or not, and B runs.
-5. C1 and C2 are finished, and `check_end` looks at the world.
+5. The readings are finished, and the set-up checks the world.
 
 A B that waits for A in ``thread`` is given `_PAUSE_SECONDS`, then A goes on and B must end. The operations that may
-wait are in `_MAY_WAIT`.
+wait are in `_MAY_WAIT`. A reading that waits for A in ``thread`` is finished in step 5.
 """
 
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, NamedTuple
@@ -28,7 +30,7 @@ from tests.concurrency.explorer.tracing import Position, Scope, Tracer
 from tests.concurrency.explorer.worlds import Clock, Problem, Stuck
 from tests.patience import PATIENCE_SECONDS
 
-__all__ = ("HandlerError", "HandlerExit", "Interleaving", "Subject")
+__all__ = ("HandlerError", "HandlerExit", "Interleaving", "Run", "Runner")
 
 _PAUSE_SECONDS = 0.003
 # Children with locks wait for each other, so on locked storage every B and every reading may wait. On shared storage
@@ -45,40 +47,53 @@ class HandlerExit(BaseException):
 
 
 class Interleaving(NamedTuple):
-    """What was found in one interleaving; ``position`` is None if A ended before its stop."""
+    """What was found in one interleaving; ``position`` is None if A could not be interrupted there."""
 
     position: Position | None
     problems: list[Problem]
     is_undeliverable: bool = False
 
 
-class Subject:
+class Runner:
     """Runs the interleavings of cases; one thread uses it."""
 
     def __init__(self, scope: Scope, clock: Clock, patience: float = PATIENCE_SECONDS) -> None:
-        self._scope = scope
+        self.scope = scope
         self._clock = clock
         self._patience = patience
         self._partner = Partner()
+        self._reading_counts: dict[tuple[str, str], int] = {}
         self._outcomes: dict[tuple[str, str, str, str], frozenset[Any]] = {}
 
     def count_points(self, case: Case, mode: str) -> int:
-        """Return the number of points at which A can be interrupted."""
-        tracer = self._make_tracer(mode)
+        """Return the number of ways to interrupt A: of its points, in ``reading`` times those of the reading."""
+        count = self._count(case, mode, lambda world: run(case.get_operation(case.a), world, "A"))
+        return count if mode != "reading" else count * self.count_reading(case)
+
+    def count_reading(self, case: Case) -> int:
+        """Return the number of points of a reading."""
+        key = case.storage, case.setting.name
+        if key not in self._reading_counts:
+            self._reading_counts[key] = self._count(case, "reading", lambda world: world.read_quietly())
+        return self._reading_counts[key]
+
+    def _count(self, case: Case, mode: str, work: Callable[[Any], Any]) -> int:
+        tracer = self.make_tracer(mode)
         for _ in range(2):  # 3.13 traces the opcodes of a code object from its second call on
             world = case.setting.make_world(case.storage, self._clock)
-            tracer.run(lambda world=world: run(case.get_operation(case.a), world, "A"))
+            tracer.run(lambda world=world: work(world))
             world.close()
         return tracer.count
 
-    def _make_tracer(self, mode: str) -> Tracer:
-        return Tracer(self._scope, "stops" if mode in {"thread", "handler"} else "raises")
+    def make_tracer(self, mode: str) -> Tracer:
+        """Return a tracer that stops at the points of a mode."""
+        return Tracer(self.scope, "stops" if mode in {"thread", "handler", "reading"} else "raises")
 
     def explore(self, case: Case, mode: str, number: int) -> Interleaving:
         """Interrupt A of ``case`` at its point ``number``."""
         world = case.setting.make_world(case.storage, self._clock)
         try:
-            one = _Run(self, case, mode, world)
+            one = Run(self, case, mode, world)
             return one.run(number)
         finally:
             world.close()
@@ -95,9 +110,12 @@ class Subject:
             self._outcomes[key] = list_outcomes(case.setting.make_model, a, b, way)
         return self._outcomes[key]
 
-    def begin_elsewhere(self, work: Callable[[], None]) -> bool:
-        """Run ``work`` in the partner's thread; return whether it ended soon."""
+    def begin_elsewhere(self, work: Callable[[], None]) -> None:
+        """Begin to run ``work`` in the partner's thread."""
         self._partner.start(work)
+
+    def has_partner_ended_soon(self) -> bool:
+        """Wait for the partner's thread for a moment, and return whether it has ended its work."""
         return self._partner.wait(_PAUSE_SECONDS)
 
     def await_partner(self) -> bool:
@@ -126,11 +144,11 @@ def _describe(error: BaseException) -> Problem:
     return f"raises {type(error).__name__}", f"{error}"
 
 
-class _Run:
-    """One interleaving."""
+class Run:
+    """One interleaving in a world."""
 
-    def __init__(self, subject: Subject, case: Case, mode: str, world: Any) -> None:
-        self._subject = subject
+    def __init__(self, runner: Runner, case: Case, mode: str, world: Any) -> None:
+        self._runner = runner
         self._case = case
         self._mode = mode
         self._world = world
@@ -139,24 +157,33 @@ class _Run:
         self._waits = False
         self._raised: BaseException | None = None
         self._ignored: list[BaseException | None] = []
+        self._pause = _Pause()
 
     def run(self, number: int) -> Interleaving:
+        """Interrupt A at its point ``number``, and check the end."""
         world = self._world
-        hook, sys.unraisablehook = sys.unraisablehook, self._ignore
         try:
             self._begin_reading()
-            self._run_first(number)
+            self.interrupt(number)
             if self._position is None:
                 return Interleaving(None, [])
             for reading in self._readings:
                 reading.finish()
-            allowed = self._subject.list_allowed(self._case, self._choose_way())
-            self._case.setting.check_end(world, allowed, self._subject.run_elsewhere)
+            allowed = self._runner.list_allowed(self._case, self._choose_way())
+            self._case.setting.check_end(world, allowed, self._runner.run_elsewhere)
         except BaseException as error:  # noqa: BLE001  # whatever it is
             world.problems.append(_describe(error))
+        return Interleaving(self._position, world.problems, bool(self._ignored))
+
+    def interrupt(self, number: int) -> None:
+        """Do steps 2 to 4."""
+        if self._mode == "reading":
+            number, self._pause.at = divmod(number, self._runner.count_reading(self._case))
+        hook, sys.unraisablehook = sys.unraisablehook, self._ignore
+        try:
+            self._run_first(number)
         finally:
             sys.unraisablehook = hook
-        return Interleaving(self._position, world.problems, bool(self._ignored))
 
     def _ignore(self, info: Any) -> None:
         """Keep an exception that Python cannot deliver, as one of a finaliser, without the frames that it passed."""
@@ -165,8 +192,8 @@ class _Run:
     def _choose_way(self) -> str:
         if self._waits:
             return "merged"
-        ways = {"thread": "between", "handler": "between", "raise": "cut", "exit": "cut"}
-        return ways.get(self._mode, "cut again")
+        ways = {"raise, again": "cut again", "exit, again": "cut again", "raise": "cut", "exit": "cut"}
+        return ways.get(self._mode, "between")
 
     def _begin_reading(self) -> None:
         reading = self._case.setting.begin_reading(self._world)
@@ -174,43 +201,57 @@ class _Run:
         self._readings.append(reading)
 
     def _run_first(self, number: int) -> None:
-        case, world = self._case, self._world
-        tracer = self._subject._make_tracer(self._mode)
+        tracer = self._runner.make_tracer(self._mode)
         try:
-            tracer.run(lambda: run(case.get_operation(case.a), world, "A"), number, self._stop)
+            tracer.run(lambda: self._operate(self._case.a, "A"), number, self._stop)
         except (HandlerError, HandlerExit) as error:
             self._check_delivery(error)
         else:
             self._check_delivery(None)
         if self._raised is not None:
-            world.named.pop("A", None)
+            self._world.named.pop("A", None)
             self._raised = None
             if self._mode.endswith("again"):
-                run(case.get_operation(case.a), world, "A")
-            run(case.get_operation(case.b), world, "B")
-        elif self._waits and not self._subject.await_partner():
-            world.problems.append(("deadlock", "B never ends, though A has ended"))
+                self._operate(self._case.a, "A")
+            self._operate(self._case.b, "B")
+        if self._pause.is_reached:
+            self._pause.end()
+        if (self._waits or self._pause.is_reached) and not self._runner.await_partner():
+            self._world.problems.append(("deadlock", "B never ends, though A has ended"))
+
+    def _operate(self, operation: str, name: str) -> None:
+        run(self._case.get_operation(operation), self._world, name)
 
     def _check_delivery(self, error: BaseException | None) -> None:
-        if self._raised is None or error is self._raised or self._raised in self._ignored or self._world.failures:
+        if self._raised is None or error is self._raised or self._raised in self._ignored:
             return
-        self._world.problems.append(("an exception is swallowed", f"{error!r} arrived"))
+        if not self._world.has_counted_failure():
+            self._world.problems.append(("an exception is swallowed", f"{error!r} arrived"))
 
     def _stop(self, frame: FrameType) -> None:
-        self._position = self._subject._scope.locate(frame)
-        del frame
+        self._position = self._runner.scope.locate(frame)
         if self._mode == "thread":
-            self._world.most_empty_steps = sys.maxsize
-            self._waits = not self._subject.begin_elsewhere(self._interrupt)
-            if self._waits and not self._may_wait():
-                self._waits = False
-                if not self._subject.await_partner():  # it may only be slow, on a busy machine
-                    self._world.problems.append(("deadlock", "B waits for A in another thread"))
+            self._interrupt_elsewhere()
+        elif self._mode == "reading":
+            self._runner.begin_elsewhere(self._read_with_pause)
+            self._pause.wait()
         elif self._mode == "handler":
             self._interrupt()
+        elif _is_guarded(frame):
+            self._position = None
         else:
             self._raised = HandlerError() if self._mode.startswith("raise") else HandlerExit()
+            del frame
             raise self._raised
+
+    def _interrupt_elsewhere(self) -> None:
+        self._world.most_empty_steps = sys.maxsize
+        self._runner.begin_elsewhere(self._interrupt)
+        self._waits = not self._runner.has_partner_ended_soon()
+        if self._waits and not self._may_wait():
+            self._waits = False
+            if not self._runner.await_partner():  # it may only be slow, on a busy machine
+                self._world.problems.append(("deadlock", "B waits for A in another thread"))
 
     def _may_wait(self) -> bool:
         return self._case.storage == "locked" or self._case.b in _MAY_WAIT.get(self._case.storage, ())
@@ -219,7 +260,7 @@ class _Run:
         """Run B between two readings. What goes wrong must not be raised in A."""
         try:
             self._begin_reading()
-            run(self._case.get_operation(self._case.b), self._world, "B")
+            self._operate(self._case.b, "B")
             reading = self._case.setting.begin_reading(self._world)
             if self._mode == "thread" and reading.is_waiting():
                 self._readings.append(reading)  # for A, which waits for this one
@@ -227,3 +268,52 @@ class _Run:
                 reading.finish()
         except BaseException as error:  # noqa: BLE001  # whatever it is
             self._world.problems.append(_describe(error))
+
+    def _read_with_pause(self) -> None:
+        """Run B, and a reading that pauses in its middle until A has ended."""
+        try:
+            self._operate(self._case.b, "B")
+            reading = self._case.setting.begin_reading(self._world)
+            self._runner.make_tracer(self._mode).run(reading.finish, self._pause.at, lambda _: self._pause.begin())
+        except BaseException as error:  # noqa: BLE001  # whatever it is
+            self._world.problems.append(_describe(error))
+        self._pause.skip()
+
+
+class _Pause:
+    """The pause of a thread at its point ``at``, for which another thread waits."""
+
+    def __init__(self) -> None:
+        self.at = -1
+        self.is_reached = False
+        self._begun, self._ended = threading.Event(), threading.Event()
+
+    def wait(self) -> None:
+        """Wait until the pause begins, or is skipped."""
+        self._begun.wait()
+        self.is_reached = True
+
+    def begin(self) -> None:
+        """Pause, in the thread that does."""
+        self._begun.set()
+        self._ended.wait()
+
+    def skip(self) -> None:
+        """Do not pause any more."""
+        self._begun.set()
+
+    def end(self) -> None:
+        """Let the thread go on."""
+        self._ended.set()
+
+
+def _is_guarded(frame: FrameType | None) -> bool:
+    """Return whether the frame is called for the text of an object.
+
+    That may raise anything, and the error whose message needs the text comes first.
+    """
+    while frame is not None:
+        if frame.f_code.co_name == "show" and frame.f_code.co_filename.endswith("errors.py"):
+            return True
+        frame = frame.f_back
+    return False

