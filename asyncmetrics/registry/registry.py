@@ -15,8 +15,8 @@ from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.escaping import UNDERSCORES, escape_name
 from asyncmetrics.model.families import InfoMetricFamily
 from asyncmetrics.model.family import Metric
-from asyncmetrics.registry.collection import Collection, Collector, FamilySet, ask_families, list_names
 from asyncmetrics.registry._registrations import Latest, Registrations
+from asyncmetrics.registry.collection import Collection, Collector, FamilySet, ask_families, list_names
 from asyncmetrics.registry.self_metrics import SelfMetrics
 from asyncmetrics.storage.automatic import AutomaticStorage
 from asyncmetrics.storage.memory.storage import MemoryStorage
