@@ -12,8 +12,7 @@
 2. ``s<k>.keys.<g>`` is the log of keys in its generation ``g``, a sequence of records
    (`asyncmetrics.storage.shared.files.records`). A record declares a *family* with its definition, an *extent* of cells
    for a number of series of a family, a *series* with its number in the family and its label values, the *facts* of an
-   info, that a family is *retired*, or that it is *declared* again. A record may be there twice: an exception may
-   interrupt the writer, which then writes it again.
+   info, that a family is *retired*, or that it is *declared* again.
 
 The extents of a family, one after the other, hold the cells of its series in the order of their numbers: the cells of
 number 0, those of number 1, and so on. A series has these cells:

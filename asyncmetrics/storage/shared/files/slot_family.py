@@ -10,7 +10,7 @@
 1. *In order*: the number of each series is its position, and only the label values are kept. A family starts here, and
    most stay, because a worker numbers its series in the order in which it makes them.
 2. *Out of order*: the numbers are kept as well. `SlotFamily.apply_record` leads from 1 to 2 when the number of a series
-   is not the next one: after a rewrite of the log without removed series, or at a record that is there twice.
+   is not the next one, as after a rewrite of the log without removed series.
 3. *Discarded*: the log has retired the family, or another log has replaced this one. `SlotFamily.discard` passes the
    pages to an `UnusedPages`, which empties them step by step. A scrape that still uses the family finds no more
    series, and makes another attempt.
@@ -29,7 +29,7 @@ from asyncmetrics.storage.shared.files.definition import Definition
 from asyncmetrics.storage.shared.files.keys import JoinedKey, Key, split_key, unpack_key
 from asyncmetrics.storage.shared.files.layout import FIRST_CELL, CorruptError
 from asyncmetrics.storage.shared.files.records import EXTENT, FACTS, SERIES, unpack_extent
-from asyncmetrics.storage.shared.pages import MASK, PAGE, SHIFT, Pages, UnusedPages
+from asyncmetrics.storage.shared.pages import PAGE, SHIFT, Pages, UnusedPages
 
 __all__ = ("CellPages", "SlotFamily", "unpack_facts")
 
@@ -60,7 +60,6 @@ class SlotFamily:
         self.cells: CellPages = []  # of the last scrape that could read them
         self.room = 0  # one more than the largest number
         self._numbers: Pages[int] | None = None  # state 2
-        self._seen: dict[int, bytearray] = {}  # state 2: by page, a 1 for each number that a series has
         self._numbers_by_key: dict[Key, int] = {}  # filled when `find_numbers` needs it
         self._extent_room = 0  # how many series the extents have cells for
         self._labels = len(definition.descriptor.all_labelnames)
@@ -100,8 +99,6 @@ class SlotFamily:
             self.facts.setdefault(number >> SHIFT, {})[number] = payload
 
     def _apply_extent(self, first: int, room: int, number: int) -> None:
-        while self.extents and self._extent_room > number:  # the record is there twice: its writer was interrupted
-            self._extent_room -= self.extents.pop()[1]
         if self._extent_room != number:
             raise CorruptError("an extent does not follow the one before it")
         self.extents.append((first, room))
@@ -118,10 +115,6 @@ class SlotFamily:
         if number != self.room and self._numbers is None:
             self._store_numbers()
         if self._numbers is not None:
-            seen = self._seen.setdefault(number >> SHIFT, bytearray(PAGE))
-            if seen[number & MASK]:  # the record is there twice: its writer was interrupted
-                return
-            seen[number & MASK] = 1
             self._numbers.append(number)
         self.keys.append(key)
         if number >= self.room:
@@ -129,13 +122,11 @@ class SlotFamily:
 
     def _store_numbers(self) -> None:
         """Go from state 1 to state 2; a full page of numbers is a range, which takes little memory."""
-        full, rest = divmod(self.room, PAGE)
+        full = self.room // PAGE
         self._numbers = numbers = Pages(PAGE, lambda: array("Q"))
         numbers.pages.extend(range(page * PAGE, (page + 1) * PAGE) for page in range(full))
         for number in range(full * PAGE, self.room):
             numbers.append(number)
-        self._seen = {page: bytearray(b"\1" * PAGE) for page in range(full)}
-        self._seen[full] = bytearray(b"\1" * rest + bytes(PAGE - rest))
 
     def read_cells(self, read: Callable[[int, int], bytes], room: int) -> Generator[tuple[()], None, CellPages]:
         """Return the cells of the first ``room`` series; read `_STEP_BYTES` of them at each step.
@@ -196,8 +187,7 @@ class SlotFamily:
         """
         numbers = [] if self._numbers is None else self._numbers.pages
         facts, self.facts = self.facts, {}
-        seen, by_page = list(self._seen.values()), list(facts.values())
-        unused.add([numbers, self.cells, seen, by_page, [self._numbers_by_key], self.keys.pages])
+        unused.add([numbers, self.cells, list(facts.values()), [self._numbers_by_key], self.keys.pages])
 
 
 def unpack_facts(facts: Mapping[int, Mapping[int, bytes]], number: int) -> Mapping[str, str]:
