@@ -38,9 +38,10 @@ class Decider(Protocol):
         ...
 
 
-@final
 class AutomaticTable(ChildTable[C]):
     """A metric's children in memory; ``storage`` opens the successor.
+
+    In the other states its class is `_PassingTable`, so that the first state costs nothing.
 
     ``is_undecided`` and ``successor`` show the state. ``has_exemplars`` is what stand-ins set in their successor's
     table; only shared storage needs it.
@@ -66,13 +67,12 @@ class AutomaticTable(ChildTable[C]):
         make: Callable[[ChildTable[C], tuple[str, ...]], C],
         events: TableEvents,
         *,
-        is_undecided: bool = False,
         max_children: int | None = None,
         ttl: float | None = None,
     ) -> None:
         super().__init__(descriptor, make, events, max_children=max_children, ttl=ttl)
         self.has_exemplars = False
-        self.is_undecided = is_undecided
+        self.is_undecided = False
         self.successor: ChildTable[Any] | None = None
         self._decider = decider
         self._storage = storage
@@ -87,6 +87,7 @@ class AutomaticTable(ChildTable[C]):
     def suspend(self) -> None:
         """Let the first use decide where the numbers belong."""
         self.is_undecided = True
+        self.__class__ = _PassingTable  # pyright: ignore[reportAttributeAccessIssue]  # it has the same slots
         for child in list(self.by_values.values()):
             make_stand_in(child)
 
@@ -98,13 +99,14 @@ class AutomaticTable(ChildTable[C]):
             opened = self._storage.open(self.descriptor, self._events, max_children=self._max_children, ttl=self._ttl)
             if self.successor is None:  # another thread, or a signal handler, may have been faster
                 self.successor = opened
+        self.__class__ = _PassingTable  # pyright: ignore[reportAttributeAccessIssue]  # it has the same slots
         successor = self.successor
-        children = list(self.by_values.values())
-        for child in children:
-            make_stand_in(child)
         is_needed = not is_inherited or not self.descriptor.all_labelnames or self.descriptor.kind in _WITHOUT_NUMBERS
-        for child in children if is_needed else ():
-            self._replace(child)
+        for _ in range(2):  # again, for a child that another thread was inserting meanwhile
+            for child in list(self.by_values.values()):
+                make_stand_in(child)
+                if is_needed:
+                    self._replace(child)
         if self._sampler is not None:
             successor.collect_from(self._sampler)
         for child, function in list(self.functions.items()):
@@ -133,6 +135,13 @@ class AutomaticTable(ChildTable[C]):
             replacement = self.successor.add(child.labelvalues, fill, is_shared=not self._is_inherited)
             link(child, replacement)
         return replacement
+
+
+@final
+class _PassingTable(AutomaticTable[C]):
+    """A table that is undecided or converted: it uses its successor."""
+
+    __slots__ = ()
 
     def _insert(self, new_child: C) -> C:
         if self.is_undecided:
