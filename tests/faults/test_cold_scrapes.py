@@ -243,17 +243,16 @@ def test_a_step_does_not_wait_for_a_thread_that_reads_for_long(worker):
     Series(registry)
     held, end = threading.Event(), threading.Event()
 
-    def hold() -> None:
-        with registry.storage._worker.reader._lock:
-            held.set()
-            end.wait(PATIENCE_SECONDS)
+    def hold(_: object) -> None:
+        held.set()
+        end.wait(PATIENCE_SECONDS)
 
     (family,) = (family for family in registry.collect() if family.name == "jobs")
     reading = iter(family.read_batches())
-    thread = threading.Thread(target=hold)
+    thread = threading.Thread(target=registry.storage._worker.reader.use_slots, args=(hold,))
     thread.start()
     try:
-        held.wait()
+        assert held.wait(PATIENCE_SECONDS)
         found = [next(reading) for _ in range(20)]
         assert (end.is_set(), found) == (False, [()] * 20)
     finally:
