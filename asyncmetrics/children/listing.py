@@ -4,7 +4,7 @@
 
 - Take no lock, and wait for nothing: any thread, signal handler or finaliser may interrupt each method, and may raise.
 - Begin a `Change` of a segment before you write to it, and before a child of it leaves the dict.
-- Judge several children by one call of C functions. Neither a thread nor a signal handler interrupts that.
+- Check several children by one call of C functions. Neither a thread nor a signal handler interrupts that.
 
 *Theory of operation.* The dict of the table decides which children exist. The listing has them in segments of up to 256
 positions, and a few more children: those that are being inserted, and those that an exception left behind. Changes of

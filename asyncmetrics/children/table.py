@@ -314,10 +314,6 @@ class ChildTable(Generic[C]):
                 self._drop_stale(batch, self._expiry)
             yield batch
 
-    def read_slices(self) -> Iterator[list[C]]:
-        """Yield all children of this process, stale or not, in slices."""
-        return self._listing.read()
-
     def _drop_stale(self, batch: list[C], expiry: Expiry[C]) -> None:
         """Remove the stale children from ``batch``, and from the table those of them that nothing refers to."""
         stale = expiry.take_stale(batch)

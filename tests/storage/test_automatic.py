@@ -86,22 +86,3 @@ def test_a_process_that_is_alone_exposes_nothing_about_workers():
     registry = CollectorRegistry(storage=AutomaticStorage())
     Counter("c", "C.", registry=registry).inc()
     assert read_value(registry, "asyncmetrics_workers_shared") is None
-
-
-SPAWNING = """
-import multiprocessing, sys
-import asyncmetrics
-counter = asyncmetrics.Counter("c", "C.", exist_ok=True)
-counter.inc()
-
-def work():
-    counter.inc()
-    print(asyncmetrics.REGISTRY.get_sample_value("c_total"))
-    print(asyncmetrics.REGISTRY.get_sample_value("asyncmetrics_workers_shared"))
-
-if __name__ == "__main__":
-    process = multiprocessing.get_context("spawn").Process(target=work)
-    process.start()
-    process.join()
-    sys.exit(process.exitcode)
-"""

@@ -233,3 +233,33 @@ os.wait()
         [["c_total", {"trace": "9"}], ["l_total", {"trace": "8"}], [3, 2]],
         [],
     )
+
+
+IN_FLIGHT = """
+import os
+from asyncmetrics import Counter, Histogram, Summary, generate_latest
+from asyncmetrics.model.family import LiveFamily
+
+metrics = [kind("m" + kind.__name__, "M.", ["n"], ttl=3600) for kind in (Counter, Histogram, Summary)]
+for metric in metrics:
+    for number in range(600):
+        (metric.labels(number).inc if metric is metrics[0] else metric.labels(number).observe)(1)
+readings = [iter(family.read_batches()) for metric in metrics for family in metric.collect()]
+found = [list(next(reading)) for reading in readings]
+if not os.fork():
+    metrics[0].labels("child").inc()
+    os._exit(0)
+os.wait()
+generate_latest()  # from now on this process shares, with the child
+print([sum(point.read_numbers()[0] if metric is not metrics[1] else point.read_numbers()[-1]
+           for batch in [first, *rest] for point in batch) for metric, first, rest in zip(metrics, found, readings)])
+"""
+
+
+def test_a_reading_that_has_begun_before_a_process_shares_goes_on(tmp_path):
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", IN_FLIGHT]
+    ended = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False
+    )
+    assert (ended.stdout.strip(), ended.stderr) == ("[600.0, 600.0, 600.0]", "")

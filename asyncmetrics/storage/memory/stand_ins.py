@@ -13,12 +13,14 @@ hides each of those that hold numbers. The code of the old class, which bound me
 3. ``self._sum`` of a summary or histogram returns 0, so what is stored there is the amount that was observed.
 
 The hidden slots keep the numbers that the child had before; `copy_slots` copies them to the successor. A stand-in asks
-its table for the successor until `link` gives it one, which it then finds in ``position``: nothing reads its segment.
+its table for the successor until `link` gives it one, which it then finds beside its ``position``. A reading that has
+begun before reads the successor through it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, NamedTuple, Protocol, cast
 
 from asyncmetrics.children.interfaces import GaugeFunction
@@ -59,6 +61,12 @@ class _Number(float):
 
     def __sub__(self, amount: float) -> _Change:
         return _Change(-amount)
+
+
+class _Link(int):
+    """The position of a child, which also has the ``successor`` of the child."""
+
+    successor: Any
 
 
 class _Hidden(NamedTuple):
@@ -153,9 +161,10 @@ def _hide_linked(slot: Any, hidden: _Hidden) -> property:
     name = slot.__name__
     convert, store = hidden
     if convert is _return_zero:
-        return property(_return_zero, lambda child, value: store(child.position, value))
+        return property(_return_zero, lambda child, value: store(child.position.successor, value))
     return property(
-        lambda child: convert(getattr(child.position, name)), lambda child, value: store(child.position, value)
+        lambda child: convert(getattr(child.position.successor, name)),
+        lambda child, value: store(child.position.successor, value),
     )
 
 
@@ -174,6 +183,10 @@ def _make_class(kind: type[Any], hide: Callable[[Any, _Hidden], property]) -> ty
     names.update((name, hide(plain.__dict__[name], hidden)) for name, hidden in _HIDDEN[plain].items())
     if plain is MemoryGauge:
         names["set_function"] = _set_function
+    if hide is _hide_linked:
+        names["read_numbers"] = lambda child: child.position.successor.read_numbers()
+        _, state = plain.get_state.__reduce__()
+        names["get_state"] = attrgetter(*(f"position.successor.{name}" for name in state))
     return type(f"StandIn{kind.__name__}", (kind,), names)
 
 
@@ -202,13 +215,14 @@ def make_stand_in(child: Any) -> None:
 def link(child: Any, successor: Any) -> None:
     """Let a stand-in pass changes on to ``successor`` without asking its table."""
     if type(child) not in _linked_classes:
-        child.position = successor
+        child.position = _Link(child.position)
+        child.position.successor = successor
         child.__class__ = _get_classes(type(child).__base__)[1]  # type: ignore[arg-type]  # a stand-in has one
 
 
 def find_link(child: Any) -> Any:
     """Return the successor that a stand-in is linked to, None if there is none."""
-    return child.position if type(child) in _linked_classes else None
+    return child.position.successor if type(child) in _linked_classes else None
 
 
 def copy_slots(child: Child, successor: Child) -> None:

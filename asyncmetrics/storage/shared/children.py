@@ -13,8 +13,8 @@ kind                         `take_over`                                `reset_a
 counter, summary, histogram  adds a dead worker's counts, which the     sets counts to zero
                              cells hold, to the child's counts; keeps
                              the dead worker's time of creation
-gauge                        nothing: it goes on with its own number    sets the number to zero, as never set
-info, state set              nothing: it goes on with its own           keeps its facts or its state
+gauge                        nothing: it keeps its own number           sets the number to zero, as never set
+info, state set              nothing: it keeps its own                  keeps its facts or its state
 ============================ ========================================== =========================================
 
 From its first sum to its last store, `take_over` makes no call at which CPython could switch threads or run a signal

@@ -7,7 +7,7 @@ work before the dict of the table changes, so that no exception comes in between
 *Theory of operation.* A series goes through these states:
 
 1. *Child only*: `SharedChildTable.find` has made a child; it waits for cells, and no other worker knows the series.
-2. *Reserved*: `SharedChildTable._attach` has reserved cells and copied the child's numbers to them.
+2. *Reserved*: `SharedChildTable._publish` has reserved cells and copied the child's numbers to them.
 3. *Published*: the log has the record of the series. From now on all workers read it.
 4. *Attached*: the child writes to the cells. If the series was published before the child was made, the cells hold the
    counts of a dead worker, which the child takes over, or of a removed child, which it overwrites.
@@ -298,7 +298,7 @@ class SharedChildTable(ChildTable[C]):
         yield from worker.reader.read(self.merged_family, LocalState(slot, self.by_values, self.has_exemplars, ttl))
 
     def _publish_changes(self) -> Iterator[tuple[()]]:
-        """Write to the cells when each child last changed, and park stale children, in steps."""
+        """Write to the cells when each child last changed, in steps."""
         if self._expiry is None:
             return
         change_cell = Definition(self.space, self.copy, self.ages, self.descriptor).presence + 1

@@ -9,7 +9,7 @@ one turn, and then the dict of the next one:
 
 1. *Free*: the dict is empty. `Turns.take` sets its own turn by ``setdefault``, which decides between two threads.
 2. *Taken*: the function of the turn runs, in some thread. `Turns.take` returns None.
-3. *Ended*: `Turns.take` goes on with the next dict, which ``setdefault`` makes once: state 1.
+3. *Ended*: `Turns.take` continues with the next dict, which ``setdefault`` makes once: state 1.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ another process does or leaves in its files.
 The states of a piece of structural work (attach a child, remove series, …):
 
 1. *Queued*: `Worker.queue` appends it. If other code has the turn, in another thread or interrupted by this call, that
-   code takes the piece from the queue; no thread waits. Only a reading waits, one second at most
-   (`Worker.finish_work`).
+   code takes the piece from the queue; no thread waits. Only readings and `SharedStorage.list_processes` wait, one
+   second at most (`Worker.finish_work`).
 2. *Under way*: otherwise `Worker.do` takes the turn and does all pieces in their order. Nothing else changes the arena.
 3. *Done*: the piece leaves the queue, also if a system call has failed: the piece has then counted what is lost.
 4. *Interrupted*: an exception of a signal handler has ended the piece, and with it the turn. The exception goes to the
@@ -67,7 +67,7 @@ __all__ = ("Work", "Worker", "WorkerTable")
 
 _log = logging.getLogger("asyncmetrics")
 _PACKAGE = __name__.partition(".")[0] + "."
-_WAITS = 2000  # one second: a thread may wait in the middle of its work, in a signal handler; scrapes go on without it
+_WAITS = 2000  # one second; then readings continue without the work of a thread that is suspended
 _ATTEMPTS = 10  # of one piece of work, which exceptions of signal handlers interrupt
 _ERROR_INTERVAL_SECONDS = 1.0  # a slot that cannot be read fails in each of the many families of a scrape
 

@@ -21,7 +21,8 @@
    4. If the end of the log cannot be read, cut it off, count a dropped series, and rewrite the log.
 
 3. *Owned*: this process writes to the arena. `Arena.close` or the end of the process leads back to 2. After an
-   exception in the middle of a change, `Arena.recover` takes the steps 1, 2 and 3 again, but removes no gauge.
+   exception in the middle of a change, `Arena.recover` reads the log, removes logs that are not current, and takes
+   step 3 again, but removes no gauge.
 
 The states of a series in an owned arena:
 

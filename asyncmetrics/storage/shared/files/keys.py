@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from asyncmetrics.storage.shared.files.layout import CorruptError
 
-__all__ = ("JoinedKey", "Key", "join_key", "pack_key", "split_key", "unpack_key")
+__all__ = ("JoinedKey", "Key", "pack_key", "split_key", "unpack_key")
 
 Key: TypeAlias = tuple[str, ...]
 """The label values of a series, in the order of the family's label names."""
@@ -32,11 +32,6 @@ def unpack_key(payload: bytes, count: int) -> JoinedKey:
     return joined
 
 
-def join_key(key: Key) -> JoinedKey:
-    """Return label values as one text."""
-    return _JOINED_SEPARATOR.join(key)
-
-
 def split_key(joined: JoinedKey, count: int) -> Key:
-    """Return the ``count`` label values that `join_key` or `unpack_key` made one text of."""
+    """Return the ``count`` label values that `unpack_key` made one text of."""
     return tuple(joined.split(_JOINED_SEPARATOR)) if count else ()

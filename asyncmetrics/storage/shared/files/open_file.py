@@ -137,8 +137,12 @@ def _identify(number: int) -> tuple[int, int]:
 
 
 def is_system_error(error: BaseException) -> bool:
-    """Return whether a system call raised ``error``; a TimeoutError that a signal handler raises has no ``errno``."""
-    return isinstance(error, OSError) and error.errno is not None
+    """Return whether a system call raised ``error``, and not a signal handler.
+
+    No call here waits for another machine, so a TimeoutError or ConnectionError is an exception of a handler.
+    """
+    is_of_handler = isinstance(error, (TimeoutError, ConnectionError, InterruptedError))
+    return isinstance(error, OSError) and error.errno is not None and not is_of_handler
 
 
 @contextmanager

@@ -152,11 +152,12 @@ def test_a_signal_handler_that_raises_leaves_no_file_open_that_no_object_knows(t
     assert list_descriptors(path) == []
 
 
-def test_a_timeout_that_a_signal_handler_raises_is_no_failure_of_a_file(directory, monkeypatch):
+@pytest.mark.parametrize("arguments", [("too late",), (errno.ETIMEDOUT, "too late")], ids=["plain", "with a number"])
+def test_a_timeout_that_a_signal_handler_raises_is_no_failure_of_a_file(directory, monkeypatch, arguments):
     file = open_new(directory)
 
     def late(*_, **__):
-        raise TimeoutError("too late")
+        raise TimeoutError(*arguments)
 
     for name, call in (("lseek", file.is_open), ("stat", lambda: directory.is_at("ours", file))):
         with monkeypatch.context() as patch, pytest.raises(TimeoutError, match="too late"):
