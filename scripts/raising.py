@@ -52,8 +52,8 @@ class Outcome(NamedTuple):
     dropped: float
 
 
-class _Interruption(Exception):  # not an error
-    """What the handler raises."""
+class _Interruption(TimeoutError):  # not an error
+    """What the handler raises: an OSError, which must not be taken for a failure of a file."""
 
 
 @final
@@ -110,7 +110,8 @@ class _Handler:
         self.lost: set[BaseException | None] = set()
 
     def __call__(self, _: int, frame: FrameType | None) -> None:
-        while frame is not None and frame.f_code not in (_Program.step.__code__, _Handler.keep_lost.__code__):
+        own = (_Program.step.__code__, _Handler.keep_lost.__code__, _Handler.__call__.__code__)
+        while frame is not None and frame.f_code not in own:
             frame = frame.f_back
         if frame is not None and frame.f_code is _Program.step.__code__:
             interruption = _Interruption()

@@ -46,10 +46,12 @@ class Expiry(Generic[S]):
 
     def _see(self, child: S, now: float) -> float:
         """Return when the numbers of ``child`` last changed, as far as the readings up to ``now`` have seen."""
-        seen: list[Any] | None = child.segment.seen
+        segment = child.segment
+        if child.position >= len(segment.children):  # it was removed a moment ago
+            return now
+        seen: list[Any] | None = segment.seen
         if seen is None:
-            seen = [None] * len(child.segment.children)
-            child.segment.seen = seen
+            seen = segment.seen = [None] * len(segment.children)
         state, known = child.get_state(child), seen[child.position]
         if known is None or known[0] != state:
             # A histogram changes its list in place.
@@ -60,8 +62,12 @@ class Expiry(Generic[S]):
 
     def compare(self, stale: list[S]) -> Iterator[bool]:
         """Return an iterator over whether each stale child still has the state that it was last seen with."""
-        states = [child.segment.seen[child.position] for child in stale]
-        return map(eq, map(type(stale[0]).get_state, stale), [None if one is None else one[0] for one in states])
+        return map(eq, map(type(stale[0]).get_state, stale), [self._get_state(child) for child in stale])
+
+    def _get_state(self, child: S) -> object:
+        seen = child.segment.seen  # None also of a child that was removed a moment ago
+        known = None if seen is None else seen[child.position]
+        return None if known is None else known[0]
 
     def get_changed_at(self, child: S) -> float | None:
         """Return the monotonic time of the reading that last saw a change of ``child``; None if it was never read."""

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from itertools import chain, compress, count
+from itertools import chain, compress, count, pairwise
 from operator import and_, attrgetter, is_
 from typing import Any, Generic, TypeVar, cast, final
 from weakref import ReferenceType, ref
@@ -80,12 +80,13 @@ class Segment(Generic[C]):
 class Listing(Generic[C]):
     """The children of a table in segments. ``by_values`` is the dict of the table, ``owner`` the table."""
 
-    __slots__ = ("_by_values", "_changing", "_end_change", "_segments", "_tail")
+    __slots__ = ("_by_values", "_changing", "_end_change", "_nowhere", "_segments", "_tail")
 
     def __init__(self, owner: object, by_values: dict[Key, C]) -> None:
         self._by_values = by_values
         self._tail: Segment[C] = Segment(owner, 0, _FIRST_SEGMENT)  # or, while one is added, a segment before it
         self._segments: dict[int, Segment[C]] = {0: self._tail}
+        self._nowhere: Segment[C] = Segment(owner, -1, 0)  # of removed children
         self._changing: dict[ReferenceType[Change], Segment[C]] = {}
         self._end_change = self._changing.pop  # a C function: no exception can stop it
 
@@ -120,12 +121,15 @@ class Listing(Generic[C]):
     def vacate(self, child: C) -> None:
         """Remove a child that the dict does not have."""
         segment = child.segment
+        if segment is self._nowhere:
+            return
         segment.children[child.position] = None
         if segment.seen is not None:
             segment.seen[child.position] = None
         segment.vacated = segment.vacated + 1
         if segment.vacated >= len(segment.children):
             self._drop(segment)
+        child.segment = self._nowhere  # a removed child must not keep the segments that follow its own
 
     def _drop(self, segment: Segment[C]) -> None:
         """Drop a segment if it is empty, sealed, and nothing changes it."""
@@ -134,7 +138,7 @@ class Listing(Generic[C]):
 
     def read(self) -> Iterator[list[C]]:
         """Yield the children in slices, each a new list; a child that is inserted later is left to the next reading."""
-        segments = list(self._segments.values())
+        segments = self._list_segments()
         tail = self._tail
         while tail.following:
             tail = tail.following["next"]
@@ -142,6 +146,14 @@ class Listing(Generic[C]):
         copy = self._copy_settled(tail) if len(growing) == 1 else None
         batches = self._ask(growing) if copy is None else [copy]
         return self._read(segments, dict(zip(growing, batches, strict=True)))
+
+    def _list_segments(self) -> list[Segment[C]]:
+        """Return all segments; let each be followed by the next one, and no longer by one that was dropped."""
+        segments = list(self._segments.values())
+        for segment, following in pairwise(segments):
+            if segment.number < following.number and segment.following.get("next") is not following:
+                segment.following["next"] = following
+        return segments
 
     def _read(self, segments: list[Segment[C]], growing: dict[Segment[C], list[C]]) -> Iterator[list[C]]:
         for segment in segments:
@@ -157,7 +169,7 @@ class Listing(Generic[C]):
 
     def tidy(self) -> Iterator[tuple[()]]:
         """Remove the children that exceptions have left, where nothing reads the listing; each item is one step."""
-        for segment in list(self._segments.values()):
+        for segment in self._list_segments():
             if segment.settled[0] is not segment.version:
                 self._ask([segment])
                 yield ()
@@ -209,7 +221,8 @@ def pop_unheld_children(by_values: dict[Key, C], children: list[C], unchanged: I
     # As above: nothing can find or change a child between the count of its references and the pop.
     present = map(is_, map(by_values.get, map(_get_key, children)), children)
     unheld = map(_UNHELD.__eq__, map(sys.getrefcount, children))
-    unused = map(and_, map(and_, present, unheld), unchanged)
+    # In this order: what ``unchanged`` allocates may start a garbage collection, whose finalisers may find a child.
+    unused = map(and_, unchanged, map(and_, present, unheld))
     return list(map(by_values.pop, compress(map(_get_key, children), unused)))
 
 

@@ -47,6 +47,7 @@ __all__ = ("SharedChildTable",)
 
 C = TypeVar("C", bound=SharedChild)
 
+_PASSING_ERRORS = frozenset({errno.EBADF, errno.EMFILE, errno.ENFILE})  # there may be descriptors again later
 _BATCH = 256  # series between two switches of threads while series expire: 0.1 ms
 _REFRESH_SECONDS = 1.0  # between two calls of a gauge function
 _CHECKS_PER_TTL = 8  # other workers learn of a change at most ttl / 8 late
@@ -127,10 +128,11 @@ class SharedChildTable(ChildTable[C]):
 
     def _insert(self, new_child: C) -> C:
         attach = partial(self._attach, new_child)
-        self._worker.queue(attach)
+        work = self._worker.queue(attach)
         child = super()._insert(new_child)
         self._worker.work()
-        if child is new_child and is_waiting(child):  # another thread has done the work before the child was inserted
+        # Another thread may have done the work before the child was inserted.
+        if child is new_child and is_waiting(child) and not work.is_queued:
             self._worker.do(attach)
         return child
 
@@ -155,8 +157,10 @@ class SharedChildTable(ChildTable[C]):
             child.detach()
             if error.errno == errno.EBADF and arena.has_its_files():  # they were lost, and are open again
                 self._attach(child)
-            else:
-                arena.count_dropped()
+                return
+            if error.errno in _PASSING_ERRORS:
+                self._worker.attach_all_again()
+            arena.count_dropped()
 
     def _publish(self, arena: Arena, child: C) -> None:
         """Attach a child and publish its series. Raises OSError."""
@@ -165,11 +169,11 @@ class SharedChildTable(ChildTable[C]):
         if not is_attached(child):
             if family.is_inherited(number):
                 child.take_over(cells, at)
-                family.forget_inherited(number)
             else:
                 child.store(cells, at)
                 arena.publish(family, key, number)
                 child.attach(cells, at)
+        family.forget_inherited(number)
         child.store(cells, at)  # again: other threads may have changed the numbers, or another child the cells
         if family.definition.ages:
             cells[at + family.definition.presence + 1] = time.monotonic()
@@ -209,7 +213,9 @@ class SharedChildTable(ChildTable[C]):
         work = partial(self._remove_series, series)
         if series:
             self._worker.queue(work)
-            super().remove_local([key for key, _ in series])
+            for _, child in series:
+                if child is not None:
+                    self._remove(child)
             self._worker.do(work)
 
     def _remove_adopted(self) -> None:

@@ -44,7 +44,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, final
 from weakref import WeakValueDictionary
@@ -173,6 +172,8 @@ class Worker:
             try:
                 self._take_slot()
             except OSError as error:
+                if not isinstance(error, StorageError) and not is_system_error(error):
+                    raise
                 self._set_problem(error)
         if self.arena is not None and self._attaches_all:
             for table in self.list_tables():
@@ -190,11 +191,11 @@ class Worker:
             return
         arena = Arena(self.directory, idle=not self.keeper.is_allowed)
         arena.add(ERRORS, arena.passed_over)
-        self.reader.slots = SlotReaders(self.directory, self._count_error)
-        self.reader.slots.read_own(arena.files)
-        self.keeper.start()
         _number_declarations(arena, self.list_tables())
-        self.arena = arena  # last: until here, an exception leaves a free slot
+        slots = SlotReaders(self.directory, self._count_error)
+        slots.read_own(arena.files)
+        self.reader.slots, self.arena = slots, arena  # until here, an exception leaves a free slot
+        self.keeper.start()
 
     def reattach(self) -> None:
         """Do as `attach_slot`, and take a new slot if this process has lost its files; call it through `do`."""
@@ -210,12 +211,11 @@ class Worker:
         self._attaches_all = True  # `attach_slot` attaches the children to new cells, with the numbers that they hold
         for table in self.list_tables():
             table.detach_all()
-        is_foreign = self._is_foreign()
-        self.arena = self.directory = None
-        if is_foreign:  # the files belong to the user of before
+        if self._is_foreign():  # the files belong to the user of before
             arena.close()
         else:
             arena.abandon()
+        self.arena = self.directory = None  # last: this process must not adopt the counts that its children have
 
     def _set_problem(self, error: OSError) -> None:
         self.problem = getattr(error, "problem", f"no slot is available: {error}")
@@ -261,6 +261,10 @@ class Worker:
         self._queue.append(piece)
         return piece
 
+    def attach_all_again(self) -> None:
+        """Let the next structural work attach all children, because one could not be attached at the moment."""
+        self._attaches_all = True
+
     def work(self) -> None:
         """Do all that is queued, unless other code does work at the moment, which then does this as well."""
         while self._queue:
@@ -278,13 +282,14 @@ class Worker:
         All readings together wait one second for one piece of work. A call that interrupts the work in the same thread
         does not wait.
         """
-        done: list[None] = []
-        mark = partial(done.append, None)
-        self.do(mark)
-        while not done and self._waits > 0 and not self._turns.is_interrupted():
+        queue, mark = self._queue, self.queue(lambda: None)
+        self.work()
+        while mark.is_queued and self._waits > 0 and not self._turns.is_interrupted():
+            if queue is not self._queue:  # in a forked process
+                return
             time.sleep(WAIT_SECONDS)
             self._waits -= 1
-            self.do(mark)  # once more, because a forked process has a new queue
+            self.work()
             yield ()
 
     def _do_queued(self) -> None:
@@ -317,6 +322,8 @@ class Worker:
         try:
             arena.recover()
         except (OSError, CorruptError) as error:
+            if not isinstance(error, CorruptError) and not is_system_error(error):
+                raise
             _log.warning("%s: this process continues in new files: %s", self.path, error)
             self._leave_arena(arena)
 

@@ -137,9 +137,7 @@ class Arena:
 
     def _adopt(self) -> None:
         self._log.open(self.number, self._header)
-        log, problem = self._log.read()
-        for adopted in log.families.values():
-            adopted.check(self._header[CELLS])
+        log, problem = self._read_log()
         self._become_owner()
         self.families = self._make_families(log)
         for family in self.families.values():
@@ -151,8 +149,14 @@ class Arena:
         self._header[KEYS] = join_log_position(log.generation, log.parsed_bytes)
         if problem:  # step 4 of the adoption
             self.count_dropped()
-            with suppress(OSError):
+            with ignore_system_errors():
                 self.rewrite_log()
+
+    def _read_log(self) -> tuple[Log, str]:
+        log, problem = self._log.read()
+        for family in log.families.values():
+            family.check(self._header[CELLS])
+        return log, problem
 
     def _make_families(self, log: Log) -> dict[tuple[str, str, int], Family]:
         """Return the families of a log as the owner keeps them, and find out which cells are unused."""
@@ -164,7 +168,7 @@ class Arena:
 
     def recover(self) -> None:
         """Make the tables agree with the files again. Raises OSError and `CorruptError` if others damaged the files."""
-        log, problem = self._log.read()
+        log, problem = self._read_log()
         if problem:
             raise CorruptError(problem)
         self._log.remove_others()
@@ -348,7 +352,7 @@ class Arena:
         """Count a useless record, and rewrite the log if they are more than the series."""
         self._log.waste += 1
         if self._log.waste > max(_MIN_WASTE, sum(len(family.index) for family in self.families.values())):
-            with suppress(OSError):  # no room for two logs: the old one is still valid
+            with ignore_system_errors():  # no room for two logs: the old one is still valid
                 self.rewrite_log()
 
     def rewrite_log(self) -> None:

@@ -38,7 +38,7 @@ class LogWriter:
         self.waste = 0
         self._directory = directory
         self._file = OpenFile()
-        self._open_generation = -1  # that of the open file; -1 while it may be another than the current one
+        self._open_generation = -1  # that of the open file
 
     def create(self, slot: int) -> None:
         """Create the first log of a slot. Raises OSError, and `CorruptError` if something else is in its place."""
@@ -65,13 +65,17 @@ class LogWriter:
                 raise CorruptError(f"{name}: {error.strerror}") from error
             raise
 
+    def _open_current(self) -> None:
+        """Open the log that the header names, if an exception has ended `rewrite` before it did so."""
+        if self._open_generation != self.generation:
+            self.open(self._slot, self._header)
+
     def read(self) -> tuple[Log, str]:
         """Return all that the current log declares, and why the end of it cannot be read, or an empty string.
 
         Count the records that a rewrite would leave out as waste.
         """
-        if self._open_generation != self.generation:
-            self.open(self._slot, self._header)
+        self._open_current()
         log, problem = Log(self._open_generation, self._file, UnusedPages()), ""
         try:
             for _ in log.follow(to_log_bytes(self._header[KEYS])):
@@ -97,7 +101,7 @@ class LogWriter:
 
     def get_file(self, generation: int) -> OpenFile | None:
         """Return the file that is written to, if it is the log of this generation."""
-        return self._file if generation == self.generation else None
+        return self._file if generation == self._open_generation else None
 
     def unlink(self) -> None:
         """Remove the file, if it still has its name."""
@@ -110,6 +114,7 @@ class LogWriter:
         keys: int = self._header[KEYS]
         if len(record) > MAX_PAYLOAD_BYTES:
             raise OSError(errno.EMSGSIZE, f"label values or facts of {len(record)} bytes")
+        self._open_current()
         self._file.write(record, to_log_bytes(keys))
         return keys + len(record)
 
@@ -129,9 +134,8 @@ class LogWriter:
             file.close()
             self._directory.unlink(name)
             raise
-        self._open_generation = -1
+        self._header[KEYS] = join_log_position(generation, len(log))  # from now on `write` opens this generation
         self._file, self.waste = file, 0  # a reader of this slot may still use the file of before
-        self._header[KEYS] = join_log_position(generation, len(log))
         self._open_generation = generation
         self._directory.unlink(name_log_file(self._slot, generation - 1))
 

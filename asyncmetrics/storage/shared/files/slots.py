@@ -146,8 +146,10 @@ def find_last_declaration(directory: Directory) -> int:
         try:
             file = directory.open(name_cells_file(number), os.O_RDONLY)
         except OSError as error:
-            if not is_refused(error):  # no slot comes after one that does not exist
+            if error.errno == errno.ENOENT:  # no slot comes after one that does not exist
                 break
+            if not is_refused(error):
+                raise
             continue
         with suppress(CorruptError), ignore_system_errors():
             header = Header.unpack(file.read(WORDS_BYTES, 0))
