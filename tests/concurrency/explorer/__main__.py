@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from tests.concurrency.explorer.cases import list_cases
-from tests.concurrency.explorer.exploration import explore
+from tests.concurrency.explorer.exploration import explore, make_scope
 from tests.concurrency.explorer.worlds import STORAGES
 from tests.patience import PATIENCE_SECONDS
 
@@ -29,7 +29,7 @@ def main() -> int:
             for case in list_cases((storage,))
             if a in {"", case.a} and b in {"", case.b} and options.setting in {None, case.setting.name}
         ]
-        report = explore(cases, sample=options.sample, every=options.every, patience=options.patience)
+        report = explore(cases, sample=options.sample, scope=make_scope(every=options.every), patience=options.patience)
         for line in report.list_lines():
             print(line)
         print(

@@ -5,13 +5,13 @@ A `Case` is one pair on one storage. `list_cases` returns them in a fixed order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from tests.concurrency.explorer.checks import check_end
 from tests.concurrency.explorer.model import Model, Outcome, Setup
 from tests.concurrency.explorer.operations import OPERATIONS, Operation
-from tests.concurrency.explorer.registries import REGISTRY_OPERATIONS, RegistrySetting
+from tests.concurrency.explorer.registries import RegistrySetting
 from tests.concurrency.explorer.worlds import STORAGES, Clock, Reading, World
 
 __all__ = ("MODES", "Case", "Setting", "list_cases")
@@ -45,6 +45,10 @@ class Setting(NamedTuple):
         """Return a model in the state of this set-up."""
         return Model(self.setup, choices)
 
+    def get_operation(self, name: str) -> Operation:
+        """Return the operation called ``name``."""
+        return OPERATIONS[name]
+
     def begin_reading(self, world: World) -> Reading:
         """Return a reading that has begun."""
         return Reading(world)
@@ -72,13 +76,6 @@ class Case(NamedTuple):
     def has_growth_check(self) -> bool:
         """Whether A can be repeated in one world, which operations leave as it was: see `growth`."""
         return (self.setting.name, self.b) in _WITH_GROWTH_CHECK
-
-    def get_operation(self, name: str) -> Operation:
-        """Return the operation called ``name``."""
-        return _ALL_OPERATIONS[name]
-
-
-_ALL_OPERATIONS: dict[str, Operation] = {**OPERATIONS, **REGISTRY_OPERATIONS}
 
 
 _WITH_GROWTH_CHECK = {("new", "use"), ("existing", "use"), ("registry", "register"), ("described", "describe")}
@@ -134,7 +131,7 @@ def _list_modes(storage: str, setting: AnySetting, a: str, b: str) -> tuple[str,
     return (*MODES, "reading") if is_triple else MODES
 
 
-def list_cases(storages: tuple[str, ...] = STORAGES) -> Iterator[Case]:
+def list_cases(storages: Iterable[str] = STORAGES) -> Iterator[Case]:
     """Yield every case on ``storages``."""
     for storage in storages:
         for setting in SETTINGS:

@@ -67,7 +67,7 @@ class Runner:
 
     def count_points(self, case: Case, mode: str) -> int:
         """Return the number of ways to interrupt A: of its points, in ``reading`` times those of the reading."""
-        count = self._count(case, mode, lambda world: run(case.get_operation(case.a), world, "A"))
+        count = self._count(case, mode, lambda world: run(case.setting.get_operation(case.a), world, "A"))
         return count if mode != "reading" else count * self.count_reading(case)
 
     def count_reading(self, case: Case) -> int:
@@ -79,7 +79,7 @@ class Runner:
 
     def _count(self, case: Case, mode: str, work: Callable[[Any], Any]) -> int:
         tracer = self.make_tracer(mode)
-        for _ in range(2):  # 3.13 traces the opcodes of a code object from its second call on
+        for _ in range(2):  # the first one fills caches
             world = case.setting.make_world(case.storage, self._clock)
             tracer.run(lambda world=world: work(world))
             world.close()
@@ -106,7 +106,7 @@ class Runner:
         """Return the outcomes that a sequential order allows."""
         key = (case.setting.name, case.a, case.b, way)
         if key not in self._outcomes:
-            a, b = case.get_operation(case.a), case.get_operation(case.b)
+            a, b = case.setting.get_operation(case.a), case.setting.get_operation(case.b)
             self._outcomes[key] = list_outcomes(case.setting.make_model, a, b, way)
         return self._outcomes[key]
 
@@ -220,7 +220,7 @@ class Run:
             self._world.problems.append(("deadlock", "B never ends, though A has ended"))
 
     def _operate(self, operation: str, name: str) -> None:
-        run(self._case.get_operation(operation), self._world, name)
+        run(self._case.setting.get_operation(operation), self._world, name)
 
     def _check_delivery(self, error: BaseException | None) -> None:
         if self._raised is None or error is self._raised or self._raised in self._ignored:

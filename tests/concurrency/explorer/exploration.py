@@ -20,7 +20,7 @@ from tests.concurrency.explorer.tracing import Scope
 from tests.concurrency.explorer.worlds import Clock
 from tests.patience import PATIENCE_SECONDS
 
-__all__ = ("HOT_FILES", "explore")
+__all__ = ("HOT_FILES", "explore", "make_scope")
 
 HOT_FILES = ("storage/memory/plain.py", "storage/shared/children.py")
 """The files whose code relies on where CPython switches threads: see `stops`."""
@@ -116,12 +116,17 @@ class _Exploration:
         self.start()
 
 
+def make_scope(*, every: bool = False) -> Scope:
+    """Return the scope of the package; ``every`` includes points that show the same as the ones before."""
+    return Scope(str(Path(asyncmetrics.__file__).parent), HOT_FILES, every=every)
+
+
 def explore(
-    cases: Iterable[Case], *, sample: int = 1, every: bool = False, patience: float = PATIENCE_SECONDS
+    cases: Iterable[Case], *, sample: int = 1, scope: Scope | None = None, patience: float = PATIENCE_SECONDS
 ) -> Report:
-    """Explore ``cases`` at every ``sample``-th point; with ``every``, also at points that show nothing new."""
+    """Explore ``cases`` at every ``sample``-th point; interrupt what is in ``scope``, by default the package."""
     clock = Clock()
-    scope = Scope(str(Path(asyncmetrics.__file__).parent), HOT_FILES, every=every)
+    scope = make_scope() if scope is None else scope
     exploration = _Exploration(cases, sample, scope, clock, patience)
     begin = since = _monotonic()
     at = exploration.at

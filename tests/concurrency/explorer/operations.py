@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Protocol, TypeAlias
 
-__all__ = ("OPERATIONS", "Operation", "Subject")
+__all__ = ("OPERATIONS", "Operation", "Step", "Subject")
 
 Step: TypeAlias = Generator[None, None, Any]
 

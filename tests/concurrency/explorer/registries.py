@@ -7,18 +7,18 @@ target's info takes a name as well, which ``t`` has too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from asyncmetrics import Counter
 from asyncmetrics.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from asyncmetrics.errors import DuplicateMetricError, UnknownCollectorError
+from tests.concurrency.explorer.operations import Operation, Step
 from tests.concurrency.explorer.worlds import Clock, Problem, make_folder, make_registry, remove_folder
 
-__all__ = ("REGISTRY_OPERATIONS", "RegistrySetting")
+__all__ = ("RegistrySetting",)
 
-Step: TypeAlias = Generator[None, None, Any]
 _NAMES = {
     "u": {"u"},
     "x": {"m", "m_total", "m_created"},
@@ -280,7 +280,7 @@ def collect(subject: Any, name: str) -> Step:
     yield from subject.read()
 
 
-REGISTRY_OPERATIONS = {
+REGISTRY_OPERATIONS: dict[str, Operation] = {
     "register": _on("add", "x"),
     "register_rival": _on("add", "y"),
     "unregister": _on("discard", "x"),
@@ -309,6 +309,10 @@ class RegistrySetting(NamedTuple):
     def make_model(self, choices: Sequence[bool]) -> RegistryModel:
         """Return a model in the state of this set-up; it has no choices."""
         return RegistryModel(self.owners)
+
+    def get_operation(self, name: str) -> Operation:
+        """Return the operation called ``name``."""
+        return REGISTRY_OPERATIONS[name]
 
     def begin_reading(self, world: RegistryWorld) -> RegistryReading:
         """Return a reading that has begun."""

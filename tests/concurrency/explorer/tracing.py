@@ -100,6 +100,7 @@ class Tracer:
                 points = scope.list_points(code, kind)
             if not points:
                 return None
+            frame.f_trace = trace_opcode  # 3.13 looks at it when the next attribute is set
             frame.f_trace_opcodes = True
             frame.f_trace_lines = False
             return trace_opcode
