@@ -19,8 +19,31 @@ __all__ = ("MODES", "Case", "Setting", "list_cases")
 MODES = ("thread", "handler", "raise", "raise, again", "exit", "exit, again")
 """How A is interrupted: by B in another thread; by B as a signal handler; by an Exception, after which the program
 repeats A or not; by an exception that is no Exception, likewise. A few cases have the mode ``reading`` as well: by B,
-and by a reading that is stopped itself while A goes on."""
-_WITH_STOPPED_READING = {("new", "use", "use"), ("new", "use", "remake"), ("existing", "remake", "use")}
+and by a reading that is stopped itself while A goes on; or
+``switches``: A, B and a reading, switched a few times."""
+_TRIPLES = {
+    "reading": {("new", "use", "use"), ("new", "use", "remake"), ("existing", "remake", "use")},
+    "switches": {
+        ("new", "use", "use"),
+        ("new", "use", "remake"),
+        ("new", "clear", "use"),
+        ("existing", "remake", "remake"),
+        ("existing", "remake", "remove"),
+        ("existing", "clear", "remake"),
+        ("nearly full", "use", "other"),
+        ("slice full", "use", "remake"),
+        ("gauge", "set_function", "remove"),
+        ("due, held", "read", "use"),
+        ("due, held", "remove", "count"),
+        ("due", "use", "remove"),
+        ("due", "read", "remake"),
+        ("asleep, held", "use", "use"),
+        ("asleep", "use", "remake"),
+        ("registry", "register", "register_rival"),
+        ("registry", "register_rival", "register"),
+        ("described", "undescribe", "register_target"),
+    },
+}
 
 
 class Setting(NamedTuple):
@@ -127,8 +150,8 @@ def _list_seconds(storage: str, setting: AnySetting, a: str) -> list[str]:
 def _list_modes(storage: str, setting: AnySetting, a: str, b: str) -> tuple[str, ...]:
     if b == "fork" or (storage == "shared" and b != "use"):
         return MODES[:2]
-    is_triple = storage == "memory" and (setting.name, a, b) in _WITH_STOPPED_READING
-    return (*MODES, "reading") if is_triple else MODES
+    triples = [mode for mode, chosen in _TRIPLES.items() if storage == "memory" and (setting.name, a, b) in chosen]
+    return (*MODES, *triples)
 
 
 def list_cases(storages: Iterable[str] = STORAGES) -> Iterator[Case]:

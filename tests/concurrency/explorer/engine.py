@@ -6,9 +6,11 @@
 2. A begins under the tracer, and is stopped before one of its points.
 3. What comes now depends on the mode. In ``thread``, the partner's thread begins the reading C2, runs B to its end, and
    runs the reading C3. In ``handler``, this thread does the same. In ``reading``, the partner's thread runs B and is
-   then stopped itself, in the middle of C3. In the other modes an exception is raised.
+   then stopped itself, in the middle of C3. In the other modes but ``switches`` an exception is raised.
 4. A goes on to its end. An exception must have arrived in the caller; A is then repeated or not, and B runs.
 5. The readings are finished, and the set-up checks the world.
+
+In ``switches``, A, B and C3 run in threads that are switched a few times, at any points: see `schedule`.
 
 A B that waits for A in ``thread`` is given `_PAUSE_SECONDS`, then A goes on and B must end. The operations that may
 wait are in `_MAY_WAIT`. A reading that waits for A in ``thread`` is finished in step 5.
@@ -18,13 +20,14 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
 
 from tests.concurrency.explorer.cases import Case
 from tests.concurrency.explorer.model import list_outcomes
 from tests.concurrency.explorer.operations import Operation
+from tests.concurrency.explorer.schedule import Schedule
 from tests.concurrency.explorer.threads import Partner
 from tests.concurrency.explorer.tracing import Position, Scope, Tracer
 from tests.concurrency.explorer.worlds import Clock, Problem, Stuck
@@ -33,6 +36,8 @@ from tests.patience import PATIENCE_SECONDS
 __all__ = ("HandlerError", "HandlerExit", "Interleaving", "Run", "Runner")
 
 _PAUSE_SECONDS = 0.003
+_SEEDS = 4000
+_STOPPING = frozenset({"thread", "handler", "reading", "switches"})
 # Children with locks wait for each other, so on locked storage every B and every reading may wait. On shared storage
 # readings wait for the step of another one, and a removal reads the slots of dead workers.
 _MAY_WAIT = {"shared": frozenset({"remove", "remove_other", "clear", "remake", "read", "fork", "collect", "declare"})}
@@ -62,13 +67,21 @@ class Runner:
         self._clock = clock
         self._patience = patience
         self._partner = Partner()
+        self._reader = Partner()
         self._reading_counts: dict[tuple[str, str], int] = {}
+        self._switched_counts: dict[tuple[str, str, str], int] = {}
         self._outcomes: dict[tuple[str, str, str, str], frozenset[Any]] = {}
 
     def count_points(self, case: Case, mode: str) -> int:
         """Return the number of ways to interrupt A: of its points, in ``reading`` times those of the reading."""
-        count = self._count(case, mode, lambda world: run(case.setting.get_operation(case.a), world, "A"))
+        if mode == "switches":
+            return _SEEDS
+        count = self.count_operation(case, mode, case.a)
         return count if mode != "reading" else count * self.count_reading(case)
+
+    def count_operation(self, case: Case, mode: str, operation: str) -> int:
+        """Return the number of points of an operation."""
+        return self._count(case, mode, lambda world: run(case.setting.get_operation(operation), world, "A"))
 
     def count_reading(self, case: Case) -> int:
         """Return the number of points of a reading."""
@@ -87,10 +100,14 @@ class Runner:
 
     def make_tracer(self, mode: str) -> Tracer:
         """Return a tracer that stops at the points of a mode."""
-        return Tracer(self.scope, "stops" if mode in {"thread", "handler", "reading"} else "raises")
+        return Tracer(self.scope, "stops" if mode in _STOPPING else "raises")
 
     def explore(self, case: Case, mode: str, number: int) -> Interleaving:
         """Interrupt A of ``case`` at its point ``number``."""
+        if mode == "reading":
+            self.count_reading(case)
+        elif mode == "switches":
+            self.count_switched(case)  # before there is the world, since other worlds advance its clock
         world = case.setting.make_world(case.storage, self._clock)
         try:
             one = Run(self, case, mode, world)
@@ -101,6 +118,7 @@ class Runner:
     def end(self) -> None:
         """End the threads."""
         self._partner.end()
+        self._reader.end()
 
     def list_allowed(self, case: Case, way: str) -> frozenset[Any]:
         """Return the outcomes that a sequential order allows."""
@@ -113,6 +131,24 @@ class Runner:
     def begin_elsewhere(self, work: Callable[[], None]) -> None:
         """Begin to run ``work`` in the partner's thread."""
         self._partner.start(work)
+
+    def run_together(self, first: Callable[[], None], others: Sequence[Callable[[], None]]) -> None:
+        """Run ``first`` in this thread and two ``others`` elsewhere. Raises `Stuck` if they do not end."""
+        partners = self._partner, self._reader
+        for partner, work in zip(partners, others, strict=True):
+            partner.start(work)
+        first()
+        if not all(partner.wait(self._patience) for partner in partners):
+            self._partner, self._reader = Partner(), Partner()
+            raise Stuck
+
+    def count_switched(self, case: Case) -> int:
+        """Return the number of points of A, B and a reading."""
+        key = case.setting.name, case.a, case.b
+        if key not in self._switched_counts:
+            both = self.count_operation(case, "switches", case.a) + self.count_operation(case, "switches", case.b)
+            self._switched_counts[key] = both + self.count_reading(case)
+        return self._switched_counts[key]
 
     def has_partner_ended_soon(self) -> bool:
         """Wait for the partner's thread for a moment, and return whether it has ended its work."""
@@ -177,6 +213,10 @@ class Run:
 
     def interrupt(self, number: int) -> None:
         """Do steps 2 to 4."""
+        if self._mode == "switches":
+            self._position = Position("seed", number, "", 0)
+            self._run_switched(number)
+            return
         if self._mode == "reading":
             number, self._pause.at = divmod(number, self._runner.count_reading(self._case))
         hook, sys.unraisablehook = sys.unraisablehook, self._ignore
@@ -185,12 +225,31 @@ class Run:
         finally:
             sys.unraisablehook = hook
 
+    def _run_switched(self, seed: int) -> None:
+        schedule = Schedule(seed, 3, self._runner.count_switched(self._case))
+
+        def take_part(number: int, work: Callable[[], Any]) -> None:
+            tracer = self._runner.make_tracer(self._mode)
+            try:
+                schedule.run(number, lambda: tracer.run_through(work, lambda: schedule.pass_point(number)))
+            except BaseException as error:  # noqa: BLE001  # whatever it is
+                self._world.problems.append(_describe(error))
+
+        def begin() -> None:
+            schedule.start()
+            take_part(0, lambda: self._operate(self._case.a, "A"))
+
+        read = lambda: self._case.setting.begin_reading(self._world).finish()  # noqa: E731  # as the one before it
+        self._runner.run_together(
+            begin, (lambda: take_part(1, lambda: self._operate(self._case.b, "B")), lambda: take_part(2, read))
+        )
+
     def _ignore(self, info: Any) -> None:
         """Keep an exception that Python cannot deliver, as one of a finaliser, without the frames that it passed."""
         self._ignored.append(info.exc_value and info.exc_value.with_traceback(None))
 
     def _choose_way(self) -> str:
-        if self._waits:
+        if self._waits or self._mode == "switches":
             return "merged"
         ways = {"raise, again": "cut again", "exit, again": "cut again", "raise": "cut", "exit": "cut"}
         return ways.get(self._mode, "between")

@@ -79,8 +79,7 @@ class Tracer:
 
     def run(self, work: Callable[[], Any], number: int = -1, act: Callable[[FrameType], None] | None = None) -> Any:
         """Call ``work`` and return its result; call ``act`` before its point ``number``, counted from 0."""
-        scope, kind = self._scope, self._kind
-        table = scope.get_table(kind)
+        table = self._scope.get_table(self._kind)
         self.count = 0
 
         def trace_opcode(frame: FrameType, event: str, arg: object) -> Any:
@@ -92,6 +91,23 @@ class Tracer:
                     act(frame)
                     return None
             return trace_opcode
+
+        return self._trace(work, trace_opcode)
+
+    def run_through(self, work: Callable[[], Any], each: Callable[[], None]) -> Any:
+        """Call ``work`` and return its result; call ``each`` before each of its points."""
+        table = self._scope.get_table(self._kind)
+
+        def trace_opcode(frame: FrameType, event: str, arg: object) -> Any:
+            if event == "opcode" and frame.f_lasti in table[frame.f_code]:
+                each()
+            return trace_opcode
+
+        return self._trace(work, trace_opcode)
+
+    def _trace(self, work: Callable[[], Any], trace_opcode: Callable[[FrameType, str, object], Any]) -> Any:
+        scope, kind = self._scope, self._kind
+        table = scope.get_table(kind)
 
         def trace_call(frame: FrameType, event: str, arg: object) -> Any:
             code = frame.f_code
