@@ -78,9 +78,13 @@ def _check_memory(world: World) -> list[Problem]:
 
 
 def _list_alive(world: World, present: set[int]) -> list[object]:
-    alive = [child for reference in world.references if (child := reference()) is not None and id(child) not in present]
-    if alive:
-        alive.clear()
-        gc.collect()
-        alive += [c for reference in world.references if (c := reference()) is not None and id(c) not in present]
-    return alive
+    """Return the children that are alive though not ``present``; what is only in a cycle is freed first."""
+    if not _look(world, present):
+        return []
+    gc.collect()
+    return _look(world, present)
+
+
+def _look(world: World, present: set[int]) -> list[object]:
+    alive = [reference() for reference in world.references]
+    return [child for child in alive if child is not None and id(child) not in present]
