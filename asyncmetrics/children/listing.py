@@ -198,7 +198,7 @@ class Listing(Generic[C]):
                 continue
             if len(copy) == len(batch):
                 segment.settled = (version, len(copy) == len(segment.children))
-            else:
+            elif segment.version is version:  # a change that began after `changing` may still set its child in the dict
                 for child in set(copy).difference(batch):
                     self.vacate(child)
         return batches
