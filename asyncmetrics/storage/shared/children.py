@@ -173,8 +173,8 @@ class SharedGauge(SharedChild, MemoryGauge):
 
     def set_function(self, f: GaugeFunction) -> None:
         """Call ``f`` at every collection here, and once a second for the collections of other workers."""
+        super().set_function(f)  # first: an exception after the next line would leave a gauge that is never exposed
         self.record_set_at(0.0)  # until ``f`` has returned a number
-        super().set_function(f)
         get_shared_table(self).start_chore()
 
     def record_set_at(self, at: float) -> None:
