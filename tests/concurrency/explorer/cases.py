@@ -141,6 +141,9 @@ _SECOND_OF_SHARED_READ = {
 }
 
 
+_AFTER_SHARED_EXCEPTION = frozenset({"use", "track", "time"})
+
+
 def _list_seconds(storage: str, setting: AnySetting, a: str) -> list[str]:
     if storage == "shared" and a == "read":
         return _SECOND_OF_SHARED_READ.get(setting.name, "").split()
@@ -148,7 +151,7 @@ def _list_seconds(storage: str, setting: AnySetting, a: str) -> list[str]:
 
 
 def _list_modes(storage: str, setting: AnySetting, a: str, b: str) -> tuple[str, ...]:
-    if b == "fork" or (storage == "shared" and b != "use"):
+    if b == "fork" or (storage == "shared" and b not in _AFTER_SHARED_EXCEPTION):
         return MODES[:2]
     triples = [mode for mode, chosen in _TRIPLES.items() if storage == "memory" and (setting.name, a, b) in chosen]
     return (*MODES, *triples)

@@ -295,7 +295,8 @@ class Run:
             self._runner.begin_elsewhere(self._read_with_pause)
             self._pause.wait()
         elif self._mode == "handler":
-            self._interrupt()
+            with self._world.in_handler():
+                self._interrupt()
         elif _is_guarded(frame):
             self._position = None
         else:

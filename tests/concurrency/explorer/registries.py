@@ -8,7 +8,7 @@ target's info takes a name as well, which ``t`` has too.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 from asyncmetrics import Counter
@@ -134,7 +134,7 @@ class RegistryWorld:
         self.problems: list[Problem] = []
         self.named: dict[str, str] = {}
         self.most_empty_steps = 0
-        self._removals = 0
+        self._begun_removals = self._ended_removals = 0
         self.failures = 0.0  # that the registry has counted
         self.certain: dict[str, object] = {}
         self.collectors = {owner: _Collector(owner) for owner in _FAMILIES}
@@ -178,20 +178,22 @@ class RegistryWorld:
     @contextmanager
     def _removal(self, owner: str) -> Iterator[None]:
         """The owner is not certain, nor becomes so by a registration that began before the end of this."""
-        self._removals += 1
+        self._begun_removals += 1
         self.certain.pop(owner, None)
-        yield
-        self._removals += 1
+        try:
+            yield
+        finally:
+            self._ended_removals += 1
 
     def _try(self, name: str, owner: str, register: Callable[[], object]) -> None:
-        removals = self._removals
+        before = self._begun_removals, self._ended_removals
         try:
             register()
         except DuplicateMetricError:
             self.named[name] = "refused"
             return
         self.named[name] = "done"
-        if removals == self._removals and not removals % 2:
+        if before == (self._begun_removals,) * 2:
             self.certain.setdefault(owner, object())
 
     def read(self) -> Step:
@@ -202,6 +204,10 @@ class RegistryWorld:
     def read_quietly(self) -> None:
         """Collect, and judge nothing."""
         list(self.registry.collect())
+
+    def in_handler(self) -> AbstractContextManager[None]:
+        """Do what a signal handler does: a registry promises the same there."""
+        return nullcontext()
 
     def has_counted_failure(self) -> bool:
         """Return whether a collection has left out a collector that raised, and counted it."""

@@ -3,6 +3,10 @@
 A `World` knows which children a reading must show. A key is *certain* from the return of ``labels()`` until the
 beginning of a removal. `Reading` compares: a key that was certain when the reading began, and still is, must be in it
 once, with a number between what was counted before the reading began and what was begun to be counted at its end.
+
+On shared storage there is one exception. A handler that interrupts structural work of its own thread cannot wait for
+that work, so what waits for it is shared after the handler has ended. There, a reading in a handler must show what was
+certain when the handler began.
 """
 
 from __future__ import annotations
@@ -91,7 +95,7 @@ class Reading:
 
     def __init__(self, world: World, metric: Any = None) -> None:
         self._world = world
-        self._certain = dict(world.certain)
+        self._certain = dict(world.certain) if world.trusted is None else dict(world.trusted)
         self._counted = dict(world.counted)
         self.points: list[tuple[str, float]] = []
         self._empty_steps = 0
@@ -162,11 +166,12 @@ class World:
         self.named: dict[str, Any] = {}
         self.held: dict[str, Any] = {}
         self.certain: dict[str, object] = {}
+        self.trusted: dict[str, object] | None = None  # what was certain when a handler began, on shared storage
         self.counted: dict[str, float] = {}
         self.begun: dict[str, float] = {}
         self.removed: set[str] = set()
         self.references: list[weakref.ref[Any]] = []
-        self._removing = 0
+        self._begun_removals = self._ended_removals = 0
         self._adding = threading.Lock()
         self._set_up()
 
@@ -216,11 +221,11 @@ class World:
         return point.read_numbers()[-2 if self.kind == "histogram" else 0]
 
     def labels(self, name: str, key: str) -> Step:
-        removing = self._removing
+        before = self._begun_removals, self._ended_removals
         child = self.metric.labels(key)
         self.references.append(weakref.ref(child))
         key = child.labelvalues[0]
-        if removing == self._removing and not removing % 2 and key not in self.setup.stale:
+        if before == (self._begun_removals,) * 2 and key not in self.setup.stale:
             self.certain.setdefault(key, object())
         self.named[name] = child
         return child
@@ -244,12 +249,14 @@ class World:
     @contextmanager
     def _removal(self, keys: list[str]) -> Iterator[None]:
         """No removed key is certain, nor is one whose ``labels()`` began before or during the removal."""
-        self._removing += 1
+        self._begun_removals += 1
         for key in keys:
             self.certain.pop(key, None)
             self.removed.add(key)
-        yield
-        self._removing += 1
+        try:
+            yield
+        finally:
+            self._ended_removals += 1
 
     def remove(self, key: str) -> Step:
         with self._removal([key]):
@@ -281,7 +288,12 @@ class World:
         yield
 
     def set_function(self, child: Any) -> Step:
-        child.set_function(lambda: 7.0)
+        key = child.labelvalues[0]
+        was_certain, begun = key in self.certain, self._begun_removals + 1
+        with self._removal([key]):  # shared storage hides the series until the function has returned a number
+            child.set_function(lambda: 7.0)
+        if was_certain and begun == self._begun_removals == self._ended_removals:
+            self.certain.setdefault(key, object())
         return
         yield
 
@@ -319,6 +331,13 @@ class World:
         references = {**self.held, **self.named}
         found = ((key, name) for name, one in references.items() for key, child in children.items() if child is one)
         return frozenset(found)
+
+    @contextmanager
+    def in_handler(self) -> Iterator[None]:
+        """Do what a signal handler does, which interrupts this thread."""
+        self.trusted = dict(self.certain) if self.storage == "shared" else None
+        yield
+        self.trusted = None
 
     def has_counted_failure(self) -> bool:
         """Return whether an exception was taken for one of a collector: the operations here ask none."""
