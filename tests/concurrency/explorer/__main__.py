@@ -18,6 +18,7 @@ def main() -> int:
     parser.add_argument("--only", help="operations: 'A', 'A,B' or ',B'", default="")
     parser.add_argument("--mode", help="one way of interrupting instead of all")
     parser.add_argument("--sample", type=int, default=1, metavar="N", help="stop at every N-th point only")
+    parser.add_argument("--point", type=int, metavar="N", help="only the N-th point, or only this seed")
     parser.add_argument("--every", action="store_true", help="also stop where a stop shows the same as the one before")
     parser.add_argument("--patience", type=float, default=PATIENCE_SECONDS, help="seconds until a wait is a deadlock")
     options = parser.parse_args()
@@ -29,7 +30,13 @@ def main() -> int:
             for case in list_cases((storage,))
             if a in {"", case.a} and b in {"", case.b} and options.setting in {None, case.setting.name}
         ]
-        report = explore(cases, sample=options.sample, scope=make_scope(every=options.every), patience=options.patience)
+        report = explore(
+            cases,
+            sample=options.sample,
+            point=options.point,
+            scope=make_scope(every=options.every),
+            patience=options.patience,
+        )
         for line in report.list_lines():
             print(line)
         print(

@@ -21,6 +21,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -54,7 +55,7 @@ class HandlerExit(BaseException):
 class Interleaving(NamedTuple):
     """What was found in one interleaving; ``position`` is None if A could not be interrupted there."""
 
-    position: Position | None
+    position: Position | str | None
     problems: list[Problem]
     is_undeliverable: bool = False
 
@@ -188,7 +189,7 @@ class Run:
         self._case = case
         self._mode = mode
         self._world = world
-        self._position: Position | None = None
+        self._position: Position | str | None = None
         self._readings: list[Any] = []
         self._waits = False
         self._raised: BaseException | None = None
@@ -214,7 +215,6 @@ class Run:
     def interrupt(self, number: int) -> None:
         """Do steps 2 to 4."""
         if self._mode == "switches":
-            self._position = Position("seed", number, "", 0)
             self._run_switched(number)
             return
         if self._mode == "reading":
@@ -226,12 +226,12 @@ class Run:
             sys.unraisablehook = hook
 
     def _run_switched(self, seed: int) -> None:
-        schedule = Schedule(seed, 3, self._runner.count_switched(self._case))
+        schedule = Schedule(seed, 3, self._runner.count_switched(self._case), self._runner.scope.locate)
 
         def take_part(number: int, work: Callable[[], Any]) -> None:
             tracer = self._runner.make_tracer(self._mode)
             try:
-                schedule.run(number, lambda: tracer.run_through(work, lambda: schedule.pass_point(number)))
+                schedule.run(number, lambda: tracer.run_through(work, partial(schedule.pass_point, number)))
             except BaseException as error:  # noqa: BLE001  # whatever it is
                 self._world.problems.append(_describe(error))
 
@@ -239,10 +239,13 @@ class Run:
             schedule.start()
             take_part(0, lambda: self._operate(self._case.a, "A"))
 
-        read = lambda: self._case.setting.begin_reading(self._world).finish()  # noqa: E731  # as the one before it
+        def read() -> None:
+            self._case.setting.begin_reading(self._world).finish()
+
         self._runner.run_together(
             begin, (lambda: take_part(1, lambda: self._operate(self._case.b, "B")), lambda: take_part(2, read))
         )
+        self._position = "; ".join(f"{'ABC'[number]} stopped at {place}" for number, place in schedule.trail)
 
     def _ignore(self, info: Any) -> None:
         """Keep an exception that Python cannot deliver, as one of a finaliser, without the frames that it passed."""

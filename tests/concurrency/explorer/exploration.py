@@ -53,13 +53,16 @@ def _prepared(clock: Clock) -> Iterator[None]:
 class _Exploration:
     """The work of a thread, which another one goes on with if the thread hangs."""
 
-    def __init__(self, cases: Iterable[Case], sample: int, scope: Scope, clock: Clock, patience: float) -> None:
+    def __init__(
+        self, cases: Iterable[Case], sample: int, point: int | None, scope: Scope, clock: Clock, patience: float
+    ) -> None:
         self.report = Report()
         self.error: BaseException | None = None
         self.is_done = threading.Event()
         self.at: tuple[Case, str, int] | None = None
         self._left = iter([(case, mode) for case in cases for mode in case.modes])
         self._sample = sample
+        self._point = point
         self._scope = scope
         self._clock = clock
         self._patience = patience
@@ -92,7 +95,7 @@ class _Exploration:
         self._offset += _OFFSET_STEP
         step = self._sample * (_FORK_EVERY if case.b == "fork" else 1)
         deadlocks = 0
-        for number in range(self._offset % step, points, step):
+        for number in range(self._offset % step, points, step) if self._point is None else [self._point]:
             self.at = (case, mode, number)
             if deadlocks >= _MOST_DEADLOCKS:
                 self.report.skipped += 1
@@ -122,12 +125,17 @@ def make_scope(*, every: bool = False) -> Scope:
 
 
 def explore(
-    cases: Iterable[Case], *, sample: int = 1, scope: Scope | None = None, patience: float = PATIENCE_SECONDS
+    cases: Iterable[Case],
+    *,
+    sample: int = 1,
+    point: int | None = None,
+    scope: Scope | None = None,
+    patience: float = PATIENCE_SECONDS,
 ) -> Report:
-    """Explore ``cases`` at every ``sample``-th point; interrupt what is in ``scope``, by default the package."""
+    """Explore ``cases`` at every ``sample``-th point, or at one; interrupt what is in ``scope`` or the package."""
     clock = Clock()
     scope = make_scope() if scope is None else scope
-    exploration = _Exploration(cases, sample, scope, clock, patience)
+    exploration = _Exploration(cases, sample, point, scope, clock, patience)
     begin = since = _monotonic()
     at = exploration.at
     with _prepared(clock):

@@ -12,7 +12,7 @@ from tests.concurrency.explorer.engine import Interleaving
 
 __all__ = ("Report", "Violation")
 
-_LONGEST_LINE = 360
+_LONGEST_LINE = 600
 
 
 class Violation(NamedTuple):

@@ -11,6 +11,9 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
+from types import FrameType
+
+from tests.concurrency.explorer.tracing import Position
 
 __all__ = ("Schedule",)
 
@@ -18,9 +21,14 @@ _SWITCHES = 5
 
 
 class Schedule:
-    """Threads numbered from 0 to ``threads``; they pass about ``points`` points in all."""
+    """Threads numbered from 0; they pass about ``points`` points in all.
 
-    def __init__(self, seed: int, threads: int, points: int) -> None:
+    ``trail`` has the threads that were stopped, and where they were.
+    """
+
+    def __init__(self, seed: int, threads: int, points: int, locate: Callable[[FrameType], Position]) -> None:
+        self.trail: list[tuple[int, Position]] = []
+        self._locate = locate
         self._random = random.Random(seed)
         self._switches = {self._random.randrange(points) for _ in range(_SWITCHES)}
         self._passed = 0
@@ -42,10 +50,11 @@ class Schedule:
             self._running.discard(number)
             self._release_another(number)
 
-    def pass_point(self, number: int) -> None:
+    def pass_point(self, number: int, frame: FrameType) -> None:
         """Pass a point in the thread ``number``, which runs; let others run before it goes on, if the seed says so."""
         passed, self._passed = self._passed, self._passed + 1
         if passed in self._switches and len(self._running) > 1:
+            self.trail.append((number, self._locate(frame)))
             self._release_another(number)
             self._locks[number].acquire()
 

@@ -94,13 +94,13 @@ class Tracer:
 
         return self._trace(work, trace_opcode)
 
-    def run_through(self, work: Callable[[], Any], each: Callable[[], None]) -> Any:
-        """Call ``work`` and return its result; call ``each`` before each of its points."""
+    def run_through(self, work: Callable[[], Any], each: Callable[[FrameType], None]) -> Any:
+        """Call ``work`` and return its result; call ``each`` with the frame before each of its points."""
         table = self._scope.get_table(self._kind)
 
         def trace_opcode(frame: FrameType, event: str, arg: object) -> Any:
             if event == "opcode" and frame.f_lasti in table[frame.f_code]:
-                each()
+                each(frame)
             return trace_opcode
 
         return self._trace(work, trace_opcode)
