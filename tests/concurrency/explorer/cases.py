@@ -18,11 +18,28 @@ __all__ = ("MODES", "Case", "Setting", "list_cases")
 
 MODES = ("thread", "handler", "raise", "raise, again", "exit", "exit, again")
 """How A is interrupted: by B in another thread; by B as a signal handler; by an Exception, after which the program
-repeats A or not; by an exception that is no Exception, likewise. A few cases have the mode ``reading`` as well: by B,
-and by a reading that is stopped itself while A goes on; or
-``switches``: A, B and a reading, switched a few times."""
-_TRIPLES = {
+repeats A or not; by an exception that is no Exception, likewise.
+
+Some cases have other modes as well: by B, which is stopped itself until A has ended (``crossed``); by B, and a reading
+that is stopped itself (``reading``); by B and a reading, all three switched a few times (``switches``).
+"""
+_MORE_MODES = {
     "reading": {("new", "use", "use"), ("new", "use", "remake"), ("existing", "remake", "use")},
+    "crossed": {
+        ("new", "read", "use"),
+        ("new", "use", "use"),
+        ("existing", "remake", "remake"),
+        ("existing", "remake", "remove"),
+        ("existing", "read", "remake"),
+        ("existing", "clear", "use"),
+        ("slice full", "use", "remove_other"),
+        ("due, held", "read", "use"),
+        ("due, held", "read", "read"),
+        ("due, held", "remove", "count"),
+        ("due", "use", "remove"),
+        ("asleep, held", "read", "count"),
+        ("asleep", "use", "use"),
+    },
     "switches": {
         ("new", "use", "use"),
         ("new", "use", "remake"),
@@ -154,7 +171,7 @@ def _list_seconds(storage: str, setting: AnySetting, a: str) -> list[str]:
 def _list_modes(storage: str, setting: AnySetting, a: str, b: str) -> tuple[str, ...]:
     if b == "fork" or (storage == "shared" and b not in _AFTER_SHARED_EXCEPTION):
         return MODES[:2]
-    triples = [mode for mode, chosen in _TRIPLES.items() if storage == "memory" and (setting.name, a, b) in chosen]
+    triples = [mode for mode, chosen in _MORE_MODES.items() if storage == "memory" and (setting.name, a, b) in chosen]
     return (*MODES, *triples)
 
 

@@ -1,18 +1,19 @@
 """One interleaving after another: A is stopped at a point, B or an exception comes, A goes on, and the end is checked.
 
-*Theory of operation* of an interleaving, in the thread of the `Runner`:
+*Theory of operation* of an interleaving, in the thread of the runner:
 
 1. A fresh world is made. The reading C1 begins and takes a step.
 2. A begins under the tracer, and is stopped before one of its points.
 3. What comes now depends on the mode. In ``thread``, the partner's thread begins the reading C2, runs B to its end, and
-   runs the reading C3. In ``handler``, this thread does the same. In ``reading``, the partner's thread runs B and is
-   then stopped itself, in the middle of C3. In the other modes but ``switches`` an exception is raised.
+   runs the reading C3. In ``handler``, this thread does the same. In ``crossed``, the partner's thread is stopped
+   itself, in the middle of B; in ``reading`` it runs B, and is stopped in the middle of C3. Otherwise an exception is
+   raised.
 4. A goes on to its end. An exception must have arrived in the caller; A is then repeated or not, and B runs.
 5. The readings are finished, and the set-up checks the world.
 
 In ``switches``, A, B and C3 run in threads that are switched a few times, at any points: see `schedule`.
 
-A B that waits for A in ``thread`` is given `_PAUSE_SECONDS`, then A goes on and B must end. The operations that may
+A B that waits for A in ``thread`` is given a few milliseconds, then A goes on and B must end. The operations that may
 wait are in `_MAY_WAIT`. A reading that waits for A in ``thread`` is finished in step 5.
 """
 
@@ -20,25 +21,19 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from types import FrameType
 from typing import Any, NamedTuple
 
 from tests.concurrency.explorer.cases import Case
-from tests.concurrency.explorer.model import list_outcomes
-from tests.concurrency.explorer.operations import Operation
+from tests.concurrency.explorer.runner import Runner, run
 from tests.concurrency.explorer.schedule import Schedule
-from tests.concurrency.explorer.threads import Partner
-from tests.concurrency.explorer.tracing import Position, Scope, Tracer
-from tests.concurrency.explorer.worlds import Clock, Problem, Stuck
-from tests.patience import PATIENCE_SECONDS
+from tests.concurrency.explorer.tracing import Position
+from tests.concurrency.explorer.worlds import Problem, Stuck
 
-__all__ = ("HandlerError", "HandlerExit", "Interleaving", "Run", "Runner")
+__all__ = ("HandlerError", "HandlerExit", "Interleaving", "Run", "interrupt")
 
-_PAUSE_SECONDS = 0.003
-_SEEDS = 4000
-_STOPPING = frozenset({"thread", "handler", "reading", "switches"})
 # Children with locks wait for each other, so on locked storage every B and every reading may wait. On shared storage
 # readings wait for the step of another one, and a removal reads the slots of dead workers.
 _MAY_WAIT = {"shared": frozenset({"remove", "remove_other", "clear", "remake", "read", "fork", "collect", "declare"})}
@@ -60,132 +55,28 @@ class Interleaving(NamedTuple):
     is_undeliverable: bool = False
 
 
-class Runner:
-    """Runs the interleavings of cases; one thread uses it."""
-
-    def __init__(self, scope: Scope, clock: Clock, patience: float = PATIENCE_SECONDS) -> None:
-        self.scope = scope
-        self._clock = clock
-        self._patience = patience
-        self._partner = Partner()
-        self._reader = Partner()
-        self._reading_counts: dict[tuple[str, str], int] = {}
-        self._switched_counts: dict[tuple[str, str, str], int] = {}
-        self._outcomes: dict[tuple[str, str, str, str], frozenset[Any]] = {}
-
-    def count_points(self, case: Case, mode: str) -> int:
-        """Return the number of ways to interrupt A: of its points, in ``reading`` times those of the reading."""
-        if mode == "switches":
-            return _SEEDS
-        count = self.count_operation(case, mode, case.a)
-        return count if mode != "reading" else count * self.count_reading(case)
-
-    def count_operation(self, case: Case, mode: str, operation: str) -> int:
-        """Return the number of points of an operation."""
-        return self._count(case, mode, lambda world: run(case.setting.get_operation(operation), world, "A"))
-
-    def count_reading(self, case: Case) -> int:
-        """Return the number of points of a reading."""
-        key = case.storage, case.setting.name
-        if key not in self._reading_counts:
-            self._reading_counts[key] = self._count(case, "reading", lambda world: world.read_quietly())
-        return self._reading_counts[key]
-
-    def _count(self, case: Case, mode: str, work: Callable[[Any], Any]) -> int:
-        tracer = self.make_tracer(mode)
-        for _ in range(2):  # the first one fills caches
-            world = case.setting.make_world(case.storage, self._clock)
-            tracer.run(lambda world=world: work(world))
-            world.close()
-        return tracer.count
-
-    def make_tracer(self, mode: str) -> Tracer:
-        """Return a tracer that stops at the points of a mode."""
-        return Tracer(self.scope, "stops" if mode in _STOPPING else "raises")
-
-    def explore(self, case: Case, mode: str, number: int) -> Interleaving:
-        """Interrupt A of ``case`` at its point ``number``."""
-        if mode == "reading":
-            self.count_reading(case)
-        elif mode == "switches":
-            self.count_switched(case)  # before there is the world, since other worlds advance its clock
-        world = case.setting.make_world(case.storage, self._clock)
-        try:
-            one = Run(self, case, mode, world)
-            return one.run(number)
-        finally:
-            world.close()
-
-    def end(self) -> None:
-        """End the threads."""
-        self._partner.end()
-        self._reader.end()
-
-    def list_allowed(self, case: Case, way: str) -> frozenset[Any]:
-        """Return the outcomes that a sequential order allows."""
-        key = (case.setting.name, case.a, case.b, way)
-        if key not in self._outcomes:
-            a, b = case.setting.get_operation(case.a), case.setting.get_operation(case.b)
-            self._outcomes[key] = list_outcomes(case.setting.make_model, a, b, way)
-        return self._outcomes[key]
-
-    def begin_elsewhere(self, work: Callable[[], None]) -> None:
-        """Begin to run ``work`` in the partner's thread."""
-        self._partner.start(work)
-
-    def run_together(self, first: Callable[[], None], others: Sequence[Callable[[], None]]) -> None:
-        """Run ``first`` in this thread and two ``others`` elsewhere. Raises `Stuck` if they do not end."""
-        partners = self._partner, self._reader
-        for partner, work in zip(partners, others, strict=True):
-            partner.start(work)
-        first()
-        if not all(partner.wait(self._patience) for partner in partners):
-            self._partner, self._reader = Partner(), Partner()
-            raise Stuck
-
-    def count_switched(self, case: Case) -> int:
-        """Return the number of points of A, B and a reading."""
-        key = case.setting.name, case.a, case.b
-        if key not in self._switched_counts:
-            both = self.count_operation(case, "switches", case.a) + self.count_operation(case, "switches", case.b)
-            self._switched_counts[key] = both + self.count_reading(case)
-        return self._switched_counts[key]
-
-    def has_partner_ended_soon(self) -> bool:
-        """Wait for the partner's thread for a moment, and return whether it has ended its work."""
-        return self._partner.wait(_PAUSE_SECONDS)
-
-    def await_partner(self) -> bool:
-        """Wait for the partner's thread; replace it if it hangs."""
-        if self._partner.wait(self._patience):
-            return True
-        self._partner = Partner()
-        return False
-
-    def run_elsewhere(self, work: Callable[[], None]) -> None:
-        """Run ``work`` in the partner's thread to its end."""
-        self._partner.start(work)
-        if not self.await_partner():
-            raise Stuck
-
-
-def run(operation: Operation, world: Any, name: str) -> None:
-    """Run an operation on a world."""
-    for _ in operation(world, name):
-        pass
-
-
 def _describe(error: BaseException) -> Problem:
     if isinstance(error, Stuck):
         return "deadlock", "a reading waits for what it interrupted, or a thread hangs"
     return f"raises {type(error).__name__}", f"{error}"
 
 
+def interrupt(runner: Runner, case: Case, mode: str, number: int) -> Interleaving:
+    """Interrupt A of ``case`` in a fresh world, in the way ``number``."""
+    second = runner.count_all(case) if mode == "switches" else runner.count_second(case, mode)  # worlds set the clock
+    world = case.setting.make_world(case.storage, runner.clock)
+    try:
+        return Run(runner, case, mode, world, second).run(number)
+    finally:
+        world.close()
+
+
 class Run:
     """One interleaving in a world."""
 
-    def __init__(self, runner: Runner, case: Case, mode: str, world: Any) -> None:
+    def __init__(self, runner: Runner, case: Case, mode: str, world: Any, second: int = 1) -> None:
         self._runner = runner
+        self._second = second  # the number of points of what is stopped besides A
         self._case = case
         self._mode = mode
         self._world = world
@@ -217,8 +108,7 @@ class Run:
         if self._mode == "switches":
             self._run_switched(number)
             return
-        if self._mode == "reading":
-            number, self._pause.at = divmod(number, self._runner.count_reading(self._case))
+        number, self._pause.at = divmod(number, self._second)
         hook, sys.unraisablehook = sys.unraisablehook, self._ignore
         try:
             self._run_first(number)
@@ -226,7 +116,7 @@ class Run:
             sys.unraisablehook = hook
 
     def _run_switched(self, seed: int) -> None:
-        schedule = Schedule(seed, 3, self._runner.count_switched(self._case), self._runner.scope.locate)
+        schedule = Schedule(seed, 3, self._second, self._runner.scope.locate)
 
         def take_part(number: int, work: Callable[[], Any]) -> None:
             tracer = self._runner.make_tracer(self._mode)
@@ -252,7 +142,7 @@ class Run:
         self._ignored.append(info.exc_value and info.exc_value.with_traceback(None))
 
     def _choose_way(self) -> str:
-        if self._waits or self._mode == "switches":
+        if self._waits or self._mode in {"switches", "crossed"}:
             return "merged"
         ways = {"raise, again": "cut again", "exit, again": "cut again", "raise": "cut", "exit": "cut"}
         return ways.get(self._mode, "between")
@@ -294,8 +184,8 @@ class Run:
         self._position = self._runner.scope.locate(frame)
         if self._mode == "thread":
             self._interrupt_elsewhere()
-        elif self._mode == "reading":
-            self._runner.begin_elsewhere(self._read_with_pause)
+        elif self._mode in {"reading", "crossed"}:
+            self._runner.begin_elsewhere(self._pause_in_between)
             self._pause.wait()
         elif self._mode == "handler":
             with self._world.in_handler():
@@ -332,12 +222,14 @@ class Run:
         except BaseException as error:  # noqa: BLE001  # whatever it is
             self._world.problems.append(_describe(error))
 
-    def _read_with_pause(self) -> None:
-        """Run B, and a reading that pauses in its middle until A has ended."""
+    def _pause_in_between(self) -> None:
+        """Run B, or B and a reading, with a pause in the middle of the last one until A has ended."""
         try:
-            self._operate(self._case.b, "B")
-            reading = self._case.setting.begin_reading(self._world)
-            self._runner.make_tracer(self._mode).run(reading.finish, self._pause.at, lambda _: self._pause.begin())
+            work = partial(self._operate, self._case.b, "B")
+            if self._mode == "reading":
+                work()
+                work = self._case.setting.begin_reading(self._world).finish
+            self._runner.make_tracer(self._mode).run(work, self._pause.at, lambda _: self._pause.begin())
         except BaseException as error:  # noqa: BLE001  # whatever it is
             self._world.problems.append(_describe(error))
         self._pause.skip()

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import threading
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import asyncmetrics
 from tests.concurrency.explorer.cases import Case
-from tests.concurrency.explorer.engine import Runner
+from tests.concurrency.explorer.engine import interrupt
 from tests.concurrency.explorer.growth import find_growth
 from tests.concurrency.explorer.report import Report
+from tests.concurrency.explorer.runner import Runner
 from tests.concurrency.explorer.tracing import Scope
 from tests.concurrency.explorer.worlds import Clock
 from tests.patience import PATIENCE_SECONDS
@@ -27,6 +29,7 @@ HOT_FILES = ("storage/memory/plain.py", "storage/shared/children.py")
 _MOST_DEADLOCKS = 3  # of one case; then the rest of the case is left out, since each takes the whole patience
 _COLLECT_EVERY = 500  # interleavings
 _FORK_EVERY = 25  # points; a fork takes 20 ms and more
+_EVERY_OF = {"reading": 7, "crossed": 7}  # two stops make tens of thousands of ways for each pair
 _OFFSET_STEP = 7  # with a sample, each case begins at another point
 _LOOK_SECONDS = 0.2
 _monotonic = time.monotonic
@@ -91,16 +94,13 @@ class _Exploration:
 
     def _explore(self, runner: Runner, case: Case, mode: str) -> None:
         self.at = (case, mode, -1)
-        points = runner.count_points(case, mode)
-        self._offset += _OFFSET_STEP
-        step = self._sample * (_FORK_EVERY if case.b == "fork" else 1)
         deadlocks = 0
-        for number in range(self._offset % step, points, step) if self._point is None else [self._point]:
+        for number in self._choose_ways(runner, case, mode):
             self.at = (case, mode, number)
             if deadlocks >= _MOST_DEADLOCKS:
                 self.report.skipped += 1
                 continue
-            found = runner.explore(case, mode, number)
+            found = interrupt(runner, case, mode, number)
             if self._is_left_behind():
                 return
             self.report.note(case, mode, number, found)
@@ -108,8 +108,18 @@ class _Exploration:
             if not self.report.interleavings % _COLLECT_EVERY:
                 gc.collect()
         if case.has_growth_check and mode in {"handler", "raise"} and not deadlocks:
-            for kind, detail in find_growth(runner, case, mode, self._clock):
+            for kind, detail in find_growth(runner, case, mode):
                 self.report.add(case, mode, kind, detail)
+
+    def _choose_ways(self, runner: Runner, case: Case, mode: str) -> Sequence[int]:
+        """Return the numbers of the ways to interrupt A that are tried."""
+        if self._point is not None:
+            return [self._point]
+        self._offset += _OFFSET_STEP
+        step = self._sample * (_FORK_EVERY if case.b == "fork" else _EVERY_OF.get(mode, 1))
+        while math.gcd(step, runner.count_second(case, mode)) > 1:  # or some of its points would never be tried
+            step += 1
+        return range(self._offset % step, runner.count_ways(case, mode), step)
 
     def give_up(self) -> None:
         """Leave a thread that hangs behind, and go on with the next mode or case."""

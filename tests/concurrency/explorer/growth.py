@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 
 from tests.concurrency.explorer.cases import Case
-from tests.concurrency.explorer.engine import Run, Runner
-from tests.concurrency.explorer.worlds import Clock, Problem
+from tests.concurrency.explorer.engine import Run
+from tests.concurrency.explorer.runner import Runner
+from tests.concurrency.explorer.worlds import Problem
 
 __all__ = ("find_growth",)
 
@@ -14,10 +15,10 @@ _ROUNDS_BEFORE, _ROUNDS = 20, 50
 _MOST_OBJECTS = 25  # half an object a round
 
 
-def find_growth(runner: Runner, case: Case, mode: str, clock: Clock) -> list[Problem]:
+def find_growth(runner: Runner, case: Case, mode: str) -> list[Problem]:
     """Interrupt A at points all over it, tidy up after each time, and count the objects that are left."""
-    points = runner.count_points(case, mode)
-    world = case.setting.make_world(case.storage, clock)
+    points = runner.count_ways(case, mode)
+    world = case.setting.make_world(case.storage, runner.clock)
     counts = []
     try:
         for rounds in (_ROUNDS_BEFORE, _ROUNDS):
