@@ -2,7 +2,8 @@
 
 *Theory of operation* of an interleaving, in the thread of the runner:
 
-1. A fresh world is made. The reading C1 begins and takes a step.
+1. A fresh world is made. The reading C1 begins and takes a step, in some of the modes: a reading may also mend, or
+   prepare, so the others do without C1 and C2.
 2. A begins under the tracer, and is stopped before one of its points.
 3. What comes now depends on the mode. In ``thread``, the partner's thread begins the reading C2, runs B to its end, and
    runs the reading C3. In ``handler``, this thread does the same. In ``crossed``, the partner's thread is stopped
@@ -37,6 +38,9 @@ __all__ = ("HandlerError", "HandlerExit", "Interleaving", "Run", "interrupt")
 # Children with locks wait for each other, so on locked storage every B and every reading may wait. On shared storage
 # readings wait for the step of another one, and a removal reads the slots of dead workers.
 _MAY_WAIT = {"shared": frozenset({"remove", "remove_other", "clear", "remake", "read", "fork", "collect", "declare"})}
+
+
+_WITH_EARLY_READINGS = frozenset({"thread", "raise", "raise, again"})
 
 
 class HandlerError(Exception):
@@ -148,6 +152,8 @@ class Run:
         return ways.get(self._mode, "between")
 
     def _begin_reading(self) -> None:
+        if self._mode not in _WITH_EARLY_READINGS:
+            return
         reading = self._case.setting.begin_reading(self._world)
         reading.step()
         self._readings.append(reading)
