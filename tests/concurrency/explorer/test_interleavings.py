@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 
@@ -41,6 +42,7 @@ def test_all_interleavings_keep_all_promises(storage):
     assert find_violations(storage, 1) == []
 
 
+@pytest.mark.skipif(sys.version_info[:2] == (3, 12), reason="3.12.1 crashes if two threads trace at a time")
 def test_a_reading_leaves_a_child_alone_that_is_being_inserted():
     """The reading is stopped before it copies a slice, and the insertion before the child is in the table."""
     cases = [case for case in list_cases(["memory"]) if (case.setting.name, case.a, case.b) == ("new", "read", "use")]
