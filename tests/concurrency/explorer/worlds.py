@@ -48,10 +48,6 @@ _folders = count_up()
 _base = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path(tempfile.gettempdir())
 
 
-def _count(child: Any, kind: str) -> None:
-    child.observe(1.0) if kind == "histogram" else child.inc()
-
-
 class Clock:
     """Stands still instead of `time.monotonic` until it is advanced."""
 
@@ -93,13 +89,13 @@ def make_registry(storage: str, folder: str = "") -> CollectorRegistry:
 class Reading:
     """A reading of the world's metric, in steps."""
 
-    def __init__(self, world: World, metric: Any = None) -> None:
+    def __init__(self, world: World) -> None:
         self._world = world
         self._certain = dict(world.certain) if world.trusted is None else dict(world.trusted)
         self._counted = dict(world.counted)
         self.points: list[tuple[str, float]] = []
         self._empty_steps = 0
-        (family,) = (metric or world.metric).collect()
+        (family,) = world.metric.collect()
         self._batches = iter(family.read_batches())
         self._is_complete = False
 
@@ -145,6 +141,13 @@ class Reading:
                 limits = f"{self._counted.get(key, 0)} to {world.begun.get(key, 0)}"
                 found.append(("wrong number in a reading", f"{key}: {numbers[key]}, expected {limits}"))
         return found
+
+
+def _count(child: Any, kind: str) -> None:
+    if kind == "histogram":
+        child.observe(1.0)
+    else:
+        child.inc()
 
 
 class World:
