@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import httpx
 from fastapi import FastAPI
@@ -32,7 +33,7 @@ def main() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "uvicorn", "multi_worker:app", "--workers", "3", "--log-level", "critical"]
-    with subprocess.Popen([*command, "--port", str(port)]) as server:
+    with subprocess.Popen([*command, "--port", str(port)], cwd=Path(__file__).parent) as server:
         try:
             visit(f"http://127.0.0.1:{port}")
         finally:

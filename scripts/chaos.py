@@ -6,6 +6,7 @@ counted, or if a counter decreases.
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import subprocess
@@ -33,4 +34,6 @@ def run_chaos(seconds: float) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_chaos(float(sys.argv[1]) if len(sys.argv) > 1 else 20))
+    parser = argparse.ArgumentParser(prog="python -m scripts.chaos", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("seconds", type=float, nargs="?", default=20.0, help="how long, for each server (20)")
+    sys.exit(run_chaos(parser.parse_args().seconds))

@@ -9,11 +9,11 @@ tests/faults/test_hostile_clients.py runs the same attacks with fewer clients.
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import resource
 import socket
 import struct
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -193,7 +193,9 @@ def _measure(attack: Attack, clients: int, seconds: float = 30.0) -> str:
 
 def main() -> None:
     """Print the outcome of every attack."""
-    clients = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    parser = argparse.ArgumentParser(prog="python -m scripts.hostile", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("clients", type=int, nargs="?", default=10_000, help="of each attack (10000)")
+    clients = parser.parse_args().clients
     _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     for name, attack in ATTACKS.items():

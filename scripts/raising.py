@@ -12,6 +12,7 @@ Rules:
 
 from __future__ import annotations
 
+import argparse
 import random
 import signal
 import sys
@@ -177,14 +178,17 @@ def run(make_storage: Callable[[], Storage], seconds: float, interval: float = 0
     )
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Print the outcome for each storage."""
-    seconds, interval, *_ = [*map(float, arguments), *(25.0, 0.001)[len(arguments) :]]
+    parser = argparse.ArgumentParser(prog="python -m scripts.raising", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("seconds", type=float, nargs="?", default=25.0, help="how long, for each storage (25)")
+    parser.add_argument("interval", type=float, nargs="?", default=0.001, help="seconds between exceptions (0.001)")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for make in (MemoryStorage, partial(SharedStorage, f"{folder}/metrics")):
             storage = "memory" if make is MemoryStorage else "shared"
-            print(sys.version.split()[0], storage, run(make, seconds, interval))
+            print(sys.version.split()[0], storage, run(make, options.seconds, options.interval), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -116,8 +116,7 @@ def explore_toy(tmp_path, monkeypatch):
         (tmp_path / "toy_child.py").write_text(parts.get("child", CHILD), encoding="utf-8")
         (tmp_path / "toy_table.py").write_text(TABLE.format(**texts), encoding="utf-8")
         monkeypatch.syspath_prepend(str(tmp_path))
-        for name in ("toy_child", "toy_table"):
-            monkeypatch.delitem(sys.modules, name, raising=False)
+        forget_toys()
         table = importlib.import_module("toy_table")
 
         class ToyWorld(World):
@@ -133,6 +132,10 @@ def explore_toy(tmp_path, monkeypatch):
         return explore(cases, scope=Scope(str(tmp_path), hot=hot), **options)
 
     yield explore_toy
+    forget_toys()
+
+
+def forget_toys():
     for name in ("toy_child", "toy_table"):
         sys.modules.pop(name, None)
 
