@@ -41,8 +41,7 @@ test: $(VENV)/.group-test
 	$(RUN) -m pytest $(GROUPED) -m real $(ARGS) || status=1; \
 	exit $$status
 
-# Of the quick tests: slow ones and real servers are mostly other processes, which it does not see, and the tracer
-# doubles the time.
+# Of the quick tests, and of the programs that they start: the tracer doubles the time.
 coverage: $(VENV)/.group-test
 	$(RUN) -m pytest $(PARALLEL) -m "not real and not slow" --cov --cov-report=term --cov-fail-under=95 $(ARGS)
 

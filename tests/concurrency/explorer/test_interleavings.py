@@ -16,6 +16,7 @@ from tests.concurrency.explorer.exploration import explore
 from tests.concurrency.explorer.worlds import STORAGES
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.blocking,  # it watches nothing but loops, and slows down each interleaving
     pytest.mark.skipif(not hasattr(os, "fork"), reason="forks and shared files of Unix"),
 ]
@@ -33,7 +34,6 @@ def test_a_sample_of_interleavings_keeps_all_promises(storage):
     assert find_violations(storage, SAMPLE[storage]) == []
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(
     not os.environ.get("ASYNCMETRICS_EXPLORE"), reason="a quarter of an hour: set ASYNCMETRICS_EXPLORE=all"
 )

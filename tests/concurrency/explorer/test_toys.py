@@ -150,7 +150,7 @@ def test_a_correct_toy_has_no_fault(explore_toy):
 def test_a_broken_toy_is_found(name, explore_toy):
     parts, expected = BROKEN[name]
     # A busy machine makes more waits look like deadlocks, so only the toy with deadlocks gets little patience.
-    options = {"patience": 0.2} if "deadlock" in expected.values() else {}
+    options = {"patience": 0.05} if "deadlock" in expected.values() else {}
     report = explore_toy(parts, a="use", b="use remake", **options)
     found = {(violation.mode, violation.kind) for violation in report.counts}
     assert set(expected.items()) <= found
