@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeVar, final
+from typing import Any, Protocol, TypeVar, cast, final
 from weakref import WeakMethod
 
 from asyncmetrics.children.interfaces import Sampler
@@ -164,55 +164,48 @@ class _PassingTable(AutomaticTable[C]):
         known = self.by_values.get(self.make_key(values))
         return successor.find(values) if known is None else self._replace(known)
 
+    @property
+    def _present(self) -> ChildTable[Any]:
+        """The successor, or this table as one in memory while there is none."""
+        return self.successor or cast("ChildTable[Any]", super())
+
+    @property
+    def _decided(self) -> ChildTable[Any]:
+        """As `_present`, after the process has decided."""
+        self._settle()
+        return self._present
+
     def list_keys(self) -> list[tuple[str, ...]]:
         """Return the label values of every child."""
-        successor = self._settle()
-        return super().list_keys() if successor is None else successor.list_keys()
+        return self._decided.list_keys()
 
     def remove_local(self, keys: Iterable[tuple[str, ...]]) -> None:
         """Remove the children of this process with these label values."""
-        successor = self._settle()
-        if successor is None:
-            super().remove_local(keys)
-        else:
-            successor.remove_local(keys)
+        self._decided.remove_local(keys)
 
     def remove(self, key: tuple[str, ...]) -> None:
         """Remove the child with these label values, if there is one."""
-        successor = self._settle()
-        if successor is None:
-            super().remove(key)
-        else:
-            successor.remove(key)
+        self._decided.remove(key)
 
     def clear(self) -> None:
         """Remove every child."""
-        successor = self._settle()
-        if successor is None:
-            super().clear()
-        else:
-            successor.clear()
+        self._decided.clear()
 
     def collect_from(self, sampler: Sampler) -> None:
         """Replace all children by the result of ``sampler`` at every `refresh`."""
-        if self.successor is None:
-            super().collect_from(sampler)
-        else:
-            self.successor.collect_from(sampler)
+        self._present.collect_from(sampler)
 
     def refresh(self) -> list[tuple[Any, Awaitable[float]]]:
         """Call the gauge functions and set their results; return the awaitables that the async ones returned."""
-        successor = self._settle()
-        return super().refresh() if successor is None else successor.refresh()
+        return self._decided.refresh()
 
     def guard(self, child: Any) -> Any:
         """Count an exception that the function of ``child`` raises."""
-        return super().guard(child) if self.successor is None else self.successor.guard(child)
+        return self._present.guard(child)
 
     def read(self) -> Iterator[Sequence[Any]]:
         """Yield the children, or points that stand for them, in slices."""
-        successor = self._settle()
-        return super().read() if successor is None else successor.read()
+        return self._decided.read()
 
 
 _WITHOUT_NUMBERS = frozenset({"info", "stateset"})
