@@ -27,10 +27,11 @@ import os
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, final
-from weakref import WeakValueDictionary, ref
+from weakref import ref
 
 from asyncmetrics.storage.automatic_table import AutomaticTable
 from asyncmetrics.storage.lineage import record_fork
+from asyncmetrics.storage.weak_list import WeakList
 
 if TYPE_CHECKING:  # imported only in a worker
     from asyncmetrics.storage.shared.storage import SharedStorage
@@ -60,16 +61,15 @@ class Decision:
         self._forking_pid = 0  # of the process that forks
         self._preparation: ref[object] | None = None  # to the object that exists until the main module is imported
         self._group: tuple[Supervisor, str] | None = None  # see `_find_group`
-        self._tables: WeakValueDictionary[int, AutomaticTable[Any]] = WeakValueDictionary()
+        self._tables: WeakList[AutomaticTable[Any]] = WeakList()
 
     def add_table(self, table: AutomaticTable[Any]) -> None:
         """Convert ``table`` with the others."""
-        self._tables[id(table)] = table
+        self._tables.add(table)
 
     def _list_tables(self) -> list[AutomaticTable[Any]]:
         """Return the tables that have numbers in memory."""
-        alive = (reference() for reference in self._tables.valuerefs())  # `valuerefs` copies the references at once
-        return [table for table in alive if table is not None and (table.successor is None or table.is_undecided)]
+        return [table for table in self._tables.list_alive() if table.successor is None or table.is_undecided]
 
     def begin(self) -> None:
         """Leave the state *unknown*. Raises `StorageError` if ``ASYNCMETRICS_DIR`` cannot be used."""
@@ -104,11 +104,6 @@ class Decision:
         elif supervisor is not None:
             self._share(supervisor)
 
-    def _is_prepared(self) -> bool:
-        from asyncmetrics.storage.shared.supervisors import is_being_prepared
-
-        return not is_being_prepared()
-
     def _end_preparation(self, _: object = None) -> None:
         from asyncmetrics.storage.shared.supervisors import find_supervisor
 
@@ -124,8 +119,11 @@ class Decision:
 
     def decide(self) -> None:
         """Leave the state *undecided*."""
-        if self._preparation is not None and self._is_prepared():  # the program holds the object
-            self._end_preparation()
+        if self._preparation is not None:
+            from asyncmetrics.storage.shared.supervisors import is_being_prepared
+
+            if not is_being_prepared():  # the program holds the object
+                self._end_preparation()
         if self.is_undecided:
             from asyncmetrics.storage.shared.supervisors import find_supervisor
 

@@ -53,7 +53,6 @@ The modules, from the metric to the files:
 `self_metrics`      the metrics about workers and slots
 `supervisors`       which supervisor's worker this process is, if any
 `discovery`         the directory that the workers of a supervisor share by default
-`weak_list`         a list of weak references that other threads may change
 `pages`             long lists that grow and are freed a page at a time
 `files`             what is in the files, which process owns them, how they are written and read
 `scrape`            one family merged over all slots

@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol, final
 from weakref import ref
 
-from asyncmetrics.storage.shared.weak_list import WeakList
+from asyncmetrics.storage.weak_list import WeakList
 
 __all__ = ("Chore", "Keeper", "await_all")
 

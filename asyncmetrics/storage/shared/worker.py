@@ -60,7 +60,7 @@ from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
 from asyncmetrics.storage.shared.step_reader import WAIT_SECONDS, StepReader
 from asyncmetrics.storage.shared.turns import Turns
-from asyncmetrics.storage.shared.weak_list import WeakList
+from asyncmetrics.storage.weak_list import WeakList
 
 __all__ = ("Work", "Worker", "WorkerTable")
 
