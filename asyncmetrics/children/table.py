@@ -73,6 +73,8 @@ class Child(Labelled):
     __slots__ = ("__weakref__", "label_block", "labelvalues", "position", "segment")
     segment: Segment[Any]
     position: int
+    created: float = 0.0
+    """When the child was created, as a Unix time; 0.0 for kinds other than counter, summary and histogram."""
     get_state: ClassVar[attrgetter[tuple[Any, ...]]]
     """Returns what the numbers follow from: an equal tuple as long as nothing changes. It runs no Python code."""
 
@@ -85,11 +87,6 @@ class Child(Labelled):
         """The table of this child."""
         table: ChildTable[Any] = self.segment.owner  # type: ignore[assignment]  # `ChildTable` makes all segments
         return table
-
-    @property
-    def created(self) -> float:
-        """When the child was created, as a Unix time; 0.0 for kinds other than counter, summary and histogram."""
-        return 0.0
 
     @abstractmethod
     def read_numbers(self) -> Sequence[float]:

@@ -55,14 +55,14 @@ _ONE = 1.0  # the default amount: `inc()` is recognised by identity, which is fa
 class MemoryCounter(Child, CounterChild):
     """The child of a counter."""
 
-    __slots__ = ("_created", "exemplar", "value")
+    __slots__ = ("created", "exemplar", "value")
     get_state = attrgetter("value", "exemplar")
 
     def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
         super().__init__(table, labelvalues)
         self.value = 0.0
         self.exemplar: Exemplar | None = None
-        self._created = time.time()
+        self.created = time.time()
 
     def inc(self, amount: float = _ONE, exemplar: Mapping[str, str] | None = None) -> None:
         """Increase the counter by ``amount``, which is finite and not negative."""
@@ -91,14 +91,9 @@ class MemoryCounter(Child, CounterChild):
 
     def reset(self) -> None:
         """Set the counter to zero; it counts as created now."""
-        self._created = time.time()
+        self.created = time.time()
         self.exemplar = None
         self.value = 0.0
-
-    @property
-    def created(self) -> float:
-        """When the child was created, as a Unix time."""
-        return self._created
 
     def read_numbers(self) -> Sequence[float]:
         """Return the value."""
@@ -170,14 +165,14 @@ class MemoryGauge(Child, GaugeChild):
 class MemorySummary(Child, SummaryChild):
     """The child of a summary."""
 
-    __slots__ = ("_count", "_created", "_sum")
+    __slots__ = ("_count", "_sum", "created")
     get_state = attrgetter("_count", "_sum")
 
     def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
         super().__init__(table, labelvalues)
         self._count = 0.0
         self._sum = 0.0
-        self._created = time.time()
+        self.created = time.time()
 
     def observe(self, amount: float) -> None:
         """Add one observation."""
@@ -192,11 +187,6 @@ class MemorySummary(Child, SummaryChild):
         self._count += 1.0  # no call between these two updates: a reading sees both or neither
         self._sum += amount
 
-    @property
-    def created(self) -> float:
-        """When the child was created, as a Unix time."""
-        return self._created
-
     def read_numbers(self) -> Sequence[float]:
         """Return the count and the sum of the same moment."""
         return (self._count, self._sum)
@@ -205,7 +195,7 @@ class MemorySummary(Child, SummaryChild):
 class MemoryHistogram(Child, HistogramChild):
     """The child of a histogram; ``_counts`` has a count for each bucket, not cumulative, that of ``+Inf`` last."""
 
-    __slots__ = ("_bounds", "_counts", "_created", "_exemplars", "_sum")
+    __slots__ = ("_bounds", "_counts", "_exemplars", "_sum", "created")
     get_state = attrgetter("_sum", "_counts")
 
     def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
@@ -214,7 +204,7 @@ class MemoryHistogram(Child, HistogramChild):
         self._counts = [0.0] * len(self._bounds)
         self._sum = 0.0
         self._exemplars: dict[int, Exemplar] | None = None
-        self._created = time.time()
+        self.created = time.time()
 
     def observe(self, amount: float, exemplar: Mapping[str, str] | None = None) -> None:
         """Add one observation to the first bucket whose upper bound is not below ``amount``."""
@@ -242,11 +232,6 @@ class MemoryHistogram(Child, HistogramChild):
             self._sum += seconds
 
         return record
-
-    @property
-    def created(self) -> float:
-        """When the child was created, as a Unix time."""
-        return self._created
 
     def read_counts(self) -> tuple[Sequence[float], float]:
         """Return the counts of the buckets and the sum of the same moment."""

@@ -131,7 +131,7 @@ _HIDDEN: dict[type[Any], dict[str, _Hidden]] = {
     MemoryCounter: {
         "value": _Hidden(_Number, _store_counter),
         "exemplar": _Hidden(_return, _store_exemplar),
-        "_created": _Hidden(_return, _store_nothing),
+        "created": _Hidden(_return, _store_nothing),
     },
     MemoryGauge: {"value": _Hidden(_Number, _store_gauge)},
     MemorySummary: {"_count": _Hidden(_return_zero, _store_nothing), "_sum": _Hidden(_return_zero, _observe)},

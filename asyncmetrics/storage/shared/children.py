@@ -100,23 +100,23 @@ class SharedCounter(SharedChild, MemoryCounter):
         """Set the counts of this worker's slot to zero; those of other slots stay."""
         now = time.time()
         self.exemplar = None
-        self._created = self.cells[self.index + 1] = now
+        self.created = self.cells[self.index + 1] = now
         self.value = self.cells[self.index] = 0.0
 
     def store(self, cells: Doubles, index: int) -> None:
         """Copy the numbers of the child to cells."""
         cells[index] = self.value
-        cells[index + 1] = self._created
+        cells[index + 1] = self.created
 
     def take_over(self, cells: Doubles, index: int) -> None:
         """Write to these cells from now on, starting with the sum of their counts and the child's own."""
-        self._created = cells[index + 1] or self._created
+        self.created = cells[index + 1] or self.created
         self.value = self.value + cells[index]
         self.cells, self.index = cells, index
 
     def reset_after_fork(self) -> None:
         """Set the numbers to zero in a forked process, and attach at the first write."""
-        self._created, self.exemplar = time.time(), None
+        self.created, self.exemplar = time.time(), None
         self.value = 0.0
         self.wait()
 
@@ -225,18 +225,18 @@ class SharedSummary(SharedChild, MemorySummary):
 
     def store(self, cells: Doubles, index: int) -> None:
         """Copy the numbers of the child to cells."""
-        cells[index], cells[index + 1], cells[index + 2] = self._count, self._sum, self._created
+        cells[index], cells[index + 1], cells[index + 2] = self._count, self._sum, self.created
 
     def take_over(self, cells: Doubles, index: int) -> None:
         """Write to these cells from now on, starting with the sum of their counts and the child's own."""
-        self._created = cells[index + 2] or self._created
+        self.created = cells[index + 2] or self.created
         self._count = self._count + cells[index]
         self._sum = self._sum + cells[index + 1]
         self.cells, self.index = cells, index
 
     def reset_after_fork(self) -> None:
         """Set the numbers to zero in a forked process, and attach at the first write."""
-        self._created = time.time()
+        self.created = time.time()
         self._count, self._sum = 0.0, 0.0
         self.wait()
 
@@ -287,12 +287,12 @@ class SharedHistogram(SharedChild, MemoryHistogram):
         for bucket in range(self._sum_offset):  # each by itself: another thread may observe between two of them
             cells[index + bucket] = self._counts[bucket]
         cells[index + self._sum_offset] = self._sum
-        cells[index + self._sum_offset + 1] = self._created
+        cells[index + self._sum_offset + 1] = self.created
 
     def take_over(self, cells: Doubles, index: int) -> None:
         """Write to these cells from now on, starting with the sum of their counts and the child's own."""
         sum_at = index + self._sum_offset
-        self._created = cells[sum_at + 1] or self._created
+        self.created = cells[sum_at + 1] or self.created
         sums = map(add, self._counts, [cells[at] for at in range(index, sum_at)])
         self._counts[:] = sums  # adds in C functions alone
         self._sum = self._sum + cells[sum_at]
@@ -300,7 +300,7 @@ class SharedHistogram(SharedChild, MemoryHistogram):
 
     def reset_after_fork(self) -> None:
         """Set the numbers to zero in a forked process, and attach at the first write."""
-        self._created, self._exemplars = time.time(), None
+        self.created, self._exemplars = time.time(), None
         self._counts, self._sum = [0.0] * len(self._bounds), 0.0
         self.wait()
 
