@@ -40,7 +40,6 @@ class Supervisor(NamedTuple):
     ``is_casual`` is whether this process is a worker only if it uses metrics.
     """
 
-    name: str
     pid: int
     start: int
     is_this_process: bool = False
@@ -63,17 +62,17 @@ def find_supervisor() -> Supervisor | None:
     # A process that was forked otherwise has inherited all that multiprocessing knows about its parent.
     if parent is not None and (parent.pid == os.getppid() or not is_forked()):
         return _find_in_multiprocessing(parent.pid)
-    return _find_in_gunicorn() or (_make_supervisor("fork", os.getpid(), is_casual=True) if is_forked() else None)
+    return _find_in_gunicorn() or (_make_supervisor(os.getpid(), is_casual=True) if is_forked() else None)
 
 
 def get_own_group() -> Supervisor:
     """Return the supervisor that the children of this process would find."""
-    return _make_supervisor("parent", os.getpid())
+    return _make_supervisor(os.getpid())
 
 
-def _make_supervisor(name: str, pid: int, *, is_this_process: bool = False, is_casual: bool = False) -> Supervisor:
+def _make_supervisor(pid: int, *, is_this_process: bool = False, is_casual: bool = False) -> Supervisor:
     root = find_root(pid)
-    return Supervisor(name, root, read_start_time(root), is_this_process=is_this_process, is_casual=is_casual)
+    return Supervisor(root, read_start_time(root), is_this_process=is_this_process, is_casual=is_casual)
 
 
 def _find_in_multiprocessing(parent: int) -> Supervisor | None:
@@ -84,9 +83,9 @@ def _find_in_multiprocessing(parent: int) -> Supervisor | None:
         return None
     has_several = _HAS_SEVERAL.get(server)
     if has_several is None:
-        return _make_supervisor("multiprocessing", parent, is_casual=True)
+        return _make_supervisor(parent, is_casual=True)
     arguments = (getattr(current, "_args", ()), getattr(current, "_kwargs", {}))
-    return _make_supervisor(server, parent) if has_several(*arguments) else None
+    return _make_supervisor(parent) if has_several(*arguments) else None
 
 
 def _asks_for_several(_: tuple[Any, ...], named: dict[str, Any]) -> bool:
@@ -116,7 +115,7 @@ def _find_in_gunicorn() -> Supervisor | None:
             pid = getattr(frame.f_locals["self"], "pid", None) or os.getpid()
             if pid == os.getppid():
                 record_fork(pid)  # it happened before this package was imported
-            return _make_supervisor("gunicorn", pid, is_this_process=pid == os.getpid())
+            return _make_supervisor(pid, is_this_process=pid == os.getpid())
     return None
 
 

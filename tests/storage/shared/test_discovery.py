@@ -32,7 +32,7 @@ def base(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def supervisor() -> Supervisor:
-    return Supervisor("test", os.getpid(), read_start_time(os.getpid()))
+    return Supervisor(os.getpid(), read_start_time(os.getpid()))
 
 
 def find_name(base: Path, supervisor: Supervisor) -> str:
@@ -65,7 +65,7 @@ def test_a_spawned_worker_chooses_the_directory_of_its_supervisor(supervisor, ba
     program = f"""
 from asyncmetrics.storage.shared.discovery import open_directory
 from asyncmetrics.storage.shared.supervisors import Supervisor
-print(open_directory(Supervisor("test", {supervisor.pid}, {supervisor.start})).path)
+print(open_directory(Supervisor({supervisor.pid}, {supervisor.start})).path)
 """
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
@@ -75,7 +75,7 @@ print(open_directory(Supervisor("test", {supervisor.pid}, {supervisor.start})).p
 def test_the_name_ends_in_a_secret_of_the_supervisor(supervisor, base):
     one = find_name(base, supervisor)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        other = find_name(base, Supervisor("test", process.pid, read_start_time(process.pid)))
+        other = find_name(base, Supervisor(process.pid, read_start_time(process.pid)))
         process.communicate(b"\n")
     assert len({name.partition(".")[2] for name in (one, other)}) == 2
     assert all(len(name.partition(".")[2]) == 32 for name in (one, other))
