@@ -53,11 +53,10 @@ def open_directory(supervisor: Supervisor) -> Directory:
 
     If it is new, remove old ones beside it.
     """
-    base = _choose_base()
-    stem = _build_stem(supervisor)
-    name = _join(stem, _build_secret(supervisor))
+    path = Path(build_path(supervisor))
+    base, name, stem = path.parent, path.name, _build_stem(supervisor)
     with suppress(StorageError):
-        return Directory(str(base / name), create=False)
+        return Directory(str(path), create=False)
     names = _list_names(base)
     for found in sorted(found for found in names if found == stem or found.startswith(f"{stem}.")):
         with suppress(StorageError):
@@ -70,7 +69,8 @@ def open_directory(supervisor: Supervisor) -> Directory:
 
 def build_path(supervisor: Supervisor) -> str:
     """Return the path of the directory that a supervisor's workers make first."""
-    return str(_choose_base() / _join(_build_stem(supervisor), _build_secret(supervisor)))
+    stem, secret = _build_stem(supervisor), _build_secret(supervisor)
+    return str(_choose_base() / (f"{stem}.{secret}" if secret else stem))
 
 
 def has_directory(path: str) -> bool:
@@ -99,10 +99,6 @@ def _build_stem(supervisor: Supervisor) -> str:
 def _build_prefix() -> str:
     """Return how the names of all directories of this user begin."""
     return f"{_PREFIX}-{os.geteuid()}-"
-
-
-def _join(stem: str, secret: str) -> str:
-    return f"{stem}.{secret}" if secret else stem
 
 
 def _build_secret(supervisor: Supervisor) -> str:
