@@ -151,8 +151,8 @@ def find_last_declaration(directory: Directory) -> int:
             if not is_refused(error):
                 raise
             continue
-        with suppress(CorruptError), ignore_system_errors():
-            header = Header.unpack(file.read(WORDS_BYTES, 0))
+        with ignore_system_errors():
+            header = _read_header(file)
             if header is not None and header.last_declared < _MAX_DECLARATIONS:
                 last = max(last, header.last_declared)
         file.close()
