@@ -14,9 +14,9 @@ uses.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence, Sized
 from itertools import chain
-from typing import Any, Generic, Protocol, TypeVar, final
+from typing import Any, Generic, TypeVar, final
 
 __all__ = ("MASK", "PAGE", "SHIFT", "TEXTS", "Pages", "UnusedPages")
 
@@ -72,10 +72,6 @@ class Pages(Generic[T]):
         return chain.from_iterable(self.pages)
 
 
-class _Page(Protocol):
-    def __len__(self) -> int: ...
-
-
 @final
 class UnusedPages:
     """Lists of pages that nothing needs any more, until `release` has released them."""
@@ -101,7 +97,7 @@ class UnusedPages:
                 work = 0
 
 
-def _count_objects(page: _Page) -> int:
+def _count_objects(page: Sized) -> int:
     """Return how many objects take as long to free as a page does."""
     # An array is one block of memory: freeing 16 of its numbers takes about as long as freeing one object.
     return len(page) if isinstance(page, (list, tuple, dict)) else len(page) >> 4
