@@ -213,11 +213,7 @@ class Arena:
     @property
     def files(self) -> OwnFiles:
         """What the reader of this slot uses instead of files of its own."""
-        return OwnFiles(self.number, self._cells_file, self._log.get_file, self.peek)
-
-    def peek(self, offset: int, length: int) -> bytes:
-        """Return bytes of the mapped file of cells; no other thread can write to them at the same time."""
-        return self._cells.peek(offset, length)
+        return OwnFiles(self.number, self._cells_file, self._log.get_file, self._cells.peek)
 
     def add(self, index: int, amount: int = 1) -> None:
         """Add to a word of the header that counts; do nothing if the file is lost or cut off."""
@@ -358,9 +354,7 @@ class Arena:
     def rewrite_log(self) -> None:
         """Replace the log by one without the records of removed series. Raises OSError, and then changes nothing."""
         self._log.rewrite(b"".join(record for family in self.families.values() for record in family.pack_records()))
-        for (
-            family
-        ) in self.families.values():  # an exception in between does no harm: the next use of the family does it
+        for family in self.families.values():  # after an exception in between, the next use of the family does it
             family.free_removed(self._log.generation)
             family.facts = {key: facts for key, facts in family.facts.items() if key in family.index}
 
