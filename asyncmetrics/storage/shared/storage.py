@@ -9,15 +9,8 @@ dead worker's slot goes to the next worker with its counts, so that counters nev
 stays the largest number of workers that ran at once. A killed process may lose the increment in flight, and nothing
 else.
 
-*Theory of operation.* The states of a slot, which is an arena and the lock on it:
-
-1. *Free*: there are no files yet, or no process holds the lock. The counts of a dead worker are still exposed.
-2. *Owned*: a worker has locked the lowest free slot, and adopted what is in it: counts stay, gauges, infos and state
-   sets are removed. Its children write to the cells, and all workers read them.
-3. *Free* again: the worker has closed the storage or died in any way; the kernel drops the lock with the process. The
-   files stay unchanged.
-
-The package's docstring says which module does what.
+The package's docstring says which module does what, and `asyncmetrics.storage.shared.files.slots` has the states of a
+slot, which is an arena and the lock on it.
 
 *What belongs to one worker*, and not to all of them together:
 
