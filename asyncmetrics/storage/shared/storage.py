@@ -45,6 +45,7 @@ from asyncmetrics.model.kinds import list_family_names
 from asyncmetrics.model.label_blocks import make_block_writer
 from asyncmetrics.storage.protocol import has_locks
 from asyncmetrics.storage.shared.children import choose_child_class
+from asyncmetrics.storage.shared.files.definition import Definition
 from asyncmetrics.storage.shared.files.directory import Directory
 from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.newest import NewestFamily
@@ -121,9 +122,8 @@ class SharedStorage:
         copies = self._worker.tables_by_name.setdefault((self._space, descriptor.name), WeakValueDictionary())
         copy = next(number for number in count() if number not in copies)
         make = choose_child_class(descriptor, locked=self._locked)
-        table = SharedChildTable(
-            self._worker, self._space, copy, descriptor, make, events, max_children=max_children, ttl=ttl
-        )
+        definition = Definition(self._space, copy, ttl is not None, descriptor)
+        table = SharedChildTable(self._worker, definition, make, events, max_children=max_children, ttl=ttl)
         copies[copy] = table
         self._worker.do(partial(self._worker.number_declarations, [table]))
         return table

@@ -30,7 +30,6 @@ from typing import Any, TypeVar, cast, final
 
 from asyncmetrics.children.interfaces import Sampler
 from asyncmetrics.children.table import ChildTable, TableEvents
-from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.storage.shared.attachment import SharedChild, is_attached, is_waiting
 from asyncmetrics.storage.shared.children import SharedGauge, SharedInfo
 from asyncmetrics.storage.shared.dead_slots import remove_from_dead_slots
@@ -57,31 +56,26 @@ _CHECKS_PER_TTL = 8  # other workers learn of a change at most ttl / 8 late
 class SharedChildTable(ChildTable[C]):
     """The children of one metric in this process. `read` yields the points of all workers.
 
-    ``space`` distinguishes the registries of a storage, and ``copy`` the metrics of one name. ``ages`` is whether
-    series expire, and ``has_exemplars`` whether a child has ever had an exemplar. ``declared`` is the number of the
-    metric's declaration (`asyncmetrics.storage.shared.scrape.newest`).
+    ``has_exemplars`` is whether a child has ever had an exemplar, and ``declared`` the number of the metric's
+    declaration (`asyncmetrics.storage.shared.scrape.newest`).
     """
 
-    __slots__ = ("__weakref__", "_merged_family", "_worker", "ages", "copy", "declared", "has_exemplars", "space")
+    __slots__ = ("__weakref__", "_definition", "_merged_family", "_worker", "declared", "has_exemplars")
 
     def __init__(
         self,
         worker: Worker,
-        space: str,
-        copy: int,
-        descriptor: Descriptor,
+        definition: Definition,
         make: Callable[[ChildTable[C], tuple[str, ...]], C],
         events: TableEvents,
         *,
         max_children: int | None = None,
         ttl: float | None = None,
     ) -> None:
-        super().__init__(descriptor, make, events, max_children=max_children, ttl=ttl)
-        self.space = space
-        self.copy = copy
-        self.ages = ttl is not None
+        super().__init__(definition.descriptor, make, events, max_children=max_children, ttl=ttl)
         self.has_exemplars = False
         self.declared = 0
+        self._definition = definition
         self._worker = worker
         self._merged_family: MergedFamily | None = None
         worker.add_table(self)
@@ -92,7 +86,7 @@ class SharedChildTable(ChildTable[C]):
     def merged_family(self) -> MergedFamily:
         """The metric's family, merged over all workers; created at its first use."""
         if self._merged_family is None:
-            self._merged_family = MergedFamily(self.descriptor, self.space, self._write)
+            self._merged_family = MergedFamily(self.descriptor, self._definition.space, self._write)
         return self._merged_family
 
     def attach_soon(self, child: C, asked: Work | None = None) -> Work:
@@ -185,7 +179,7 @@ class SharedChildTable(ChildTable[C]):
         arena = self._worker.arena
         assert arena is not None
         self.declared = self.declared or arena.take_declaration_numbers(1)
-        return arena.open_family(self.space, self.copy, self.ages, self.descriptor, self.declared)
+        return arena.open_family(self._definition, self.declared)
 
     def list_keys(self) -> list[tuple[str, ...]]:
         """Return the label values of every child that any worker has."""
@@ -203,8 +197,7 @@ class SharedChildTable(ChildTable[C]):
         self.remove_local(list(self.by_values) if keys is None else keys)
         if keys is None:
             self._worker.do(self._remove_adopted)
-        name = (self.space, self.descriptor.name)
-        for _ in self._worker.reader.take_steps(partial(remove_from_dead_slots, name, keys)):
+        for _ in self._worker.reader.take_steps(partial(remove_from_dead_slots, self._definition.name, keys)):
             pass
 
     def remove_local(self, keys: Iterable[tuple[str, ...]]) -> None:
@@ -307,7 +300,7 @@ class SharedChildTable(ChildTable[C]):
         """Write to the cells when each child last changed, in steps."""
         if self._expiry is None:
             return
-        change_cell = Definition(self.space, self.copy, self.ages, self.descriptor).presence + 1
+        change_cell = self._definition.presence + 1
         for batch in super().read():
             for child in batch:
                 changed_at = self._expiry.get_changed_at(child)
@@ -319,7 +312,7 @@ class SharedChildTable(ChildTable[C]):
         if self._worker.arena is None:
             self._worker.do(self._worker.attach_slot)  # a forked process has no slot before this
         arena = self._worker.arena
-        family = arena.families.get((self.space, self.descriptor.name, self.copy)) if arena else None
+        family = arena.families.get(self._definition.local_key) if arena else None
         if family is None or self._max_children is None:
             return super()._is_full(key)
         return key not in family.index and max(len(family.index), len(self.by_values)) >= self._max_children

@@ -45,7 +45,6 @@ import os
 from contextlib import suppress
 from typing import final
 
-from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.storage.shared.files.arena_family import Extent, Family
 from asyncmetrics.storage.shared.files.cells import CellsFile, Location
@@ -231,12 +230,11 @@ class Arena:
         self._header[LAST_DECLARED] = last + count
         return last + 1
 
-    def open_family(self, space: str, copy: int, ages: bool, descriptor: Descriptor, declared: int) -> Family:
+    def open_family(self, definition: Definition, declared: int) -> Family:
         """Return the family, and declare it if this owner has not; retire one of another definition. Raises OSError."""
-        before = self.families.get((space, descriptor.name, copy))
-        if before is not None and before.definition.descriptor is descriptor and before.definition.ages == ages:
+        before = self.families.get(definition.local_key)
+        if before is not None and before.definition is definition:
             return before  # this runs for every new child; a family that was adopted has another object
-        definition = Definition(space, copy, ages, descriptor)
         if before is not None and before.definition.fits(definition):
             self._declare_again(before, definition, declared)
             return before
