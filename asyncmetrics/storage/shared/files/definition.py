@@ -68,13 +68,10 @@ class Definition(NamedTuple):
             unit, buckets, states, mode, apart = rest
             bounds = (*map(float, buckets), float("inf")) if kind == "histogram" else ()
             shape = (tuple(names), tuple(context), unit, bounds, tuple(states), mode, bool(apart))
-            return cls._check(cls(space, int(copy), bool(ages), Descriptor(kind, name, text, *shape)))
+            definition = cls(space, int(copy), bool(ages), Descriptor(kind, name, text, *shape))
+            definition.descriptor.list_rows()  # raises one of these errors if no metric can be made of the descriptor
         except (ValueError, TypeError, KeyError) as error:
             raise CorruptError(f"no definition of a family: {error}") from None
-
-    @classmethod
-    def _check(cls, definition: Definition) -> Definition:
-        # `list_rows` raises ValueError, TypeError or KeyError for a descriptor of which no metric can be made.
-        if definition.stride > 0 and definition.descriptor.list_rows() is not None:
-            return definition
-        raise CorruptError("no definition of a family")
+        if not definition.stride:
+            raise CorruptError("no definition of a family: a series has no cells")
+        return definition
