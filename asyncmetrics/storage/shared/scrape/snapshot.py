@@ -63,20 +63,6 @@ class SlotSnapshot:
     of the series do not exist.
     """
 
-    __slots__ = (
-        "_columns",
-        "_facts",
-        "_numbers",
-        "_room",
-        "ages",
-        "cells",
-        "has_gaps",
-        "is_live",
-        "number",
-        "presence",
-        "stride",
-    )
-
     def __init__(
         self,
         number: int,
