@@ -101,10 +101,6 @@ def _store_exemplars(successor: Any, value: Any) -> None:
     successor.table.has_exemplars = True
 
 
-def _store_state(successor: Any, value: int) -> None:
-    successor.state(successor.table.descriptor.states[value])
-
-
 def _store_nothing(_successor: Any, _value: Any) -> None:
     """Store nothing: another number of the same change is passed on."""
 
@@ -115,10 +111,6 @@ def _observe(successor: Any, value: float) -> None:
 
 def _return_zero(_value: Any) -> float:
     return 0.0
-
-
-def _return_zeros(value: list[float]) -> list[float]:
-    return [0.0] * len(value)
 
 
 def _return(value: Any) -> Any:
@@ -136,12 +128,14 @@ _HIDDEN: dict[type[Any], dict[str, _Hidden]] = {
     MemoryGauge: {"value": _Hidden(_Number, _store_gauge)},
     MemorySummary: {"_count": _Hidden(_return_zero, _store_nothing), "_sum": _Hidden(_return_zero, _observe)},
     MemoryHistogram: {
-        "_counts": _Hidden(_return_zeros, _store_nothing),
+        "_counts": _Hidden(lambda counts: [0.0] * len(counts), _store_nothing),
         "_exemplars": _Hidden(_return, _store_exemplars),
         "_sum": _Hidden(_return_zero, _observe),
     },
     MemoryInfo: {"_facts": _Hidden(_return, lambda successor, value: successor.info(value))},
-    MemoryEnum: {"_state": _Hidden(_return, _store_state)},
+    MemoryEnum: {
+        "_state": _Hidden(_return, lambda successor, index: successor.state(successor.table.descriptor.states[index]))
+    },
 }
 # By the class whose children they replace: the stand-ins without a link and with one; made at the first use.
 _stand_ins: dict[type[Any], tuple[type[Any], type[Any]]] = {}
@@ -207,9 +201,7 @@ def make_stand_in(child: Any) -> None:
     if isinstance(child, MemoryHistogram):
         # The functions of timers go on to count in the old list. No call in between: another thread may observe.
         child._counts = child._counts[:]
-        child.__class__ = stand_in
-    else:
-        child.__class__ = stand_in
+    child.__class__ = stand_in
 
 
 def link(child: Any, successor: Any) -> None:
