@@ -315,7 +315,10 @@ class ChildTable(Generic[C]):
         """Remove the stale children from ``batch``, and from the table those of them that nothing refers to."""
         stale = expiry.take_stale(batch)
         if stale:
-            changes = [self._listing.change(segment) for segment in {child.segment for child in stale}]
-            for removed in pop_unheld_children(self.by_values, stale, expiry.compare(stale)):
-                self._listing.vacate(removed)
-            del changes
+            self._remove_unheld(stale, expiry)
+
+    def _remove_unheld(self, stale: list[C], expiry: Expiry[C]) -> None:
+        changes = [self._listing.change(segment) for segment in {child.segment for child in stale}]
+        for removed in pop_unheld_children(self.by_values, stale, expiry.compare(stale)):
+            self._listing.vacate(removed)
+        del changes

@@ -13,9 +13,10 @@ work before the dict of the table changes, so that no exception comes in between
    counts of a dead worker, which the child takes over, or of a removed child, which it overwrites.
 5. *Removed*: `SharedChildTable.remove` detaches the child and sets the cells of this worker, and those in the slots of
    dead workers, to zero. Other live workers keep their cells, so the series stays if one of them has it.
-6. *Expired*: a metric with a ``ttl`` writes to each series when its numbers last changed. Readers leave out a series
-   that no worker has changed for ``ttl`` seconds. `SharedChildTable.run_chore` removes it from this worker's slot once
-   this process has no child for it.
+6. *Expired*: a metric with a ``ttl`` writes to each series when its numbers last changed. Readings leave out a
+   counter, summary or histogram that no worker has changed for ``ttl`` seconds, and each worker's gauge, info or state.
+   A stale child that nothing refers to is freed; its counts stay in the cells, and a new child takes them over. Once
+   readings leave the series out and this process has no child for it, `SharedChildTable.run_chore` removes it here.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, TypeVar, cast, final
 
+from asyncmetrics.children.expiry import Expiry
 from asyncmetrics.children.interfaces import Sampler
 from asyncmetrics.children.table import ChildTable, TableEvents
 from asyncmetrics.storage.shared.attachment import SharedChild, is_attached, is_waiting
@@ -262,26 +264,54 @@ class SharedChildTable(ChildTable[C]):
         for _ in self._publish_changes():
             time.sleep(0)  # an event loop that waits for the interpreter's lock gets it
         if self._expiry:
-            self._worker.do(partial(self._expire, self._expiry.ttl))
+            self._remove_expired(self._expiry.ttl)
 
-    def _expire(self, ttl: float) -> None:
-        """Remove series that have not changed for ``ttl`` seconds and have no child here; call through `Worker.do`."""
+    def _remove_expired(self, ttl: float) -> None:
+        """Remove from this worker's slot the series that have expired: a sum must not decrease before."""
+        keys: set[tuple[str, ...]] = set()
+        work = self._worker.queue(partial(self._find_unchanged, ttl, keys))
+        self._worker.work()
+        if work.is_queued or not keys:
+            return
+        for batch in self.read():  # which has what another worker has changed
+            keys.difference_update(point.labelvalues for point in batch)
+            time.sleep(0)  # an event loop that waits for the interpreter's lock gets it
+        self._worker.do(partial(self._remove_series, [(key, None) for key in keys.difference(self.by_values)]))
+
+    def _find_unchanged(self, ttl: float, keys: set[tuple[str, ...]]) -> None:
+        """Add to ``keys`` the series of this slot that have no child and have not changed for ``ttl`` seconds.
+
+        Call it through `Worker.do`.
+        """
         arena = self._worker.arena
         if arena is None:
             return
         family = self._open_family()
         change_cell = family.definition.presence + 1
         items = iter(family.index.items())  # nothing else changes the dict: see `Worker.do`
-        stale_keys = []
         while batch := list(islice(items, _BATCH)):
             now = time.monotonic()
             for key, number in batch:
                 cells, at = family.locate(number)
                 if not 0 <= now - cells[at + change_cell] < ttl and key not in self.by_values:
-                    stale_keys.append(key)
+                    keys.add(key)
             time.sleep(0)  # an event loop that waits for the interpreter's lock gets it
-        for key in stale_keys:
-            arena.remove(family, key)
+
+    def _remove_unheld(self, stale: list[C], expiry: Expiry[C]) -> None:
+        self._worker.do(partial(self._free_children, stale, expiry))
+
+    def _free_children(self, stale: list[C], expiry: Expiry[C]) -> None:
+        """Remove the stale children that nothing refers to, and leave their counts in the cells for new ones.
+
+        Call it through `Worker.do`.
+        """
+        arena = self._worker.arena
+        family = arena.families.get(self._definition.local_key) if arena else None
+        if family is not None:
+            family.inherit(child.labelvalues for child in stale)
+        super()._remove_unheld(stale, expiry)
+        if family is not None:
+            family.inherit((child.labelvalues for child in stale if child is self.by_values.get(child.labelvalues)), 0)
 
     def read(self) -> Iterator[Sequence[Any]]:
         """Yield the points of all workers in slices; a slice is empty where a step has waited or done other work."""

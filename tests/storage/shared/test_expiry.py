@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from itertools import count
+from threading import current_thread
 
-from asyncmetrics import (
-    Counter,
-)
+import pytest
+
+from asyncmetrics import Counter, Gauge
 from tests.forks import run_forked
-from tests.patience import wait_for
-from tests.storage.readings import read_lines
+from tests.patience import wait_for, wait_until
+from tests.storage.readings import read_lines, read_value
 
 
 def test_stale_children_leave_all_readings(worker, monkeypatch):
@@ -44,3 +46,50 @@ def test_series_that_are_stale_leave_a_slot_that_was_adopted(worker, path):
         return {s.labels["n"] for f in counter.collect() for s in f.samples if s.name == "c_total"}
 
     wait_for(readings, {"new"})
+
+
+@pytest.fixture
+def advance(monkeypatch):
+    """Let the monotonic clock go forward by so many seconds."""
+    now, ahead = time.monotonic, [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now() + sum(ahead))
+    return ahead.append
+
+
+def wait_for_chores(registry, number=count()):
+    """Wait until the thread of a worker has done the chores of the metrics that were declared before."""
+    threads = []
+    probe = Gauge(f"probe_{next(number)}", "Its function is called in turn.", registry=registry)
+    probe.set_function(lambda: len(threads.append(current_thread().name) or threads))
+    wait_until(lambda: "asyncmetrics-keeper" in threads)
+
+
+def test_a_sum_does_not_decrease_while_one_worker_still_counts(worker, advance):
+    one, two = worker(), worker()
+    counters = [Counter("c", "C.", ["n"], ttl=3600, registry=registry) for registry in (one, two)]
+    for counter in counters:
+        counter.labels("x").inc(5)
+    sums = []
+    for _ in range(3):
+        advance(2000)
+        counters[1].labels("x").inc()
+        sums += [read_value(registry, n="x") for registry in (two, one)]
+    wait_for_chores(one)
+    sums.append(read_value(two, n="x"))
+    counters[0].labels("x").inc()  # by a new child
+    assert (sums, read_value(one, n="x")) == ([11, 11, 12, 12, 13, 13, 13], 14)
+
+
+def test_a_series_that_is_stale_in_all_workers_starts_again_from_zero(worker, advance):
+    one, two = worker(), worker()
+    counters = [Counter("c", "C.", ["n"], ttl=3600, registry=registry) for registry in (one, two)]
+    for counter in counters:
+        counter.labels("x").inc(5)
+    for _ in range(2):
+        read_lines(one, "c_total")
+        read_lines(two, "c_total")
+        advance(4000)
+    for registry in (one, two):
+        wait_for_chores(registry)
+    counters[0].labels("x").inc()
+    assert read_value(two, n="x") == 1

@@ -140,7 +140,7 @@ class Arena:
         self._become_owner()
         self.families = self._make_families(log)
         for family in self.families.values():
-            family.inherit()
+            family.inherit(family.index)
             if KINDS[family.definition.descriptor.kind].is_state:
                 family.remove_all()
             if family.removed:

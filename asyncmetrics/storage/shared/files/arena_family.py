@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, final
 
 from asyncmetrics.storage.shared.files.cells import Location
@@ -30,9 +30,9 @@ class Family:
 
     ``index`` has the numbers of published series, ``removed`` those of removed ones whose records are still in the log,
     and ``free`` those that any series may get. ``used`` is one more than the largest number that was ever published.
-    ``inherited`` has a 1 for the number of each series whose counts are those of a dead worker, which no child has
-    taken over yet. ``declared`` is the number of the last declaration. `asyncmetrics.storage.shared.files.arena`
-    describes the states.
+    ``inherited`` has a 1 for the number of each series with counts that a new child must take over: those of a dead
+    worker, or of a child that has expired. ``declared`` is the number of the last declaration.
+    `asyncmetrics.storage.shared.files.arena` describes the states.
     """
 
     def __init__(self, number: int, definition: Definition, declared: int) -> None:
@@ -80,11 +80,12 @@ class Family:
                 family.removed[key] = family.index.pop(key)
         return family
 
-    def inherit(self) -> None:
-        """Record that all counts are those of a dead worker."""
-        self.inherited = bytearray(self.used)
-        for number in self.index.values():
-            self.inherited[number] = 1
+    def inherit(self, keys: Iterable[Key], mark: int = 1) -> None:
+        """Record that new children must take over the counts of these series, or with ``mark`` 0 that they must not."""
+        self.inherited.extend(bytes(max(0, self.used - len(self.inherited))))
+        for key in keys:
+            if key in self.index:
+                self.inherited[self.index[key]] = mark
 
     def remove_all(self) -> None:
         """Remove all series, which describe a dead process."""
