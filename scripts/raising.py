@@ -13,6 +13,7 @@ Rules:
 from __future__ import annotations
 
 import argparse
+import errno
 import random
 import signal
 import sys
@@ -53,8 +54,11 @@ class Outcome(NamedTuple):
     dropped: float
 
 
-class _Interruption(TimeoutError):  # not an error
+class _Interruption(OSError):  # not an error
     """What the handler raises: an OSError, which must not be taken for a failure of a file."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EIO, "interrupted")
 
 
 @final

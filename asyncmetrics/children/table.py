@@ -38,6 +38,7 @@ from asyncmetrics.children.expiry import Expiry
 from asyncmetrics.children.interfaces import GaugeChild, GaugeFunction, Labelled, Sampler
 from asyncmetrics.children.listing import Listing, Segment, pop_children, pop_unheld_children
 from asyncmetrics.errors import LabelError
+from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.label_blocks import make_block_writer
 from asyncmetrics.model.names import to_label_text
@@ -229,7 +230,8 @@ class ChildTable(Generic[C]):
                 child = self.find(values)
                 cast("GaugeChild", child).set(number)
                 keys.add(child.labelvalues)
-        except Exception:  # noqa: BLE001  # as in `guard`
+        except Exception as error:  # noqa: BLE001  # as in `guard`
+            pass_interruption(error)
             self._events.count_collector_error(self.descriptor.name)
             keys.clear()
         self.remove_local([key for key in before if key not in keys])
@@ -242,7 +244,8 @@ class ChildTable(Generic[C]):
         """
         try:
             yield
-        except Exception:  # noqa: BLE001  # a callback of the application must not fail the scrape
+        except Exception as error:  # noqa: BLE001  # a callback of the application must not fail the scrape
+            pass_interruption(error)
             self.failed |= {child}
             self._events.count_collector_error(self.descriptor.name)
 

@@ -21,6 +21,7 @@ from itertools import islice
 from typing import Protocol, TypeAlias, final
 
 from asyncmetrics.errors import DefinitionError, is_cancellation, show
+from asyncmetrics.interruptions import is_interruption, pass_interruption
 from asyncmetrics.model.escaping import UNDERSCORES, escape_name
 from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.model.kinds import KINDS, list_family_names
@@ -189,13 +190,15 @@ def ask_families(collector: Collector) -> list[Metric]:
 def ask_collector(collector: Collector) -> Outcome:
     """Return the families of ``collector``, asked in this thread, or the exception that it raised.
 
-    This function awaits nothing, so a `CancelledError` is the collector's own and not a cancellation of this task.
+    This function awaits nothing, so a `CancelledError` is the collector's own and not a cancellation of this task. An
+    exception of a signal handler is for the program.
     """
     try:
         return ask_families(collector)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  # one collector must not fail the scrape of the others
+        pass_interruption(error)
         return error
 
 
@@ -257,7 +260,7 @@ class Collection:
         try:
             outcome = await await_families(collector.collect())
         except BaseException as error:
-            if not is_fault(error):
+            if not is_fault(error) or is_interruption(error):
                 raise
             outcome = error
         for _ in self.take(collector, outcome):

@@ -29,6 +29,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, final
 from weakref import ref
 
+from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.storage.automatic_table import AutomaticTable
 from asyncmetrics.storage.lineage import record_fork
 from asyncmetrics.storage.weak_list import WeakList
@@ -169,7 +170,8 @@ class Decision:
             find = partial(open_directory, supervisor)
             storage = SharedStorage.later(find, serves=not supervisor.is_this_process)
             storage.join()
-        except OSError:  # which the storage has logged
+        except OSError as error:  # which the storage has logged
+            pass_interruption(error)
             self.is_unshared = True
             return
         if self.shared is None:  # another thread, or a signal handler, may have been faster

@@ -16,7 +16,8 @@ Without ``/proc`` only 2 can hold, for the direct parent.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+
+from asyncmetrics.interruptions import ignoring
 
 __all__ = ("find_root", "is_forked", "is_own_fork", "read_image", "record_fork")
 
@@ -56,7 +57,7 @@ def read_image(pid: int) -> bytes:
 
 def _read(pid: int, name: str) -> bytes:
     # Not by pathlib, which imports a parser of URLs that a program may not need.
-    with suppress(OSError, AttributeError):  # Windows has neither /proc nor pread
+    with ignoring(OSError, AttributeError):  # Windows has neither /proc nor pread
         descriptor = os.open(f"/proc/{pid}/{name}", os.O_RDONLY)
         try:
             return os.pread(descriptor, _MOST_BYTES, 0)
@@ -89,6 +90,6 @@ def _is_spawned(parent: int, pid: int) -> bool:
 
 
 def _read_program(pid: int) -> str:
-    with suppress(OSError):
+    with ignoring(OSError):
         return os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115  # as above
     return ""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import islice
 
+from asyncmetrics.interruptions import ignoring
 from asyncmetrics.storage.shared.files.layout import CHANGES, CorruptError
-from asyncmetrics.storage.shared.files.open_file import ignore_system_errors
 from asyncmetrics.storage.shared.files.slot_reader import SlotReader
 from asyncmetrics.storage.shared.files.slots import own_slot
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
@@ -34,7 +33,7 @@ def remove_from_dead_slots(
 def _remove_from_slot(
     reader: SlotReader, name: tuple[str, str], keys: set[tuple[str, ...]] | None
 ) -> Iterator[tuple[()]]:
-    with ignore_system_errors(), suppress(CorruptError), own_slot(reader.directory, reader.number) as file:
+    with ignoring(OSError, CorruptError), own_slot(reader.directory, reader.number) as file:
         for _ in reader.sync():
             yield ()
         if reader.header is None:  # a slot of another layout, for instance, which this process must not change

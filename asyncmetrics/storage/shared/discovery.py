@@ -26,10 +26,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from asyncmetrics.errors import StorageError
+from asyncmetrics.interruptions import ignoring, pass_interruption
 from asyncmetrics.storage.lineage import is_own_fork, read_image
 from asyncmetrics.storage.shared.files.directory import Directory
 from asyncmetrics.storage.shared.files.processes import read_start_time
@@ -55,14 +55,14 @@ def open_directory(supervisor: Supervisor) -> Directory:
     """
     path = Path(build_path(supervisor))
     base, name, stem = path.parent, path.name, _build_stem(supervisor)
-    with suppress(StorageError):
+    with ignoring(StorageError):
         return Directory(str(path), create=False)
     names = _list_names(base)
     for found in sorted(found for found in names if found == stem or found.startswith(f"{stem}.")):
-        with suppress(StorageError):
+        with ignoring(StorageError):
             return Directory(str(base / found), create=False)
     for old in _list_leftovers(base, names[:_EXAMINED]):
-        with suppress(OSError):
+        with ignoring(OSError):
             _remove(old)
     return _make_directory(base, name)
 
@@ -77,7 +77,8 @@ def has_directory(path: str) -> bool:
     """Return whether a worker has made the directory at ``path``."""
     try:
         Directory(path, create=False).close()
-    except StorageError:
+    except StorageError as error:
+        pass_interruption(error)
         return False
     return True
 
@@ -87,6 +88,7 @@ def _make_directory(base: Path, name: str) -> Directory:
         try:
             return Directory(str(base / (f"{name}.{number}" if number else name)))
         except StorageError as error:
+            pass_interruption(error)
             if error.errno not in _TAKEN:
                 raise
     return Directory(str(base / f"{name}.{_CHOICES - 1}"))
@@ -119,14 +121,14 @@ def _choose_base() -> Path:
 
 def _read_boot_id() -> str:
     """Return the id of this boot of the machine, "0" if there is none."""
-    with suppress(OSError):
+    with ignoring(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip().replace("-", "")
     return "0"
 
 
 def _read_pid_namespace() -> str:
     """Return the number of this process's namespace of process ids, "0" if there is none."""
-    with suppress(OSError):
+    with ignoring(OSError):
         return "".join(filter(str.isdecimal, str(Path("/proc/self/ns/pid").readlink())))
     return "0"
 
@@ -134,7 +136,7 @@ def _read_pid_namespace() -> str:
 def _list_names(base: Path) -> list[str]:
     """Return the names of all directories that are meant for this user."""
     prefix = _build_prefix()
-    with suppress(OSError):
+    with ignoring(OSError):
         return [name for name in os.listdir(base) if name.startswith(prefix)]  # noqa: PTH208  # a third of the time
     return []
 

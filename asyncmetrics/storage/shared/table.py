@@ -32,13 +32,13 @@ from typing import Any, TypeVar, cast, final
 from asyncmetrics.children.expiry import Expiry
 from asyncmetrics.children.interfaces import Sampler
 from asyncmetrics.children.table import ChildTable, TableEvents
+from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.storage.shared.attachment import SharedChild, is_attached, is_waiting
 from asyncmetrics.storage.shared.children import SharedGauge, SharedInfo
 from asyncmetrics.storage.shared.dead_slots import remove_from_dead_slots
 from asyncmetrics.storage.shared.files.arena import Arena
 from asyncmetrics.storage.shared.files.arena_family import Family
 from asyncmetrics.storage.shared.files.definition import Definition
-from asyncmetrics.storage.shared.files.open_file import is_system_error
 from asyncmetrics.storage.shared.keeper import await_all
 from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.snapshot import LocalState
@@ -148,8 +148,7 @@ class SharedChildTable(ChildTable[C]):
         try:
             self._publish(arena, child)
         except OSError as error:
-            if not is_system_error(error):
-                raise
+            pass_interruption(error)
             child.detach()
             if error.errno == errno.EBADF and arena.has_its_files():  # they were lost, and are open again
                 self._attach(child)

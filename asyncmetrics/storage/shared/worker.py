@@ -44,17 +44,16 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from types import TracebackType
 from typing import Any, Protocol, final
 from weakref import WeakValueDictionary
 
 from asyncmetrics.errors import StorageError
+from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.storage.shared.discovery import NoWorkerError
 from asyncmetrics.storage.shared.files.arena import Arena
 from asyncmetrics.storage.shared.files.directory import Directory
 from asyncmetrics.storage.shared.files.layout import ERRORS, CorruptError
-from asyncmetrics.storage.shared.files.open_file import is_system_error
 from asyncmetrics.storage.shared.keeper import Keeper
 from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
@@ -65,7 +64,6 @@ from asyncmetrics.storage.weak_list import WeakList
 __all__ = ("Work", "Worker", "WorkerTable")
 
 _log = logging.getLogger("asyncmetrics")
-_PACKAGE = __name__.partition(".")[0] + "."
 _WAITS = 2000  # one second; then readings continue without the work of a thread that is suspended
 _ATTEMPTS = 10  # of one piece of work, which exceptions of signal handlers interrupt
 _ERROR_INTERVAL_SECONDS = 1.0  # a slot that cannot be read fails in each of the many families of a scrape
@@ -172,8 +170,7 @@ class Worker:
             try:
                 self._take_slot()
             except OSError as error:
-                if not isinstance(error, StorageError) and not is_system_error(error):
-                    raise
+                pass_interruption(error)
                 self._set_problem(error)
         if self.arena is not None and self._attaches_all:
             for table in self.list_tables():
@@ -297,13 +294,12 @@ class Worker:
             piece = self._queue[0]
             try:
                 self._do(piece)
-            except Exception as error:
-                if is_system_error(error):  # no room, for instance: the work itself has counted what is lost
+            except Exception as error:  # noqa: BLE001  # a fault must not stop the queue
+                pass_interruption(error)
+                if isinstance(error, OSError):  # no room, for instance: the work itself has counted what is lost
                     _log.debug("%s: %s", self.path, error)
-                elif _is_own(error.__traceback__):
+                else:
                     self._drop(repr(error))
-                else:  # an exception of a signal handler, which is for the program
-                    raise
             piece.is_queued = False
             self._queue.popleft()
             self._waits = _WAITS
@@ -322,8 +318,7 @@ class Worker:
         try:
             arena.recover()
         except (OSError, CorruptError) as error:
-            if not isinstance(error, CorruptError) and not is_system_error(error):
-                raise
+            pass_interruption(error)
             _log.warning("%s: this process continues in new files: %s", self.path, error)
             self._leave_arena(arena)
 
@@ -348,13 +343,6 @@ def _number_declarations(arena: Arena, tables: Sequence[WorkerTable]) -> None:
     first = arena.take_declaration_numbers(len(tables))
     for number, table in enumerate(tables, first):
         table.declared = number
-
-
-def _is_own(traceback: TracebackType | None) -> bool:
-    """Return whether this package raised an exception, and not a signal handler that interrupted it."""
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    return traceback is not None and traceback.tb_frame.f_globals.get("__name__", "").startswith(_PACKAGE)
 
 
 _WORKERS: WeakList[Worker] = WeakList()

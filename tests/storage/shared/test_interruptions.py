@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Event, Thread
+from types import ModuleType
 
 import pytest
 
@@ -14,6 +18,7 @@ from asyncmetrics import (
     Counter,
     generate_latest,
 )
+from asyncmetrics.errors import AmountError, StorageError
 from asyncmetrics.storage.shared import worker as module
 from tests.patience import PATIENCE_SECONDS
 from tests.storage.readings import read_lines, read_value
@@ -32,24 +37,87 @@ def test_families_of_other_workers_are_exposed_while_other_threads_scrape(worker
     assert read_lines(one, "asyncmetrics_collector_errors_total") == []
 
 
-def test_an_exception_of_a_signals_handler_reaches_whom_it_interrupts(worker, monkeypatch):
+EXCEPTIONS = [
+    TimeoutError("too late"),
+    TimeoutError(errno.ETIMEDOUT, "too late"),
+    OSError(errno.EIO, "too late"),
+    OSError(errno.EBADF, "too late"),
+    FileNotFoundError(errno.ENOENT, "too late"),
+    BlockingIOError(errno.EAGAIN, "too late"),
+    PermissionError(errno.EPERM, "too late"),
+    StorageError("too late", "too late", errno.EIO),
+    ValueError("too late"),
+    KeyError("too late"),
+    AmountError("too late", -1.0, "too late"),
+]
+
+
+@pytest.fixture
+def raise_inside(monkeypatch):
+    """Have a signal handler raise an exception at the next call of a function of ``os`` or ``fcntl``."""
+    before = signal.getsignal(signal.SIGUSR1)
+
+    def prepare(module: ModuleType, name: str, error: Exception) -> None:
+        def handle(*_: object) -> None:
+            raise error
+
+        def interrupted(*arguments, **options):
+            monkeypatch.setattr(module, name, function)
+            signal.raise_signal(signal.SIGUSR1)
+            return function(*arguments, **options)
+
+        function = getattr(module, name)
+        signal.signal(signal.SIGUSR1, handle)
+        monkeypatch.setattr(module, name, interrupted)
+
+    yield prepare
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize("error", EXCEPTIONS, ids=repr)
+@pytest.mark.parametrize("name", ["lseek", "pwrite", "posix_fallocate"])
+def test_an_exception_of_a_signal_handler_reaches_the_program_that_makes_a_series(worker, raise_inside, name, error):
     registry = worker()
     counter = Counter("c", "C.", ["n"], registry=registry)
     counter.labels("x")
-    write = os.pwrite
-
-    def interrupted(*arguments):
-        monkeypatch.setattr(os, "pwrite", write)
-        write(*arguments)
-        raise TimeoutError("too late")
-
-    monkeypatch.setattr(os, "pwrite", interrupted)
-    with pytest.raises(TimeoutError, match="too late"):
-        counter.labels("y")
+    raise_inside(os, name, error)
+    with pytest.raises(type(error)) as caught:
+        for number in range(10_000):
+            counter.labels(str(number))
+    assert caught.value is error
     counter.labels("y").inc()
     counter.labels("z").inc(2)
     assert [read_value(registry, n=n) for n in "xyz"] == [0, 1, 2]
+    assert read_value(registry, n="0") == 0
     assert read_value(registry, "asyncmetrics_worker_dropped_series_total") == 0
+
+
+@pytest.mark.parametrize("error", EXCEPTIONS, ids=repr)
+@pytest.mark.parametrize("name", ["open", "fstat", "lseek", "stat", "pread", "pwrite", "posix_fallocate", "flock"])
+def test_an_exception_of_a_signal_handler_reaches_the_program_that_takes_a_slot(worker, raise_inside, name, error):
+    other = worker()
+    Counter("c", "C.", registry=other).inc()
+    registry = worker()
+    raise_inside(fcntl if name == "flock" else os, name, error)
+    with pytest.raises(type(error)) as caught:
+        Counter("c", "C.", registry=registry)
+    assert caught.value is error
+    Counter("c", "C.", registry=registry, exist_ok=True).inc()
+    assert [read_value(other), read_value(other, "asyncmetrics_worker_slot_errors_total")] == [2, 0]
+
+
+@pytest.mark.parametrize("error", EXCEPTIONS, ids=repr)
+@pytest.mark.parametrize("name", ["open", "fstat", "lseek", "stat", "pread", "flock"])
+def test_an_exception_of_a_signal_handler_reaches_the_program_that_reads(worker, raise_inside, name, error):
+    registry, other = worker(), worker()
+    Counter("c", "C.", registry=other).inc()
+    Counter("c", "C.", registry=registry).inc()
+    raise_inside(fcntl if name == "flock" else os, name, error)
+    with pytest.raises(type(error)) as caught:
+        for family in registry.collect():
+            list(family.read_batches())
+    assert caught.value is error
+    assert [read_value(registry), read_value(registry, "asyncmetrics_worker_slot_errors_total")] == [2, 0]
 
 
 def test_a_scrape_inside_a_scrape_reads_the_same(worker):
@@ -69,15 +137,17 @@ def test_a_scrape_inside_a_scrape_reads_the_same(worker):
 
 
 @pytest.fixture
-def interrupt_write(monkeypatch):
-    """Call a function at the next write to a file of a worker, in the middle of its structural work."""
+def interrupt_write(path, monkeypatch):
+    """Call a function at the next write to a file of the test's workers, in the middle of their structural work."""
     write = os.pwrite
 
     def prepare(function: Callable[[], object]) -> None:
-        def interrupted(*arguments):
-            monkeypatch.setattr(os, "pwrite", write)
-            function()
-            return write(*arguments)
+        def interrupted(descriptor, *arguments):
+            # A worker of an earlier test is perhaps freed only now, and releases its slot.
+            if os.fstat(descriptor).st_ino in {file.stat().st_ino for file in path.iterdir()}:
+                monkeypatch.setattr(os, "pwrite", write)
+                function()
+            return write(descriptor, *arguments)
 
         monkeypatch.setattr(os, "pwrite", interrupted)
 

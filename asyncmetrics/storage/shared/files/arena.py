@@ -45,6 +45,7 @@ import os
 from contextlib import suppress
 from typing import final
 
+from asyncmetrics.interruptions import ignoring
 from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.storage.shared.files.arena_family import Extent, Family
 from asyncmetrics.storage.shared.files.cells import CellsFile, Location
@@ -69,7 +70,7 @@ from asyncmetrics.storage.shared.files.layout import (
 )
 from asyncmetrics.storage.shared.files.log import Log
 from asyncmetrics.storage.shared.files.log_writer import LogWriter
-from asyncmetrics.storage.shared.files.open_file import OpenFile, ignore_system_errors
+from asyncmetrics.storage.shared.files.open_file import OpenFile
 from asyncmetrics.storage.shared.files.processes import read_start_time
 from asyncmetrics.storage.shared.files.records import (
     DECLARED,
@@ -148,7 +149,7 @@ class Arena:
         self._header[KEYS] = join_log_position(log.generation, log.parsed_bytes)
         if problem:  # step 4 of the adoption
             self.count_dropped()
-            with ignore_system_errors():
+            with ignoring(OSError):
                 self.rewrite_log()
 
     def _read_log(self) -> tuple[Log, str]:
@@ -197,7 +198,7 @@ class Arena:
         if not self._directory.is_sound():
             return self._directory.is_open  # this process has another user than before, and cannot look
         name = name_cells_file(self.number)
-        with ignore_system_errors():
+        with ignoring(OSError):
             if not self._lock.is_open() and not retake_slot(self._directory, self.number, self._lock):
                 return False
             if not self._cells_file.is_open():
@@ -216,7 +217,7 @@ class Arena:
 
     def add(self, index: int, amount: int = 1) -> None:
         """Add to a word of the header that counts; do nothing if the file is lost or cut off."""
-        with ignore_system_errors():
+        with ignoring(OSError):
             if self._cells.is_whole():
                 self._header[index] += amount
 
@@ -346,7 +347,7 @@ class Arena:
         """Count a useless record, and rewrite the log if they are more than the series."""
         self._log.waste += 1
         if self._log.waste > max(_MIN_WASTE, sum(len(family.index) for family in self.families.values())):
-            with ignore_system_errors():  # no room for two logs: the old one is still valid
+            with ignoring(OSError):  # no room for two logs: the old one is still valid
                 self.rewrite_log()
 
     def rewrite_log(self) -> None:
@@ -359,7 +360,7 @@ class Arena:
     def abandon(self) -> None:
         """Leave the slot for good, if it is still owned: the files of it that have their names count no more."""
         name = name_cells_file(self.number)
-        with ignore_system_errors():
+        with ignoring(OSError):
             if self._lock.is_open():
                 self._cells_file.write(bytes(HEADER_BYTES), 0)  # for the workers that have the file open
                 self._log.unlink()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import NamedTuple, final
 
+from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.storage.shared.files.layout import CorruptError
@@ -71,6 +72,7 @@ class Definition(NamedTuple):
             definition = cls(space, int(copy), bool(ages), Descriptor(kind, name, text, *shape))
             definition.descriptor.list_rows()  # raises one of these errors if no metric can be made of the descriptor
         except (ValueError, TypeError, KeyError) as error:
+            pass_interruption(error)
             raise CorruptError(f"no definition of a family: {error}") from None
         if not definition.stride:
             raise CorruptError("no definition of a family: a series has no cells")

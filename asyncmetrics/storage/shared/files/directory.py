@@ -13,12 +13,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
 from pathlib import Path
 from typing import final
 
 from asyncmetrics.errors import StorageError
-from asyncmetrics.storage.shared.files.open_file import OpenFile, ignore_system_errors, is_system_error
+from asyncmetrics.interruptions import ignoring, pass_interruption
+from asyncmetrics.storage.shared.files.open_file import OpenFile
 
 __all__ = ("Directory",)
 
@@ -40,8 +40,7 @@ class Directory:
                 self._make()
             status = self._file.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
-            if not is_system_error(error):
-                raise
+            pass_interruption(error)
             raise StorageError(self.path, _explain(error), error.errno or errno.EIO) from error
         self._owner = status.st_uid
         problem = _find_problem(status)
@@ -61,8 +60,7 @@ class Directory:
         try:
             return _find_problem(os.fstat(self._get_number()))
         except OSError as error:
-            if not is_system_error(error):
-                raise
+            pass_interruption(error)
             return str(error)
 
     def _get_number(self) -> int:
@@ -70,7 +68,8 @@ class Directory:
         try:
             return self._file.fileno()
         except OSError as error:
-            if not is_system_error(error) or not self._file.is_lost:
+            pass_interruption(error)
+            if not self._file.is_lost:
                 raise
             _open_again(self._file, self.path, os.O_RDONLY | os.O_DIRECTORY)
             return self._file.fileno()
@@ -87,7 +86,7 @@ class Directory:
     def _make(self) -> None:
         path = Path(self.path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):
+        with ignoring(FileExistsError):
             path.mkdir(mode=_DIRECTORY_MODE)
 
     def open(self, name: str, flags: int) -> OpenFile:
@@ -108,14 +107,14 @@ class Directory:
 
     def identify(self, name: str) -> tuple[int, int] | None:
         """Return the device and inode of an entry of the directory, None if there is none with this name."""
-        with ignore_system_errors():
+        with ignoring(OSError):
             status = os.stat(name, dir_fd=self._get_number(), follow_symlinks=False)
             return status.st_dev, status.st_ino
         return None
 
     def unlink(self, name: str) -> None:
         """Remove a file; a missing file is no error."""
-        with ignore_system_errors():
+        with ignoring(OSError):
             os.unlink(name, dir_fd=self._get_number())
 
     def list_names(self) -> list[str]:

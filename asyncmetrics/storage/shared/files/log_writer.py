@@ -19,10 +19,11 @@ import errno
 import os
 from typing import final
 
+from asyncmetrics.interruptions import ignoring, pass_interruption
 from asyncmetrics.storage.shared.files.directory import Directory
 from asyncmetrics.storage.shared.files.layout import KEYS, CorruptError, join_log_position, to_generation, to_log_bytes
 from asyncmetrics.storage.shared.files.log import Log
-from asyncmetrics.storage.shared.files.open_file import OpenFile, ignore_system_errors
+from asyncmetrics.storage.shared.files.open_file import OpenFile
 from asyncmetrics.storage.shared.files.records import MAX_PAYLOAD_BYTES
 from asyncmetrics.storage.shared.files.slots import is_refused, name_log_file
 from asyncmetrics.storage.shared.pages import UnusedPages
@@ -61,6 +62,7 @@ class LogWriter:
         try:
             return self._directory.open(name, os.O_RDWR | flags)
         except OSError as error:
+            pass_interruption(error)
             if error.errno == errno.ENOENT or is_refused(error):
                 raise CorruptError(f"{name}: {error.strerror}") from error
             raise
@@ -93,7 +95,7 @@ class LogWriter:
     def has_its_files(self) -> bool:
         """Return whether the file that is written to still has its name and its length; open it again if it is lost."""
         name, published = name_log_file(self._slot, self.generation), to_log_bytes(self._header[KEYS])
-        with ignore_system_errors():
+        with ignoring(OSError):
             if not self._file.is_open():
                 self._directory.reopen(name, os.O_RDWR, self._file)
             return self._directory.is_at(name, self._file) and self._file.status().st_size >= published

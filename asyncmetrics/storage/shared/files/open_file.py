@@ -22,13 +22,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count
 from typing import final
 
-__all__ = ("OpenFile", "allocate", "ignore_system_errors", "is_system_error")
+from asyncmetrics.interruptions import ignoring, pass_interruption
+
+__all__ = ("OpenFile", "allocate")
 
 _FILE_MODE = 0o600
 _MARKS = count(1 << 40)  # 1 TiB: no file of the application is read there; ext3 ends at 2 TiB
@@ -75,8 +75,7 @@ class OpenFile:
                 # lseek(2) takes 0.26 µs, fstat(2) 0.96; each new series asks: benchmarks/workers.py
                 mark = _identify(number) if self._has_no_position else os.lseek(number, 0, os.SEEK_CUR)
             except OSError as error:
-                if not is_system_error(error):
-                    raise
+                pass_interruption(error)
                 mark = None
             if mark == self._mark:
                 return number
@@ -89,8 +88,7 @@ class OpenFile:
         try:
             self.fileno()
         except OSError as error:
-            if not is_system_error(error):
-                raise
+            pass_interruption(error)
             return False
         return True
 
@@ -123,7 +121,7 @@ class OpenFile:
         if self._mark is None or self.is_open():
             # One call takes the number and closes it: neither an exception of a signal handler nor another thread comes
             # in between.
-            with suppress(IndexError), ignore_system_errors():
+            with ignoring(IndexError, OSError):
                 next(map(os.close, map(list.pop, (self._numbers,))))
 
     def __del__(self) -> None:
@@ -136,25 +134,6 @@ def _identify(number: int) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def is_system_error(error: BaseException) -> bool:
-    """Return whether a system call raised ``error``, and not a signal handler.
-
-    No call here waits for another machine, so a TimeoutError or ConnectionError is an exception of a handler.
-    """
-    is_of_handler = isinstance(error, (TimeoutError, ConnectionError, InterruptedError))
-    return isinstance(error, OSError) and error.errno is not None and not is_of_handler
-
-
-@contextmanager
-def ignore_system_errors() -> Iterator[None]:
-    """Ignore the failure of a system call in a ``with`` block, and nothing that a signal handler raises."""
-    try:
-        yield
-    except OSError as error:
-        if not is_system_error(error):
-            raise
-
-
 def allocate(file: OpenFile, start: int, length: int) -> None:
     """Allocate ``length`` bytes of a file, so that writing to them cannot fail. Raises OSError if there is no room.
 
@@ -165,6 +144,7 @@ def allocate(file: OpenFile, start: int, length: int) -> None:
     except AttributeError:  # macOS
         _write_zeros(file, start, length)
     except OSError as error:
+        pass_interruption(error)
         if error.errno not in _NO_ALLOCATION:
             raise
         _write_zeros(file, start, length)

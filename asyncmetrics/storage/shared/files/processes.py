@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from asyncmetrics.interruptions import pass_interruption
+
 __all__ = ("read_start_time",)
 
 
@@ -14,5 +16,6 @@ def read_start_time(pid: int) -> int:
         # parenthesis. A zombie has ended, but its parent does not know yet.
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return 0 if fields[0] in {b"Z", b"X"} else int(fields[19])
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError, IndexError) as error:
+        pass_interruption(error)
         return 0

@@ -21,10 +21,10 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from itertools import repeat
 from typing import TypeAlias, final
 
+from asyncmetrics.interruptions import ignoring
 from asyncmetrics.storage.shared.files.definition import Definition
 from asyncmetrics.storage.shared.files.keys import JoinedKey, Key, split_key, unpack_key
 from asyncmetrics.storage.shared.files.layout import FIRST_CELL, CorruptError
@@ -192,7 +192,7 @@ class SlotFamily:
 
 def unpack_facts(facts: Mapping[int, Mapping[int, bytes]], number: int) -> Mapping[str, str]:
     """Return the facts of an info from `SlotFamily.facts`; none if there are none, or if they are not JSON."""
-    with suppress(ValueError):
+    with ignoring(ValueError):
         unpacked = json.loads(facts.get(number >> SHIFT, {}).get(number, b"{}"))
         if isinstance(unpacked, dict):
             return unpacked

@@ -22,13 +22,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
 from typing import NamedTuple, final
 
+from asyncmetrics.interruptions import ignoring, pass_interruption
 from asyncmetrics.storage.shared.files.directory import Directory
 from asyncmetrics.storage.shared.files.layout import WORDS_BYTES, CorruptError, Header, UnknownLayoutError
 from asyncmetrics.storage.shared.files.log import Log
-from asyncmetrics.storage.shared.files.open_file import OpenFile, ignore_system_errors, is_system_error
+from asyncmetrics.storage.shared.files.open_file import OpenFile
 from asyncmetrics.storage.shared.files.slot_family import CellPages, SlotFamily
 from asyncmetrics.storage.shared.files.slots import is_owned, name_cells_file, name_log_file
 from asyncmetrics.storage.shared.pages import UnusedPages
@@ -97,8 +97,7 @@ class SlotReader:
             if header is not None:
                 yield from log.follow(header.log_bytes)
         except (OSError, CorruptError) as error:
-            if not _is_of_files(error):
-                raise
+            pass_interruption(error)
             self.problem, self.has_unknown_layout = str(error), isinstance(error, UnknownLayoutError)
         # Keep a log that was read if the new one cannot be read: then the last cells are exposed.
         is_worse = bool(self.problem) and log is not self.log and self.log.generation >= 0
@@ -110,7 +109,7 @@ class SlotReader:
 
     def try_read_header(self) -> Header | None:
         """Return the present header, or None if it cannot be read; change nothing here."""
-        with ignore_system_errors(), suppress(CorruptError):
+        with ignoring(OSError, CorruptError):
             return self._read_header()
         return None
 
@@ -127,7 +126,7 @@ class SlotReader:
     def _open_log(self) -> tuple[Header | None, Log]:
         """Return the header and the log that it names."""
         for _ in range(_OPEN_ATTEMPTS - 1):
-            with suppress(FileNotFoundError):  # the owner has just rewritten the log and removed the old one
+            with ignoring(FileNotFoundError):  # the owner has just rewritten the log and removed the old one
                 return self._try_open_log()
         return self._try_open_log()
 
@@ -159,8 +158,7 @@ class SlotReader:
             cells = yield from family.read_cells(self._own.peek if self._own else self._read, room)
             after = self._read_header()
         except (OSError, CorruptError) as error:
-            if not _is_of_files(error):
-                raise
+            pass_interruption(error)
             self.problem = str(error)
             return SlotCells(family.get_last_cells(room), UNSTEADY)
         if after is None or before is None or after.generation != log.generation:
@@ -174,6 +172,7 @@ class SlotReader:
         try:
             return self._cells_file.read(length, offset)
         except OSError as error:
+            pass_interruption(error)
             self._open_again(error)
         return self._cells_file.read(length, offset)
 
@@ -191,7 +190,8 @@ class SlotReader:
         try:
             return is_owned(self._cells_file)
         except OSError as error:
-            with ignore_system_errors():
+            pass_interruption(error)
+            with ignoring(OSError):
                 self._open_again(error)
                 return is_owned(self._cells_file)
         return False
@@ -203,7 +203,3 @@ class SlotReader:
         self._cells_file.close()
         for log in self._logs:
             log.close()
-
-
-def _is_of_files(error: Exception) -> bool:
-    return is_system_error(error) or isinstance(error, CorruptError)

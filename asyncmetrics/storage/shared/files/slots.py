@@ -36,9 +36,10 @@ from importlib import import_module
 from typing import Any
 from weakref import WeakValueDictionary
 
+from asyncmetrics.interruptions import ignoring, pass_interruption
 from asyncmetrics.storage.shared.files.directory import Directory
 from asyncmetrics.storage.shared.files.layout import PID, WORDS_BYTES, CorruptError, Header
-from asyncmetrics.storage.shared.files.open_file import OpenFile, ignore_system_errors
+from asyncmetrics.storage.shared.files.open_file import OpenFile
 from asyncmetrics.storage.shared.files.processes import read_start_time
 
 fcntl: Any = None
@@ -86,6 +87,7 @@ def take_slot(directory: Directory, adopt: Callable[[int], None]) -> tuple[int, 
         try:
             file = directory.open(name_cells_file(number), os.O_RDWR | os.O_CREAT)
         except OSError as error:
+            pass_interruption(error)
             if not is_refused(error) or directory.identify(name_cells_file(number)) is None:
                 raise
             passed_over += 1  # a symbolic link, a directory, a file of another user
@@ -118,7 +120,7 @@ def retake_slot(directory: Directory, number: int, file: OpenFile) -> bool:
 
 def release_slot(file: OpenFile) -> None:
     """Release a slot through its locked file, so that the next worker may take it while this process lives."""
-    with ignore_system_errors():
+    with ignoring(OSError):
         if _is_owned_here(file):  # not after a fork
             file.write(bytes(8), 8 * PID)
     if _LOCKS.get(file.identity) is file:
@@ -146,12 +148,13 @@ def find_last_declaration(directory: Directory) -> int:
         try:
             file = directory.open(name_cells_file(number), os.O_RDONLY)
         except OSError as error:
+            pass_interruption(error)
             if error.errno == errno.ENOENT:  # no slot comes after one that does not exist
                 break
             if not is_refused(error):
                 raise
             continue
-        with ignore_system_errors():
+        with ignoring(OSError):
             header = _read_header(file)
             if header is not None and header.last_declared < _MAX_DECLARATIONS:
                 last = max(last, header.last_declared)
@@ -184,7 +187,8 @@ def _lock_slot(directory: Directory, number: int, file: OpenFile, waits: Callabl
     for _ in range(_LOCK_ATTEMPTS):
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except BlockingIOError as error:
+            pass_interruption(error)
             if not waits(file):
                 return False
             time.sleep(_PAUSE_SECONDS)  # state 4: a reader is asking
@@ -225,7 +229,8 @@ def is_owned(file: OpenFile) -> bool:
     """Return whether the owner of a slot lives. Hold no lock through ``file``: this would release it."""
     try:
         fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except BlockingIOError as error:
+        pass_interruption(error)
         return True
     fcntl.flock(file.fileno(), fcntl.LOCK_UN)
     return False

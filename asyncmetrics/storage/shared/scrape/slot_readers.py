@@ -7,11 +7,12 @@ of it. Count and log an unknown layout once: its slots are not damaged. For how 
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Generator, Iterator
 from typing import final
 
+from asyncmetrics.interruptions import ignoring, pass_interruption
 from asyncmetrics.storage.shared.files.directory import Directory
-from asyncmetrics.storage.shared.files.open_file import ignore_system_errors, is_system_error
 from asyncmetrics.storage.shared.files.slot_family import SlotFamily
 from asyncmetrics.storage.shared.files.slot_reader import OwnFiles, SlotCells, SlotReader
 from asyncmetrics.storage.shared.files.slots import MAX_SLOTS, is_refused, name_cells_file
@@ -78,11 +79,10 @@ class SlotReaders:
             return True
         try:
             self._readers[number] = SlotReader(self._directory, number, self.unused)
-        except FileNotFoundError:
-            return False
         except OSError as error:
-            if not is_system_error(error):
-                raise
+            pass_interruption(error)
+            if error.errno == errno.ENOENT:
+                return False
             problem = self._directory.find_problem()
             self._count_error(number, problem or str(error))
             if problem or not is_refused(error):
@@ -106,7 +106,7 @@ class SlotReaders:
     def _open_again(self, reader: SlotReader) -> SlotReader:
         """Return a new reader for the slot, or the old one if the files cannot be opened."""
         assert self._directory is not None
-        with ignore_system_errors():
+        with ignoring(OSError):
             new = SlotReader(self._directory, reader.number, self.unused)
             if self._readers.get(reader.number) is reader:
                 self._readers[reader.number] = new
