@@ -36,10 +36,10 @@ class _ValuePoint(NamedTuple):
 
     joined: JoinedKey
     label_block: str | None
-    value: float
-    exemplar: Exemplar | None
     ordinal: int
     snapshot: Snapshot
+    value: float = 0.0
+    exemplar: Exemplar | None = None
 
     @property
     def labelvalues(self) -> Key:
@@ -64,18 +64,10 @@ class _ValuePoint(NamedTuple):
         return self.snapshot.find_created(self.ordinal)
 
 
-class _RowsPoint(NamedTuple):
-    """A series of a summary or histogram, whose slots are added when it is read."""
+class _RowsPoint(_ValuePoint):
+    """A series of a summary or histogram, whose slots are added when it is read: it has no value before."""
 
-    joined: JoinedKey
-    label_block: str | None
-    ordinal: int
-    snapshot: Snapshot
-
-    @property
-    def labelvalues(self) -> Key:
-        """The label values, split when they are read; a family that keeps its label blocks does not need them."""
-        return self.snapshot.split_key(self.joined)
+    __slots__ = ()
 
     def read_numbers(self) -> Sequence[float]:
         """Return the rows, added over all slots."""
@@ -84,15 +76,6 @@ class _RowsPoint(NamedTuple):
     def read_exemplars(self) -> Mapping[int, Exemplar]:
         """Return the exemplars of this process."""
         return self.snapshot.find_exemplars(self.labelvalues)
-
-    def read_extra_labels(self) -> Mapping[str, str]:
-        """Return the label ``worker`` with the slot's number, if each worker is exposed."""
-        return self.snapshot.extra_labels
-
-    @property
-    def created(self) -> float:
-        """When the series was made in the slot that has had it longest."""
-        return self.snapshot.find_created(self.ordinal)
 
 
 class _FixedPoint(NamedTuple):
@@ -120,23 +103,43 @@ class _FixedPoint(NamedTuple):
 def merge_counters(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
     """Yield the points of a counter."""
     yield from snapshot.build_columns(0)
-    for part in snapshot.split() if snapshot.descriptor.per_worker else (snapshot,):
-        yield from _add_counters(part)
+    yield from _merge_slices(snapshot, _make_value_points, per_worker=snapshot.descriptor.per_worker)
 
 
-def _add_counters(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
-    """Yield points whose values are added up. No Python function is called per point: benchmarks/workers.py."""
-    has_gaps, has_exemplars = snapshot.has_gaps, snapshot.local.has_exemplars
-    for piece in snapshot.cut_slices() if snapshot.slots else ():
-        values = reduce(_add_values, [slot.read_cells(0, piece) for slot in snapshot.slots])
-        exemplars: Iterable[Exemplar | None] = repeat(None)
-        if has_exemplars:
-            exemplars = [snapshot.find_exemplars(key).get(0) for key in snapshot.get_keys(piece)]
-        keys, blocks = snapshot.get_joined_keys(piece), snapshot.get_label_blocks(piece)
-        ordinals = range(piece.start, piece.stop)
-        fields = zip(keys, blocks, values, exemplars, ordinals, repeat(snapshot))
-        points: Iterator[_ValuePoint] = map(_MAKE_POINT, fields)
-        yield list(compress(points, snapshot.list_present(piece)) if has_gaps else points)
+def merge_rows(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
+    """Yield the points of a summary or histogram."""
+    yield from snapshot.build_columns()
+    yield from _merge_slices(snapshot, _make_rows_points, per_worker=snapshot.descriptor.per_worker)
+
+
+def _merge_slices(
+    snapshot: Snapshot, make_points: Callable[[Snapshot, slice], Iterator[Point]], *, per_worker: bool
+) -> Iterator[Sequence[Point]]:
+    for part in snapshot.split() if per_worker else (snapshot,):
+        has_gaps = part.has_gaps
+        for piece in part.cut_slices() if part.slots else ():
+            points = make_points(part, piece)
+            yield list(compress(points, part.list_present(piece)) if has_gaps else points)
+
+
+def _make_value_points(snapshot: Snapshot, piece: slice) -> Iterator[Point]:
+    """Return points whose values are added up. No Python function is called per point: benchmarks/workers.py."""
+    values = reduce(_add_values, [slot.read_cells(0, piece) for slot in snapshot.slots])
+    exemplars: Iterable[Exemplar | None] = repeat(None)
+    if snapshot.local.has_exemplars:
+        exemplars = [snapshot.find_exemplars(key).get(0) for key in snapshot.get_keys(piece)]
+    fields = zip(*_list_fields(snapshot, piece), values, exemplars, strict=False)  # some of them never end
+    return map(_MAKE_POINT, fields)
+
+
+def _make_rows_points(snapshot: Snapshot, piece: slice) -> Iterator[Point]:
+    return map(_RowsPoint, *_list_fields(snapshot, piece))
+
+
+def _list_fields(snapshot: Snapshot, piece: slice) -> tuple[Iterable[Any], ...]:
+    """Return the first fields of a slice's points."""
+    keys, blocks = snapshot.get_joined_keys(piece), snapshot.get_label_blocks(piece)
+    return keys, blocks, range(piece.start, piece.stop), repeat(snapshot)
 
 
 # Calling the class would call its `__new__`, which is a Python function, for each point.
@@ -147,21 +150,6 @@ def _add_values(one: Iterable[float], other: Iterable[float]) -> Iterable[float]
     return map(add, one, other)
 
 
-def merge_rows(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
-    """Yield the points of a summary or histogram."""
-    yield from snapshot.build_columns()
-    for part in snapshot.split() if snapshot.descriptor.per_worker else (snapshot,):
-        yield from _add_rows(part)
-
-
-def _add_rows(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
-    has_gaps = snapshot.has_gaps
-    for piece in snapshot.cut_slices() if snapshot.slots else ():
-        keys, blocks = snapshot.get_joined_keys(piece), snapshot.get_label_blocks(piece)
-        points = map(_RowsPoint, keys, blocks, range(piece.start, piece.stop), repeat(snapshot))
-        yield list(compress(points, snapshot.list_present(piece)) if has_gaps else points)
-
-
 def merge_gauges(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
     """Yield the points of a gauge, by its mode."""
     mode = snapshot.descriptor.mode
@@ -169,11 +157,10 @@ def merge_gauges(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
         snapshot = snapshot.select_live()
     yield from snapshot.build_columns(0)
     fold = _FOLDS.get(mode.removeprefix("live"))
-    if fold is not None:
+    if fold is None:
+        yield from _merge_slices(snapshot, _make_value_points, per_worker=True)
+    else:
         yield from _fold_values(snapshot, fold)
-        return
-    for part in snapshot.split():
-        yield from _add_counters(part)
 
 
 _Fold: TypeAlias = Callable[[list[tuple[float, float]]], float]
@@ -197,7 +184,7 @@ def _fold_values(snapshot: Snapshot, fold: _Fold) -> Iterator[Sequence[Point]]:
         for ordinal, key, block, set_times, numbers in series:
             pairs = [pair for pair in zip(set_times, numbers, strict=True) if pair[0]]
             if pairs:
-                points.append(_ValuePoint(key, block, fold(pairs), None, ordinal, snapshot))
+                points.append(_ValuePoint(key, block, ordinal, snapshot, fold(pairs)))
         yield points
 
 
