@@ -57,12 +57,8 @@ def read_image(pid: int) -> bytes:
 
 def _read(pid: int, name: str) -> bytes:
     # Not by pathlib, which imports a parser of URLs that a program may not need.
-    with ignoring(OSError, AttributeError):  # Windows has neither /proc nor pread
-        descriptor = os.open(f"/proc/{pid}/{name}", os.O_RDONLY)
-        try:
-            return os.pread(descriptor, _MOST_BYTES, 0)
-        finally:
-            os.close(descriptor)
+    with ignoring(OSError), open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:  # noqa: PTH123  # as above
+        return file.read(_MOST_BYTES)
     return b""
 
 
