@@ -19,7 +19,7 @@ import os
 
 from asyncmetrics.interruptions import ignoring
 
-__all__ = ("find_root", "is_forked", "is_own_fork", "read_image", "record_fork")
+__all__ = ("find_root", "is_forked", "is_own_fork", "read_image", "read_start_time", "record_fork")
 
 _SPAWNED = (b"--multiprocessing-fork", b"from multiprocessing.forkserver import main")
 _MOST_BYTES = 1 << 16  # of a command line
@@ -55,6 +55,19 @@ def read_image(pid: int) -> bytes:
     return _read(pid, "auxv")
 
 
+def read_start_time(pid: int) -> int:
+    """Return when a process started, in clock ticks since the boot; 0 if it has ended or cannot be seen."""
+    fields = _read_status(pid)
+    # A zombie has ended, but its parent does not know yet.
+    return int(fields[19]) if fields and fields[0] not in {b"Z", b"X"} else 0
+
+
+def _read_status(pid: int) -> list[bytes]:
+    """Return the fields of proc_pid_stat(5) from the third one on."""
+    # The name, field 2, may contain anything, so count from its closing parenthesis.
+    return _read(pid, "stat").rpartition(b")")[2].split()
+
+
 def _read(pid: int, name: str) -> bytes:
     # Not by pathlib, which imports a parser of URLs that a program may not need.
     with ignoring(OSError), open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:  # noqa: PTH123  # as above
@@ -65,8 +78,8 @@ def _read(pid: int, name: str) -> bytes:
 def _read_parent(pid: int) -> int:
     if pid == os.getpid():
         return os.getppid()
-    fields = _read(pid, "stat").rpartition(b")")[2].split()  # see `read_start_time`
-    return int(fields[1]) if len(fields) > 1 else 0
+    fields = _read_status(pid)
+    return int(fields[1]) if fields else 0
 
 
 def _has_forked(parent: int, pid: int) -> bool:

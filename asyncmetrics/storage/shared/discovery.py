@@ -30,9 +30,8 @@ from pathlib import Path
 
 from asyncmetrics.errors import StorageError
 from asyncmetrics.interruptions import ignoring, pass_interruption
-from asyncmetrics.storage.lineage import is_own_fork, read_image
+from asyncmetrics.storage.lineage import is_own_fork, read_image, read_start_time
 from asyncmetrics.storage.shared.files.directory import Directory
-from asyncmetrics.storage.shared.files.processes import read_start_time
 from asyncmetrics.storage.shared.files.slots import is_owned
 from asyncmetrics.storage.shared.supervisors import Supervisor
 

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar, final
 
 from asyncmetrics.model.family import Point
-from asyncmetrics.storage.shared.files.processes import read_start_time
+from asyncmetrics.storage.lineage import read_start_time
 from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
 from asyncmetrics.storage.shared.scrape.snapshot import LocalState

@@ -28,8 +28,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, NamedTuple
 
-from asyncmetrics.storage.lineage import find_root, is_forked, record_fork
-from asyncmetrics.storage.shared.files.processes import read_start_time
+from asyncmetrics.storage.lineage import find_root, is_forked, read_start_time, record_fork
 
 __all__ = ("Supervisor", "find_supervisor", "get_own_group", "is_being_prepared", "is_forking_workers")
 

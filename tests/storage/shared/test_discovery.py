@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from asyncmetrics.storage.lineage import read_start_time
 from asyncmetrics.storage.shared import discovery
 from asyncmetrics.storage.shared.discovery import build_path, has_directory, open_directory
-from asyncmetrics.storage.shared.files.processes import read_start_time
 from asyncmetrics.storage.shared.supervisors import Supervisor
 from tests.forks import run_forked
 

@@ -11,7 +11,6 @@ Which process owns them:
 
 * ``open_file``: an open file, which knows whether its descriptor still is its own
 * ``directory``: the directory and its files, opened safely
-* ``processes``: when a process started
 * ``slots``: taking a slot, and asking whether its owner lives
 
 How this process writes its own files:

@@ -47,6 +47,7 @@ from typing import final
 
 from asyncmetrics.interruptions import ignoring
 from asyncmetrics.model.kinds import KINDS
+from asyncmetrics.storage.lineage import read_start_time
 from asyncmetrics.storage.shared.files.arena_family import Extent, Family
 from asyncmetrics.storage.shared.files.cells import CellsFile, Location
 from asyncmetrics.storage.shared.files.definition import Definition
@@ -71,7 +72,6 @@ from asyncmetrics.storage.shared.files.layout import (
 from asyncmetrics.storage.shared.files.log import Log
 from asyncmetrics.storage.shared.files.log_writer import LogWriter
 from asyncmetrics.storage.shared.files.open_file import OpenFile
-from asyncmetrics.storage.shared.files.processes import read_start_time
 from asyncmetrics.storage.shared.files.records import (
     DECLARED,
     EXTENT,

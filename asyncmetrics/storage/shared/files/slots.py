@@ -37,10 +37,10 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from asyncmetrics.interruptions import ignoring, pass_interruption
+from asyncmetrics.storage.lineage import read_start_time
 from asyncmetrics.storage.shared.files.directory import Directory
 from asyncmetrics.storage.shared.files.layout import PID, WORDS_BYTES, CorruptError, Header
 from asyncmetrics.storage.shared.files.open_file import OpenFile
-from asyncmetrics.storage.shared.files.processes import read_start_time
 
 fcntl: Any = None
 with suppress(ImportError):  # Windows has none; `Directory` raises an error there
