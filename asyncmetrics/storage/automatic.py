@@ -50,7 +50,7 @@ class AutomaticStorage:
             return shared.open(descriptor, events, max_children=max_children, ttl=ttl)
         make = MemoryStorage().children_by_kind[descriptor.kind]
         table: AutomaticTable[Any] = AutomaticTable(
-            DECISION, self, descriptor, make, events, max_children=max_children, ttl=ttl
+            DECISION.decide, self, descriptor, make, events, max_children=max_children, ttl=ttl
         )
         if DECISION.opens_undecided:
             table.suspend()

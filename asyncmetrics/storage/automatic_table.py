@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeVar, cast, final
+from typing import Any, TypeVar, cast, final
 from weakref import WeakMethod
 
 from asyncmetrics.children.interfaces import Sampler
@@ -25,21 +25,13 @@ from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.storage.memory.stand_ins import copy_slots, find_link, link, make_stand_in
 from asyncmetrics.storage.protocol import Storage
 
-__all__ = ("AutomaticTable", "Decider")
+__all__ = ("AutomaticTable",)
 
 C = TypeVar("C", bound=Child)
 
 
-class Decider(Protocol):
-    """Decides whether this process shares its metrics."""
-
-    def decide(self) -> None:
-        """Convert all tables that are undecided."""
-        ...
-
-
 class AutomaticTable(ChildTable[C]):
-    """A metric's children in memory; ``storage`` opens the successor.
+    """A metric's children in memory. ``decide`` converts all undecided tables; ``storage`` opens the successor.
 
     In the other states its class is `_PassingTable`, so that the first state costs nothing.
 
@@ -49,7 +41,7 @@ class AutomaticTable(ChildTable[C]):
 
     __slots__ = (
         "__weakref__",
-        "_decider",
+        "_decide",
         "_is_inherited",
         "_storage",
         "_ttl",
@@ -61,7 +53,7 @@ class AutomaticTable(ChildTable[C]):
 
     def __init__(
         self,
-        decider: Decider,
+        decide: Callable[[], None],
         storage: Storage,
         descriptor: Descriptor,
         make: Callable[[ChildTable[C], tuple[str, ...]], C],
@@ -74,7 +66,7 @@ class AutomaticTable(ChildTable[C]):
         self.has_exemplars = False
         self.is_undecided = False
         self.successor: ChildTable[Any] | None = None
-        self._decider = decider
+        self._decide = decide
         self._storage = storage
         self._ttl = ttl
         self._is_inherited = False
@@ -124,7 +116,7 @@ class AutomaticTable(ChildTable[C]):
     def _settle(self) -> ChildTable[Any] | None:
         """Decide, if this table is undecided, and return its successor."""
         if self.is_undecided:
-            self._decider.decide()
+            self._decide()
         return self.successor
 
     def _replace(self, child: Child) -> Any:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple
 
 from asyncmetrics.children.interfaces import GaugeFunction
 from asyncmetrics.children.table import Child
@@ -34,15 +34,7 @@ from asyncmetrics.storage.memory.plain import (
     MemorySummary,
 )
 
-__all__ = ("SuccessorTable", "copy_slots", "find_link", "link", "make_stand_in")
-
-
-class SuccessorTable(Protocol):
-    """The table of stand-ins."""
-
-    def get_successor(self, child: Any) -> Any:
-        """Return the child to pass a change on to."""
-        ...
+__all__ = ("copy_slots", "find_link", "link", "make_stand_in")
 
 
 class _Change(float):
@@ -146,7 +138,7 @@ def _hide(slot: Any, hidden: _Hidden) -> property:
     convert, store = hidden
 
     def put(child: Any, value: Any) -> None:
-        store(cast("SuccessorTable", child.table).get_successor(child), value)
+        store(child.table.get_successor(child), value)
 
     return property(lambda child: convert(slot.__get__(child)), put)
 
@@ -163,7 +155,7 @@ def _hide_linked(slot: Any, hidden: _Hidden) -> property:
 
 
 def _set_function(child: Any, f: GaugeFunction) -> None:
-    cast("SuccessorTable", child.table).get_successor(child).set_function(f)
+    child.table.get_successor(child).set_function(f)
 
 
 def _find_plain(kind: type[Any]) -> type[Any]:
