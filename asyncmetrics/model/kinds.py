@@ -4,9 +4,8 @@ To add a kind that custom collectors can yield, add a row to `KINDS`. To add one
 
 1. its name to `DeclaredKind`;
 2. an interface in ``children/interfaces.py``;
-3. a child class in ``storage/memory/plain.py``, ``storage/memory/locked.py`` and ``storage/shared/children.py``, with
-   its entries in the tables ``PLAIN_CHILDREN``, ``LOCKED_CHILDREN`` and, in the third file, ``_PLAIN`` and
-   ``_LOCKED``;
+3. a child class in ``storage/memory/plain.py`` and ``storage/shared/children.py``, with its entries in the tables
+   ``PLAIN_CHILDREN`` and ``_PLAIN``, and its methods in ``_METHODS`` of ``storage/memory/locked.py``;
 4. a rule in ``storage/shared/scrape/merge_rules.py``, unless a rule there merges it already;
 5. a metric class in ``metrics/``, and its name in ``metrics/__init__.py`` and ``asyncmetrics/__init__.py``;
 6. its operations in `asyncmetrics.testing.StorageContract`, and a declaration in ``tests/model/test_kinds.py``, which

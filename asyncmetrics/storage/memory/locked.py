@@ -11,12 +11,12 @@ import functools
 import os
 from collections.abc import Callable
 from threading import RLock
-from typing import Any
+from typing import Any, TypeVar
 
 from asyncmetrics.children.interfaces import HistogramChild
 from asyncmetrics.children.table import Child, ChildTable
-from asyncmetrics.model.kinds import DeclaredKind
 from asyncmetrics.storage.memory.plain import (
+    PLAIN_CHILDREN,
     MemoryCounter,
     MemoryEnum,
     MemoryGauge,
@@ -25,18 +25,9 @@ from asyncmetrics.storage.memory.plain import (
     MemorySummary,
 )
 
-__all__ = (
-    "LOCKED_CHILDREN",
-    "LockedCounter",
-    "LockedEnum",
-    "LockedGauge",
-    "LockedHistogram",
-    "LockedInfo",
-    "LockedSummary",
-    "add_locks",
-)
+__all__ = ("LOCKED_CHILDREN", "add_locks")
 
-
+C = TypeVar("C", bound=Child)
 _forks = 0  # between the first process and this one
 _renewal = RLock()
 
@@ -70,34 +61,32 @@ def _add_lock(method: Callable[..., Any]) -> Callable[..., Any]:
     return locked
 
 
-def add_locks(plain: type[Child], *names: str) -> type[Child]:
-    """Return a subclass of ``plain`` whose methods called ``names`` take the lock of their child."""
+# Of the children of each class: the methods that must not run in two threads at once.
+_METHODS: dict[type[Child], tuple[str, ...]] = {
+    MemoryCounter: ("inc", "reset"),
+    MemoryGauge: ("inc", "dec", "set"),
+    MemorySummary: ("observe", "read_numbers"),
+    MemoryHistogram: ("observe", "read_counts"),
+    MemoryInfo: ("info",),
+    MemoryEnum: ("state",),
+}
+
+
+def add_locks(plain: type[C], *more: str) -> type[C]:
+    """Return a subclass of ``plain`` whose methods take the lock of their child, also those called ``more``."""
 
     def __init__(self: Any, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:  # noqa: N807
         self._lock = RLock()
         self._forks = _forks
         plain.__init__(self, table, labelvalues)
 
-    methods: dict[str, Any] = {name: _add_lock(getattr(plain, name)) for name in names}
-    own = {"__slots__": ("_forks", "_lock"), "__init__": __init__, "__doc__": plain.__doc__, "__module__": __name__}
-    return type(plain.__name__.replace("Memory", "Locked"), (plain,), own | methods)
+    names = next(names for kind, names in _METHODS.items() if issubclass(plain, kind))
+    own: dict[str, Any] = {name: _add_lock(getattr(plain, name)) for name in (*names, *more)}
+    if issubclass(plain, MemoryHistogram):
+        own["recorder"] = HistogramChild.recorder  # observe, which locks
+    own |= {"__slots__": ("_forks", "_lock"), "__init__": __init__, "__doc__": plain.__doc__, "__module__": __name__}
+    return type(plain.__name__.replace("Memory", "Locked"), (plain,), own)
 
 
-LockedCounter = add_locks(MemoryCounter, "inc", "reset")
-LockedGauge = add_locks(MemoryGauge, "inc", "dec", "set")
-LockedSummary = add_locks(MemorySummary, "observe", "read_numbers")
-LockedHistogram = add_locks(MemoryHistogram, "observe", "read_counts")
-LockedHistogram.recorder = HistogramChild.recorder  # type: ignore[attr-defined]  # observe, which locks
-LockedInfo = add_locks(MemoryInfo, "info")
-LockedEnum = add_locks(MemoryEnum, "state")
-
-
-LOCKED_CHILDREN: dict[DeclaredKind, type[Child]] = {
-    "counter": LockedCounter,
-    "gauge": LockedGauge,
-    "summary": LockedSummary,
-    "histogram": LockedHistogram,
-    "info": LockedInfo,
-    "stateset": LockedEnum,
-}
+LOCKED_CHILDREN = {kind: add_locks(plain) for kind, plain in PLAIN_CHILDREN.items()}
 """The child classes by the kind of their metric."""

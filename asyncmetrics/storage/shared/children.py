@@ -30,12 +30,12 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from operator import add
 from sys import float_info
-from typing import Any, cast
+from typing import Any
 
 from asyncmetrics.children.amounts import to_amount
 from asyncmetrics.children.exemplars import make_exemplar
 from asyncmetrics.children.facts import find_state
-from asyncmetrics.children.interfaces import GaugeFunction, HistogramChild
+from asyncmetrics.children.interfaces import GaugeFunction
 from asyncmetrics.children.table import ChildTable
 from asyncmetrics.errors import AmountError
 from asyncmetrics.model.descriptor import Descriptor
@@ -358,22 +358,8 @@ _PLAIN: dict[DeclaredKind, type[SharedChild]] = {
     "stateset": SharedEnum,
 }
 _RECENT_MODES = frozenset({"mostrecent", "livemostrecent"})
-
-
-def _with_locks(plain: type[SharedChild], *methods: str) -> type[SharedChild]:
-    return cast(type[SharedChild], add_locks(plain, *methods, "store", "attach", "take_over", "detach"))
-
-
-_LOCKED: dict[type[SharedChild], type[SharedChild]] = {
-    SharedCounter: _with_locks(SharedCounter, "inc", "reset"),
-    SharedGauge: _with_locks(SharedGauge, "inc", "dec", "set"),
-    RecentGauge: _with_locks(RecentGauge, "inc", "dec", "set"),
-    SharedSummary: _with_locks(SharedSummary, "observe", "read_numbers"),
-    SharedHistogram: _with_locks(SharedHistogram, "observe", "read_counts"),
-    SharedInfo: _with_locks(SharedInfo, "info"),
-    SharedEnum: _with_locks(SharedEnum, "state"),
-}
-_LOCKED[SharedHistogram].recorder = HistogramChild.recorder  # type: ignore[attr-defined]  # through observe, which locks
+_CLASSES: tuple[type[SharedChild], ...] = (*_PLAIN.values(), RecentGauge)
+_LOCKED = {plain: add_locks(plain, "store", "attach", "take_over", "detach") for plain in _CLASSES}
 
 
 def choose_child_class(descriptor: Descriptor, *, locked: bool) -> type[SharedChild]:
