@@ -195,42 +195,44 @@ class SharedChildTable(ChildTable[C]):
         self._remove_everywhere(None)
 
     def _remove_everywhere(self, keys: set[tuple[str, ...]] | None) -> None:
+        self._worker.do(partial(self._remove_unused, keys))
         self.remove_local(list(self.by_values) if keys is None else keys)
-        if keys is None:
-            self._worker.do(self._remove_adopted)
-        for _ in self._worker.reader.take_steps(partial(remove_from_dead_slots, self._definition.name, keys)):
+        name = (self._definition.space, self.descriptor.name)
+        for _ in self._worker.reader.take_steps(partial(remove_from_dead_slots, name, keys)):
             pass
+
+    def _remove_unused(self, keys: Iterable[tuple[str, ...]] | None) -> None:
+        """Remove those of the series, or of all, whose counts no child has; call it through `Worker.do`."""
+        arena = self._worker.arena
+        family = arena.families.get(self._definition.local_key) if arena else None
+        if arena is not None and family is not None:
+            for key in list(family.index if keys is None else keys):
+                if key not in self.by_values or family.is_inherited(family.index.get(key, -1)):
+                    arena.remove(family, key)
 
     def remove_local(self, keys: Iterable[tuple[str, ...]]) -> None:
         """Remove the children with these label values, and their series from this worker's slot."""
-        series = [(key, self.by_values.get(key)) for key in keys]
-        work = partial(self._remove_series, series)
-        if series:
+        children = [child for child in map(self.by_values.get, keys) if child is not None]
+        work = partial(self._remove_series, children)
+        if children:
             self._worker.queue(work)
-            for _, child in series:
-                if child is not None:
-                    self._remove(child)
+            for child in children:
+                self._remove(child)
             self._worker.do(work)
 
-    def _remove_adopted(self) -> None:
-        """Remove the series that this slot has and this process never used; call it through `Worker.do`."""
-        if self._worker.arena is not None:
-            self._remove_series([(key, None) for key in set(self._open_family().index).difference(self.by_values)])
-
-    def _remove_series(self, series: Iterable[tuple[tuple[str, ...], C | None]]) -> None:
-        """Remove the series of these label values and children that are not in the table; call it through `Worker.do`.
+    def _remove_series(self, children: Iterable[C]) -> None:
+        """Remove the series of children that have left the table; call it through `Worker.do`.
 
         Another child with the same label values may be there by now; its numbers replace those of the removed one.
         """
-        arena = self._worker.arena
-        for key, removed in series:
-            child = self.by_values.get(key)
-            if removed is not None and child is not removed:
+        for removed in children:
+            child = self.by_values.get(removed.labelvalues)
+            if child is not removed:
                 removed.detach()
-            if child is None and arena is not None:
-                arena.remove(self._open_family(), key)
-            elif child is not None and child is not removed:
-                self._attach_now(child)
+                if child is None:
+                    self._remove_unused([removed.labelvalues])
+                else:
+                    self._attach_now(child)
 
     @contextmanager
     def guard(self, child: C) -> Iterator[None]:
@@ -275,7 +277,7 @@ class SharedChildTable(ChildTable[C]):
         for batch in self.read():  # which has what another worker has changed
             keys.difference_update(point.labelvalues for point in batch)
             time.sleep(0)  # an event loop that waits for the interpreter's lock gets it
-        self._worker.do(partial(self._remove_series, [(key, None) for key in keys.difference(self.by_values)]))
+        self._worker.do(partial(self._remove_unused, keys))
 
     def _find_unchanged(self, ttl: float, keys: set[tuple[str, ...]]) -> None:
         """Add to ``keys`` the series of this slot that have no child and have not changed for ``ttl`` seconds.

@@ -139,7 +139,7 @@ SETTINGS: tuple[AnySetting, ...] = (
     Setting("gauge", Setup(_WITH_K, _K), "track set_function read", "track set_function remove remake read", "gauge"),
     Setting("histogram", Setup(_WITH_K, _K), "time read", "time remove remake read", "histogram"),
     Setting("due, held", Setup(_WITH_K, _K, _K), *_OF_HELD),
-    Setting("due", Setup(_WITH_K, stale=_K), "read use remove", "read use labels remove remake"),
+    Setting("due", Setup(_WITH_K, stale=_K), "read use remove clear", "read use labels remove remake"),
     Setting("asleep, held", Setup(_WITH_K, _K, _K), *_OF_HELD, stale_readings=1),
     Setting("asleep", Setup(_WITH_K, stale=_K), "read use remove", "read use labels remove remake", stale_readings=1),
     Setting("forgotten", Setup(_WITH_K, _K, _K), "read use count", "read use labels count remake", stale_readings=2),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from itertools import count
 from threading import current_thread
+from weakref import ref
 
 import pytest
 
@@ -83,12 +84,15 @@ def test_a_sum_does_not_decrease_while_one_worker_still_counts(worker, advance):
 def test_a_series_that_is_stale_in_all_workers_starts_again_from_zero(worker, advance):
     one, two = worker(), worker()
     counters = [Counter("c", "C.", ["n"], ttl=3600, registry=registry) for registry in (one, two)]
+    children = [ref(counter.labels("x")) for counter in counters]
     for counter in counters:
         counter.labels("x").inc(5)
-    for _ in range(2):
-        read_lines(one, "c_total")
-        read_lines(two, "c_total")
+
+    def read_later():
         advance(4000)
+        return [read_lines(registry, "c_total") for registry in (one, two)]
+
+    wait_until(lambda: read_later() and not any(child() for child in children))
     for registry in (one, two):
         wait_for_chores(registry)
     counters[0].labels("x").inc()

@@ -97,7 +97,7 @@ class Family:
 
     def is_inherited(self, number: int) -> bool:
         """Return whether the cells of series ``number`` hold counts that a child must take over."""
-        return number < len(self.inherited) and bool(self.inherited[number])
+        return 0 <= number < len(self.inherited) and bool(self.inherited[number])
 
     def forget_inherited(self, number: int) -> None:
         """Record that a child has taken over the counts of series ``number``, or that it was removed."""

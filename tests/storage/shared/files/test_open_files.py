@@ -156,8 +156,11 @@ def test_a_signal_handler_that_raises_leaves_no_file_open_that_no_object_knows(t
 def test_a_timeout_that_a_signal_handler_raises_is_no_failure_of_a_file(directory, monkeypatch, arguments):
     file = open_new(directory)
 
-    def late(*_, **__):
+    def handle(*_):
         raise TimeoutError(*arguments)
+
+    def late(*_, **__):
+        handle(signal.SIGALRM, sys._getframe())  # as Python calls a handler
 
     for name, call in (("lseek", file.is_open), ("stat", lambda: directory.is_at("ours", file))):
         with monkeypatch.context() as patch, pytest.raises(TimeoutError, match="too late"):
