@@ -42,10 +42,11 @@ def _has(frame: FrameType, other: FrameType) -> bool:
 
 def _list_handler_codes() -> set[CodeType]:
     """Return the code of all signal handlers that are registered: functions, methods, callable objects, partials."""
-    signal = sys.modules.get("signal")
-    if signal is None:  # nothing is registered without it
+    # The functions of `signal` make enums, which swallow an exception that a handler raises meanwhile.
+    module = sys.modules.get("_signal")
+    if module is None:  # nothing is registered
         return set()
-    handlers = [signal.getsignal(number) for number in signal.valid_signals()]
+    handlers = map(module.getsignal, range(1, module.NSIG))
     functions = [getattr(handler, "func", handler) for handler in handlers if callable(handler)]
     codes = [getattr(f, "__code__", None) or getattr(type(f).__call__, "__code__", None) for f in functions]
     return {code for code in codes if code is not None}
