@@ -3,11 +3,11 @@
 A *child* is a series as an object of this process; a *series* is the same in the files and in an exposition.
 
 - `interfaces`: what a program can do to a child of each kind (``CounterChild`` …); storages and metrics implement it.
-- `table`: the child table, which finds a child by its label values; its rules say what signal handlers may call.
+- `table`: the child table, which finds a child by its label values.
+- `listing`: the children in the order of their creation, for readings.
 - `expiry`: the time to live of children.
 - `amounts`, `exemplars`, `facts`: what the children accept, and the errors that they raise for anything else.
 
 The numbers themselves are in the children of each storage: `asyncmetrics.storage.memory.plain` in memory,
-`asyncmetrics.storage.shared.children` in shared storage. `asyncmetrics.metrics` says where an observation gets its
-bucket.
+`asyncmetrics.storage.shared.children` in shared storage.
 """

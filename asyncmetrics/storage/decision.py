@@ -1,4 +1,4 @@
-"""Whether this process shares its metrics: decided at the first metric, or later where it shows later.
+"""Whether this process shares its metrics: decided at its first metric, and again at a fork or a scrape.
 
 *Rules.* Import, start and create nothing in a process that is alone. Take no lock: the first use of a metric may be in
 a signal handler. Each step may be repeated.
@@ -10,12 +10,12 @@ a signal handler. Each step may be repeated.
    casual worker, which is one only if it uses metrics; otherwise to 2.
 2. *Alone*: numbers are in memory. From here
 
-   * a fork leads the child process to 3. Its numbers are its parent's;
+   * a fork leads the forked process to 3. It has a copy of its parent's numbers;
    * a server that forks its workers leads to 4, in the supervisor, just before it does so;
    * a worker that ``multiprocessing`` starts leads to 3 or 4 when its main module has been imported;
-   * a scrape leads to 4 if children of this process have made the directory that they share.
-3. *Undecided*: children are stand-ins. The first use of a metric, or a scrape, leads to 4, or back to 2 if the parent
-   process has ended since.
+   * a scrape leads to 4 if processes that this one has started have made the directory that they share.
+3. *Undecided*: the children of metrics are stand-ins. The first use of a metric, or a scrape, leads to 4, or back to 2
+   if ``os.fork`` has made this process and its parent has ended since.
 4. *Sharing*: numbers are in shared storage. After a fork, shared storage lets the child process share as well.
 
 If a worker cannot share, it is in state 2, and ``is_unshared`` is True.
@@ -137,7 +137,7 @@ class Decision:
     def prepare_scrape(self) -> None:
         """Decide, and share if children of this process do."""
         self.decide()
-        if self.shared is None and self._has_children() and self._list_tables():
+        if self.shared is None and self._has_started_processes() and self._list_tables():
             from asyncmetrics.storage.shared.discovery import has_directory
 
             supervisor, path = self._find_group()
@@ -145,7 +145,7 @@ class Decision:
                 self._share(supervisor)
                 self._convert()
 
-    def _has_children(self) -> bool:
+    def _has_started_processes(self) -> bool:
         """Return whether this process has forked one, or ``multiprocessing`` has started one."""
         counter = getattr(sys.modules.get("multiprocessing.process"), "_process_counter", None)
         return self._has_forked or (counter is not None and repr(counter) != "count(1)")

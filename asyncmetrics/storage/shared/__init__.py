@@ -1,15 +1,15 @@
 """Shared storage: each worker writes its own files and reads those of all workers.
 
 *Rules for a program.* Declare, count, remove and read anywhere: in a signal handler, a finaliser, a callback of the
-garbage collector, before and after a fork. Nothing waits for a lock that the interrupted code holds. An exception that
-a signal handler raises reaches the program, and what it interrupts is done later. (Python itself delivers none that
-interrupts a finaliser.)
+garbage collector, before and after a fork. Nothing waits for a lock that the interrupted code holds. A handler may
+raise anything: the exception reaches the program, and what it interrupted is done later. (Python drops an exception
+that a handler raises while it interrupts a finaliser.)
 
 *Theory of operation.* The life of one series, step by step, with the module that does each:
 
 1. *Made* (`table`). ``labels()`` makes a child, which holds its numbers. No other worker knows of it yet.
-2. *Queued* (`worker`). The table queues the work of attaching it. A thread that finds no turn taken takes it and does
-   all that is queued; no thread waits for another. So one thread at a time writes to the files of this process.
+2. *Queued* (`worker`). The table queues the work of attaching it. A thread that finds nobody at work does all that is
+   queued; others leave their work to it and go on. So one thread at a time writes to the files of this process.
 3. *Reserved* (`files.arena`). The work reserves cells in the mapped file of this worker's slot, and copies the child's
    numbers to them. Readers do not know of these cells.
 4. *Published* (`files.log_writer`). The work appends a record with the label values to the slot's log, and stores one
@@ -22,21 +22,31 @@ interrupts a finaliser.)
 
 What may come in between:
 
-- *An exception of a signal handler* ends the turn, wherever it is. The files are then what a killed process leaves. The
-  work stays queued, and the next turn repeats it. If the tables in memory do not agree with the files, the next turn
-  reads the log first, as an adopter does. A child that has no cells asks for them at its next change.
-- *kill -9* loses the increment in flight, and nothing else: a mapped file needs no writing at the end. The kernel drops
-  the lock on the slot. Its counts stay in every sum; gauges of the modes ``live...`` vanish.
-- *A new worker* takes the lowest slot without an owner, and its counts: a child with the same labels continues from
-  them. So there are never more files than workers that ran at once. Gauges, infos and states of the dead one are
-  removed.
-- *A fork* leaves the slot to the parent. In the forked process all counts start from zero, and the first change of a
-  child attaches it to cells in a slot of its own.
+1. *An exception of a signal handler* ends the work, and so the right to do it (`turns`). The files are then as after a
+   kill. The work stays queued and is begun again. If the tables in memory do not agree with the files, this worker
+   reads its own log first, as a worker does that takes over a slot. A child that still waits for cells asks for them at
+   its next change. Work that was interrupted ten times is dropped, logged and counted: if it was a removal, the series
+   stays.
+2. *kill -9* loses the change in flight in each thread, and what is in no cells: children without room or still queued,
+   and exemplars. A mapped file needs no writing at the end. The kernel drops the lock on the slot; its counts stay in
+   every sum. Its infos, states and gauges of the modes ``live...`` vanish.
+3. *A new worker* takes the lowest slot without an owner, and its counts: a child with the same labels continues from
+   them. So there are never more slots than processes that shared at once. Gauges, infos and states of the dead one are
+   removed, and so are counts under another definition.
+4. *A fork* leaves the slot to the parent. In the forked process all counts start from zero, and the first change of a
+   child attaches it to cells in a slot of its own.
+5. *Files are lost.* A descriptor that the application has closed is opened again. If files were removed or cut off, the
+   next scrape or chore of this process makes new ones, with the numbers of its children. A write to cells that were
+   cut off ends the process (SIGBUS); nothing can prevent that.
+6. *There is no room.* The child is detached: it counts, and no scrape exposes it.
+7. *A time to live ends.* Readings leave the series out. Its counts are removed once no worker has changed it.
+8. *Workers have different definitions* of a family. The newest one is exposed (`scrape`, the module ``newest``).
+9. *A process begins to share* when it has metrics already: `asyncmetrics.storage.decision` says when and how.
 
-*Limits.* A series without cells, for lack of room, ends with its process. Handlers that raise faster than the log can
-be read put off the work until they pause: numbers stay in the children meanwhile. A traceback that the program keeps
-also keeps the changes of child tables that it interrupted: a reading takes their segments in one step (2,000 of them:
-44 ms). A series that a handler makes while it interrupts structural work is exposed once that work is done.
+*Limits.* A reading, `remove` and `clear` may wait while another thread takes a step of a reading. Handlers that raise
+faster than the log can be read put off the work until they pause; numbers stay in the children meanwhile. If the
+program keeps thousands of tracebacks of interrupted calls, a step of a reading takes longer (2,000: 44 ms). If a
+handler makes a series while it interrupts work on another one, scrapes have it when that work is done.
 
 The modules, from the metric to the files:
 

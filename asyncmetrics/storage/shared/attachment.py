@@ -12,7 +12,8 @@
    from the sum.
 3. *Detached*: ``cells`` is `DETACHED_CELLS`. The child counts in its own attributes; nothing reads what it writes to
    ``cells``. `SharedChild.detach` leads here: when the series is removed, when there is no room for it, when the
-   process shares nothing, and when the storage is closed. The numbers in the child's attributes stay.
+   process shares nothing, and when the storage is closed. The numbers in the child's attributes stay. If the process
+   gets a slot or new files later, the children of the table are attached. A removed child stays here for ever.
 """
 
 from __future__ import annotations

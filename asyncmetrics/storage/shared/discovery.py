@@ -12,7 +12,7 @@ slow it down, whatever its name is.
    user can read, or else of the hash secret of the interpreter, which a forked worker has from its supervisor.
 2. The first worker finds no directory of this name. It removes directories of supervisors that have ended, unless
    a worker still owns a slot there, and makes its own. If another user has been faster, which takes luck or a worker
-   without a secret, it makes the *second choice*: the same name with ``.1`` at its end.
+   without a secret, it tries the same name with ``.1`` to ``.7`` at its end.
 3. A later worker takes the first trusted directory of this supervisor, whatever its secret and number are.
 4. The supervisor and its workers have ended: the directory stays, with the last counts, until the first worker of a
    later supervisor removes it in step 2.

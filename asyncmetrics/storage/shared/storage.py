@@ -5,9 +5,8 @@ worker reads the arenas of all workers and merges them. There is no server, no h
 past process.
 
 *Rules.* Use it on one host, in a file system that is memory or as fast (``/dev/shm``). Restart the workers at will: a
-dead worker's slot goes to the next worker with its counts, so that counters never decrease and the number of files
-stays the largest number of workers that ran at once. A killed process may lose the increment in flight, and nothing
-else.
+dead worker's slot goes to the next worker with its counts, so that counters never decrease, and there are never more
+slots than processes that shared at once.
 
 The package's docstring says which module does what, and `asyncmetrics.storage.shared.files.slots` has the states of a
 slot, which is an arena and the lock on it.
@@ -19,13 +18,12 @@ slot, which is an arena and the lock on it.
 * `remove` and `clear` remove series from this worker's slot and from the slots of dead workers. A series that another
   live worker has stays, with that worker's numbers.
 * Exemplars come from the worker that answers the scrape. A metric with ``per_worker`` has them for that worker only.
-* ``asyncmetrics_worker_conflicting_families`` counts the families of one registry, over all slots.
 * Each worker calls its own gauge functions, once a second and when it answers a scrape.
 * A custom collector is called in the worker that answers.
 * `unregister` affects one worker: others continue to expose the metric, with what this worker has counted.
 * The newest definition of a family counts, whichever worker answers. Families that a worker has under another
   definition are left out, its own too, and ``asyncmetrics_worker_conflicting_families`` counts them.
-* After a fork, the child process starts counters from zero, and exposes a gauge or state set once it has set it.
+* After a fork, the child process starts counters from zero. A gauge, info or state is exposed once it is set there.
 """
 
 from __future__ import annotations

@@ -6,14 +6,15 @@ another process does or leaves in its files.
 
 *Theory of operation.* The states of a process:
 
-1. *Without a slot*: ``arena`` is None and ``problem`` is empty. All children are detached, and the process exposes its
-   own numbers only. A process starts here, and stays here while ``find`` returns None.
+1. *Without a slot*: ``arena`` is None and ``problem`` is empty. A process starts here, and stays here while ``find``
+   returns None: then all children are detached, and the process exposes its own numbers only. After a fork, children
+   wait, and the first write of one takes a slot.
 2. *With a slot*: ``arena`` is the arena of the slot that the process owns; its children write to cells there.
    `Worker.attach_slot` leads from 1 to 2: it opens the directory, takes the lowest free slot with the counts that it
    holds, and attaches the children that were made before the directory was known.
-3. *Alone*: ``problem`` says why the process cannot share. `Worker.attach_slot` leads from 1 to 3 if there is no
+3. *Unable*: ``problem`` says why the process cannot share. `Worker.attach_slot` leads from 1 to 3 if there is no
    directory or no slot, `Worker.close` from any state to 3. Children are detached, keep their numbers, and only this
-   process exposes them. Closing the slot leaves its files; the next worker takes them over. A fork alone ends state 3.
+   process exposes them. Closing the slot leaves its files; the next worker takes them over. Only a fork ends state 3.
 4. *Files lost*: `Worker.reattach` finds that the files of the process's slot are gone or damaged, or that the process
    has changed its user. It detaches the children, leaves the slot and goes by way of 1 to 2: the children copy their
    numbers into new files, which after a change of the user are in another directory.
@@ -23,14 +24,14 @@ another process does or leaves in its files.
 The states of a piece of structural work (attach a child, remove series, …):
 
 1. *Queued*: `Worker.queue` appends it. If other code has the turn, in another thread or interrupted by this call, that
-   code takes the piece from the queue; no thread waits. Only readings and `SharedStorage.list_processes` wait, one
-   second at most (`Worker.finish_work`).
+   code takes the piece from the queue, and this call goes on. Readings and `SharedStorage.list_processes` wait until
+   the queue is done, one second at most (`Worker.finish_work`).
 2. *Under way*: otherwise `Worker.do` takes the turn and does all pieces in their order. Nothing else changes the arena.
-3. *Done*: the piece leaves the queue, also if a system call has failed: the piece has then counted what is lost.
+3. *Done*: the piece leaves the queue, even if a system call has failed: the piece has then counted what is lost.
 4. *Interrupted*: an exception of a signal handler has ended the piece, and with it the turn. The exception goes to the
    caller of `do`. The piece stays first in the queue, and the files are what a killed process leaves. The next turn
-   starts the piece again. If the tables of the arena do not agree with its files, it reads them first, as an adopter
-   does (`Arena.recover`).
+   starts the piece again. If the tables of the arena do not agree with its files, it reads its log first
+   (`Arena.recover`).
 5. *Dropped*: the piece was interrupted ten times, or has failed by a fault of its own. It leaves the queue; that is
    logged and counted.
 """

@@ -3,7 +3,7 @@
 *Rules.*
 
 * Call it from one thread at a time; `asyncmetrics.storage.shared.worker` ensures that.
-* Let only the owner map the file of cells or write to it.
+* Let only the owner map the file of cells or write to it; another worker removes series of a dead one.
 * Write a series' cells before its record, and the record before the word of the header that publishes it.
 * An exception of a signal handler may end any call here. The files are then as a killed process leaves them. While the
   tables in memory do not agree with them, ``is_whole`` is False. Find out whether there is room before that.
