@@ -16,6 +16,6 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signal
 @pytest.mark.parametrize("kind", ["memory", "shared"])
 def test_a_handler_that_raises_all_the_time_loses_nothing(kind, tmp_path):
     make = MemoryStorage if kind == "memory" else partial(SharedStorage, str(tmp_path / "metrics"))
-    outcome = run(make, seconds=2)
+    outcome = run(make, seconds=1)
     assert outcome.lost < outcome.raised
     assert outcome._replace(raised=0, lost=0) == Outcome(0, 0, 0, 0, 0, 0, 0)

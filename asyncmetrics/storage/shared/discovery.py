@@ -27,6 +27,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from stat import S_ISDIR
 
 from asyncmetrics.errors import StorageError
 from asyncmetrics.interruptions import ignoring, pass_interruption
@@ -113,15 +114,16 @@ def _build_secret(supervisor: Supervisor) -> str:
 def _choose_base() -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     for candidate in (runtime, "/dev/shm"):  # noqa: S108  # in memory; the directory we make there has mode 700
-        if candidate and os.access(candidate, os.W_OK | os.X_OK) and Path(candidate).is_dir():
-            return Path(candidate)
+        with ignoring(OSError):  # `Path.is_dir` may swallow what a signal handler raises
+            if candidate and os.access(candidate, os.W_OK | os.X_OK) and S_ISDIR(os.stat(candidate).st_mode):  # noqa: PTH116
+                return Path(candidate)
     return Path(tempfile.gettempdir())
 
 
 def _read_boot_id() -> str:
     """Return the id of this boot of the machine, "0" if there is none."""
     with ignoring(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip().replace("-", "")
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip().replace("-", "")
     return "0"
 
 

@@ -14,6 +14,7 @@ from tests.concurrency.explorer.model import Setup
 from tests.concurrency.explorer.tracing import Scope
 from tests.concurrency.explorer.worlds import World
 
+pytestmark = pytest.mark.slow
 CHILD = """
 class Child:
     def __init__(self, values):

@@ -7,9 +7,10 @@ import fcntl
 import gc
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import chain, count
 from threading import Event, Thread
 from types import ModuleType
 
@@ -38,33 +39,37 @@ def test_families_of_other_workers_are_exposed_while_other_threads_scrape(worker
     assert read_lines(one, "asyncmetrics_collector_errors_total") == []
 
 
-EXCEPTIONS = {
-    "TimeoutError": lambda: TimeoutError("too late"),
-    "EIO": lambda: OSError(errno.EIO, "too late"),
-    "EBADF": lambda: OSError(errno.EBADF, "too late"),
-    "ENOENT": lambda: FileNotFoundError(errno.ENOENT, "too late"),
-    "EAGAIN": lambda: BlockingIOError(errno.EAGAIN, "too late"),
-    "EPERM": lambda: PermissionError(errno.EPERM, "too late"),
-    "StorageError": lambda: StorageError("too late", "too late", errno.EIO),
-    "ValueError": lambda: ValueError("too late"),
-    "AmountError": lambda: AmountError("too late", -1.0, "too late"),
-}
-
-
-@pytest.fixture(params=EXCEPTIONS)
-def error(request):
-    """An exception; a new one each time, because its traceback keeps everything that it has passed."""
-    return EXCEPTIONS[request.param]()
+# By functions, since the traceback of an exception keeps everything that it has passed.
+EXCEPTIONS: list[Callable[[], Exception]] = [
+    lambda: TimeoutError("too late"),
+    lambda: OSError(errno.EIO, "too late"),
+    lambda: OSError(errno.EBADF, "too late"),
+    lambda: FileNotFoundError(errno.ENOENT, "too late"),
+    lambda: BlockingIOError(errno.EAGAIN, "too late"),
+    lambda: PermissionError(errno.EPERM, "too late"),
+    lambda: StorageError("too late", "too late", errno.EIO),
+    lambda: ValueError("too late"),
+    lambda: AmountError("too late", -1.0, "too late"),
+]
 
 
 @pytest.fixture
-def raise_inside(monkeypatch):
-    """Have a signal handler raise an exception at the next call of a function of ``os`` or ``fcntl``."""
+def raise_each(monkeypatch):
+    """Call ``work`` again and again; each time, a signal handler raises another exception at a call of a function."""
     before = signal.getsignal(signal.SIGUSR1)
     gc.collect()
     gc.disable()  # workers of earlier tests would call these functions when they are freed
 
-    def prepare(module: ModuleType, name: str, error: Exception) -> None:
+    def raise_each(name: str, work: Callable[[], object]) -> Iterator[None]:
+        module = fcntl if name == "flock" else os
+        for make in EXCEPTIONS:
+            raise_at_next_call(module, name, error := make())
+            with pytest.raises(type(error)) as caught:
+                work()
+            assert caught.value is error
+            yield
+
+    def raise_at_next_call(module: ModuleType, name: str, error: Exception) -> None:
         def handle(*_: object) -> None:
             raise error
 
@@ -77,52 +82,53 @@ def raise_inside(monkeypatch):
         signal.signal(signal.SIGUSR1, handle)
         monkeypatch.setattr(module, name, interrupted)
 
-    yield prepare
+    yield raise_each
     gc.enable()
     signal.signal(signal.SIGUSR1, before)
 
 
 @pytest.mark.parametrize("name", ["lseek", "pwrite", "posix_fallocate"])
-def test_an_exception_of_a_signal_handler_reaches_the_program_that_makes_a_series(worker, raise_inside, name, error):
+def test_an_exception_of_a_signal_handler_reaches_the_program_that_makes_a_series(worker, raise_each, name):
     registry = worker()
     counter = Counter("c", "C.", ["n"], registry=registry)
+    made = count()
     counter.labels("x")
-    raise_inside(os, name, error)
-    with pytest.raises(type(error)) as caught:
-        for number in range(10_000):
-            counter.labels(str(number))
-    assert caught.value is error
-    counter.labels("y").inc()
-    counter.labels("z").inc(2)
-    assert [read_value(registry, n=n) for n in "xyz"] == [0, 1, 2]
-    assert read_value(registry, n="0") == 0
+    for _ in raise_each(name, lambda: [counter.labels(str(next(made))) for _ in range(10_000)]):
+        counter.labels("x").inc()
+    last = str(next(made) - 1)
+    assert [read_value(registry, n=n) for n in ("x", "0", last)] == [len(EXCEPTIONS), 0, 0]
     assert read_value(registry, "asyncmetrics_worker_dropped_series_total") == 0
 
 
 @pytest.mark.parametrize("name", ["open", "fstat", "lseek", "stat", "pread", "pwrite", "posix_fallocate", "flock"])
-def test_an_exception_of_a_signal_handler_reaches_the_program_that_takes_a_slot(worker, raise_inside, name, error):
-    other = worker()
-    Counter("c", "C.", registry=other).inc()
-    registry = worker()
-    raise_inside(fcntl if name == "flock" else os, name, error)
-    with pytest.raises(type(error)) as caught:
-        Counter("c", "C.", registry=registry)
-    assert caught.value is error
-    Counter("c", "C.", registry=registry, exist_ok=True).inc()
-    assert [read_value(other), read_value(other, "asyncmetrics_worker_slot_errors_total")] == [2, 0]
+def test_an_exception_of_a_signal_handler_reaches_the_program_that_takes_a_slot(worker, raise_each, name):
+    registries = [worker()]
+    Counter("c", "C.", registry=registries[0]).inc()
+
+    def take_a_slot():
+        registries.append(worker())
+        Counter("c", "C.", registry=registries[-1])
+
+    for number, _ in enumerate(raise_each(name, take_a_slot), 2):
+        Counter("c", "C.", registry=registries[-1], exist_ok=True).inc()
+        assert read_value(registries[0]) == number
+    assert read_value(registries[0], "asyncmetrics_worker_slot_errors_total") == 0
 
 
 @pytest.mark.parametrize("name", ["open", "fstat", "lseek", "stat", "pread", "flock"])
-def test_an_exception_of_a_signal_handler_reaches_the_program_that_reads(worker, raise_inside, name, error):
-    registry, other = worker(), worker()
-    Counter("c", "C.", registry=other).inc()
-    Counter("c", "C.", registry=registry).inc()
-    raise_inside(fcntl if name == "flock" else os, name, error)
-    with pytest.raises(type(error)) as caught:
-        for family in registry.collect():
-            list(family.read_batches())
-    assert caught.value is error
-    assert [read_value(registry), read_value(registry, "asyncmetrics_worker_slot_errors_total")] == [2, 0]
+def test_an_exception_of_a_signal_handler_reaches_the_program_that_reads(worker, raise_each, name):
+    registries = [worker(), worker()]
+    for registry in registries:
+        Counter("c", "C.", registry=registry).inc()
+
+    def read():
+        registries.append(worker())  # a worker that has not opened the files of the others
+        for registry in registries:
+            list(chain.from_iterable(family.read_batches() for family in registry.collect()))
+
+    for _ in raise_each(name, read):
+        assert [read_value(registries[0]), read_value(registries[1])] == [2, 2]
+    assert read_value(registries[0], "asyncmetrics_worker_slot_errors_total") == 0
 
 
 def test_a_scrape_inside_a_scrape_reads_the_same(worker):

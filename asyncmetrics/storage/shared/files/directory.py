@@ -37,7 +37,7 @@ class Directory:
             raise StorageError(self.path, "workers can share metrics on Unix only", errno.ENOTSUP)
         try:
             if create:
-                self._make()
+                _make(Path(self.path), _DIRECTORY_MODE)
             status = self._file.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
             pass_interruption(error)
@@ -83,12 +83,6 @@ class Directory:
         """Return whether this process has changed its user since, and may not use the directory any more."""
         return os.geteuid() != self._owner
 
-    def _make(self) -> None:
-        path = Path(self.path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with ignoring(FileExistsError):
-            path.mkdir(mode=_DIRECTORY_MODE)
-
     def open(self, name: str, flags: int) -> OpenFile:
         """Open a file of the directory. Raises OSError, with EPERM for a file that is not trusted."""
         if not flags & os.O_CREAT:  # most slots that a reader asks for do not exist
@@ -124,6 +118,18 @@ class Directory:
     def close(self) -> None:
         """Close the directory; files that were opened through it stay open."""
         self._file.close()
+
+
+def _make(path: Path, mode: int = 0o777) -> None:
+    """Make a directory, and its parents, unless they are there."""
+    try:
+        with ignoring(FileExistsError):
+            os.mkdir(path, mode)  # noqa: PTH102  # `Path.mkdir` may swallow what a signal handler raises
+    except FileNotFoundError as error:
+        pass_interruption(error)
+        _make(path.parent)
+        with ignoring(FileExistsError):
+            os.mkdir(path, mode)  # noqa: PTH102
 
 
 def _find_problem(status: os.stat_result) -> str:
