@@ -10,12 +10,15 @@ import pytest
 from asyncmetrics.storage import MemoryStorage, SharedStorage
 from scripts.raising import Outcome, run
 
-pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals of Unix")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals of Unix"),
+]
 
 
 @pytest.mark.parametrize("kind", ["memory", "shared"])
 def test_a_handler_that_raises_all_the_time_loses_nothing(kind, tmp_path):
     make = MemoryStorage if kind == "memory" else partial(SharedStorage, str(tmp_path / "metrics"))
-    outcome = run(make, seconds=1)
+    outcome = run(make, seconds=3)
     assert outcome.lost < outcome.raised
     assert outcome._replace(raised=0, lost=0) == Outcome(0, 0, 0, 0, 0, 0, 0)

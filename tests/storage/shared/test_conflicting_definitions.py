@@ -260,7 +260,7 @@ def test_an_unregistered_metric_stays_away_when_its_text_changes(worker):
     assert read_value(two, "m_total") == 3
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.sampled_from(DEFINITIONS)), max_size=8))
 def test_all_workers_answer_the_same_after_any_declarations(steps):
     with tempfile.TemporaryDirectory() as path:

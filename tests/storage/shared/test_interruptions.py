@@ -30,7 +30,7 @@ def test_families_of_other_workers_are_exposed_while_other_threads_scrape(worker
     one, two = worker(), worker()
 
     def work(thread: int) -> None:
-        for number in range(50):
+        for number in range(20):
             two.unregister(Counter(f"new_{thread}_{number}", "N.", registry=two))
             generate_latest(one)
 

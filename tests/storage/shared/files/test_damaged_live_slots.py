@@ -76,7 +76,9 @@ SERIES = 2500  # more than half of the first 64 KiB of cells
 LAST = str(SERIES - 1)
 
 
-@pytest.mark.parametrize("is_read_before", [False, True], ids=["first scrape", "later scrape"])
+@pytest.mark.parametrize(
+    "is_read_before", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["first scrape", "later scrape"]
+)
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_the_owner_of_damaged_files_continues_with_its_numbers(worker, path, damage, is_read_before, caplog):
     def work() -> None:
@@ -142,6 +144,7 @@ def change(file, how, position, content):
         file.unlink(missing_ok=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lives", [False, True], ids=["dead", "live"])
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(changes=CHANGES)

@@ -56,13 +56,14 @@ def test_workers_share_beside_a_slot_of_another_layout_and_never_change_it(worke
     assert {"s1.cells", "s2.cells"} < set(after)
 
 
-def test_another_layout_is_counted_and_logged_once(worker, path, caplog):
+def test_another_layout_is_counted_and_logged_once(worker, path, caplog, monkeypatch):
     make_other_slots(worker, path, count=3)
     registry = worker()
     Counter("c", "C.", ["n"], registry=registry).labels("x").inc()
     (first,) = read_lines(registry, "asyncmetrics_worker_slot_errors_total")
     assert float(first.split()[1]) >= 3
-    time.sleep(1.1)  # a slot that is damaged is counted once a second
+    now = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: now() + 1.1)  # a slot that is damaged is counted once a second
     assert read_lines(registry, "asyncmetrics_worker_slot_errors_total") == [first]
     (record,) = caplog.records
     assert "layout '9'" in record.getMessage()
