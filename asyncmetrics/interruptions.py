@@ -19,12 +19,15 @@ from types import CodeType, FrameType, TracebackType
 
 __all__ = ("ignoring", "is_interruption", "pass_interruption")
 
+_PACKAGE = __name__.partition(".")[0] + "."
+
 
 def is_interruption(error: BaseException) -> bool:
     """Return whether a signal handler raised ``error``, and not the code that it interrupted."""
     return any(
         _has(frame, interrupted) or frame.f_code in _list_handler_codes()
         for interrupted, frame in pairwise(_list_frames(error.__traceback__))
+        if not frame.f_globals.get("__name__", "").startswith(_PACKAGE)  # which has no handler: that would take 10 µs
     )
 
 

@@ -195,11 +195,17 @@ class SharedChildTable(ChildTable[C]):
         self._remove_everywhere(None)
 
     def _remove_everywhere(self, keys: set[tuple[str, ...]] | None) -> None:
-        self._worker.do(partial(self._remove_unused, keys))
+        if keys is None or not all(map(self._has_attached, keys)):
+            self._worker.do(partial(self._remove_unused, keys))
         self.remove_local(list(self.by_values) if keys is None else keys)
         name = (self._definition.space, self.descriptor.name)
         for _ in self._worker.reader.take_steps(partial(remove_from_dead_slots, name, keys)):
             pass
+
+    def _has_attached(self, key: tuple[str, ...]) -> bool:
+        """Return whether a child has taken over all counts of these label values."""
+        child = self.by_values.get(key)
+        return child is not None and is_attached(child)
 
     def _remove_unused(self, keys: Iterable[tuple[str, ...]] | None) -> None:
         """Remove those of the series, or of all, whose counts no child has; call it through `Worker.do`."""
