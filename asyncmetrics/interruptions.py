@@ -2,20 +2,26 @@
 
 *Rules.* Where an exception is caught that a handler may raise as well, pass on the handler's: it is for the program.
 
-*Theory of operation.* If a signal handler raises, the traceback shows two frames in a row, of the interrupted code and
-of the handler. There are two ways to know the second one, because a program may change either of them meanwhile:
+*Theory of operation.* If a signal handler raises, the traceback has two frames in a row: that of the interrupted code
+and that of the handler. Two things show that the second one is a handler's:
 
-1. Python calls a handler with the frame that it interrupts, and no other function: a variable of it is that frame.
-2. The second frame runs the code of a handler that is registered.
+1. The first frame is an argument of the second one, as Python passes it to a handler. (Functions that trace or profile
+   get it as well.) The handler may have another value in that variable by now.
+2. The second frame runs the function of a handler that is registered. The handler may have registered another one.
+
+An exception that comes otherwise counts as one of the interrupted code: by ``PyThreadState_SetAsyncExc``, or from a
+handler that is not written in Python.
 """
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import pairwise
-from types import CodeType, FrameType, TracebackType
+from types import CellType, CodeType, FrameType, TracebackType
+from typing import Any
 
 __all__ = ("ignoring", "is_interruption", "pass_interruption")
 
@@ -24,10 +30,15 @@ _PACKAGE = __name__.partition(".")[0] + "."
 
 def is_interruption(error: BaseException) -> bool:
     """Return whether a signal handler raised ``error``, and not the code that it interrupted."""
-    return any(
-        _has(frame, interrupted) or frame.f_code in _list_handler_codes()
+    suspects = [
+        (interrupted, frame)
         for interrupted, frame in pairwise(_list_frames(error.__traceback__))
         if not frame.f_globals.get("__name__", "").startswith(_PACKAGE)  # which has no handler: that would take 10 µs
+    ]
+    handlers = _list_handlers() if suspects else []
+    return any(
+        _has_argument(frame, interrupted) or any(_runs(frame, handler) for handler in handlers)
+        for interrupted, frame in suspects
     )
 
 
@@ -37,28 +48,52 @@ def _list_frames(traceback: TracebackType | None) -> Iterator[FrameType]:
         traceback = traceback.tb_next
 
 
-def _has(frame: FrameType, other: FrameType) -> bool:
-    """Return whether a variable of ``frame`` is ``other``, or has it, as the tuple of the arguments of ``*_``."""
-    values = list(frame.f_locals.values())
-    return any(value is other or (type(value) is tuple and any(item is other for item in value)) for value in values)
+def _has_argument(frame: FrameType, value: FrameType) -> bool:
+    """Return whether an argument of the call that ``frame`` runs is ``value``."""
+    code = frame.f_code
+    names = code.co_varnames[: code.co_argcount]
+    arguments = [frame.f_locals[name] for name in names if name in frame.f_locals]
+    if code.co_flags & inspect.CO_VARARGS:
+        arguments += frame.f_locals.get(code.co_varnames[code.co_argcount + code.co_kwonlyargcount]) or ()
+    return any(argument is value for argument in arguments)
 
 
-def _list_handler_codes() -> set[CodeType]:
-    """Return the code of all signal handlers that are registered: functions, methods, callable objects, partials."""
+def _list_handlers() -> list[Callable[..., Any]]:
     # The functions of `signal` make enums, which swallow an exception that a handler raises meanwhile.
     module = sys.modules.get("_signal")
-    if module is None:  # nothing is registered
-        return set()
-    handlers = map(module.getsignal, range(1, module.NSIG))
-    functions = [getattr(handler, "func", handler) for handler in handlers if callable(handler)]
-    codes = [getattr(f, "__code__", None) or getattr(type(f).__call__, "__code__", None) for f in functions]
-    return {code for code in codes if code is not None}
+    handlers = map(module.getsignal, range(1, module.NSIG)) if module is not None else ()
+    return [getattr(handler, "func", handler) for handler in handlers if callable(handler)]
+
+
+def _runs(frame: FrameType, handler: Callable[..., Any]) -> bool:
+    """Return whether ``frame`` runs a call of ``handler``: a function, a method, or an object that can be called."""
+    code = getattr(handler, "__code__", None)
+    owner = getattr(handler, "__self__", None)
+    if code is None:
+        code, owner = getattr(type(handler).__call__, "__code__", None), handler
+    if not isinstance(code, CodeType) or frame.f_code is not code:
+        return False
+    if owner is not None and frame.f_locals.get(code.co_varnames[0]) is not owner:
+        return False
+    # All functions that one decorator returns have the same code, but other free variables.
+    contents = map(_get_content, getattr(handler, "__closure__", None) or ())
+    return all(frame.f_locals.get(name) is content for name, content in zip(code.co_freevars, contents, strict=False))
+
+
+def _get_content(cell: CellType) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # the variable was deleted
+        return None
 
 
 def pass_interruption(error: BaseException) -> None:
     """Raise ``error`` again if a signal handler raised it."""
-    if is_interruption(error):
-        raise error
+    try:
+        if is_interruption(error):
+            raise error
+    finally:
+        del error  # the traceback has this frame: a cycle would keep all that the exception has passed
 
 
 class ignoring(suppress):  # noqa: N801  # in lower case, as `suppress`

@@ -211,19 +211,21 @@ def pop_children(by_values: dict[Key, C], children: list[C]) -> list[C]:
     return list(map(by_values.pop, compress(map(_get_key, children), present)))
 
 
-def pop_unheld_children(by_values: dict[Key, C], children: list[C], unchanged: Iterator[bool]) -> list[C]:
-    """Remove from the dict those of ``children`` that are unchanged and that nothing else refers to; return them.
+def pop_unheld_children(
+    by_values: dict[Key, C], children: list[C], unchanged: Iterator[bool], removed: list[C]
+) -> None:
+    """Move from the dict to ``removed`` those of ``children`` that are unchanged and that nothing else refers to.
 
     The list ``children`` may refer to them, and no other list. ``unchanged`` runs no Python code.
     """
     if not _COUNTS_ARE_EXACT:
-        return []
+        return
     # As above: nothing can find or change a child between the count of its references and the pop.
     present = map(is_, map(by_values.get, map(_get_key, children)), children)
     unheld = map(_UNHELD.__eq__, map(sys.getrefcount, children))
     # In this order: what ``unchanged`` allocates may start a garbage collection, whose finalisers may find a child.
     unused = map(and_, unchanged, map(and_, present, unheld))
-    return list(map(by_values.pop, compress(map(_get_key, children), unused)))
+    removed.extend(map(by_values.pop, compress(map(_get_key, children), unused)))
 
 
 def _count_unheld() -> int:

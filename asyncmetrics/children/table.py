@@ -318,10 +318,12 @@ class ChildTable(Generic[C]):
         """Remove the stale children from ``batch``, and from the table those of them that nothing refers to."""
         stale = expiry.take_stale(batch)
         if stale:
-            self._remove_unheld(stale, expiry)
+            self._remove_unheld(stale, expiry, [])
 
-    def _remove_unheld(self, stale: list[C], expiry: Expiry[C]) -> None:
+    def _remove_unheld(self, stale: list[C], expiry: Expiry[C], removed: list[C]) -> None:
+        """Move the stale children that nothing else refers to from the table to ``removed``."""
         changes = [self._listing.change(segment) for segment in {child.segment for child in stale}]
-        for removed in pop_unheld_children(self.by_values, stale, expiry.compare(stale)):
-            self._listing.vacate(removed)
+        pop_unheld_children(self.by_values, stale, expiry.compare(stale), removed)
+        for child in removed:
+            self._listing.vacate(child)
         del changes

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, final
 
+from asyncmetrics.interruptions import ignoring
 from asyncmetrics.model.families import CounterMetricFamily, GaugeMetricFamily
 from asyncmetrics.model.family import Metric
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
@@ -90,7 +91,7 @@ class ProcessCollector:
             return
         process = self._proc / str(pid).strip()
         for read in (_read_stat, _count_descriptors, _read_descriptor_limit):
-            with suppress(OSError, ValueError, IndexError):  # ended, not readable by this user, or in another format
+            with ignoring(OSError, ValueError, IndexError):  # ended, not readable by this user, or in another format
                 yield from list(read(process))
 
 

@@ -10,6 +10,7 @@ from asyncmetrics.exposition.access import Access, Auth
 from asyncmetrics.exposition.failures import record_failure
 from asyncmetrics.exposition.rendering import Rendering
 from asyncmetrics.exposition.response import Request, refuse_access, refuse_failed, respond
+from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.registry import REGISTRY, Collectable
 from asyncmetrics.registry.collection import check_registry
 from asyncmetrics.registry.self_metrics import get_self_metrics
@@ -50,6 +51,7 @@ def make_wsgi_app(
             try:
                 body = _begin_body(response.rendering, registry)
             except Exception as error:  # noqa: BLE001  # of any kind: the server gets a 500
+                pass_interruption(error)
                 response = refuse_failed(record_failure(registry, error))
                 body = [response.text]
         start_response(response.status_line, [(name.decode(), value.decode()) for name, value in response.headers])
@@ -66,7 +68,8 @@ def _is_granted(access: Access, request: Request, environ: Environ, registry: Co
         if isinstance(result, Awaitable):
             raise TypeError("auth: expected a predicate that is not async, under WSGI")
         return bool(result)
-    except Exception:  # noqa: BLE001  # where the predicate fails, no client has access
+    except Exception as error:  # noqa: BLE001  # where the predicate fails, no client has access
+        pass_interruption(error)
         get_self_metrics(registry).count_internal_error("exposition.auth")
         return False
 

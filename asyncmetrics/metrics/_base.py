@@ -25,6 +25,7 @@ from asyncmetrics.children.interfaces import Labelled
 from asyncmetrics.children.table import ChildTable
 from asyncmetrics.context import read_labels
 from asyncmetrics.errors import DefinitionError, DuplicateMetricError, LabelError, suggest
+from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics.created import is_created_enabled
 from asyncmetrics.model.descriptor import Descriptor, GaugeMode
 from asyncmetrics.model.family import LiveFamily, Metric
@@ -253,8 +254,9 @@ class MetricBase(Resolver[C], Generic[C, B, S, G, W], metaclass=_MetricType):
                 return self._table[values]
             if len(named) == self._label_count and not values:
                 return self._table[self._pick(named)]
-        except (KeyError, TypeError):  # new, or not text, or not even hashable, or another name
-            pass
+        except (KeyError, TypeError) as error:  # new, or not text, or not even hashable, or another name
+            if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+                pass_interruption(error)
         if named:
             values = self._to_positional(values, named)
         return self._children.find(values)  # type: ignore[no-any-return]
@@ -344,7 +346,8 @@ class MetricBase(Resolver[C], Generic[C, B, S, G, W], metaclass=_MetricType):
         names = self.descriptor.contextnames
         try:
             return read_labels(names)
-        except Exception:  # noqa: BLE001  # a callable bound far up the stack must not break the code that is measured
+        except Exception as error:  # noqa: BLE001  # a callable bound far up the stack must not break the measured code
+            pass_interruption(error)
             self._self_metrics.count_internal_error("context_labels")
             return ("",) * len(names)
 

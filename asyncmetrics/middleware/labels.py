@@ -6,12 +6,14 @@ value that says nothing.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar, final
 
 from asyncmetrics.errors import DefinitionError
+from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics import Counter
 from asyncmetrics.middleware.label_values import limit_scheme
 from asyncmetrics.middleware.options import ExtraLabel, MiddlewareOptions, RouteCallable
@@ -122,7 +124,12 @@ class RequestLabels:
             self.count_failure("record")
 
     def count_failure(self, where: str) -> str:
-        """Count the exception that is being handled as an error of the middleware; return `UNMATCHED`."""
+        """Count the exception that is being handled as an error of the middleware; return `UNMATCHED`.
+
+        An exception of a signal handler is for the program: it is raised again.
+        """
+        if (error := sys.exc_info()[1]) is not None:
+            pass_interruption(error)
         try:
             self._self_metrics.count_internal_error(f"middleware.{where}")
         except Exception:  # noqa: BLE001, S110  # there is no other place to count it

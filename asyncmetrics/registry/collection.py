@@ -327,6 +327,7 @@ class FamilySet:
                 union = _Union(before)
             union.add(family)
         except Exception as error:  # noqa: BLE001  # samples may be anything
+            pass_interruption(error)
             return f"{family.type} {family.name!r} is not exposed: its samples cannot be compared: {show(error)}"
         self._unions[key] = union
         self._families[key] = union.family

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import final
 
 from asyncmetrics.formats.writing.lines import LabelNames, rename_labels
+from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.model.escaping import UNDERSCORES
 from asyncmetrics.model.family import METRIC_TYPES, LiveFamily, Metric
 from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
@@ -30,7 +31,8 @@ def get_help(family: Metric) -> str:
     """Return the documentation of ``family`` as a text, or ``""`` if it has none."""
     try:
         return str(family.documentation)
-    except Exception:  # noqa: BLE001  # it may be an object of the collector's
+    except Exception as error:  # noqa: BLE001  # it may be an object of the collector's
+        pass_interruption(error)
         return ""
 
 
@@ -61,7 +63,8 @@ class SampleReader:
             timestamp = None if sample.timestamp is None else _convert_time(sample.timestamp)
             exemplar = self._convert(sample.exemplar) if self._exemplars and sample.exemplar is not None else None
             return Sample(name, rename_labels(sample.labels, self._names), float(sample.value), timestamp, exemplar)
-        except Exception:  # noqa: BLE001  # the objects of a collector may raise anything: it costs this sample only
+        except Exception as error:  # noqa: BLE001  # the objects of a collector may raise anything: it costs this sample only
+            pass_interruption(error)
             return None
 
     def _convert(self, exemplar: Exemplar) -> Exemplar | None:
@@ -69,7 +72,8 @@ class SampleReader:
             timestamp = None if exemplar.timestamp is None else _convert_time(exemplar.timestamp)
             labels = rename_labels(exemplar.labels, LabelNames(UNDERSCORES))
             return Exemplar(labels, float(exemplar.value), timestamp)
-        except Exception:  # noqa: BLE001  # as above; the sample is written without its exemplar
+        except Exception as error:  # noqa: BLE001  # as above; the sample is written without its exemplar
+            pass_interruption(error)
             return None
 
 

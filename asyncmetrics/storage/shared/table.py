@@ -52,6 +52,7 @@ _PASSING_ERRORS = frozenset({errno.EBADF, errno.EMFILE, errno.ENFILE})  # there 
 _BATCH = 256  # series between two switches of threads while series expire: 0.1 ms
 _REFRESH_SECONDS = 1.0  # between two calls of a gauge function
 _CHECKS_PER_TTL = 8  # other workers learn of a change at most ttl / 8 late
+_LATE_SECONDS = 1.0  # by which a busy worker does its chores late
 
 
 @final
@@ -62,7 +63,16 @@ class SharedChildTable(ChildTable[C]):
     declaration (`asyncmetrics.storage.shared.scrape.newest`).
     """
 
-    __slots__ = ("__weakref__", "_definition", "_merged_family", "_worker", "declared", "has_exemplars")
+    __slots__ = (
+        "__weakref__",
+        "_ask_at",
+        "_definition",
+        "_merged_family",
+        "_used_elsewhere",
+        "_worker",
+        "declared",
+        "has_exemplars",
+    )
 
     def __init__(
         self,
@@ -75,6 +85,9 @@ class SharedChildTable(ChildTable[C]):
         ttl: float | None = None,
     ) -> None:
         super().__init__(definition.descriptor, make, events, max_children=max_children, ttl=ttl)
+        # Series of this slot that have no child here and that other workers change, and when to find out again.
+        self._used_elsewhere: set[tuple[str, ...]] = set()
+        self._ask_at = 0.0
         self.has_exemplars = False
         self.declared = 0
         self._definition = definition
@@ -188,57 +201,58 @@ class SharedChildTable(ChildTable[C]):
 
     def remove(self, key: tuple[str, ...]) -> None:
         """Remove this worker's child with these label values, and its series from the slots of dead workers."""
-        self._remove_everywhere({key})
+        self._remove_everywhere([key], {key})
 
     def clear(self) -> None:
         """Remove every child of this worker, and all series of the metric from the slots of dead workers."""
-        self._remove_everywhere(None)
-
-    def _remove_everywhere(self, keys: set[tuple[str, ...]] | None) -> None:
-        if keys is None or not all(map(self._has_attached, keys)):
-            self._worker.do(partial(self._remove_unused, keys))
-        self.remove_local(list(self.by_values) if keys is None else keys)
-        name = (self._definition.space, self.descriptor.name)
-        for _ in self._worker.reader.take_steps(partial(remove_from_dead_slots, name, keys)):
-            pass
-
-    def _has_attached(self, key: tuple[str, ...]) -> bool:
-        """Return whether a child has taken over all counts of these label values."""
-        child = self.by_values.get(key)
-        return child is not None and is_attached(child)
-
-    def _remove_unused(self, keys: Iterable[tuple[str, ...]] | None) -> None:
-        """Remove those of the series, or of all, whose counts no child has; call it through `Worker.do`."""
         arena = self._worker.arena
-        family = arena.families.get(self._definition.local_key) if arena else None
-        if arena is not None and family is not None:
-            for key in list(family.index if keys is None else keys):
-                if key not in self.by_values or family.is_inherited(family.index.get(key, -1)):
-                    arena.remove(family, key)
+        family = self._get_family(arena) if arena else None
+        self._remove_everywhere([*dict.fromkeys([*self.by_values, *(family.index if family else ())])], None)
+
+    def _remove_everywhere(self, keys: list[tuple[str, ...]], dead_keys: set[tuple[str, ...]] | None) -> None:
+        self.remove_local(keys)
+        name = (self._definition.space, self.descriptor.name)
+        for _ in self._worker.reader.take_steps(partial(remove_from_dead_slots, name, dead_keys)):
+            pass
 
     def remove_local(self, keys: Iterable[tuple[str, ...]]) -> None:
         """Remove the children with these label values, and their series from this worker's slot."""
-        children = [child for child in map(self.by_values.get, keys) if child is not None]
-        work = partial(self._remove_series, children)
-        if children:
+        left = iter(keys)
+        while batch := list(islice(left, _BATCH)):
+            children: list[C] = []
+            work = partial(self._remove_series, batch, children)
             self._worker.queue(work)
-            for child in children:
-                self._remove(child)
-            self._worker.do(work)
+            children += filter(None, map(self.by_values.get, batch))
+            try:
+                for child in children:
+                    self._remove(child)
+            finally:  # another thread may have done the first piece of work already
+                self._worker.queue(work)
+            self._worker.work()
 
-    def _remove_series(self, children: Iterable[C]) -> None:
-        """Remove the series of children that have left the table; call it through `Worker.do`.
+    def _remove_series(self, keys: list[tuple[str, ...]], children: list[C]) -> None:
+        """Remove the series of ``keys``, but for those of other children than ``children``.
 
-        Another child with the same label values may be there by now; its numbers replace those of the removed one.
+        ``children`` leave the table before this, or after it: then it is called once more. Call it through `Worker.do`.
         """
-        for removed in children:
-            child = self.by_values.get(removed.labelvalues)
-            if child is not removed:
-                removed.detach()
-                if child is None:
-                    self._remove_unused([removed.labelvalues])
-                else:
-                    self._attach_now(child)
+        removed = [child for child in children if self.by_values.get(child.labelvalues) is not child]
+        for child in removed:
+            child.detach()
+        arena = self._worker.arena
+        family = self._get_family(arena) if arena else None
+        if arena is None or family is None:
+            return
+        for key in keys:
+            present = self.by_values.get(key)
+            if present is None or not is_attached(present):  # the counts are those of no child in the table
+                arena.remove(family, key)
+        for successor in filter(None, [self.by_values.get(child.labelvalues) for child in removed]):
+            self._attach_now(successor)  # also if it is attached: the removed child may have written to its cells
+
+    def _get_family(self, arena: Arena) -> Family | None:
+        """Return the metric's family, if this worker's slot has it."""
+        family = arena.families.get(self._definition.local_key)
+        return family if family is not None and family.definition.fits(self._definition) else None
 
     @contextmanager
     def guard(self, child: C) -> Iterator[None]:
@@ -274,24 +288,31 @@ class SharedChildTable(ChildTable[C]):
             self._remove_expired(self._expiry.ttl)
 
     def _remove_expired(self, ttl: float) -> None:
-        """Remove from this worker's slot the series that have expired: a sum must not decrease before."""
+        """Remove from this worker's slot the series that have expired in all workers: no sum may decrease before."""
+        # Later than readings leave them out, so that all changes are known by now.
+        seconds = ttl * (1 + 2 / _CHECKS_PER_TTL) + _LATE_SECONDS
         keys: set[tuple[str, ...]] = set()
-        work = self._worker.queue(partial(self._find_unchanged, ttl, keys))
+        work = self._worker.queue(partial(self._find_unchanged, seconds, keys))
         self._worker.work()
-        if work.is_queued or not keys:
+        if time.monotonic() >= self._ask_at:
+            self._used_elsewhere, self._ask_at = set(), time.monotonic() + ttl
+        if work.is_queued or not keys.difference(self._used_elsewhere):
             return
-        for batch in self.read():  # which has what another worker has changed
-            keys.difference_update(point.labelvalues for point in batch)
+        errors = self._worker.errors
+        for batch in self._worker.reader.read(self.merged_family, self._make_state(seconds)):
+            self._used_elsewhere |= keys.intersection(point.labelvalues for point in batch)
             time.sleep(0)  # an event loop that waits for the interpreter's lock gets it
-        self._worker.do(partial(self._remove_unused, keys))
+        is_whole = self._worker.errors == errors  # all slots were read, and their families
+        if is_whole and self._worker.reader.use_slots(self.merged_family.is_newest):
+            keys -= self._used_elsewhere
+            self.remove_local(keys.difference(self.by_values))
 
-    def _find_unchanged(self, ttl: float, keys: set[tuple[str, ...]]) -> None:
-        """Add to ``keys`` the series of this slot that have no child and have not changed for ``ttl`` seconds.
+    def _find_unchanged(self, seconds: float, keys: set[tuple[str, ...]]) -> None:
+        """Add to ``keys`` the series of this slot that have no child and have not changed for so long.
 
         Call it through `Worker.do`.
         """
-        arena = self._worker.arena
-        if arena is None:
+        if self._worker.arena is None:
             return
         family = self._open_family()
         change_cell = family.definition.presence + 1
@@ -300,25 +321,26 @@ class SharedChildTable(ChildTable[C]):
             now = time.monotonic()
             for key, number in batch:
                 cells, at = family.locate(number)
-                if not 0 <= now - cells[at + change_cell] < ttl and key not in self.by_values:
+                if not 0 <= now - cells[at + change_cell] < seconds and key not in self.by_values:
                     keys.add(key)
             time.sleep(0)  # an event loop that waits for the interpreter's lock gets it
 
-    def _remove_unheld(self, stale: list[C], expiry: Expiry[C]) -> None:
-        self._worker.do(partial(self._free_children, stale, expiry))
+    def _remove_unheld(self, stale: list[C], expiry: Expiry[C], removed: list[C]) -> None:
+        self._worker.do(partial(self._free_children, stale, expiry, removed))
 
-    def _free_children(self, stale: list[C], expiry: Expiry[C]) -> None:
+    def _free_children(self, stale: list[C], expiry: Expiry[C], removed: list[C]) -> None:
         """Remove the stale children that nothing refers to, and leave their counts in the cells for new ones.
 
         Call it through `Worker.do`.
         """
         arena = self._worker.arena
-        family = arena.families.get(self._definition.local_key) if arena else None
+        family = self._get_family(arena) if arena else None
         if family is not None:
-            family.inherit(child.labelvalues for child in stale)
-        super()._remove_unheld(stale, expiry)
+            family.inherit(child.labelvalues for child in stale if self.by_values.get(child.labelvalues) is child)
+        super()._remove_unheld(stale, expiry, removed)
         if family is not None:
-            family.inherit((child.labelvalues for child in stale if child is self.by_values.get(child.labelvalues)), 0)
+            freed = set(map(id, removed))
+            family.inherit((child.labelvalues for child in stale if id(child) not in freed), 0)
 
     def read(self) -> Iterator[Sequence[Any]]:
         """Yield the points of all workers in slices; a slice is empty where a step has waited or done other work."""
@@ -329,9 +351,11 @@ class SharedChildTable(ChildTable[C]):
             return
         yield from self._publish_changes()
         yield from self._listing.tidy()
-        slot = worker.arena.number if worker.arena else None
-        ttl = self._expiry.ttl if self._expiry else None
-        yield from worker.reader.read(self.merged_family, LocalState(slot, self.by_values, self.has_exemplars, ttl))
+        yield from worker.reader.read(self.merged_family, self._make_state(self._expiry.ttl if self._expiry else None))
+
+    def _make_state(self, ttl: float | None) -> LocalState:
+        arena = self._worker.arena
+        return LocalState(arena.number if arena else None, self.by_values, self.has_exemplars, ttl)
 
     def _publish_changes(self) -> Iterator[tuple[()]]:
         """Write to the cells when each child last changed, in steps."""

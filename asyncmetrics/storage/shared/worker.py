@@ -138,6 +138,7 @@ class Worker:
         self._turns = Turns()
         self._attaches_all = self.directory is None  # whether children exist that were made before the slot is known
         self._waits = _WAITS  # how often readings still wait for the piece of work that is under way
+        self.errors = 0  # how many times a slot could not be read
         self._error_times: dict[int, float] = {}  # when each slot last failed, on the monotonic clock
 
     def reset_after_fork(self) -> None:
@@ -331,6 +332,7 @@ class Worker:
     def _count_error(self, slot: int, problem: str) -> None:
         """Count that a slot could not be read, at most once a second; log the first time."""
         now = time.monotonic()
+        self.errors += 1
         if now - self._error_times.get(slot, -_ERROR_INTERVAL_SECONDS) >= _ERROR_INTERVAL_SECONDS:
             # While the interpreter ends, finalisers close files that this module still uses.
             if slot not in self._error_times and not sys.is_finalizing():

@@ -75,6 +75,7 @@ def test_a_sum_does_not_decrease_while_one_worker_still_counts(worker, advance):
         advance(2000)
         counters[1].labels("x").inc()
         sums += [read_value(registry, n="x") for registry in (two, one)]
+    advance(600)
     wait_for_chores(one)
     sums.append(read_value(two, n="x"))
     counters[0].labels("x").inc()  # by a new child
@@ -93,6 +94,7 @@ def test_a_series_that_is_stale_in_all_workers_starts_again_from_zero(worker, ad
         return [read_lines(registry, "c_total") for registry in (one, two)]
 
     wait_until(lambda: read_later() and not any(child() for child in children))
+    advance(4000)  # so that the chores are due
     for registry in (one, two):
         wait_for_chores(registry)
     counters[0].labels("x").inc()

@@ -56,6 +56,9 @@ class OpenFile:
 
     def open(self, path: str, flags: int, directory: int | None = None) -> os.stat_result:
         """Open ``path``, relative to the open ``directory`` if there is one; return the status. Raises OSError."""
+        if self._numbers:
+            self.close()
+        self._mark = None
         # O_NONBLOCK: opening a named pipe would wait for its other end.
         flags |= os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         open_one = partial(os.open, mode=_FILE_MODE, dir_fd=directory)
@@ -70,6 +73,8 @@ class OpenFile:
 
     def fileno(self) -> int:
         """Return the descriptor, for one system call."""
+        if self._mark is None:
+            self.close()  # an exception of a signal handler has interrupted `open`
         for number in self._numbers:
             try:
                 # lseek(2) takes 0.26 µs, fstat(2) 0.96; each new series asks: benchmarks/workers.py

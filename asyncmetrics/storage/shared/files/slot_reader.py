@@ -178,8 +178,11 @@ class SlotReader:
 
     def _open_again(self, error: OSError) -> None:
         """Open the file of cells again if ``error`` means that it is lost; else raise ``error``."""
-        if error.errno != errno.EBADF or self._own is not None or not self._cells_file.is_lost:
-            raise error
+        try:
+            if error.errno != errno.EBADF or self._own is not None or not self._cells_file.is_lost:
+                raise error
+        finally:
+            del error  # see `pass_interruption`
         self.directory.reopen(name_cells_file(self.number), os.O_RDONLY, self._cells_file)
 
     @property

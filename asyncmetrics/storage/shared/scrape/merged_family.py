@@ -32,7 +32,7 @@ from asyncmetrics.storage.shared.files.keys import Key
 from asyncmetrics.storage.shared.files.slot_reader import UNSTEADY
 from asyncmetrics.storage.shared.pages import UnusedPages
 from asyncmetrics.storage.shared.scrape.merge_rules import MERGE_RULES
-from asyncmetrics.storage.shared.scrape.newest import SlotFamilies
+from asyncmetrics.storage.shared.scrape.newest import NewestFamily, SlotFamilies
 from asyncmetrics.storage.shared.scrape.numbering import Numbering
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
 from asyncmetrics.storage.shared.scrape.snapshot import LocalState, SlotSnapshot, Snapshot
@@ -81,8 +81,15 @@ class MergedFamily:
 
     def _list_families(self, readers: SlotReaders) -> SlotFamilies:
         """Return the slots' families that are merged: none if another definition is the newest."""
+        return newest.slot_families if (newest := self._find_newest(readers)) is not None else []
+
+    def is_newest(self, readers: SlotReaders) -> bool:
+        """Return whether this is the definition that counts for all workers."""
+        return self._find_newest(readers) is not None
+
+    def _find_newest(self, readers: SlotReaders) -> NewestFamily | None:
         newest = readers.choose_newest(self._space).by_name.get(self.descriptor.name)
-        return newest.slot_families if newest is not None and newest.shape == self.shape else []
+        return newest if newest is not None and newest.shape == self.shape else None
 
     def _attempt(
         self, readers: SlotReaders, local: LocalState, *, is_last: bool
