@@ -54,11 +54,16 @@ class Outcome(NamedTuple):
     dropped: float
 
 
-class _Interruption(OSError):  # not an error
-    """What the handler raises: an OSError, which must not be taken for a failure of a file."""
+class _Interruption(Exception):  # not an error
+    """What the handler raises: of classes that the interrupted code handles, if it raises them itself."""
 
-    def __init__(self) -> None:
-        super().__init__(errno.EIO, "interrupted")
+
+class _SystemInterruption(_Interruption, OSError):
+    pass
+
+
+class _LookupInterruption(_Interruption, KeyError):
+    pass
 
 
 @final
@@ -119,7 +124,8 @@ class _Handler:
         while frame is not None and frame.f_code not in own:
             frame = frame.f_back
         if frame is not None and frame.f_code is _Program.step.__code__:
-            interruption = _Interruption()
+            kind = (_SystemInterruption, _LookupInterruption)[len(self.raised) % 2]
+            interruption = kind(errno.EIO, "interrupted")
             self.raised.append(interruption)
             raise interruption
 

@@ -10,8 +10,9 @@
 3. *Stale*: its numbers have not changed for the time to live. Readings leave it out, but its table still has it, so the
    same label values find it with its numbers, and a change leads back to 2.
 4. *Removed*: it was stale, and nothing but its table referred to it, so nothing could have changed it. The reading has
-   removed it from the table. The same label values make a new child, which starts at zero. An interpreter without a GIL
-   cannot tell that nothing refers to a child, so the child stays in state 3.
+   removed it from the table. The same label values make a new child, which starts at zero, or in shared storage from
+   the counts, as long as its slot has them. An interpreter without a GIL cannot tell that nothing refers to a child, so
+   the child stays in state 3.
 """
 
 from __future__ import annotations

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import functools
+import gc
 import os
 import signal
+import sys
+import weakref
 from functools import partial
 
 import pytest
@@ -12,8 +17,12 @@ import pytest
 from asyncmetrics.interruptions import ignoring, is_interruption, pass_interruption
 
 
+class HandlerError(FileNotFoundError):
+    """An exception that can be referred to weakly."""
+
+
 def raise_here():
-    raise FileNotFoundError(errno.ENOENT, "of the handler")
+    raise HandlerError(errno.ENOENT, "of the handler")
 
 
 def handle(number, frame):
@@ -43,6 +52,11 @@ class Handlers:
     def __call__(self, number, frame):
         del frame
         raise_here()
+
+
+class Failing:
+    def __call__(self, *_):
+        return fail()
 
 
 HANDLERS = {
@@ -103,3 +117,49 @@ def test_what_the_code_itself_raises_is_ignored(call):
 def test_another_class_is_not_ignored():
     with pytest.raises(LookupError), ignoring(OSError):
         raise LookupError
+
+
+def decorate(function):
+    @functools.wraps(function)
+    def wrapper(*arguments):
+        return function(*arguments)
+
+    return wrapper
+
+
+def fail_with_a_look_at_the_caller():
+    caller = sys._getframe(1)
+    assert caller
+    return fail()
+
+
+CALLS = {
+    "a function of the decorator that the handler has": (decorate(handle), decorate(fail)),
+    "another object of the class of the handler": (Failing(), Failing()),
+    "a function with its caller's frame": (handle, fail_with_a_look_at_the_caller),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_what_resembles_the_handler_is_none(name):
+    handler, call = CALLS[name]
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with ignoring(OSError):
+            call()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_an_exception_that_is_passed_on_is_freed_at_once(interrupt):
+    gc.disable()
+    try:
+        try:
+            interrupt(handle)
+        except FileNotFoundError as error:
+            kept = weakref.ref(error)
+            with contextlib.suppress(FileNotFoundError):
+                pass_interruption(error)
+        assert kept() is None
+    finally:
+        gc.enable()

@@ -20,5 +20,5 @@ pytestmark = [
 def test_a_handler_that_raises_all_the_time_loses_nothing(kind, tmp_path):
     make = MemoryStorage if kind == "memory" else partial(SharedStorage, str(tmp_path / "metrics"))
     outcome = run(make, seconds=3)
-    assert outcome.lost < outcome.raised
+    assert outcome.lost < outcome.raised / 2  # Python drops those that interrupt a finaliser: usually none of 100
     assert outcome._replace(raised=0, lost=0) == Outcome(0, 0, 0, 0, 0, 0, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from itertools import count
 from threading import current_thread
@@ -99,3 +101,53 @@ def test_a_series_that_is_stale_in_all_workers_starts_again_from_zero(worker, ad
         wait_for_chores(registry)
     counters[0].labels("x").inc()
     assert read_value(two, n="x") == 1
+
+
+@pytest.fixture
+def expire(worker, advance):
+    """Return two workers with parts of one series, and let the child of the first one expire."""
+
+    def expire(prepare=lambda: None):
+        registries = [worker(), worker()]
+        counters = [Counter("c", "C.", ["n"], ttl=3600, registry=registry) for registry in registries]
+        for counter in counters:
+            counter.labels("x").inc(5)
+        child = ref(counters[0].labels("x"))
+        prepare()
+
+        def count_later():
+            advance(2000)
+            counters[1].labels("x").inc()
+            read_lines(registries[0], "c_total")
+            return child() is None
+
+        wait_until(count_later)
+        return registries
+
+    return expire
+
+
+def test_no_part_is_removed_while_another_slot_cannot_be_read(expire, advance, monkeypatch):
+    def refuse(path, *arguments, **options):
+        if "s1." in str(path):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return open_file(path, *arguments, **options)
+
+    open_file = os.open
+    one, two = expire(lambda: monkeypatch.setattr(os, "open", refuse))
+    before = read_value(two, n="x")
+    advance(600)
+    wait_for_chores(one)
+    assert read_value(two, n="x") == before
+
+
+def test_no_part_is_removed_while_another_definition_is_the_newest(expire, worker, advance):
+    one, two = expire()
+    before = read_value(two, n="x")
+    new = worker()
+    Counter("c", "C.", ["n"], ttl=3600, per_worker=True, registry=new).labels("y").inc()
+    assert read_value(two, n="x") is None
+    advance(600)
+    wait_for_chores(one)
+    new.storage.close()
+    assert read_value(two, n="x") == before

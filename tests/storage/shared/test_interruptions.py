@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import chain, count
-from threading import Event, Thread
+from threading import Event, Thread, current_thread, main_thread
 from types import ModuleType
 
 import pytest
@@ -74,8 +74,9 @@ def raise_each(monkeypatch):
             raise error
 
         def interrupted(*arguments, **options):
-            monkeypatch.setattr(module, name, function)
-            signal.raise_signal(signal.SIGUSR1)
+            if current_thread() is main_thread():  # which handlers interrupt
+                monkeypatch.setattr(module, name, function)
+                signal.raise_signal(signal.SIGUSR1)
             return function(*arguments, **options)
 
         function = getattr(module, name)

@@ -167,3 +167,19 @@ def test_a_timeout_that_a_signal_handler_raises_is_no_failure_of_a_file(director
             patch.setattr(os, name, late)
             call()
     assert file.is_open()
+
+
+def test_a_file_whose_opening_was_interrupted_is_closed_before_it_is_opened_again(directory, monkeypatch, tmp_path):
+    file, path = open_new(directory), tmp_path / "ours"
+    status = os.fstat
+
+    def late(number):
+        monkeypatch.setattr(os, "fstat", status)
+        raise TimeoutError("too late")
+
+    monkeypatch.setattr(os, "fstat", late)
+    with pytest.raises(TimeoutError, match="too late"):
+        file.open(str(path), os.O_RDWR)
+    assert not file.is_open()
+    file.open(str(path), os.O_RDWR)
+    assert len(list_descriptors(path)) == 1
