@@ -304,8 +304,9 @@ class SharedChildTable(ChildTable[C]):
             time.sleep(0)  # an event loop that waits for the interpreter's lock gets it
         is_whole = self._worker.errors == errors  # all slots were read, and their families
         if is_whole and self._worker.reader.use_slots(self.merged_family.is_newest):
-            keys -= self._used_elsewhere
-            self.remove_local(keys.difference(self.by_values))
+            left = iter(keys - self._used_elsewhere)
+            while expired := list(islice(left, _BATCH)):
+                self._worker.do(partial(self._remove_series, expired, []))  # but for that of a child that is new
 
     def _find_unchanged(self, seconds: float, keys: set[tuple[str, ...]]) -> None:
         """Add to ``keys`` the series of this slot that have no child and have not changed for so long.
