@@ -72,7 +72,7 @@ def _child(draw, kind, name, labels, time, exemplars, created):
         case "gauge" | "unknown":
             samples = [Sample(name, labels, draw(ANY), time)]
         case "info":
-            facts = draw(st.dictionaries(LEGACY, HOSTILE, max_size=3))
+            facts = draw(st.dictionaries(LABEL_NAMES, HOSTILE, max_size=3))
             samples = [Sample(f"{name}_info", {**labels, **facts}, 1.0, time)]
         case "stateset":
             samples = [Sample(name, {**labels, name: state}, float(state == "on"), time) for state in ("on", "off")]
@@ -108,7 +108,10 @@ def _families(draw, types, times, *, names=LEGACY, label_names=LABEL_NAMES, open
         has_unit = openmetrics and kind not in {"info", "stateset"}
         unit = draw(st.sampled_from(["", "seconds", "bytes"])) if has_unit else ""
         # A number and a letter keep the samples of two families from having one name.
-        family = Metric(f"{draw(names)}{index}x", draw(HELP), kind, unit)
+        name = f"{draw(names)}{index}x"
+        if kind == "stateset" and name.startswith("__"):  # it is also the name of a label
+            name = f"s{name}"
+        family = Metric(name, draw(HELP), kind, unit)
         most = 1 if kind == "info" else 3  # the facts of an info are labels, which might make two children one
         children = draw(st.lists(st.dictionaries(label_names, HOSTILE, max_size=3), max_size=most))
         for labels in _distinct(children, family.name):
