@@ -211,8 +211,7 @@ class SharedChildTable(ChildTable[C]):
 
     def _remove_everywhere(self, keys: list[tuple[str, ...]], dead_keys: set[tuple[str, ...]] | None) -> None:
         self.remove_local(keys)
-        name = (self._definition.space, self.descriptor.name)
-        for _ in self._worker.reader.take_steps(partial(remove_from_dead_slots, name, dead_keys)):
+        for _ in self._worker.reader.take_steps(partial(remove_from_dead_slots, self._definition.name, dead_keys)):
             pass
 
     def remove_local(self, keys: Iterable[tuple[str, ...]]) -> None:
