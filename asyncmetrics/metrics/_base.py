@@ -215,6 +215,7 @@ class MetricBase(Resolver[C], Generic[C, B, S, G, W], metaclass=_MetricType):
         self._pick, self._label_count = _make_picker(names), len(names)
         if registry is not None:
             registry.register(self)
+        self.is_fixed = not context
         if context:
             self.labels = self._labels_in_context  # type: ignore[method-assign,assignment]  # it does what a child does
         self._use_table(self._children)
@@ -357,6 +358,14 @@ class MetricBase(Resolver[C], Generic[C, B, S, G, W], metaclass=_MetricType):
         if names:
             raise LabelError(self.descriptor.name, f"has the labels {list(names)}: choose a child by labels() first")
 
+    def choose_child(self) -> Any:
+        """Return the child for the context labels of this moment; this metric itself if it is fixed."""
+        return self if self.is_fixed else self._resolve()
+
+    def count_dropped(self) -> None:
+        """Count a measurement that is dropped: an exception left the block before its labels were chosen."""
+        self._self_metrics.count_dropped_observation(self.descriptor.name, "an exception came before its labels")
+
     def _resolve(self) -> C:
         self.require_labels()
         child: C = self._children.find(self._read_context())
@@ -371,6 +380,12 @@ class ContextChild(Resolver[C], Labelled):
     def __init__(self, metric: MetricBase[C, Any, Any, Any, Any], values: tuple[str, ...]) -> None:
         self._metric = metric
         self._values = values
+
+    is_fixed = False
+
+    def choose_child(self) -> Labelled:
+        """Return the child for the context labels of this moment."""
+        return self._resolve()
 
     def _resolve(self) -> C:
         metric = self._metric

@@ -43,6 +43,11 @@ async def coroutine(x: int) -> str:
     return str(x)
 
 
+@c.count_exceptions
+def without_parentheses(x: int) -> str:
+    return str(x)
+
+
 @g.track_inprogress()
 def generator(x: int) -> Iterator[int]:
     yield x
@@ -62,6 +67,7 @@ class Holder:
 async def use() -> None:
     assert_type(plain(1, y="a"), float)
     assert_type(await coroutine(1), str)
+    assert_type(without_parentheses(1), str)
     assert_type(generator(1), Iterator[int])
     assert_type(async_generator(1), AsyncIterator[int])
     assert_type(await Holder().method(1), str)
