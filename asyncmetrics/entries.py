@@ -32,7 +32,7 @@ E = TypeVar("E", bound=_Entry)
 # The instructions of `with` and `async with` in CPython 3.10, and in 3.11 to 3.13. Numbers above 255 are never run. An
 # interpreter without these instructions does not show which entries are of step 2: each then belongs to its frame.
 _NAMES = ("SETUP_WITH", "BEFORE_WITH", "BEFORE_ASYNC_WITH")
-_ENTERING = frozenset(opmap[name] for name in _NAMES if opmap.get(name, 256) < 256)  # noqa: PLR2004
+_ENTERING = frozenset(opmap[name] for name in _NAMES if opmap.get(name, 256) < 256)
 
 
 def find_owner(entries: Mapping[object, E], frame: FrameType) -> object | None:
