@@ -124,7 +124,7 @@ class Instrument(ABC, Generic[X]):
         self._target = target
         self._labels = labels
         self._entries: dict[object, Timing] = {}
-        self._fixed: Measure | None = None  # made at the first use that needs it
+        self._fixed: Measure | None = None  # that of the target, once it is needed
 
     @abstractmethod
     def measure(self, target: X) -> Measure:
@@ -161,14 +161,15 @@ class Instrument(ABC, Generic[X]):
 
     def _measure_once(self) -> Measure:
         """Return the measure of all calls. Raises `LabelError` if the labels are not chosen."""
+        labels = self._labels
+        if callable(labels):
+            message = f"{self!r}: labels= must be a mapping here: there is no call whose arguments it could take"
+            raise TypeError(message)
+        if labels is not None:
+            return self._choose((), labels)  # again each time, since the program may have removed the child
         if self._fixed is None:
-            labels = self._labels
-            if callable(labels):
-                message = f"{self!r}: labels= must be a mapping here: there is no call whose arguments it could take"
-                raise TypeError(message)
-            if labels is None:
-                self._target.require_labels()
-            self._fixed = self.measure(self._target) if labels is None else self._choose((), labels)
+            self._target.require_labels()
+            self._fixed = self.measure(self._target)
         return self._fixed
 
     def _measure_nothing(self) -> Measure:

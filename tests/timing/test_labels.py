@@ -119,3 +119,12 @@ def test_an_error_of_the_metric_is_logged_and_the_exception_of_the_call_passes(r
     with pytest.raises(LookupError):
         Timer(Broken())(fail)()
     assert caplog.records[0].exc_info[0] is ZeroDivisionError
+
+
+def test_a_child_that_was_removed_is_made_again_by_a_timer_with_its_labels(labelled, registry):
+    timer = labelled.time(labels={"kind": "mail"})
+    for _ in range(2):
+        labelled.clear()
+        with timer:
+            pass
+    assert registry.get_sample_value("l_seconds_count", {"kind": "mail"}) == 1
