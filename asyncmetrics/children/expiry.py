@@ -22,10 +22,11 @@ last changed. A child goes through these states:
 from __future__ import annotations
 
 import functools
+import inspect
 import time
 from collections.abc import Callable, Iterator
 from operator import attrgetter
-from typing import Any, Generic, TypeVar, cast, final
+from typing import Any, Generic, TypeVar, final
 
 from asyncmetrics.children.interfaces import (
     CounterChild,
@@ -39,7 +40,6 @@ from asyncmetrics.children.interfaces import (
 __all__ = ("Expiry", "add_times")
 
 S = TypeVar("S", bound="Any")
-_IsSame = Callable[[Any, Any], bool]
 _EXACT = frozenset({float, int})
 _get_changed_at: Callable[[Any], float] = attrgetter("changed_at")
 
@@ -67,44 +67,76 @@ class Expiry(Generic[S]):
         return map(float(time.monotonic() - self.ttl).__ge__, map(_get_changed_at, stale))
 
 
-def _has_number(child: Any, value: Any) -> bool:
-    return type(value) in _EXACT and tuple(child.read_numbers()) == (value,)
+def _time_amount(method: Callable[..., None]) -> Callable[..., None]:
+    def change(self: Any, amount: float) -> None:
+        self.changed_at = time.monotonic()
+        method(self, amount)
+
+    return change
 
 
-def _has_facts(child: Any, facts: Any) -> bool:
-    return type(facts) is dict and child.read_extra_labels() == facts
+def _time_amount_and_exemplar(method: Callable[..., None]) -> Callable[..., None]:
+    def change(self: Any, amount: float, exemplar: Any) -> None:
+        self.changed_at = time.monotonic()
+        method(self, amount, exemplar)
+
+    return change
 
 
-def _has_state(child: Any, state: Any) -> bool:
-    states = child.table.descriptor.states
-    return type(state) is str and state in states and child.read_numbers()[states.index(state)] == 1.0
+def _time_reset(method: Callable[..., None]) -> Callable[..., None]:
+    def change(self: Any) -> None:
+        self.changed_at = time.monotonic()
+        method(self)
+
+    return change
 
 
-# By interface: the methods that change a child, and whether a call changes nothing; None if each call is a change.
-_CHANGES: dict[type[Any], dict[str, _IsSame | None]] = {
-    CounterChild: {"inc": None, "reset": None},
-    GaugeChild: {"inc": None, "dec": None, "set": _has_number},
-    SummaryChild: {"observe": None},
-    HistogramChild: {"observe": None},
-    InfoChild: {"info": _has_facts},
-    EnumChild: {"state": _has_state},
+def _time_value(method: Callable[..., None]) -> Callable[..., None]:
+    def change(self: Any, value: Any) -> None:
+        (number,) = self.read_numbers()
+        # Not the comparison of another type, which is the user's code.
+        if not (type(value) in _EXACT and (number == value or number is value)):  # the second for NaN
+            self.changed_at = time.monotonic()
+        method(self, value)
+
+    return change
+
+
+def _time_facts(method: Callable[..., None]) -> Callable[..., None]:
+    def change(self: Any, val: Any) -> None:
+        if not (type(val) is dict and self.read_extra_labels() == val):
+            self.changed_at = time.monotonic()
+        method(self, val)
+
+    return change
+
+
+def _time_state(method: Callable[..., None]) -> Callable[..., None]:
+    def change(self: Any, state: Any) -> None:
+        states = self.table.descriptor.states
+        if not (type(state) is str and state in states and self.read_numbers()[states.index(state)]):
+            self.changed_at = time.monotonic()
+        method(self, state)
+
+    return change
+
+
+# By interface: the methods that change a child, and what makes one that records the time. With `*args`, an increment
+# would take 0.1 µs more.
+_CHANGES: dict[type[Any], dict[str, Callable[[Callable[..., None]], Callable[..., None]]]] = {
+    CounterChild: {"inc": _time_amount_and_exemplar, "reset": _time_reset},
+    GaugeChild: {"inc": _time_amount, "dec": _time_amount, "set": _time_value},
+    SummaryChild: {"observe": _time_amount},
+    HistogramChild: {"observe": _time_amount_and_exemplar},
+    InfoChild: {"info": _time_facts},
+    EnumChild: {"state": _time_state},
 }
 
 
-def _add_time(method: Callable[..., Any], is_same: _IsSame | None) -> Callable[..., Any]:
-    @functools.wraps(method)
-    def change(self: Any, *args: Any, **named: Any) -> Any:
-        self.changed_at = time.monotonic()
-        return method(self, *args, **named)
-
-    @functools.wraps(method)
-    def replace(self: Any, *args: Any, **named: Any) -> Any:
-        values = (*args, *named.values())
-        if len(values) != 1 or not cast("_IsSame", is_same)(self, values[0]):
-            self.changed_at = time.monotonic()
-        return method(self, *args, **named)
-
-    return change if is_same is None else replace
+def _add_time(make: Callable[[Callable[..., None]], Callable[..., None]], method: Callable[..., None]) -> object:
+    timed = functools.wraps(method)(make(method))
+    timed.__defaults__ = inspect.unwrap(method).__defaults__  # type: ignore[attr-defined]  # both are functions
+    return timed
 
 
 @functools.cache
@@ -116,7 +148,7 @@ def add_times(kind: type[S]) -> type[S]:
         kind.__init__(self, table, labelvalues)
 
     changes = next(changes for interface, changes in _CHANGES.items() if issubclass(kind, interface))
-    own: dict[str, Any] = {name: _add_time(getattr(kind, name), is_same) for name, is_same in changes.items()}
+    own: dict[str, Any] = {name: _add_time(make, getattr(kind, name)) for name, make in changes.items()}
     if issubclass(kind, HistogramChild):
         own["recorder"] = HistogramChild.recorder  # observe, which records the time
     own |= {"__slots__": ("changed_at",), "__init__": __init__, "__doc__": kind.__doc__, "__module__": kind.__module__}
