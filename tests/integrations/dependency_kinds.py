@@ -96,6 +96,7 @@ class Dependencies:
         self.function = self._measure("function")(self._make_function())
         self.coroutine = self._measure("coroutine")(self._make_coroutine())
         self.basket = self._make_class()
+        self.guard = self._make_instance()
         self.session = self._make_session()
 
     def _measure(self, kind: str) -> Callable[[Any], Any]:
@@ -165,6 +166,17 @@ class Dependencies:
         """Be a dependency of `session`."""
         with self._measured("sub-dependency", tenant):
             yield tenant
+
+    def _make_instance(self) -> Any:
+        measured = self._measured
+
+        class Guard:
+            async def __call__(self, tenant: Tenant) -> str:
+                with measured("instance", tenant):
+                    await anyio.sleep(PAUSE_SECONDS)
+                    return tenant
+
+        return Guard()
 
     def _make_session(self) -> Callable[..., Iterator[str]]:
         """Return what holds a transaction, in the sync way, on the `CallMetrics` that all requests share."""

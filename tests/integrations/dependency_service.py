@@ -142,7 +142,7 @@ def _add_bodies(router: APIRouter, metrics: Metrics, tally: Tally, own: Dependen
 
     @router.get("/async/background", dependencies=plan)
     @measured
-    async def background(tenant: Tenant, tasks: BackgroundTasks) -> str:
+    async def background(tenant: Tenant, tasks: BackgroundTasks, guard: Annotated[str, Depends(own.guard)]) -> str:
         @metrics.mails
         async def send() -> None:
             with tally.during("mails"):

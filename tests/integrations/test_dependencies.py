@@ -246,6 +246,7 @@ KINDS = (
     "function",
     "coroutine",
     "class",
+    "instance",
     "sync yield",
     "async yield",
     "security",
