@@ -154,10 +154,10 @@ class MetricBase(Resolver[C], Generic[C, B, S, G, W], metaclass=_MetricType):
 
     `labels` takes the values of ``labelnames``; the values of ``context_labels`` are read from the context at each use.
     The full name is ``namespace_subsystem_name_unit``. A metric with ``registry=None`` registers nowhere. When there
-    are ``max_children`` label sets (None: no limit), all new ones share one child whose every label is
-    ``__overflow__``; each use of it is counted in ``asyncmetrics_overflowed_label_sets_total``. A child whose numbers
-    did not change for ``ttl`` seconds is no longer exposed from the next collection on (a gauge that is set to its
-    present value counts as unchanged). With ``exist_ok``, a metric of this name that is registered already is returned
+    are ``max_children`` label sets (None: no limit), all new ones share one more child whose every label is
+    ``__overflow__``; each use of it is counted in ``asyncmetrics_overflowed_label_sets_total``. A child that has not
+    changed for ``ttl`` seconds is no longer exposed (setting a gauge to its present value is no change). With
+    ``exist_ok``, a metric of this name that is registered already is returned
     if its kind, unit, labels, buckets, states and ``per_worker`` agree.
 
     ``buckets``, ``states`` and ``multiprocess_mode`` belong to `Histogram`, `Enum` and `Gauge`; ``per_worker`` to
