@@ -38,6 +38,7 @@ LAYERS: dict[str, set[str]] = {
         "typing",
     },
     "integrations": {
+        "interruptions",
         "middleware",
         "exposition",
         "bridges",
