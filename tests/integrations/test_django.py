@@ -147,6 +147,7 @@ async def test_without_the_middleware_every_route_is_unmatched(build, seen):
     assert await seen(build(), "/items/7/") == ("<unmatched>", "200")
 
 
+SECURITY = "django.middleware.security.SecurityMiddleware"
 MIDDLEWARE = "django.middleware.common.CommonMiddleware"
 
 
@@ -191,6 +192,13 @@ async def test_a_sync_middleware_may_be_on_both_sides(place, build, seen):
 @pytest.mark.parametrize("place", [(f"{__name__}.answering", ROUTES), (ROUTES, f"{__name__}.answering")])
 async def test_a_middleware_that_answers_instead_of_the_view_does_not_hide_the_route(place, build, seen):
     assert await seen(build(*place), "/sync/x/") == ("/sync/{name}/", "202")
+
+
+@pytest.mark.parametrize("place", [(SECURITY, ROUTES), (ROUTES, SECURITY)])
+async def test_a_middleware_that_answers_in_front_of_the_resolver_leaves_no_route(place, build, seen):
+    with override_settings(SECURE_SSL_REDIRECT=True):
+        app = build(*place)
+    assert await seen(app, "/items/7/") == ("<unmatched>", "301")
 
 
 async def test_a_request_under_way_has_its_route(build, ask, samples):

@@ -120,6 +120,16 @@ async def test_a_function_before_the_request_that_answers_early_does_not_hide_th
     assert await seen(asyncmetrics.instrument(app, registry=registry), "/items/1") == ("/items/{item}", "403")
 
 
+async def test_a_middleware_around_quart_that_answers_early_leaves_no_rule(tmp_path, registry, seen):
+    async def refusing(scope, receive, send):
+        await send({"type": "http.response.start", "status": 401, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    app = build(tmp_path)
+    app.asgi_app = refusing
+    assert await seen(asyncmetrics.instrument(app, registry=registry), "/items/1") == ("<unmatched>", "401")
+
+
 async def test_rules_of_hosts_are_kept_apart(registry, ask, counted):
     app = Quart("shop", host_matching=True, static_folder=None)
     app.add_url_rule("/<x>", "shop", lambda x: x, host="shop.example")
