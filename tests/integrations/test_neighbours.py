@@ -50,7 +50,7 @@ ORDERS = ["theirs create ours", "create theirs ours", "create ours theirs"]
 # Datadog changes the constructor of Starlette, and a method of FastAPI.
 CASES = [
     *[(neighbour, "fastapi", steps) for neighbour in LIBRARIES for steps in ORDERS],
-    ("sentry", "starlette", "create ours theirs"),
+    ("sentry", "starlette", "theirs create ours"),
     ("sentry", "quart", "create ours theirs"),
     ("ddtrace", "starlette", "theirs create ours"),
 ]
