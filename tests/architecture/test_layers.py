@@ -39,6 +39,7 @@ LAYERS: dict[str, set[str]] = {
         "typing",
     },
     "integrations": {
+        "interruptions",
         "middleware",
         "exposition",
         "bridges",

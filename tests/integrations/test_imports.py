@@ -12,9 +12,11 @@ import asyncmetrics.integrations
 PUBLIC = {
     "asyncmetrics.errors",
     "asyncmetrics.exposition",
+    "asyncmetrics.interruptions",
     "asyncmetrics.metrics",
     "asyncmetrics.middleware",
     "asyncmetrics.middleware.options",
+    "asyncmetrics.middleware.routes.table",
     "asyncmetrics.middleware.scope",
     "asyncmetrics.registry",
     "asyncmetrics.registry.self_metrics",
