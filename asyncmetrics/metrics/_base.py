@@ -24,6 +24,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast, final
 from asyncmetrics.children.interfaces import Labelled
 from asyncmetrics.children.table import ChildTable
 from asyncmetrics.context import read_labels
+from asyncmetrics.context.names import declare_labels
 from asyncmetrics.errors import DefinitionError, DuplicateMetricError, LabelError, suggest
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics.created import is_created_enabled
@@ -217,6 +218,7 @@ class MetricBase(Resolver[C], Generic[C, B, S, G, W], metaclass=_MetricType):
             registry.register(self)
         self.is_fixed = not context
         if context:
+            declare_labels(context)
             self.labels = self._labels_in_context  # type: ignore[method-assign,assignment]  # it does what a child does
         self._use_table(self._children)
         self._children.on_replace(self._use_table)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import final
 
-from asyncmetrics.context import enter_labels, leave_labels
+from asyncmetrics.context import enter_labels, enter_request, leave_labels
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.middleware.http import HttpExchange, HttpMetrics
 from asyncmetrics.middleware.labels import RequestLabels, check_sync
@@ -85,7 +85,8 @@ class MetricsMiddleware:
         else:
             exchange = WebSocketExchange(self._websocket, scope, receive, send)
         scope[MEASURED_KEY] = exchange.route
-        token = enter_labels({"route": exchange.route, "method": exchange.method})
+        labels = {"route": exchange.route, "method": exchange.method}
+        token = enter_request(labels, exchange.bindings) if self._labels.context_names else enter_labels(labels)
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except BaseException as error:

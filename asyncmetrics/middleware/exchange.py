@@ -20,6 +20,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Generic, Protocol, TypeVar
 
+from asyncmetrics.context.request import RequestBindings
 from asyncmetrics.metrics import Counter
 from asyncmetrics.middleware.active import ActiveExchange
 from asyncmetrics.middleware.exceptions import flatten_group, is_abandoned
@@ -47,7 +48,22 @@ class Exchange(Generic[M]):
     instance would take 10 ns longer.
     """
 
-    __slots__ = ("_disconnected", "_ended", "_metrics", "_receive", "_scope", "_send", "method", "route", "started")
+    bindings: RequestBindings
+    """What is bound for the exchange. Only a middleware with context labels has it."""
+
+    __slots__ = (
+        "_context",
+        "_disconnected",
+        "_ended",
+        "_metrics",
+        "_receive",
+        "_scope",
+        "_send",
+        "bindings",
+        "method",
+        "route",
+        "started",
+    )
 
     def __init__(self, metrics: M, method: str, scope: Scope, receive: Receive, send: Send) -> None:
         # HttpExchange.__init__ repeats these statements, for speed.
@@ -59,6 +75,9 @@ class Exchange(Generic[M]):
         self._send = send
         self._disconnected = False
         self._ended = 0.0  # a time of `perf_counter` once it has ended
+        self._context: tuple[str, ...] | None = ()  # the values of the context labels; None before they are read
+        if metrics.labels.context_names:
+            self._note_bindings()
         self.started = perf_counter()
         metrics.active[self] = None  # the last step: from here on a scrape in another thread may read this object
 
@@ -86,8 +105,25 @@ class Exchange(Generic[M]):
             self._metrics.labels.count_failure("exception")
             is_fault = True
         if is_fault:
-            self._metrics.labels.count_exception(self._metrics.exceptions, self._scope, error)
+            self._count_exception(error)
         return is_fault
+
+    def _count_exception(self, error: BaseException) -> None:
+        metrics = self._metrics
+        metrics.labels.count_exception(metrics.exceptions, self._scope, error, self._read_context())
+
+    def _read_context(self) -> tuple[str, ...]:
+        """Return the values of the context labels at the end: all that is recorded of the exchange has the same."""
+        context = self._context
+        if context is None:
+            self._context = context = self._metrics.labels.read_context(self.bindings)
+            self.bindings.close()
+        return context
+
+    def _note_bindings(self) -> None:
+        """Let all contexts of the exchange note what they bind, until the values are read."""
+        self.bindings = RequestBindings(self._metrics.labels.context_names, self.route.is_routed)
+        self._context = None
 
     def _is_no_fault(self, error: BaseException) -> bool:
         """Return whether ``error`` only says that the client has disconnected, or that the application was cancelled.
@@ -106,10 +142,10 @@ class Exchange(Generic[M]):
         try:
             route = metrics.labels.find_final_route(self._scope)
             self.route.close(route)
-            self._record(route, now - self.started)
+            self._record(route, now - self.started, self._read_context())
         except Exception:  # noqa: BLE001  # no error of a metric reaches the application
             metrics.labels.count_failure("record")
 
-    def _record(self, route: str, seconds: float) -> None:
-        """Observe the duration of an ended exchange."""
+    def _record(self, route: str, seconds: float, context: tuple[str, ...]) -> None:
+        """Observe the duration of an ended exchange; ``context`` are the values of the context labels."""
         raise NotImplementedError

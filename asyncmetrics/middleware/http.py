@@ -96,6 +96,9 @@ class HttpExchange(Exchange[HttpMetrics]):
         self._send = send
         self._disconnected = False
         self._ended = 0.0
+        self._context: tuple[str, ...] | None = ()
+        if metrics.labels.context_names:
+            self._note_bindings()
         self.started = perf_counter()
         metrics.active[self] = None
 
@@ -147,13 +150,15 @@ class HttpExchange(Exchange[HttpMetrics]):
     def _is_no_fault(self, error: BaseException) -> bool:
         return Exchange._is_no_fault(self, error) or type(error).__name__ in _DISCONNECTS
 
-    def _record(self, route: str, seconds: float) -> None:
+    def _record(self, route: str, seconds: float, context: tuple[str, ...]) -> None:
         scope = self._scope
         if SCRAPE_KEY in scope:
             return
         metrics = self._metrics
         fixed = metrics.labels.fixed_extras
         extra = metrics.labels.read_extras(scope) if fixed is None else fixed
+        if context:
+            extra += context
         status = limit_status(self._status)
         # Without a star where there are none: unpacking an empty tuple takes as long as finding the child.
         labels = metrics.duration.labels
@@ -166,7 +171,8 @@ class HttpExchange(Exchange[HttpMetrics]):
         labels = self._metrics.labels
         try:
             seconds = perf_counter() - self._ended
-            background.labels(self.route(), *labels.read_extras(self._scope)).observe(seconds)
+            extra = labels.read_extras(self._scope) + self._read_context()
+            background.labels(self.route(), *extra).observe(seconds)
         except Exception:  # noqa: BLE001  # no error of a metric reaches the application
             labels.count_failure("record")
 

@@ -12,13 +12,16 @@ from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar, final
 
+from asyncmetrics.context import to_label_value
+from asyncmetrics.context.names import declare_labels
+from asyncmetrics.context.request import RequestBindings
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics import Counter
 from asyncmetrics.middleware.label_values import limit_scheme
 from asyncmetrics.middleware.options import ExtraLabel, MiddlewareOptions, RouteCallable
 from asyncmetrics.middleware.routes.resolver import PENDING, UNMATCHED, RouteResolver
-from asyncmetrics.middleware.scope import MeasuredRequest
+from asyncmetrics.middleware.scope import ROUTE_KEY, MeasuredRequest
 from asyncmetrics.model.names import check_label_names
 from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.typing import Scope
@@ -64,7 +67,11 @@ def _find_route(own: RouteCallable, resolve: Callable[[Scope], str], scope: Scop
 
 @final
 class RequestLabels:
-    """The labels of one middleware. ``extra_names`` are the last labels of each of its metrics."""
+    """The labels of one middleware.
+
+    ``extra_names`` are the last labels of the gauges of active requests and connections. All other metrics of the
+    middleware have ``context_names`` after them.
+    """
 
     def __init__(self, options: MiddlewareOptions) -> None:
         conventions, route = options["conventions"], options["route"]
@@ -89,6 +96,7 @@ class RequestLabels:
         )
         self.fixed_extras = None if any(map(callable, self._values)) else tuple(map(str, self._values))
         """The values of the extra labels, if no function returns one of them."""
+        declare_labels(("route", "method", *self.context_names))
 
     def list_names(self, *names: str) -> list[str]:
         """Return label names by the convention, followed by the names of the extra labels."""
@@ -115,11 +123,17 @@ class RequestLabels:
         except Exception:  # noqa: BLE001  # see find_route
             return self.count_failure("route")
 
-    def count_exception(self, exceptions: Counter, scope: Scope, error: BaseException) -> None:
-        """Count an exception that left the application, by route and type."""
+    def read_context(self, bindings: RequestBindings) -> tuple[str, ...]:
+        """Return the values of the context labels for an exchange. The value of a function that fails is empty."""
+        return tuple(map(self._read_bound, bindings.read()))
+
+    def count_exception(
+        self, exceptions: Counter, scope: Scope, error: BaseException, context: tuple[str, ...]
+    ) -> None:
+        """Count an exception that left the application, by route and type; ``context`` are the context labels."""
         try:
             route = self.find_final_route(scope)
-            exceptions.labels(route, type(error).__name__, *self.read_extras(scope)).inc()
+            exceptions.labels(route, type(error).__name__, *self.read_extras(scope), *context).inc()
         except Exception:  # noqa: BLE001  # no error of a metric reaches the application
             self.count_failure("record")
 
@@ -135,6 +149,14 @@ class RequestLabels:
         except Exception:  # noqa: BLE001, S110  # there is no other place to count it
             pass
         return UNMATCHED
+
+    def _read_bound(self, value: object) -> str:
+        try:
+            return to_label_value(value)
+        except Exception as error:  # noqa: BLE001  # the user's function
+            pass_interruption(error)
+            self._self_metrics.count_internal_error("context_labels")
+            return ""
 
     def _read_extra(self, value: ExtraLabel, scope: Scope) -> str:
         try:
@@ -169,6 +191,11 @@ class RequestRoute(MeasuredRequest):
             route = self._labels.find_final_route(scope)
             return PENDING if route is UNMATCHED else route
         return route
+
+    def is_routed(self) -> bool:
+        """Return whether a router has chosen the route, as far as the scope shows it."""
+        scope = self._scope
+        return scope is None or ROUTE_KEY in scope or "router" in scope
 
     def close(self, route: str) -> None:
         """Keep the final route, and release the scope."""

@@ -69,6 +69,7 @@ class _Direction(NamedTuple):
 
     messages: Incrementer
     message_bytes: Incrementer
+    context: tuple[str, ...]
 
     def count_message(self, message: Message) -> None:
         self.messages.inc()
@@ -120,7 +121,7 @@ class WebSocketExchange(Exchange[WebSocketMetrics]):
         """End a connection that is still open: the server drops it now, without a close code."""
         error = self._scope.get(EXCEPTION_KEY)
         if error is not None:
-            self._metrics.labels.count_exception(self._metrics.exceptions, self._scope, error)
+            self._count_exception(error)
         if self._accepted:
             self._close(_ACCEPTED, _VANISHED)
         elif self._disconnected:
@@ -141,8 +142,7 @@ class WebSocketExchange(Exchange[WebSocketMetrics]):
     def _note_received(self, message: Message) -> None:
         match message["type"]:
             case "websocket.receive":
-                if self._from_client is None:
-                    self._from_client = self._make_direction("received")
+                self._from_client = self._find_direction("received", self._from_client)
                 self._from_client.count_message(message)
             case "websocket.disconnect":
                 self._disconnect(message.get("code"))
@@ -150,8 +150,7 @@ class WebSocketExchange(Exchange[WebSocketMetrics]):
     def _note_sent(self, message: Message) -> None:
         match message["type"]:
             case "websocket.send":
-                if self._to_client is None:
-                    self._to_client = self._make_direction("sent")
+                self._to_client = self._find_direction("sent", self._to_client)
                 self._to_client.count_message(message)
             case "websocket.accept":
                 self._accepted = True
@@ -172,12 +171,20 @@ class WebSocketExchange(Exchange[WebSocketMetrics]):
         else:
             self._close(_ABANDONED)
 
-    def _make_direction(self, name: str) -> _Direction:
-        """Bind the counters of a direction at its first message: the router has run by then, so the route is final."""
+    def _find_direction(self, name: str, known: _Direction | None) -> _Direction:
+        """Return the counters of a direction for a message: ``known``, unless the context labels have changed.
+
+        The router has run before the first message, so the route is final.
+        """
+        if known is not None and self._context == ():
+            return known
         metrics = self._metrics
+        context = metrics.labels.read_context(self.bindings) if self._context is None else self._context
+        if known is not None and known.context == context:
+            return known
         extra = metrics.labels.read_extras(self._scope)
-        labels = (metrics.labels.find_final_route(self._scope), name, *extra)
-        return _Direction(metrics.messages.labels(*labels), metrics.message_bytes.labels(*labels))
+        labels = (metrics.labels.find_final_route(self._scope), name, *extra, *context)
+        return _Direction(metrics.messages.labels(*labels), metrics.message_bytes.labels(*labels), context)
 
     def _close(self, outcome: str, code: int | None = None) -> None:
         """End the connection, unless it has ended with another outcome before."""
@@ -186,10 +193,10 @@ class WebSocketExchange(Exchange[WebSocketMetrics]):
             self._code = code
             self._end()
 
-    def _record(self, route: str, seconds: float) -> None:
+    def _record(self, route: str, seconds: float, context: tuple[str, ...]) -> None:
         close_code = "" if self._code is None else limit_close_code(self._code)
         extra = self._metrics.labels.read_extras(self._scope)
-        self._metrics.duration.labels(route, self._outcome, close_code, *extra).observe(seconds)
+        self._metrics.duration.labels(route, self._outcome, close_code, *extra, *context).observe(seconds)
 
 
 def _is_disconnect(error: BaseException) -> bool:

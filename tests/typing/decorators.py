@@ -18,6 +18,7 @@ from asyncmetrics import (
     Info,
     MetricsMiddleware,
     Summary,
+    bound_labels,
     instrument,
 )
 from asyncmetrics.children.interfaces import CounterChild, EnumChild
@@ -62,6 +63,26 @@ class Holder:
     @s.time()
     async def method(self, x: int) -> str:
         return str(x)
+
+
+@bound_labels(tenant="acme")
+async def bound_coroutine(x: int) -> str:
+    return str(x)
+
+
+@bound_labels(tenant="acme")
+def bound_generator(x: int) -> Iterator[int]:
+    yield x
+
+
+async def use_bound() -> None:
+    assert_type(await bound_coroutine(1), str)
+    assert_type(bound_generator(1), Iterator[int])
+    with bound_labels(tenant="acme"):
+        async with bound_labels(tenant=lambda: "acme"):
+            pass
+    bound_labels(tenant="acme")(5)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+    await bound_coroutine("x")  # type: ignore[arg-type]
 
 
 async def use() -> None:
