@@ -6,7 +6,7 @@
    generator stays the same while it is suspended, whatever thread, task or context resumes it.
 2. A function that calls ``__enter__``, such as ``ExitStack.enter_context`` or a callback, may end before the exit. Its
    entry belongs to the task that runs it or, outside of tasks, to the thread.
-3. A task or thread has one such entry at a time: nothing would show which of two an exit belongs to.
+3. If a task or thread has several such entries, nothing shows which of them an exit belongs to: the newest is taken.
 """
 
 from __future__ import annotations
@@ -35,20 +35,16 @@ _NAMES = ("SETUP_WITH", "BEFORE_WITH", "BEFORE_ASYNC_WITH")
 _ENTERING = frozenset(opmap[name] for name in _NAMES if opmap.get(name, 256) < 256)
 
 
-def find_owner(entries: Mapping[object, E], frame: FrameType) -> object | None:
-    """Return the owner of a new entry from ``frame``, or None if it needs an owner of its own and has none.
-
-    That is the case if a task or thread has an entry already, and enters the manager again by a call.
-    """
-    # A new dict is 100 ns cheaper than an object with these functions as methods: benchmarks/decorators.py.
+def find_owner(frame: FrameType) -> object:
+    """Return the owner of a new entry from ``frame``: the frame itself, or the task or thread that makes the call."""
     if not _ENTERING or frame.f_code.co_code[frame.f_lasti] in _ENTERING:
         return frame
-    caller = _find_caller()
-    return None if caller in entries else caller
+    return _find_caller()
 
 
 def add_entry(entries: dict[object, E], owner: object, entry: E) -> None:
     """Add the newest entry of ``owner``."""
+    # To a dict: an object with these functions as methods takes 100 ns more to make (benchmarks/decorators.py).
     entry.outer = entries.get(owner)
     entries[owner] = entry
 

@@ -195,8 +195,8 @@ class Instrument(ABC, Generic[X]):
         return _return(None)
 
     def _enter(self, frame: FrameType) -> Timing:
-        owner = find_owner(self._entries, frame)
-        if owner is None:
+        owner = find_owner(frame)
+        if owner is not frame and owner in self._entries:
             message = (
                 f"{self!r} was entered twice by a call of __enter__, as an ExitStack or a callback makes it: nothing "
                 f"would show which entry an exit belongs to; make a new object for each entry, by {self._verb}"

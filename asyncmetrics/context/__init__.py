@@ -17,38 +17,23 @@
    Siblings do not see each other's labels.
 4. A metric reads only the names that it declares, so a label that is bound for one metric adds no series to another.
 
-Modules:
-
-* `bound`: the mapping of a context, and its blocks.
-* `request`: what is bound for a request, in all of its contexts.
-* `names`: the names that metrics declare, and those that none declares.
-* `functions`: functions that are decorated.
+Modules: `request` has what is bound for a request in all of its contexts, `names` the names that metrics declare, and
+`functions` decorates functions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Coroutine, Mapping
 from contextvars import Token
-from types import MappingProxyType, TracebackType
+from types import FrameType, MappingProxyType, TracebackType
 from typing import Any, TypeVar, cast, final
-from weakref import ref
 
-from asyncmetrics.context.bound import (
-    BOUND,
-    ENTERED,
-    REQUEST,
-    Bound,
-    Entered,
-    Entry,
-    drop,
-    end_elsewhere,
-    get_bound,
-    pick,
-    replace,
-)
+from asyncmetrics.context.bound import BOUND, REQUEST, UNBOUND, Bound
 from asyncmetrics.context.functions import wrap_function
 from asyncmetrics.context.names import check_names, log_suspects, suspects
-from asyncmetrics.context.request import UNBOUND, RequestBindings, end_bindings, note_labels, settle
+from asyncmetrics.context.request import RequestBindings
+from asyncmetrics.entries import add_entry, find_owner, take_entry
 from asyncmetrics.model.names import clean_text
 
 __all__ = (
@@ -68,17 +53,44 @@ F = TypeVar("F", bound=Callable[..., Any])  # a callable of the user's, of any s
 class LabelTokens:
     """The values of some names before a `bind_labels`, for `reset_labels`."""
 
-    __slots__ = ("_before", "_changes")
+    __slots__ = ("_after", "_before", "_bindings", "_names", "_request", "_token", "outer")
 
-    def __init__(self, changes: Bound, before: Bound) -> None:
-        self._changes = changes
-        self._before = pick(before, changes)
+    outer: LabelTokens | None
 
-    def restore(self, bound: Bound) -> Bound:
-        """Return ``bound`` with these names as they were before."""
-        restored = replace(bound, self._changes, self._before)
-        settle(self._changes, bound, restored)
-        return restored
+    def __init__(self, labels: Mapping[str, object], *, is_block: bool) -> None:
+        check_names(labels)
+        self._names = labels.keys()
+        self._before = before = BOUND.get()
+        self._request: RequestBindings | None = before.get(REQUEST)
+        self._bindings = {} if self._request is None else self._request.note(labels, is_block=is_block)
+        self._after: Bound = {**before, **labels}
+        self._token: Token[Bound] = BOUND.set(self._after)
+
+    def reset(self) -> None:
+        """Give the names the values that they had before, in the current context."""
+        BOUND.set(self._restore(BOUND.get()))
+        if self._request is not None:
+            self._request.undo(self._bindings)
+            self._request.note({name: self._before[name] for name in self._names if name in self._before})
+
+    def end_block(self) -> None:
+        """Undo the binding of a block: in its own context, and in a copy of it that has bound nothing since."""
+        bound = BOUND.get()
+        if bound is self._after:
+            BOUND.set(self._before)
+        else:
+            try:
+                BOUND.reset(self._token)
+            except ValueError:  # another context, which keeps its labels
+                pass
+            else:
+                BOUND.set(self._restore(bound))
+        if self._request is not None:
+            self._request.undo(self._bindings)
+
+    def _restore(self, bound: Bound) -> Bound:
+        before = {name: self._before[name] for name in self._names if name in self._before}
+        return {name: value for name, value in bound.items() if name not in self._names} | before
 
 
 def bind_labels(**labels: object) -> LabelTokens:
@@ -86,67 +98,38 @@ def bind_labels(**labels: object) -> LabelTokens:
 
     A value is converted by ``str``. A callable without arguments is called each time a metric reads the name.
     """
-    check_names(labels)
-    bound = get_bound()
-    changes: Bound = {**labels, **note_labels(bound, labels)} if REQUEST in bound else labels
-    BOUND.set({**bound, **changes})
-    return LabelTokens(changes, bound)
+    return LabelTokens(labels, is_block=False)
 
 
 def reset_labels(tokens: LabelTokens) -> None:
     """Undo one `bind_labels`: its names get the values that they had before it; other names keep theirs."""
-    BOUND.set(tokens.restore(get_bound()))
+    tokens.reset()
 
 
-def enter_labels(labels: Mapping[Any, object]) -> Token[Bound]:
-    """Internal: bind the mapping ``labels`` until ``leave_labels(token)``. Do not mutate it.
-
-    This costs a fifth of `bind_labels`, once for each request: benchmarks/middleware.py.
-    """  # noqa: D401
-    bound = BOUND.get()
-    if not bound:
-        return BOUND.set(labels)
-    if REQUEST in bound:  # a request inside another one: what it binds is not for the outer one
-        bound = {key: value for key, value in bound.items() if key == ENTERED or not isinstance(key, tuple)}
-    return BOUND.set({**bound, **labels})
-
-
-def enter_request(labels: Mapping[str, object], request: RequestBindings) -> Token[Bound]:
-    """Internal: do as `enter_labels`, and note what is bound for ``request`` until it is closed."""  # noqa: D401
-    return enter_labels({**labels, REQUEST: request})
-
-
-def leave_labels(token: Token[Bound]) -> None:
-    """Internal: restore the mapping of before `enter_labels`; this undoes all other bindings since then as well."""  # noqa: D401
-    try:
-        BOUND.reset(token)
-    except ValueError:  # a server ran the coroutine in another context, which has nothing to undo
-        pass
+def enter_labels(labels: Bound) -> Token[Bound]:
+    """Internal: bind the labels of a request that begins; the token restores what was bound before."""  # noqa: D401
+    # A request inside another one: what it binds is not for the outer one.
+    return BOUND.set({**{name: value for name, value in BOUND.get().items() if name is not REQUEST}, **labels})
 
 
 def unbind_labels(*names: str) -> None:
     """Remove ``names`` from the current context; names that are not bound are ignored."""
-    _unbind(frozenset(names))
+    bound = BOUND.get()
+    BOUND.set({name: value for name, value in bound.items() if name not in names})
+    if REQUEST in bound:
+        bound[REQUEST].note(dict.fromkeys(names, UNBOUND))
 
 
 def clear_labels() -> None:
     """Remove every label from the current context."""
-    bound = get_bound()
-    names = {key for key in bound if isinstance(key, str)}
-    if REQUEST in bound:
-        names.update(bound[REQUEST].list_names())
-    _unbind(frozenset(names))
-
-
-def _unbind(names: frozenset[str]) -> None:
-    bound = get_bound()
-    left = {key: value for key, value in bound.items() if key not in names}
-    BOUND.set({**left, **note_labels(bound, dict.fromkeys(names, UNBOUND))})
+    bound = BOUND.get()
+    noted = bound[REQUEST].list_names() if REQUEST in bound else ()
+    unbind_labels(*get_labels(), *noted)
 
 
 def get_labels() -> Mapping[str, object]:
     """Return the labels of the current context, as a read-only mapping."""
-    return MappingProxyType({name: value for name, value in get_bound().items() if isinstance(name, str)})
+    return MappingProxyType({name: value for name, value in BOUND.get().items() if name is not REQUEST})
 
 
 def read_labels(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -156,7 +139,7 @@ def read_labels(names: tuple[str, ...]) -> tuple[str, ...]:
     """  # noqa: D401
     if suspects:
         log_suspects()
-    bound = get_bound()
+    bound = BOUND.get()
     return tuple([to_label_value(bound[name]) if name in bound else UNBOUND for name in names])
 
 
@@ -176,84 +159,54 @@ class bound_labels:  # noqa: N801  # reads as a statement: with bound_labels(ten
     around it runs between two values. A block inside a generator is bound for both until the block ends.
 
     The same object may be used again, also inside itself and by several tasks at once. A block may end in another
-    context than it began in; its labels are then unbound in both.
+    context than it began in, which keeps its own labels.
 
     Raises `TypeError` if a class, a property or no callable is decorated.
     """
 
-    __slots__ = ("_labels", "_open")
+    __slots__ = ("_entries", "_labels")
 
     def __init__(self, **labels: object) -> None:
         self._labels = labels
-        self._open: dict[int, ref[Entry]] = {}
+        self._entries: dict[object, LabelTokens] = {}
 
     def __call__(self, function: F, /) -> F:
         """Return ``function`` with the labels bound during its calls; it keeps its kind and its signature."""
-        return cast(F, wrap_function(function, self._begin, self._end))
+        return cast(F, wrap_function(function, self._begin, LabelTokens.end_block))
 
     def __enter__(self) -> None:
         """Bind the labels."""
-        entry = self._begin()
-        self._open[id(entry)] = ref(entry)
+        self._enter(sys._getframe(1))
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Restore the values of before."""
-        entry = self._find_entry()
-        if entry is not None:
-            self._open.pop(id(entry), None)
-            self._end(entry)
+        self._exit(sys._getframe(1))
 
-    async def __aenter__(self) -> None:
+    def __aenter__(self) -> Coroutine[Any, Any, None]:
         """Bind the labels."""
-        self.__enter__()
+        self._enter(sys._getframe(1))
+        return _return()
 
-    async def __aexit__(
+    def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    ) -> Coroutine[Any, Any, None]:
         """Restore the values of before."""
-        self.__exit__(exc_type, exc, traceback)
+        self._exit(sys._getframe(1))
+        return _return()
 
-    def _begin(self) -> Entry:
-        labels = self._labels
-        check_names(labels)
-        bound = get_bound()
-        request = bound.get(REQUEST)
-        changes: Bound = labels if request is None else {**labels, **request.note(labels, is_block=True)}
-        entry = Entry(self, changes, request)
-        entry.bound = {**bound, **changes, ENTERED: Entered(entry, pick(bound, changes), bound.get(ENTERED))}
-        entry.token = BOUND.set(entry.bound)
-        return entry
+    def _begin(self) -> LabelTokens:
+        return LabelTokens(self._labels, is_block=True)
 
-    def _end(self, entry: Entry) -> None:
-        """Undo one entry, in the context in which it was made or in another one."""
-        token, entered, entry.token, entry.bound = entry.token, entry.bound, None, None
-        if token is None:
-            return
-        bound = BOUND.get()
-        try:
-            BOUND.reset(token)
-        except ValueError:  # made in another context
-            end_elsewhere(entry)
-            end_bindings(entry.changes)
-            return
-        if bound is not entered:  # there were other bindings since then
-            BOUND.set(drop(bound, entry))
-        if entry.request is not None:
-            settle(entry.changes, bound, BOUND.get())
+    def _enter(self, frame: FrameType) -> None:
+        add_entry(self._entries, find_owner(frame), self._begin())
 
-    def _find_entry(self) -> Entry | None:
-        """Return the innermost entry that this context has, or else one that another context of its request has."""
-        bound = get_bound()
-        node: Entered | None = bound.get(ENTERED)
-        while node is not None:
-            if node.entry.manager is self and node.entry.token is not None:
-                return node.entry
-            node = node.outer
-        request = bound.get(REQUEST)
-        entries = [entry for reference in list(self._open.values()) if (entry := reference()) is not None]
-        self._open = {id(entry): ref(entry) for entry in entries}
-        entries = [entry for entry in entries if entry.request is request]
-        # Without a request, several entries are those of several tasks: each of them ends its own.
-        return entries[-1] if entries and (request is not None or len(entries) == 1) else None
+    def _exit(self, frame: FrameType) -> None:
+        entry = take_entry(self._entries, frame)
+        if entry is not None:
+            entry.end_block()
+
+
+async def _return() -> None:
+    """Return nothing: what an ``async with`` statement awaits."""

@@ -5,155 +5,84 @@ context that sends the end of the response, which a binding in a thread (a sync 
 (under Starlette's ``BaseHTTPMiddleware``) does not reach. All contexts of a request therefore share one object, which
 notes the bindings of the names that the middleware reads.
 
-*Rules.* The value of a name is the first of these:
-
-1. the newest binding, if it is that of the context that sends the end of the response, or if that context has none;
-2. the newest binding, if it was made in another thread: the request awaits the end of a sync endpoint;
-3. the newest binding, if a router had chosen the route by then, but not yet at the context's own binding: an endpoint
-   replaces what middleware in front of it has bound;
-4. the context's own binding: a task that an endpoint starts does not replace what the endpoint has bound;
-5. the value from outside of the request.
-
-A binding that was undone does not count: the end of a block and `reset_labels` undo it, in any context.
+*Rules.* The newest binding of a name counts, in whatever context of the request it was made. Undoing a binding also
+undoes the newer ones of the name. If none is left, the value from outside of the request counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from itertools import count
-from operator import attrgetter
-from threading import get_ident
-from typing import final
+from collections.abc import Mapping
+from typing import NamedTuple, final
 
-from asyncmetrics.context.bound import REQUEST, Bound, get_bound
+from asyncmetrics.context.bound import BOUND, UNBOUND, Bound
 from asyncmetrics.context.names import log_suspects, suspects
 
-__all__ = ("UNBOUND", "Binding", "RequestBindings", "end_bindings", "note_labels", "settle")
-
-UNBOUND = ""
-"""The value of a name that is not bound."""
-
-_get_next_number = count().__next__
+__all__ = ("Binding", "RequestBindings")
 
 
 @final
-class Binding:
-    """One name that was bound for a request, at one time."""
+class Binding(NamedTuple):
+    """A value that was bound for a request, by a block or until further notice, and the binding before it."""
 
-    __slots__ = ("is_block", "is_over", "is_routed", "name", "number", "request", "thread", "value")
-
-    def __init__(self, request: RequestBindings, name: str, value: object, *, is_block: bool, is_routed: bool) -> None:
-        self.request = request
-        self.name = name
-        self.value = value
-        self.is_block = is_block
-        self.is_routed = is_routed
-        self.is_over = False
-        self.number = _get_next_number()
-        self.thread = get_ident()
-
-    def replaces(self, own: Binding) -> bool:
-        """Return whether this binding comes before an older one of the context that sends the end of the response."""
-        return self.thread != own.thread or (self.is_routed and not own.is_routed)
-
-
-_get_number = attrgetter("number")
+    value: object
+    is_block: bool
+    older: Binding | None
 
 
 @final
 class RequestBindings:
-    """The bindings of ``names`` during one request. ``is_routed`` returns whether a router has chosen the route."""
+    """The bindings of ``names`` during one request, which begins in the current context."""
 
-    __slots__ = ("_is_routed", "_names", "_open", "_outside")
+    __slots__ = ("_names", "_newest", "_outside")
 
-    def __init__(self, names: tuple[str, ...], is_routed: Callable[[], bool]) -> None:
+    def __init__(self, names: tuple[str, ...]) -> None:
         self._names = names
-        self._is_routed = is_routed
-        self._outside: Bound | None = get_bound()  # None once the request has ended
-        # A dict, since threads add and remove bindings at the same time, each by one call.
-        self._open: dict[Binding, None] = {}
+        self._outside: Bound | None = BOUND.get()  # None once the request has ended
+        self._newest: dict[str, Binding] = {}
 
-    def note(self, labels: Mapping[str, object], *, is_block: bool = False) -> Bound:
-        """Note labels that are bound in the current context; return their bindings by the keys that a mapping has."""
-        names = [name for name in self._names if name in labels] if self._outside is not None else ()
-        is_routed = bool(names) and self._is_routed()
-        bindings: dict[tuple[str], Binding] = {}
-        for name in names:
-            if not is_block:
-                self._forget(name)
-            bindings[name,] = binding = Binding(self, name, labels[name], is_block=is_block, is_routed=is_routed)
-            self._open[binding] = None
-        return bindings
+    def note(self, labels: Mapping[str, object], *, is_block: bool = False) -> dict[str, Binding]:
+        """Note labels that are bound, and return their bindings for `undo`."""
+        if self._outside is None:
+            return {}
+        return {name: self._add(name, labels[name], is_block=is_block) for name in self._names if name in labels}
+
+    def _add(self, name: str, value: object, *, is_block: bool) -> Binding:
+        older = self._newest.get(name)
+        if older is not None and not (is_block or older.is_block):
+            older = older.older  # replaced: a loop may bind a name again without end
+        self._newest[name] = binding = Binding(value, is_block, older)
+        return binding
+
+    def undo(self, bindings: Mapping[str, Binding]) -> None:
+        """Undo bindings, and the newer ones of their names."""
+        for name, binding in bindings.items():
+            found = self._newest.get(name)
+            while found is not None and found is not binding:
+                found = found.older
+            if found is None:  # undone already
+                continue
+            if found.older is None:
+                self._newest.pop(name, None)
+            else:
+                self._newest[name] = found.older
 
     def list_names(self) -> list[str]:
         """Return the names that are bound for the request."""
-        return [binding.name for binding in list(self._open)]
-
-    def end(self, binding: Binding) -> None:
-        """Undo a binding."""
-        binding.is_over = True
-        self._open.pop(binding, None)
-
-    def reopen(self, binding: Binding) -> None:
-        """Let a binding count again, after the one that replaced it was undone."""
-        if self._outside is not None and not binding.is_over:
-            self._open[binding] = None
+        return list(self._newest)
 
     def read(self) -> list[object]:
-        """Return the values of the names. Call it in the context that sends the end of the response."""
+        """Return the values of the names."""
         if suspects:
             log_suspects()
-        bound = get_bound()
-        is_inside = bound.get(REQUEST) is self
-        return [self._read(name, bound.get((name,)) if is_inside else None) for name in self._names]
+        return [self._read(name) for name in self._names]
+
+    def _read(self, name: str) -> object:
+        newest = self._newest.get(name)
+        if newest is not None:
+            return newest.value
+        return UNBOUND if self._outside is None else self._outside.get(name, UNBOUND)
 
     def close(self) -> None:
         """Release all values, since a task may outlive the request; note no binding from here on."""
         self._outside = None
-        self._open.clear()
-
-    def _read(self, name: str, own: Binding | None) -> object:
-        newest = max((one for one in list(self._open) if one.name == name), key=_get_number, default=None)
-        if (
-            own is not None
-            and not own.is_over
-            and not (newest is not None and newest.number > own.number and newest.replaces(own))
-        ):
-            return own.value
-        if newest is not None:
-            return newest.value
-        return (self._outside or {}).get(name, UNBOUND)
-
-    def _forget(self, name: str) -> None:
-        """Forget the bindings of a name that no block ends: a loop may bind it again without end."""
-        for binding in list(self._open):
-            if binding.name == name and not binding.is_block:
-                self._open.pop(binding, None)
-
-
-def note_labels(bound: Bound, labels: Mapping[str, object]) -> Bound:
-    """Note labels that are bound in a context with the mapping ``bound`` for the request of the context, if any."""
-    request: RequestBindings | None = bound.get(REQUEST)
-    return {} if request is None else request.note(labels)
-
-
-def end_bindings(changes: Bound) -> None:
-    """Undo the bindings in ``changes``."""
-    for binding in changes.values():
-        if isinstance(binding, Binding):
-            binding.request.end(binding)
-
-
-def settle(changes: Bound, before: Bound, after: Bound) -> None:
-    """Undo the bindings in ``changes``, of a context whose mapping was ``before`` and is ``after``.
-
-    Those that replaced them end as well, and those that the context has again count again.
-    """
-    end_bindings(changes)
-    for key in changes:
-        replaced, restored = before.get(key), after.get(key)
-        if replaced is not restored:
-            if isinstance(replaced, Binding):
-                replaced.request.end(replaced)
-            if isinstance(restored, Binding):
-                restored.request.reopen(restored)
+        self._newest.clear()
