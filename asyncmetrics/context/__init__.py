@@ -48,7 +48,7 @@ from asyncmetrics.context.bound import (
 )
 from asyncmetrics.context.functions import wrap_function
 from asyncmetrics.context.names import check_names, log_suspects, suspects
-from asyncmetrics.context.request import UNBOUND, RequestBindings, end_bindings, note_labels, settle
+from asyncmetrics.context.request import UNBOUND, end_bindings, note_labels, settle
 from asyncmetrics.model.names import clean_text
 
 __all__ = (
@@ -98,30 +98,11 @@ def reset_labels(tokens: LabelTokens) -> None:
     BOUND.set(tokens.restore(get_bound()))
 
 
-def enter_labels(labels: Mapping[Any, object]) -> Token[Bound]:
-    """Internal: bind the mapping ``labels`` until ``leave_labels(token)``. Do not mutate it.
-
-    This costs a fifth of `bind_labels`, once for each request: benchmarks/middleware.py.
-    """  # noqa: D401
-    bound = BOUND.get()
-    if not bound:
-        return BOUND.set(labels)
-    if REQUEST in bound:  # a request inside another one: what it binds is not for the outer one
-        bound = {key: value for key, value in bound.items() if key == ENTERED or not isinstance(key, tuple)}
+def enter_labels(labels: Bound) -> Token[Bound]:
+    """Internal: bind the labels of a request that begins; the token restores what was bound before."""  # noqa: D401
+    # A request inside another one: what it binds is not for the outer one.
+    bound = {key: value for key, value in get_bound().items() if key is ENTERED or isinstance(key, str)}
     return BOUND.set({**bound, **labels})
-
-
-def enter_request(labels: Mapping[str, object], request: RequestBindings) -> Token[Bound]:
-    """Internal: do as `enter_labels`, and note what is bound for ``request`` until it is closed."""  # noqa: D401
-    return enter_labels({**labels, REQUEST: request})
-
-
-def leave_labels(token: Token[Bound]) -> None:
-    """Internal: restore the mapping of before `enter_labels`; this undoes all other bindings since then as well."""  # noqa: D401
-    try:
-        BOUND.reset(token)
-    except ValueError:  # a server ran the coroutine in another context, which has nothing to undo
-        pass
 
 
 def unbind_labels(*names: str) -> None:

@@ -42,8 +42,7 @@ NO_LABELS: Bound = {}
 BOUND: ContextVar[Bound] = ContextVar("asyncmetrics_labels", default=NO_LABELS)
 
 # No text, so that no name of a label is equal to them.
-REQUEST = ("request", None)
-ENTERED = ("entered", None)
+REQUEST, ENTERED = object(), object()
 
 
 @final

@@ -19,16 +19,15 @@ A binding that was undone does not count: the end of a block and `reset_labels` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import count
-from operator import attrgetter
 from threading import get_ident
-from typing import final
+from typing import Protocol, final
 
-from asyncmetrics.context.bound import REQUEST, Bound, get_bound
+from asyncmetrics.context.bound import BOUND, NO_LABELS, REQUEST, Bound, get_bound
 from asyncmetrics.context.names import log_suspects, suspects
 
-__all__ = ("UNBOUND", "Binding", "RequestBindings", "end_bindings", "note_labels", "settle")
+__all__ = ("UNBOUND", "Binding", "RequestBindings", "Route", "end_bindings", "note_labels", "settle")
 
 UNBOUND = ""
 """The value of a name that is not bound."""
@@ -57,26 +56,31 @@ class Binding:
         return self.thread != own.thread or (self.is_routed and not own.is_routed)
 
 
-_get_number = attrgetter("number")
+class Route(Protocol):
+    """The route of a request."""
+
+    def is_routed(self) -> bool:
+        """Return whether a router has chosen the route."""
+        ...
 
 
 @final
 class RequestBindings:
-    """The bindings of ``names`` during one request. ``is_routed`` returns whether a router has chosen the route."""
+    """The bindings of ``names`` during one request; ``route`` is the route of the request."""
 
-    __slots__ = ("_is_routed", "_names", "_open", "_outside")
+    __slots__ = ("_names", "_open", "_outside", "_route")
 
-    def __init__(self, names: tuple[str, ...], is_routed: Callable[[], bool]) -> None:
+    def __init__(self, names: tuple[str, ...], route: Route) -> None:
         self._names = names
-        self._is_routed = is_routed
-        self._outside: Bound | None = get_bound()  # None once the request has ended
+        self._route = route
+        self._outside: Bound | None = BOUND.get()  # None once the request has ended
         # A dict, since threads add and remove bindings at the same time, each by one call.
         self._open: dict[Binding, None] = {}
 
     def note(self, labels: Mapping[str, object], *, is_block: bool = False) -> Bound:
         """Note labels that are bound in the current context; return their bindings by the keys that a mapping has."""
         names = [name for name in self._names if name in labels] if self._outside is not None else ()
-        is_routed = bool(names) and self._is_routed()
+        is_routed = bool(names) and self._route.is_routed()
         bindings: dict[tuple[str], Binding] = {}
         for name in names:
             if not is_block:
@@ -103,6 +107,9 @@ class RequestBindings:
         """Return the values of the names. Call it in the context that sends the end of the response."""
         if suspects:
             log_suspects()
+        if not self._open:
+            outside = self._outside or NO_LABELS
+            return [outside.get(name, UNBOUND) for name in self._names]
         bound = get_bound()
         is_inside = bound.get(REQUEST) is self
         return [self._read(name, bound.get((name,)) if is_inside else None) for name in self._names]
@@ -113,7 +120,10 @@ class RequestBindings:
         self._open.clear()
 
     def _read(self, name: str, own: Binding | None) -> object:
-        newest = max((one for one in list(self._open) if one.name == name), key=_get_number, default=None)
+        newest: Binding | None = None
+        for binding in list(self._open):
+            if binding.name == name and (newest is None or binding.number > newest.number):
+                newest = binding
         if (
             own is not None
             and not own.is_over
@@ -122,7 +132,7 @@ class RequestBindings:
             return own.value
         if newest is not None:
             return newest.value
-        return (self._outside or {}).get(name, UNBOUND)
+        return (self._outside or NO_LABELS).get(name, UNBOUND)
 
     def _forget(self, name: str) -> None:
         """Forget the bindings of a name that no block ends: a loop may bind it again without end."""
