@@ -114,10 +114,16 @@ class RequestBindings:
         is_inside = bound.get(REQUEST) is self
         return [self._read(name, bound.get((name,)) if is_inside else None) for name in self._names]
 
-    def close(self) -> None:
-        """Release all values, since a task may outlive the request; note no binding from here on."""
+    def close(self) -> list[object]:
+        """Return the values of the names, as `read` does, and release them: a task may outlive the request.
+
+        From here on no binding is noted.
+        """
+        values = self.read()
         self._outside = None
-        self._open.clear()
+        if self._open:
+            self._open.clear()
+        return values
 
     def _read(self, name: str, own: Binding | None) -> object:
         newest: Binding | None = None

@@ -30,7 +30,6 @@ from asyncmetrics.typing import ASGIApp, Receive, Scope, Send, Unpack
 
 __all__ = ("MetricsMiddleware",)
 
-_KINDS = frozenset({"http", "websocket"})
 # Found once, not for each request: benchmarks/middleware.py.
 get_bound, set_bound, reset_bound = BOUND.get, BOUND.set, BOUND.reset
 make_http_exchange = HttpExchange.make
@@ -82,11 +81,16 @@ class MetricsMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the server, as ASGI 3.0 specifies."""
         kind = scope["type"]
-        if MEASURED_KEY in scope or kind not in _KINDS or (self._exclusions and self._is_excluded(scope)):
+        is_http = kind == "http"
+        if (
+            not (is_http or kind == "websocket")
+            or MEASURED_KEY in scope
+            or (self._exclusions and self._is_excluded(scope))
+        ):
             await self.app(scope, receive, send)
             return
         exchange: HttpExchange | WebSocketExchange
-        if kind == "http":
+        if is_http:
             exchange = make_http_exchange(self._http, scope, receive, send)
         else:
             exchange = WebSocketExchange.make(self._websocket, scope, receive, send)

@@ -89,7 +89,8 @@ class Exchange(Generic[M]):
         self._disconnected = False
         self.ended = 0.0
         if metrics.labels.context_names:
-            self._note_bindings()
+            self.bindings = RequestBindings(metrics.labels.context_names, route)
+            self._context = None
         self.started = perf_counter()
         metrics.active[self] = None  # the last step: from here on a scrape in another thread may read this object
 
@@ -130,14 +131,8 @@ class Exchange(Generic[M]):
         if not labels.context_names:
             return ()
         if self._context is None:
-            self._context = labels.read_context(self.bindings)
-            self.bindings.close()
+            self._context = labels.convert_context(self.bindings.close())
         return self._context
-
-    def _note_bindings(self) -> None:
-        """Let all contexts of the exchange note what they bind, until the values are read."""
-        self.bindings = RequestBindings(self._metrics.labels.context_names, self.route)
-        self._context = None
 
     def _is_no_fault(self, error: BaseException) -> bool:
         """Return whether ``error`` only says that the client has disconnected, or that the application was cancelled.

@@ -12,9 +12,10 @@ __all__ = ("METHODS", "OTHER", "STATUSES", "limit_close_code", "limit_method", "
 OTHER = "_OTHER"
 
 # RFC 9110, section 9.3; PATCH is RFC 5789; QUERY is draft-ietf-httpbis-safe-method-w-body. Case matters (9.1).
-METHODS = frozenset(
-    {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"},
-)
+METHODS = {
+    method: method
+    for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY")
+}
 """The methods that are labels as they are."""
 STATUSES = {status: str(status) for status in range(100, 600)}
 """The statuses that are labels, as text."""

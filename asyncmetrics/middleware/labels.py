@@ -14,7 +14,6 @@ from typing import Any, TypeVar, final
 
 from asyncmetrics.context import to_label_value
 from asyncmetrics.context.names import declare_labels
-from asyncmetrics.context.request import RequestBindings
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics import Counter
@@ -126,14 +125,9 @@ class RequestLabels:
         except Exception:  # noqa: BLE001  # see find_route
             return self.count_failure("route")
 
-    def read_context(self, bindings: RequestBindings) -> tuple[str, ...]:
-        """Return the values of the context labels for an exchange. The value of a function that fails is empty."""
-        return tuple(
-            [
-                value if type(value) is str and value.isascii() else self._read_bound(value)
-                for value in bindings.read()
-            ]
-        )
+    def convert_context(self, values: list[object]) -> tuple[str, ...]:
+        """Return the values of context labels as text. The value of a function that fails is empty."""
+        return tuple([value if type(value) is str and value.isascii() else self._read_bound(value) for value in values])
 
     def count_exception(
         self, exceptions: Counter, scope: Scope, error: BaseException, context: tuple[str, ...]
