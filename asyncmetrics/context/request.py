@@ -82,7 +82,12 @@ class RequestBindings:
             return newest.value
         return UNBOUND if self._outside is None else self._outside.get(name, UNBOUND)
 
-    def close(self) -> None:
-        """Release all values, since a task may outlive the request; note no binding from here on."""
+    def close(self) -> list[object]:
+        """Return the values of the names and release them, since a task may outlive the request.
+
+        From here on no binding is noted.
+        """
+        values = self.read()
         self._outside = None
         self._newest.clear()
+        return values

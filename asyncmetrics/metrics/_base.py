@@ -264,6 +264,14 @@ class MetricBase(Resolver[C], Generic[C, B, S, G, W], metaclass=_MetricType):
             values = self._to_positional(values, named)
         return self._children.find(values)  # type: ignore[no-any-return]
 
+    def find(self, values: tuple[str, ...]) -> C:
+        """Return what ``labels(*values)`` returns, for texts and for a metric without context labels.
+
+        It takes half of the time if the child is known: benchmarks/middleware.py.
+        """
+        child = self._table.get(values)
+        return self.labels(*values) if child is None else child
+
     def remove(self, *labelvalues: object) -> None:
         """Remove the child with these label values; the values of context labels come last.
 

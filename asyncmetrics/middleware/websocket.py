@@ -86,15 +86,23 @@ class WebSocketExchange(Exchange[WebSocketMetrics]):
 
     _outcome: str  # with its close code, set by `_close`
     _code: int | None
+    _from_client: _Direction | None
+    _to_client: _Direction | None
+    _accepted: bool
+    _refusal: int
 
     __slots__ = ("_accepted", "_code", "_from_client", "_outcome", "_refusal", "_to_client")
 
-    def __init__(self, metrics: WebSocketMetrics, scope: Scope, receive: Receive, send: Send) -> None:
-        self._from_client: _Direction | None = None
-        self._to_client: _Direction | None = None
+    @staticmethod
+    def make(metrics: WebSocketMetrics, scope: Scope, receive: Receive, send: Send) -> WebSocketExchange:
+        """Return the exchange of a connection that begins."""
+        self = WebSocketExchange()
+        self._from_client = None
+        self._to_client = None
         self._accepted = False
         self._refusal = 500  # a server's response for an application that neither accepts nor rejects
-        Exchange.__init__(self, metrics, "", scope, receive, send)
+        self.begin(metrics, "", scope, receive, send)
+        return self
 
     async def receive(self) -> Message:
         """Pass the next event on, and count it."""
@@ -176,10 +184,10 @@ class WebSocketExchange(Exchange[WebSocketMetrics]):
 
         The router has run before the first message, so the route is final.
         """
-        if known is not None and self._context == ():
-            return known
         metrics = self._metrics
-        context = metrics.labels.read_context(self.bindings) if self._context is None else self._context
+        context: tuple[str, ...] = ()
+        if metrics.labels.context_names:
+            context = metrics.labels.convert_context(self.bindings.read()) if self._context is None else self._context
         if known is not None and known.context == context:
             return known
         extra = metrics.labels.read_extras(self._scope)
@@ -188,15 +196,15 @@ class WebSocketExchange(Exchange[WebSocketMetrics]):
 
     def _close(self, outcome: str, code: int | None = None) -> None:
         """End the connection, unless it has ended with another outcome before."""
-        if not self._ended:
+        if not self.ended:
             self._outcome = outcome
             self._code = code
             self._end()
 
-    def _record(self, route: str, seconds: float, context: tuple[str, ...]) -> None:
+    def _record(self, route: str, seconds: float) -> None:
         close_code = "" if self._code is None else limit_close_code(self._code)
         extra = self._metrics.labels.read_extras(self._scope)
-        self._metrics.duration.labels(route, self._outcome, close_code, *extra, *context).observe(seconds)
+        self._metrics.duration.labels(route, self._outcome, close_code, *extra, *self._read_context()).observe(seconds)
 
 
 def _is_disconnect(error: BaseException) -> bool:

@@ -109,18 +109,13 @@ async def test_a_sync_endpoint_replaces_what_a_dependency_has_bound(is_async, pl
 
 
 @on_every_loop
-async def test_a_task_that_an_endpoint_starts_replaces_nothing(registry, labels):
+async def test_a_task_that_an_endpoint_starts_replaces_what_the_endpoint_has_bound(plan_of):
     async def endpoint():
-        bind("gold")
+        bind("free")
         async with anyio.create_task_group() as group:
-            for plan in "abc":
-                group.start_soon(abind, plan)
+            group.start_soon(abind, "gold")
 
-    app = FastAPI()
-    app.get("/")(endpoint)
-    asyncmetrics.instrument(app, registry=registry, context_labels=["plan"])
-    await get(app)
-    assert [one["plan"] for one in labels(COUNTED)] == ["gold"]
+    assert await plan_of(endpoint) == "gold"
 
 
 @on_every_loop

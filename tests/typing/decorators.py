@@ -81,7 +81,7 @@ async def use_bound() -> None:
     with bound_labels(tenant="acme"):
         async with bound_labels(tenant=lambda: "acme"):
             pass
-    bound_labels(tenant="acme")(5)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+    bound_labels(tenant="acme")(5)  # type: ignore[type-var]
     await bound_coroutine("x")  # type: ignore[arg-type]
 
 
