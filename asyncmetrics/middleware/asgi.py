@@ -95,9 +95,11 @@ class MetricsMiddleware:
         else:
             exchange = WebSocketExchange.make(self._websocket, scope, receive, send)
         scope[MEASURED_KEY] = route = exchange.route
-        labels: dict[object, object] = {"route": route, "method": exchange.method}
+        labels: dict[object, object]
         if self._reads_context:
-            labels[REQUEST] = exchange.bindings
+            labels = {"route": route, "method": exchange.method, REQUEST: route}
+        else:
+            labels = {"route": route, "method": exchange.method}
         token = enter_labels(labels) if get_bound() else set_bound(labels)
         try:
             await self.app(scope, exchange.receive, exchange.send)

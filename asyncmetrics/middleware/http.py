@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from time import perf_counter
 from typing import final
 
-from asyncmetrics.context.request import RequestBindings
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics import Histogram
 from asyncmetrics.middleware.active import ActiveRequests, get_shared
@@ -121,7 +120,7 @@ class HttpExchange(Exchange[HttpMetrics]):
             self._probe = probe = BodyProbe(metrics.labels, self._receive, self._send)
             self._receive, self._send = probe.receive, probe.send
         if metrics.labels.context_names:
-            self.bindings = RequestBindings(metrics.labels.context_names, self.route)
+            self.route.begin_bindings(metrics.labels.context_names)
             self._context = None
 
     async def receive(self) -> Message:
