@@ -44,7 +44,7 @@ class Exchange(Generic[M]):
     """One request or connection. The application gets its ``receive`` and ``send`` instead of the server's.
 
     The methods that raise `NotImplementedError` are abstract. The class is no ``abc.ABC`` and has no ``__init__``: an
-    instance takes 70 ns less without them (benchmarks/middleware.py).
+    instance takes 30 ns less without them (benchmarks/middleware.py).
     """
 
     method: str
