@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import anyio
 import pytest
 
-from asyncmetrics import Counter, bind_labels, bound_labels, clear_labels, get_labels
+from asyncmetrics import Counter, MetricsMiddleware, bind_labels, bound_labels, clear_labels, get_labels
 from asyncmetrics.context import names
 from tests.loops import on_every_loop
 
@@ -340,16 +340,18 @@ def test_a_program_that_makes_names_from_its_data_logs_few(jobs, logged):
     assert len(logged()) == 100
 
 
-async def test_the_names_of_a_middleware_are_declared(logged):
-    from asyncmetrics import CollectorRegistry, MetricsMiddleware
-
+@pytest.mark.parametrize(
+    ("labels", "hint"),
+    [({"tenant": "x", "route": "x", "method": "x"}, []), ({"tenent": "x"}, ["; did you mean 'tenant'?"])],
+)
+async def test_the_names_of_a_middleware_are_declared(labels, hint, logged, registry):
     async def app(scope, receive, send):
-        bind_labels(tenant="acme", route="mine", method="MINE")
+        bind_labels(**labels)
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body"})
 
     async def send(message): ...
 
-    measured = MetricsMiddleware(app, registry=CollectorRegistry(), context_labels=["tenant"])
+    measured = MetricsMiddleware(app, registry=registry, context_labels=["tenant"])
     await measured({"type": "http", "method": "GET", "path": "/"}, None, send)
-    assert logged() == []
+    assert [message.partition("context_labels")[2] for message in logged()] == hint
