@@ -37,6 +37,7 @@ from asyncmetrics.context.bound import (
     BOUND,
     ENTERED,
     REQUEST,
+    STALE,
     Bound,
     Entered,
     Entry,
@@ -47,7 +48,7 @@ from asyncmetrics.context.bound import (
     replace,
 )
 from asyncmetrics.context.functions import wrap_function
-from asyncmetrics.context.names import check_names, log_suspects, suspects
+from asyncmetrics.context.names import check_names, known, log_suspects, suspects
 from asyncmetrics.context.request import UNBOUND, end_bindings, note_labels, settle
 from asyncmetrics.model.names import clean_text
 
@@ -68,16 +69,18 @@ F = TypeVar("F", bound=Callable[..., Any])  # a callable of the user's, of any s
 class LabelTokens:
     """The values of some names before a `bind_labels`, for `reset_labels`."""
 
-    __slots__ = ("_before", "_changes")
+    __slots__ = ("_before", "_changes", "_is_noted")
 
     def __init__(self, changes: Bound, before: Bound) -> None:
         self._changes = changes
-        self._before = pick(before, changes)
+        self._is_noted = REQUEST in before
+        self._before = {key: before[key] for key in changes if key in before}
 
     def restore(self, bound: Bound) -> Bound:
         """Return ``bound`` with these names as they were before."""
         restored = replace(bound, self._changes, self._before)
-        settle(self._changes, bound, restored)
+        if self._is_noted:
+            settle(self._changes, bound, restored)
         return restored
 
 
@@ -86,8 +89,9 @@ def bind_labels(**labels: object) -> LabelTokens:
 
     A value is converted by ``str``. A callable without arguments is called each time a metric reads the name.
     """
-    check_names(labels)
-    bound = get_bound()
+    if not known.issuperset(labels):
+        check_names(labels)
+    bound = get_bound() if STALE else BOUND.get()
     changes: Bound = {**labels, **note_labels(bound, labels)} if REQUEST in bound else labels
     BOUND.set({**bound, **changes})
     return LabelTokens(changes, bound)
@@ -137,12 +141,14 @@ def read_labels(names: tuple[str, ...]) -> tuple[str, ...]:
     """  # noqa: D401
     if suspects:
         log_suspects()
-    bound = get_bound()
+    bound = get_bound() if STALE else BOUND.get()
     return tuple([to_label_value(bound[name]) if name in bound else UNBOUND for name in names])
 
 
 def to_label_value(value: object) -> str:
     """Internal: return a bound value as text. Raises what a callable or the ``str`` of a value raises."""  # noqa: D401
+    if type(value) is str and value.isascii():  # of most values, and a third of the time
+        return value
     if callable(value):
         value = value()
     return clean_text(value if isinstance(value, str) else str(value))
@@ -198,7 +204,8 @@ class bound_labels:  # noqa: N801  # reads as a statement: with bound_labels(ten
 
     def _begin(self) -> Entry:
         labels = self._labels
-        check_names(labels)
+        if not known.issuperset(labels):
+            check_names(labels)
         bound = get_bound()
         request = bound.get(REQUEST)
         changes: Bound = labels if request is None else {**labels, **request.note(labels, is_block=True)}

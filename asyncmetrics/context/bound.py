@@ -11,7 +11,7 @@ A block ends once, where its ``with`` statement ends:
 
 1. In the context that it began in, which a `contextvars.Token` recognises: its names get their values of before.
    Contexts that were copied inside the block keep theirs: a task may outlive the block that started it.
-2. In another context: an async generator may be closed by another task. The entry is put into ``_STALE``, and each
+2. In another context: an async generator may be closed by another task. The entry is put into `STALE`, and each
    context that still has it drops it when it reads its labels the next time.
 """
 
@@ -27,6 +27,7 @@ __all__ = (
     "ENTERED",
     "NO_LABELS",
     "REQUEST",
+    "STALE",
     "Entered",
     "Entry",
     "drop",
@@ -75,13 +76,13 @@ class Entered(NamedTuple):
 
 
 # Entries that ended in another context. An entry is here as long as any context has it.
-_STALE: set[ref[Entry]] = set()
+STALE: set[ref[Entry]] = set()
 
 
 def get_bound() -> Bound:
     """Return the mapping of the current context, without blocks that have ended in another one."""
     bound = BOUND.get()
-    if _STALE and ENTERED in bound:
+    if STALE and ENTERED in bound:
         return _drop_stale(bound)
     return bound
 
@@ -93,7 +94,9 @@ def pick(bound: Bound, keys: Bound) -> Bound:
 
 def replace(bound: Bound, keys: Bound, values: Bound) -> Bound:
     """Return ``bound`` with ``values`` in place of those that it has for ``keys``."""
-    return {**{key: value for key, value in bound.items() if key not in keys}, **values}
+    result = {key: value for key, value in bound.items() if key not in keys}
+    result.update(values)
+    return result
 
 
 def drop(bound: Bound, entry: Entry) -> Bound:
@@ -119,14 +122,14 @@ def drop(bound: Bound, entry: Entry) -> Bound:
 
 def end_elsewhere(entry: Entry) -> None:
     """End a block in another context than the one in which it began."""
-    _STALE.add(ref(entry, _STALE.discard))
+    STALE.add(ref(entry, STALE.discard))
 
 
 def _drop_stale(bound: Bound) -> Bound:
     found = bound
     node = bound[ENTERED]
     while node is not None:
-        if ref(node.entry) in _STALE:
+        if ref(node.entry) in STALE:
             found = drop(found, node.entry)
         node = node.outer
     if found is not bound:
