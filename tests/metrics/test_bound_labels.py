@@ -291,13 +291,16 @@ def test_what_cannot_be_decorated_is_refused_with_advice(what, advice):
 
 
 @pytest.fixture
-def logged(caplog, monkeypatch):
+def logged(caplog):
     """Return the messages about names; no name is known from other tests."""
-    for collection in ("_declared", "_known"):
-        monkeypatch.setattr(names, collection, set())
-    names.suspects.clear()
+    saved = [(collection, collection.copy()) for collection in (names._declared, names.known, names.suspects)]
+    for collection, _ in saved:
+        collection.clear()
     caplog.set_level(logging.WARNING, "asyncmetrics")
-    return lambda: [record.getMessage() for record in caplog.records]
+    yield lambda: [record.getMessage() for record in caplog.records]
+    for collection, content in saved:
+        collection.clear()
+        collection.update(content)
 
 
 @pytest.fixture
