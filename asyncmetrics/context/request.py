@@ -14,10 +14,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, final
 
-from asyncmetrics.context.bound import BOUND, UNBOUND, Bound
+from asyncmetrics.context.bound import BOUND, UNBOUND
 from asyncmetrics.context.names import log_suspects, suspects
 
 __all__ = ("Binding", "RequestBindings")
+
+_OWN_LABELS = 3  # what the middleware binds: `REQUEST`, the route and the method
 
 
 @final
@@ -30,71 +32,64 @@ class Binding(NamedTuple):
 
 
 class RequestBindings:
-    """The bindings of some names during one request. A request whose middleware reads no names begins none.
+    """The bindings of ``names`` during one request.
 
-    It has no ``__init__``, since an instance takes half of the time without one: benchmarks/middleware.py.
+    It has no ``__init__``, since an instance takes half of the time without one: the middleware sets both attributes
+    (benchmarks/middleware.py).
     """
 
-    __slots__ = ("_names", "_newest", "_outside")
+    __slots__ = ("names", "newest")
 
-    _names: tuple[str, ...]
-    _newest: dict[str, Binding]
-    _outside: Bound | None  # None once the request has ended
-
-    def begin_bindings(self, names: tuple[str, ...]) -> None:
-        """Note the bindings of ``names`` from here on; what the current context has bound is outside of the request."""
-        self._names = names
-        self._newest = {}
-        self._outside = BOUND.get()
+    names: tuple[str, ...]
+    """The names that the middleware reads; none once it has read them."""
+    newest: dict[str, Binding] | None
+    """The newest binding of each name that is bound; None if nothing was bound so far."""
 
     def note(self, labels: Mapping[str, object], *, is_block: bool = False) -> dict[str, Binding]:
         """Note labels that are bound, and return their bindings for `undo`."""
-        if self._outside is None:
-            return {}
-        return {name: self._add(name, labels[name], is_block=is_block) for name in self._names if name in labels}
+        return {name: self._add(name, labels[name], is_block=is_block) for name in self.names if name in labels}
 
     def _add(self, name: str, value: object, *, is_block: bool) -> Binding:
-        older = self._newest.get(name)
+        newest = self.newest
+        if newest is None:
+            self.newest = newest = {}
+        older = newest.get(name)
         if older is not None and not (is_block or older.is_block):
             older = older.older  # replaced: a loop may bind a name again without end
-        self._newest[name] = binding = Binding(value, is_block, older)
+        newest[name] = binding = Binding(value, is_block, older)
         return binding
 
     def undo(self, bindings: Mapping[str, Binding]) -> None:
         """Undo bindings, and the newer ones of their names."""
+        newest = self.newest or {}
         for name, binding in bindings.items():
-            found = self._newest.get(name)
+            found = newest.get(name)
             while found is not None and found is not binding:
                 found = found.older
             if found is None:  # undone already
                 continue
             if found.older is None:
-                self._newest.pop(name, None)
+                newest.pop(name, None)
             else:
-                self._newest[name] = found.older
+                newest[name] = found.older
 
     def list_names(self) -> list[str]:
         """Return the names that are bound for the request."""
-        return list(self._newest)
+        return list(self.newest or ())
 
     def read_bindings(self) -> list[object]:
-        """Return the values of the names."""
+        """Return the values of the names; what is not bound in the request has the value of the current context."""
         if suspects:
             log_suspects()
-        return [self._read(name) for name in self._names]
-
-    def _read(self, name: str) -> object:
-        newest = self._newest.get(name)
-        if newest is not None:
-            return newest.value
-        return UNBOUND if self._outside is None else self._outside.get(name, UNBOUND)
+        newest, outside = self.newest or {}, BOUND.get()
+        return [newest[name].value if name in newest else outside.get(name, UNBOUND) for name in self.names]
 
     def end_bindings(self) -> list[object]:
         """Return the values of the names, as `read_bindings` does, and release them: a task may outlive the request.
 
-        From here on no binding is noted. If nothing was bound, the list is empty.
+        From here on no binding is noted. If nothing at all is bound, the list is empty.
         """
-        values = self.read_bindings() if self._newest or self._outside or suspects else []
-        self._outside = None
-        self._newest = {}
+        is_unbound = self.newest is None and not suspects and len(BOUND.get()) == _OWN_LABELS
+        values = [] if is_unbound else self.read_bindings()
+        self.names, self.newest = (), None
         return values

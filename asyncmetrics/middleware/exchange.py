@@ -85,8 +85,7 @@ class Exchange(Generic[M]):
         self._disconnected = False
         self.ended = 0.0
         if metrics.labels.context_names:
-            route.begin_bindings(metrics.labels.context_names)
-            self._context = None
+            route.names, route.newest, self._context = metrics.labels.context_names, None, None
         self.started = perf_counter()
         metrics.active[self] = None  # the last step: from here on a scrape in another thread may read this object
 
@@ -127,7 +126,8 @@ class Exchange(Generic[M]):
         if not labels.context_names:
             return ()
         if self._context is None:
-            self._context = labels.convert_context(self.route.end_bindings())
+            values = self.route.end_bindings()
+            self._context = labels.convert_context(values) if values else labels.unbound
         return self._context
 
     def _is_no_fault(self, error: BaseException) -> bool:

@@ -107,20 +107,17 @@ class HttpExchange(Exchange[HttpMetrics]):
         self._disconnected = self._trailers = False
         self._status = None
         self.ended = 0.0
-        if not metrics.is_plain:
-            self._prepare(metrics)
+        if labels.context_names:
+            route.names, route.newest, self._context = labels.context_names, None, None
+        if metrics.bodies is not None:
+            self._probe_bodies(metrics)
         self.started = perf_counter()
         metrics.active[self] = None
         return self
 
-    def _prepare(self, metrics: HttpMetrics) -> None:
-        """Begin to measure what the options ask for."""
-        if metrics.bodies is not None:
-            self._probe = probe = BodyProbe(metrics.labels, self._receive, self._send)
-            self._receive, self._send = probe.receive, probe.send
-        if metrics.labels.context_names:
-            self.route.begin_bindings(metrics.labels.context_names)
-            self._context = None
+    def _probe_bodies(self, metrics: HttpMetrics) -> None:
+        self._probe = probe = BodyProbe(metrics.labels, self._receive, self._send)
+        self._receive, self._send = probe.receive, probe.send
 
     async def receive(self) -> Message:
         """Pass the next event on; a disconnect counts only before the response is complete."""

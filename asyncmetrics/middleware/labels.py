@@ -129,12 +129,7 @@ class RequestLabels:
             return self.count_failure("route")
 
     def convert_context(self, values: list[object]) -> tuple[str, ...]:
-        """Return the values of context labels as text; no values mean that none is bound.
-
-        The value of a function that fails is empty.
-        """
-        if not values:
-            return self.unbound
+        """Return the values of context labels as text. The value of a function that fails is empty."""
         return tuple([value if type(value) is str and value.isascii() else self._read_bound(value) for value in values])
 
     def count_exception(
