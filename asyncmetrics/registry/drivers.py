@@ -5,6 +5,7 @@ The expositions on a loop ask the collectors themselves (`asyncmetrics.expositio
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, TypeAlias, final
@@ -80,7 +81,7 @@ class PendingSource:
         self._outcome: Outcome[Any] | None = None
         self._call: LoopCall[Any] | None = None
         self._result: object = None
-        self._seconds: float | None = None
+        self._deadline: float | None = None
         try:
             result = source.call()
             if is_later(result):
@@ -100,17 +101,18 @@ class PendingSource:
         is_elsewhere = home is not None and not home.is_running_here()
         if self._outcome is not None or not (is_elsewhere or is_detached):
             return
-        self._seconds = HOME_SECONDS if is_elsewhere else None
+        self._deadline = time.monotonic() + HOME_SECONDS if is_elsewhere else None
         try:
             self._call = LoopCall(partial(self.source.wait, self._result)).start(home)
         except LoopError as error:
             self._outcome = error
 
     async def wait(self) -> Outcome[Any]:
-        """Return the outcome. The loop of another thread has 10 s."""
+        """Return the outcome. The loop of another thread has 10 s from the start on."""
         if self._outcome is None:
             if self._call is not None:
-                return await self._call.wait_async(self._seconds)
+                left = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+                return await self._call.wait_async(left)
             try:
                 self._outcome = await self.source.wait(self._result)
             except BaseException as error:  # noqa: BLE001  # as above

@@ -11,7 +11,7 @@ from asyncmetrics import (
     Gauge,
 )
 from tests.loops import LoopThread
-from tests.patience import wait_for
+from tests.patience import wait_for, wait_until
 from tests.storage.readings import read_lines
 
 
@@ -88,9 +88,10 @@ def test_a_function_that_was_late_counts_again_once_it_has_ended(worker, monkeyp
     one, two = worker(), worker()
     end = threading.Event()
     end.set()
-    Gauge("g", "G.", multiprocess_mode="sum", registry=one).set_function(lambda: end.wait() and 7)
-    wait_for(lambda: two.get_sample_value("g"), 7)
+    number = 7.0
+    Gauge("g", "G.", multiprocess_mode="sum", registry=one).set_function(lambda: end.wait() and number)
+    wait_until(lambda: two.get_sample_value("g") == number)
     end.clear()
     wait_for(lambda: two.get_sample_value("g"), None)
     end.set()
-    wait_for(lambda: two.get_sample_value("g"), 7)
+    wait_until(lambda: two.get_sample_value("g") == number)
