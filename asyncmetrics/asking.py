@@ -22,14 +22,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable
-from contextlib import suppress
 from contextvars import copy_context
 from functools import lru_cache, partial
 from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Generic, Protocol, TypeAlias, TypeVar, final
 
 from asyncmetrics.errors import LoopError
-from asyncmetrics.interruptions import pass_interruption
+from asyncmetrics.interruptions import ignoring, pass_interruption
 from asyncmetrics.loops import HomeLoop, LoopCall
 
 __all__ = ("HOME_SECONDS", "Asking", "Outcome", "Source", "ask_now", "close_awaitable", "is_async_function", "is_later")
@@ -96,7 +95,8 @@ def is_async_function(function: Callable[..., object]) -> bool:
     call = getattr(type(function), "__call__", None)  # noqa: B004  # that of a callable object
     try:
         return _is_async_code(function) or (call is not None and _is_async_code(call))
-    except TypeError:  # a callable object that cannot be hashed
+    except TypeError as error:  # a callable object that cannot be hashed
+        pass_interruption(error)
         return False
 
 
@@ -109,7 +109,7 @@ def close_awaitable(result: object) -> None:
     """Close ``result`` if it is an awaitable; without that, Python warns that a coroutine was never awaited."""
     close = getattr(result, "close", None)
     if isinstance(result, Awaitable) and callable(close):
-        with suppress(ValueError):  # another thread runs it by now
+        with ignoring(ValueError):  # another thread runs it by now
             close()
 
 
@@ -206,6 +206,7 @@ class Asking(Generic[T]):
         try:
             threading.Thread(target=run, name="asyncmetrics-collect", daemon=True).start()
         except RuntimeError as error:  # the system has no thread left
+            pass_interruption(error)
             self._outcomes.update(dict.fromkeys(self._private, error))
 
     def close(self) -> None:

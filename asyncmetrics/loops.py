@@ -24,6 +24,7 @@ that ran when a program registered the code, or the one that the program passed 
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -33,6 +34,7 @@ from typing import Any, Generic, TypeVar, final
 from weakref import ref
 
 from asyncmetrics.errors import DefinitionError, LoopError, show
+from asyncmetrics.interruptions import pass_interruption
 
 __all__ = (
     "RUNNING",
@@ -59,13 +61,15 @@ _ADVICE = "register it, or set the function, again on a running loop; or pass lo
 class HomeLoop:
     """An asyncio loop or a trio run, which may have ended by now."""
 
-    __slots__ = ("_get", "_is_trio")
+    __slots__ = ("_get", "_is_trio", "_process")
 
     def __init__(self, loop: object, *, is_trio: bool) -> None:
         self._is_trio = is_trio
+        self._process = os.getpid()
         try:
             self._get: Callable[[], Any] = ref(loop)
-        except TypeError:  # a loop of another library that allows no weak references
+        except TypeError as error:  # a loop of another library that allows no weak references
+            pass_interruption(error)
             self._get = lambda: loop
 
     def is_running_here(self) -> bool:
@@ -78,10 +82,13 @@ class HomeLoop:
         loop = self._get()
         if loop is None:
             return "has ended"
+        if self._process != os.getpid():  # a copy, which no thread runs
+            return "runs in the process that has forked this one"
         if self._is_trio:
             try:
                 loop.run_sync_soon(_do_nothing, idempotent=True)
-            except RuntimeError:
+            except RuntimeError as error:
+                pass_interruption(error)
                 return "has ended"
             return ""
         if loop.is_closed():
@@ -103,6 +110,7 @@ class HomeLoop:
         except LoopError:
             raise
         except RuntimeError as error:  # the loop has ended since then
+            pass_interruption(error)
             raise LoopError(f"its event loop has ended: {_ADVICE}") from error
 
 
@@ -206,6 +214,7 @@ class LoopCall(Generic[T]):
         try:
             self._cancel_task = detach(self._run, self._end)
         except RuntimeError as error:  # trio starts no task at the end of its run
+            pass_interruption(error)
             self.fail(error)
 
     async def _run(self) -> None:

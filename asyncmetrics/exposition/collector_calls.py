@@ -30,6 +30,7 @@ from anyio.lowlevel import EventLoopToken, current_token
 
 from asyncmetrics.asking import Outcome, Source, close_awaitable, is_later
 from asyncmetrics.errors import LoopError
+from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.loops import HomeLoop, LoopCall, find_home
 from asyncmetrics.registry import is_fault
 from asyncmetrics.threads import run_in_threads
@@ -162,5 +163,6 @@ def run_calls(works: list[tuple[SourceCall, Callable[[], object]]], name: str) -
     try:
         run_in_threads([work for _, work in works], name)
     except RuntimeError as error:  # the system has no thread left
+        pass_interruption(error)
         for call, _ in works:
             call.fail(error)

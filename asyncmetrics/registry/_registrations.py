@@ -14,13 +14,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Generic, NamedTuple, TypeVar, final
+from typing import Generic, TypeVar, final
 
 from asyncmetrics.errors import DuplicateMetricError, UnknownCollectorError
-from asyncmetrics.loops import HomeLoop
-from asyncmetrics.registry.sources import Collector
+from asyncmetrics.registry.sources import Collector, Registration
 
-__all__ = ("Latest", "Registration", "Registrations")
+__all__ = ("Latest", "Registrations")
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -53,14 +52,6 @@ class _Layers(Generic[K, V]):
         """Return a copy with other values for some keys."""
         layers = _Layers(self._base, {**self._changes, **changes})
         return layers if len(layers._changes) ** 2 <= len(self._base) else _Layers(layers.list_all(), {})
-
-
-@final
-class Registration(NamedTuple):
-    """What the registry knows of a collector: its names, none if it describes none, and its home loop."""
-
-    names: frozenset[str]
-    home: HomeLoop | None
 
 
 @final

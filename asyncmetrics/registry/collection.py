@@ -21,13 +21,12 @@ from asyncmetrics.asking import Outcome, Source, ask_now
 from asyncmetrics.children.callbacks import Callback
 from asyncmetrics.errors import DefinitionError, is_cancellation, show
 from asyncmetrics.interruptions import pass_interruption
-from asyncmetrics.loops import HomeLoop
 from asyncmetrics.model.escaping import UNDERSCORES, escape_name
 from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.model.kinds import KINDS, list_family_names
 from asyncmetrics.model.samples import Sample
 from asyncmetrics.registry.self_metrics import SelfMetrics
-from asyncmetrics.registry.sources import CallbackCollector, Collector, CollectorSource
+from asyncmetrics.registry.sources import CallbackCollector, Collector, CollectorSource, Registration
 
 __all__ = (
     "Collectable",
@@ -101,19 +100,19 @@ class LastCollector(Collector, Protocol):
 class Collection:
     """A collection in progress: ask all ``collectors``, `take` their outcomes, then `finish`.
 
-    ``collectors`` has them with their home loops. ``last`` is asked at the end, since it counts the failures of the
+    ``collectors`` has them with their registrations. ``last`` is asked at the end, since it counts the failures of the
     others. ``names`` restricts the samples.
     """
 
     def __init__(
         self,
-        collectors: Mapping[Collector, HomeLoop | None],
+        collectors: Mapping[Collector, Registration],
         on_failure: FailureHandler,
         last: LastCollector,
         names: frozenset[str] | None = None,
     ) -> None:
         self.collectors = list(collectors)
-        self._homes = collectors
+        self._registrations = collectors
         self._on_failure = on_failure
         self._last = last
         self._names = names
@@ -133,7 +132,7 @@ class Collection:
         """Return what to ask for ``collector``: the functions of a gauge, or the collector itself."""
         if isinstance(collector, CallbackCollector):
             return collector.list_callbacks()
-        return (CollectorSource(collector, self._homes.get(collector)),)
+        return (CollectorSource(collector, self._registrations[collector].home),)
 
     def take(self, collector: Collector, outcomes: Sequence[tuple[Source[Any], Outcome[Any]]]) -> Iterator[None]:
         """Add the families of ``collector``, one a step, and count what has failed.

@@ -12,16 +12,17 @@ from typing import ParamSpec, TypeVar, final
 
 from asyncmetrics.asking import close_awaitable, is_later
 from asyncmetrics.errors import CallbackTypeError, CollectorError, DefinitionError, show
+from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.loops import RUNNING, make_home
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.escaping import UNDERSCORES, escape_name
 from asyncmetrics.model.families import InfoMetricFamily
 from asyncmetrics.model.family import Metric
-from asyncmetrics.registry._registrations import Latest, Registration, Registrations
+from asyncmetrics.registry._registrations import Latest, Registrations
 from asyncmetrics.registry.collection import Collection, FamilySet, list_names
 from asyncmetrics.registry.drivers import collect_all, collect_all_async
 from asyncmetrics.registry.self_metrics import SelfMetrics
-from asyncmetrics.registry.sources import Collector, limit_families
+from asyncmetrics.registry.sources import Collector, Registration, limit_families
 from asyncmetrics.storage.automatic import AutomaticStorage
 from asyncmetrics.storage.memory.storage import MemoryStorage
 from asyncmetrics.storage.protocol import Storage, choose_worker_label
@@ -152,8 +153,7 @@ class CollectorRegistry:
         on_error: str,
         names: frozenset[str] | None,
     ) -> Collection:
-        homes = {collector: registration.home for collector, registration in collectors.items()}
-        collection = Collection(homes, self._make_failure_handler(on_error), self._self_metrics, names)
+        collection = Collection(collectors, self._make_failure_handler(on_error), self._self_metrics, names)
         if present.target_info:
             collection.add(self._self_metrics, InfoMetricFamily("target", "Target metadata", present.target_info))
         return collection
@@ -166,11 +166,12 @@ def _get_name(collector: Collector) -> str:
 
 def _check_collector(collector: object) -> None:
     try:
-        collect = collector.collect  # type: ignore[attr-defined]  # which is what is checked
-    except AttributeError:
+        collect: object = collector.collect  # type: ignore[attr-defined]  # which is what is checked
+    except Exception as error:  # noqa: BLE001  # a property may raise: the collector is left out of each collection
+        pass_interruption(error)
+        if not isinstance(error, AttributeError):
+            return
         collect = None
-    except Exception:  # noqa: BLE001  # a property that raises: the collector is left out of each collection
-        return
     if isinstance(collector, type):
         advice = f"got the class itself: register an instance, {collector.__name__}()"
     elif not callable(collect):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Iterable, Sequence
 from itertools import islice
-from typing import Protocol, TypeAlias, TypeVar, cast, final
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar, cast, final
 
 from asyncmetrics.asking import Source, is_async_function
 from asyncmetrics.children.callbacks import Callback
@@ -18,6 +18,7 @@ __all__ = (
     "Collector",
     "CollectorResult",
     "CollectorSource",
+    "Registration",
     "await_families",
     "limit_families",
 )
@@ -45,6 +46,14 @@ class Collector(Protocol):
     def collect(self) -> CollectorResult:
         """Yield the families of this moment."""
         ...
+
+
+@final
+class Registration(NamedTuple):
+    """What the registry knows of a collector: its names, none if it describes none, and its home loop."""
+
+    names: frozenset[str]
+    home: HomeLoop | None
 
 
 class CallbackCollector(ABC):

@@ -16,7 +16,7 @@ LAYERS: dict[str, set[str]] = {
     "context": {"model", "errors"},
     "wrapping": set(),
     "timing": {"wrapping", "typing", "errors"},
-    "loops": {"errors"},
+    "loops": {"interruptions", "errors"},
     "threads": set(),
     "asking": {"interruptions", "loops", "errors"},
     "children": {"asking", "loops", "timing", "typing", "interruptions", "model", "errors"},
