@@ -18,6 +18,12 @@ async def work(jobs: asyncio.Queue[str]) -> None:
         jobs.task_done()
 
 
+def scrape(port: int) -> str:
+    """Read the metrics; in a thread, since it blocks."""
+    with urlopen(f"http://127.0.0.1:{port}/metrics") as response:
+        return response.read().decode()
+
+
 async def main() -> None:
     """Do three jobs, and read the metrics as Prometheus does."""
     jobs: asyncio.Queue[str] = asyncio.Queue()
@@ -33,8 +39,7 @@ async def main() -> None:
         for name in ("one", "two", "three"):
             await jobs.put(name)
         await jobs.join()
-        with await asyncio.to_thread(urlopen, f"http://127.0.0.1:{server.port}/metrics") as response:
-            text = response.read().decode()
+        text = await asyncio.to_thread(scrape, server.port)
         worker.cancel()
     print(*(line for line in text.splitlines() if line.startswith("worker_")), sep="\n")
 
