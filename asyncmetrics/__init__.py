@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from asyncmetrics.exposition import (
         make_asgi_app,
         make_wsgi_app,
+        serve_metrics,
         start_http_server,
         start_wsgi_server,
         write_to_textfile,
@@ -120,6 +121,7 @@ __all__ = (
     "push_to_gateway",
     "pushadd_to_gateway",
     "reset_labels",
+    "serve_metrics",
     "start_http_server",
     "start_wsgi_server",
     "unbind_labels",
@@ -139,6 +141,7 @@ _LOADED_ON_USE = {
         (
             "make_asgi_app",
             "make_wsgi_app",
+            "serve_metrics",
             "start_http_server",
             "start_wsgi_server",
             "write_to_textfile",

@@ -10,7 +10,9 @@
     ├── AmountError (ValueError)             a number that the metric does not accept
     │   └── ExemplarError                    an exemplar that OpenMetrics does not allow
     ├── AmountTypeError (TypeError)          an amount that is not a number
+    ├── CallbackTypeError (TypeError)        a collector or gauge function that cannot be called
     ├── CollectorError (RuntimeError)        a failed collector, if the caller asks for ``on_error="fail"``
+    ├── LoopError (RuntimeError)             an event loop that cannot run what belongs to it
     ├── ParseError (ValueError)              an exposition that breaks the rules of its format
     ├── TextfileError (OSError)              a textfile that cannot be written
     ├── PushError (OSError)                  a push gateway that cannot be reached, or that refuses
@@ -26,11 +28,13 @@ from collections.abc import Iterable
 __all__ = (
     "AmountError",
     "AmountTypeError",
+    "CallbackTypeError",
     "CollectorError",
     "DefinitionError",
     "DuplicateMetricError",
     "ExemplarError",
     "LabelError",
+    "LoopError",
     "MetricsError",
     "MissingExtraError",
     "ParseError",
@@ -164,6 +168,22 @@ class CollectorError(MetricsError, RuntimeError):
         self.collector = collector
         self.problem = problem
         super().__init__(f"collector {shorten(collector)}: {shorten(problem)}")
+
+
+class LoopError(MetricsError, RuntimeError):
+    """An async collector or gauge function cannot run on its event loop: the loop has ended, or waits for its result.
+
+    A collection leaves out what it is about and counts it in ``asyncmetrics_collector_errors_total``.
+    """
+
+
+class CallbackTypeError(MetricsError, TypeError):
+    """A collector or gauge function is not one: ``subject`` is what it was passed to."""
+
+    def __init__(self, subject: str, problem: str) -> None:
+        self.subject = subject
+        self.problem = problem
+        super().__init__(f"{shorten(subject)}: {shorten(problem)}")
 
 
 class ParseError(MetricsError, ValueError):

@@ -92,7 +92,8 @@ DIFFERS = {
     "*.add_sample": _NATIVE,
     "*.time": _WHOLE_CALLS,
     "CollectorRegistry.collect": "Leaves out and counts a collector that fails. Yields every name once.",
-    "CollectorRegistry.register": "Names that are equal when escaped are duplicates. So is the same collector again.",
+    "CollectorRegistry.register": "Collects nothing: a collector without `describe` has no names before a collection. "
+    "Names that are equal when escaped are duplicates. So is the same collector again.",
     "CollectorRegistry.restricted_registry": "The name of a family selects all its samples.",
     "Counter.count_exceptions": f"{_WHOLE_CALLS} Counts a cancellation only if its type is named.",
     "Counter.inc": "NaN and infinity raise `ValueError`. After a refused exemplar nothing is counted.",

@@ -30,6 +30,7 @@ from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.model.names import clean_text, to_label_text
 from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
 from asyncmetrics.registry import REGISTRY, Collectable, CollectorRegistry
+from asyncmetrics.registry.collection import begin_collection
 
 __all__ = ("SHARED_FAMILIES", "AsyncmetricsCollector", "PrometheusClientCollector", "TheirCollector", "TheirRegistry")
 
@@ -111,7 +112,7 @@ class AsyncmetricsCollector:
     """A collector for prometheus_client that collects one of our registries, and registers with one of the library's.
 
     ``source`` is our default registry unless another is given, and ``registry`` is prometheus_client's. Families with a
-    name of ``leave_out`` are left out. Collectors that are async run in a private loop.
+    name of ``leave_out`` are left out. Async collectors run on their home loops, see `CollectorRegistry.register`.
 
     Raises prometheus_client's ``DuplicateTimeseries`` (a ValueError) if one of the families is in ``registry`` already,
     and `MissingExtraError` if prometheus_client is not installed.
@@ -135,9 +136,15 @@ class AsyncmetricsCollector:
         return _collect_once(self._source, self._registry, self._families)
 
     def describe(self) -> list[Any]:
-        """Return the current families without samples."""
-        make = self._library.Metric
-        return [make(family.name, family.documentation, family.type, family.unit) for family in self.collect()]
+        """Return the families that our collectors describe, without samples; nothing is collected for that."""
+        return _collect_once(self._source, self._registry, self._described)
+
+    def _described(self) -> Iterator[Any]:
+        for collector in begin_collection(self._source).collectors:
+            describe: Callable[[], Iterable[Metric]] | None = getattr(collector, "describe", None)
+            for family in () if describe is None else describe():
+                if family.name not in self._leave_out:
+                    yield self._library.Metric(family.name, family.documentation, family.type, family.unit)
 
     def _families(self) -> Iterator[Any]:
         samples = importlib.import_module("prometheus_client.samples")

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar, cast, overload
 
 from asyncmetrics.errors import LabelError
+from asyncmetrics.loops import RUNNING
 from asyncmetrics.timing import CallLabels, ExceptionCounter, Exceptions, InprogressTracker, Timer
 
 __all__ = (
@@ -29,7 +30,7 @@ __all__ = (
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 GaugeFunction = Callable[[], "float | Awaitable[float]"]
-Sampler = Callable[[], Mapping[tuple[object, ...], float]]
+Sampler = Callable[[], "Mapping[tuple[object, ...], float] | Awaitable[Mapping[tuple[object, ...], float]]"]
 
 
 class Labelled(ABC):  # noqa: B024  # every child inherits all methods
@@ -140,11 +141,13 @@ class GaugeChild(_TimedChild):
         """Set the gauge to ``value``, which may be NaN or infinite. Raises `AmountTypeError` unless it is a number."""
 
     @abstractmethod
-    def set_function(self, f: GaugeFunction) -> None:
+    def set_function(self, f: GaugeFunction, *, loop: object = RUNNING) -> None:
         """Call ``f`` at every collection and set the gauge to its result.
 
-        ``f`` may be a coroutine function. A collection in which ``f`` raises does not expose the series and is counted
-        in ``asyncmetrics_collector_errors_total``.
+        ``f`` may be a coroutine function. It then runs on its home loop, whichever thread collects: the asyncio loop or
+        trio run that runs at this call, or ``loop``, see `CollectorRegistry.register`. The functions of a gauge do not
+        wait for each other. A collection in which ``f`` raises or is late does not expose the series and counts it in
+        ``asyncmetrics_collector_errors_total``. Raises `CallbackTypeError` (a TypeError) for what cannot be called.
         """
 
     def set_to_current_time(self) -> None:

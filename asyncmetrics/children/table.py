@@ -30,15 +30,17 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar, cast
 
+from asyncmetrics.asking import Outcome
+from asyncmetrics.children.callbacks import Callback, FunctionCallback, SamplerCallback
 from asyncmetrics.children.expiry import Expiry, add_times
-from asyncmetrics.children.interfaces import GaugeChild, GaugeFunction, Labelled, Sampler
+from asyncmetrics.children.interfaces import GaugeChild, Labelled, Sampler
 from asyncmetrics.children.listing import Listing, Segment, pop_children, pop_unheld_children
 from asyncmetrics.errors import LabelError
 from asyncmetrics.interruptions import pass_interruption
+from asyncmetrics.loops import HomeLoop
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.label_blocks import make_block_writer
 from asyncmetrics.model.names import to_label_text
@@ -63,8 +65,8 @@ class TableEvents(Protocol):
         """Count a use of a new label set beyond ``max_children``."""
         ...
 
-    def count_collector_error(self, collector: str) -> None:
-        """Count a failure of a gauge function, or of the number that it returned; its exception is being handled."""
+    def count_collector_error(self, collector: str, error: BaseException | None = None) -> None:
+        """Count a failure of a gauge function, or of the number that it returned: ``error``."""
         ...
 
 
@@ -144,11 +146,11 @@ class ChildTable(Generic[C]):
     ) -> None:
         self.by_values: dict[tuple[str, ...], C] = {}
         self.descriptor = descriptor
-        self.functions: dict[C, GaugeFunction] = {}
-        self.failed: frozenset[C] = frozenset()
+        self.functions: dict[C, FunctionCallback] = {}
+        self.failed: dict[C, None] = {}
         self._make = make if ttl is None else add_times(make)
         self._events = events
-        self._sampler: Sampler | None = None
+        self._sampler: SamplerCallback | None = None
         self._max_children = max_children
         self._overflow_key = (OVERFLOW,) * len(descriptor.all_labelnames)
         self._write = make_block_writer(descriptor.all_labelnames)
@@ -206,59 +208,52 @@ class ChildTable(Generic[C]):
         """Count an observation of NaN, which the caller drops."""
         self._events.count_dropped_observation(self.descriptor.name)
 
-    def collect_from(self, sampler: Sampler) -> None:
-        """Replace all children by the result of ``sampler`` at every `refresh`."""
-        self._sampler = sampler
+    def collect_from(self, sampler: Sampler, home: HomeLoop | None = None, *, is_blocking: bool = True) -> None:
+        """Replace all children by the result of ``sampler``, which belongs to ``home``, at every collection."""
+        self._sampler = SamplerCallback(self, sampler, home, is_blocking=is_blocking)
 
-    @property
-    def is_refreshed(self) -> bool:
-        """Whether `refresh` has anything to call."""
-        return bool(self.functions) or self._sampler is not None
-
-    def refresh(self) -> list[tuple[C, Awaitable[float]]]:
-        """Call the gauge functions and set their results; return the awaitables that the async ones returned."""
-        self.failed = frozenset()
-        if self._sampler is not None:
-            self._sample(self._sampler)
-        pending: list[tuple[C, Awaitable[float]]] = []
-        for child, function in list(self.functions.items()):
+    def list_callbacks(self) -> Sequence[Callback]:
+        """Return the functions to ask at a collection, before the children are read."""
+        if not self.functions:
+            return () if self._sampler is None else (self._sampler,)
+        for child in list(self.functions):
             if self.by_values.get(child.labelvalues) is not child:
                 self.functions.pop(child, None)  # removed, perhaps before it got its function
-                continue
-            with self.guard(child):
-                result = function()
-                if isinstance(result, Awaitable):
-                    pending.append((child, result))
-                else:
-                    cast("GaugeChild", child).set(result)
-        return pending
+                self.failed.pop(child, None)
+        functions = list(self.functions.values())
+        return functions if self._sampler is None else [self._sampler, *functions]
 
-    def _sample(self, sampler: Sampler) -> None:
-        before = list(self.by_values)  # a child that is new since then is of a later sample, in another thread
+    def take_number(self, child: Any, outcome: Outcome[float]) -> BaseException | None:
+        """Set ``child`` to the outcome of its function; return what has failed.
+
+        A child that has failed is not exposed until its function returns a number again.
+        """
+        problem = outcome if isinstance(outcome, BaseException) else _find_problem(cast(GaugeChild, child), outcome)
+        if problem is None:
+            self.failed.pop(child, None)
+        else:
+            self.failed[child] = None
+        return problem
+
+    def take_sample(
+        self, before: Iterable[tuple[str, ...]], numbers: Mapping[tuple[object, ...], float]
+    ) -> BaseException | None:
+        """Replace the children ``before`` by ``numbers``; return what has failed, and remove all children then."""
         keys: set[tuple[str, ...]] = set()
+        problem: BaseException | None = None
         try:
-            for values, number in sampler().items():
+            for values, number in numbers.items():
                 child = self.find(values)
                 cast("GaugeChild", child).set(number)
                 keys.add(child.labelvalues)
-        except Exception as error:  # noqa: BLE001  # as in `guard`
-            pass_interruption(error)
-            self._events.count_collector_error(self.descriptor.name)
-            keys.clear()
-        self.remove_local([key for key in before if key not in keys])
-
-    @contextmanager
-    def guard(self, child: C) -> Iterator[None]:
-        """Count an exception that the function of ``child`` raises.
-
-        Do not expose ``child`` until the next `refresh`.
-        """
-        try:
-            yield
         except Exception as error:  # noqa: BLE001  # a callback of the application must not fail the scrape
             pass_interruption(error)
-            self.failed |= {child}
-            self._events.count_collector_error(self.descriptor.name)
+            problem = error
+        if problem is not None:
+            before = [*before, *keys]
+            keys.clear()
+        self.remove_local([key for key in before if key not in keys])
+        return problem
 
     def add(self, key: tuple[str, ...], fill: Callable[[C], None], *, is_shared: bool = True) -> C:  # noqa: ARG002
         """Insert a child after ``fill`` has given it numbers; return the child that has its label values then.
@@ -320,7 +315,8 @@ class ChildTable(Generic[C]):
         """
         for batch in self._listing.read():
             if self.failed:
-                batch[:] = [child for child in batch if child not in self.failed]
+                failed = self.failed
+                batch[:] = [child for child in batch if child not in failed]
             if self._expiry:
                 self._drop_stale(batch, self._expiry)
             yield batch
@@ -338,3 +334,13 @@ class ChildTable(Generic[C]):
         for child in removed:
             self._listing.vacate(child)
         del changes
+
+
+def _find_problem(child: GaugeChild, number: float) -> BaseException | None:
+    """Set ``child`` to ``number``; return the exception if it is no number."""
+    try:
+        child.set(number)
+    except Exception as error:  # noqa: BLE001  # as above
+        pass_interruption(error)
+        return error
+    return None

@@ -116,7 +116,8 @@ def enter_labels(labels: Bound) -> Token[Bound]:
 def unbind_labels(*names: str) -> None:
     """Remove ``names`` from the current context; names that are not bound are ignored."""
     bound = BOUND.get()
-    BOUND.set({name: value for name, value in bound.items() if name not in names})
+    unbound = frozenset(names)
+    BOUND.set({name: value for name, value in bound.items() if name not in unbound})
     if REQUEST in bound:
         bound[REQUEST].note(dict.fromkeys(names, UNBOUND))
 

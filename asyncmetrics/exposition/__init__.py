@@ -4,7 +4,8 @@ The ways:
 
 * `asgi`: `make_asgi_app`, an application for any ASGI server or framework.
 * `wsgi`: `make_wsgi_app`, the same for WSGI hosts.
-* `server`: `start_http_server`, a thread that serves the ASGI application on its own port or Unix socket.
+* `server`: `start_http_server`, a thread that serves the ASGI application on its own port or Unix socket, and
+  `serve_metrics`, which does it on the running loop.
 * `handler`: `MetricsHandler`, for servers of the standard library's ``http.server``.
 * `latest`: `generate_latest`, one exposition as bytes, and `choose_encoder`.
 * `textfile`: `write_to_textfile`, one exposition as a file, for node_exporter.
@@ -17,7 +18,7 @@ only `access`, `response`, `rendering` and, after a fault, `failures`, so the sc
 * `admission`: limits the scrapes at a time, and displaces one that makes no progress.
 * `scrape`: gathers, renders in turns of the loop (`asyncmetrics.pacing`), and sends.
 * `gathering`: shares the calls of collectors between scrapes, each with its own deadline.
-* `collector_calls`: calls one collector, in a thread or in a task of `detached`.
+* `collector_calls`: calls one collector or gauge function, in a thread or on the loop that it belongs to.
 * `rendering`: renders families to chunks of bytes, and compresses them with gzip.
 * `client`: sends the chunks, and notices that the client has gone away.
 * `failures`: has the option ``on_error``, counts and logs a failed scrape.
@@ -35,13 +36,21 @@ if TYPE_CHECKING:
     from asyncmetrics.exposition.access import Auth
     from asyncmetrics.exposition.asgi import MAX_CONCURRENT, make_asgi_app
     from asyncmetrics.exposition.latest import choose_encoder, generate_latest, gzip_accepted
-    from asyncmetrics.exposition.server import MetricsServer, RunningServer, start_http_server, start_wsgi_server
+    from asyncmetrics.exposition.server import (
+        LoopServer,
+        MetricsServer,
+        RunningServer,
+        serve_metrics,
+        start_http_server,
+        start_wsgi_server,
+    )
     from asyncmetrics.exposition.textfile import write_to_textfile
     from asyncmetrics.exposition.wsgi import make_wsgi_app
 
 __all__ = (
     "MAX_CONCURRENT",
     "Auth",
+    "LoopServer",
     "MetricsServer",
     "RunningServer",
     "choose_encoder",
@@ -49,6 +58,7 @@ __all__ = (
     "gzip_accepted",
     "make_asgi_app",
     "make_wsgi_app",
+    "serve_metrics",
     "start_http_server",
     "start_wsgi_server",
     "write_to_textfile",
@@ -57,6 +67,7 @@ __all__ = (
 _MODULES = {
     "MAX_CONCURRENT": "asgi",
     "Auth": "access",
+    "LoopServer": "server",
     "MetricsServer": "server",
     "RunningServer": "server",
     "choose_encoder": "latest",
@@ -64,6 +75,7 @@ _MODULES = {
     "gzip_accepted": "latest",
     "make_asgi_app": "asgi",
     "make_wsgi_app": "wsgi",
+    "serve_metrics": "server",
     "start_http_server": "server",
     "start_wsgi_server": "server",
     "write_to_textfile": "textfile",

@@ -13,6 +13,7 @@ from asyncmetrics.exposition.response import Request, refuse_access, refuse_fail
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.registry import REGISTRY, Collectable
 from asyncmetrics.registry.collection import check_registry
+from asyncmetrics.registry.drivers import collect_within
 from asyncmetrics.registry.self_metrics import get_self_metrics
 
 __all__ = ("WSGIApp", "make_wsgi_app")
@@ -25,6 +26,7 @@ _HEADERS = {
     "HTTP_ACCEPT": b"accept",
     "HTTP_ACCEPT_ENCODING": b"accept-encoding",
     "HTTP_AUTHORIZATION": b"authorization",
+    "HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS": b"x-prometheus-scrape-timeout-seconds",
 }
 
 
@@ -76,7 +78,7 @@ def _is_granted(access: Access, request: Request, environ: Environ, registry: Co
 
 def _begin_body(rendering: Rendering, registry: Collectable) -> Iterator[bytes]:
     """Return the chunks, the first of them rendered already: a fault until then is answered with a 500."""
-    chunks = rendering.render_chunks(rendering.select_source(registry).collect())
+    chunks = rendering.render_chunks(collect_within(rendering.select_source(registry), rendering.seconds))
     return chain([first] if (first := next(chunks, b"")) else [], chunks)
 
 

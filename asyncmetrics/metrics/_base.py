@@ -17,10 +17,11 @@ from __future__ import annotations
 import inspect
 import time
 from abc import ABC, ABCMeta, abstractmethod
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast, final
 
+from asyncmetrics.children.callbacks import Callback
 from asyncmetrics.children.interfaces import Labelled
 from asyncmetrics.children.table import ChildTable
 from asyncmetrics.context import read_labels
@@ -32,8 +33,10 @@ from asyncmetrics.model.descriptor import Descriptor, GaugeMode
 from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.model.kinds import KINDS, DeclaredKind
 from asyncmetrics.model.names import build_name, check_label_names, to_label_text
-from asyncmetrics.registry import REGISTRY, CollectorRegistry, close_awaitable
+from asyncmetrics.registry import REGISTRY, CollectorRegistry
+from asyncmetrics.registry.drivers import PendingSource
 from asyncmetrics.registry.self_metrics import get_self_metrics
+from asyncmetrics.registry.sources import CallbackCollector
 
 __all__ = ("ContextChild", "MetricBase", "Resolver", "Shape")
 
@@ -104,30 +107,26 @@ _OPTIONS = frozenset({"buckets", "states", "multiprocess_mode", "per_worker"})
 
 @final
 class _PendingFamily(Awaitable[Iterable[Metric]]):
-    """The family of a gauge that has async functions; `close` closes the awaitables that were not awaited."""
+    """The family of a gauge that has async functions: awaits all of them at the same time, each on its home loop."""
 
-    def __init__(
-        self, children: ChildTable[Any], pending: list[tuple[Any, Awaitable[float]]], make_family: Callable[[], Metric]
-    ) -> None:
-        self._children = children
+    def __init__(self, pending: list[PendingSource], take: Callable[[list[tuple[Any, Any]]], Iterable[Metric]]) -> None:
         self._pending = pending
-        self._make_family = make_family
+        self._take = take
 
     def __await__(self) -> Generator[Any, None, Iterable[Metric]]:
         return self._await_all().__await__()
 
     async def _await_all(self) -> Iterable[Metric]:
         try:
-            for child, awaitable in self._pending:
-                with self._children.guard(child):
-                    child.set(await awaitable)
+            for one in self._pending:
+                one.start(is_detached=True)
+            return self._take([(one.source, await one.wait()) for one in self._pending])
         finally:
             self.close()
-        return [self._make_family()]
 
     def close(self) -> None:
-        for _, awaitable in self._pending:
-            close_awaitable(awaitable)
+        for one in self._pending:
+            one.close()
 
 
 class Resolver(ABC, Generic[C_co]):
@@ -150,7 +149,7 @@ def _make_picker(names: tuple[str, ...]) -> Callable[[Mapping[str, object]], tup
     return lambda named: (named[name],)
 
 
-class MetricBase(Resolver[C], Generic[C, B, S, G, W], metaclass=_MetricType):
+class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metaclass=_MetricType):
     """A metric: a definition, and a child for each combination of label values.
 
     `labels` takes the values of ``labelnames``; the values of ``context_labels`` are read from the context at each use.
@@ -316,8 +315,22 @@ class MetricBase(Resolver[C], Generic[C, B, S, G, W], metaclass=_MetricType):
 
     def collect(self) -> Iterable[Metric] | Awaitable[Iterable[Metric]]:
         """Return the family of this metric, or an awaitable of it if a gauge function is async."""
-        pending = self._children.refresh()
-        return _PendingFamily(self._children, pending, self._make_family) if pending else [self._make_family()]
+        pending = [PendingSource(callback) for callback in self._children.list_callbacks()]
+        outcomes = [(one.source, one.get_outcome()) for one in pending]
+        if any(outcome is None for _, outcome in outcomes):
+            return _PendingFamily(pending, self._take_outcomes)
+        return self._take_outcomes(outcomes)
+
+    def _take_outcomes(self, outcomes: Iterable[tuple[Any, Any]]) -> Iterable[Metric]:
+        for callback, outcome in outcomes:
+            problem = callback.take(outcome)
+            if problem is not None:
+                self._self_metrics.count_collector_error(self.descriptor.name, problem)
+        return [self.make_family()]
+
+    def list_callbacks(self) -> Sequence[Callback]:
+        """Return the functions of a gauge, which a collection asks before it makes the family."""
+        return self._children.list_callbacks()
 
     def describe(self) -> Iterable[Metric]:
         """Return the family of this metric without samples."""
@@ -327,7 +340,8 @@ class MetricBase(Resolver[C], Generic[C, B, S, G, W], metaclass=_MetricType):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.descriptor.name!r})"
 
-    def _make_family(self) -> LiveFamily:
+    def make_family(self) -> LiveFamily:
+        """Return the family with the present numbers, without those of functions that have failed."""
         return LiveFamily(self.descriptor, self._children.read, now=time.time(), created=is_created_enabled())
 
     def _to_positional(self, values: tuple[object, ...], named: Mapping[str, object]) -> tuple[object, ...]:

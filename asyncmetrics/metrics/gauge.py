@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NoReturn, final
 
-from asyncmetrics.children.interfaces import GaugeChild, GaugeFunction
+from asyncmetrics.children.callbacks import check_callback
+from asyncmetrics.children.interfaces import GaugeChild, GaugeFunction, Sampler
 from asyncmetrics.errors import DefinitionError, LabelError
+from asyncmetrics.loops import RUNNING, make_home
 from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver, Shape
 from asyncmetrics.model.descriptor import GAUGE_MODES, GaugeMode
 from asyncmetrics.model.kinds import DeclaredKind
@@ -29,9 +30,9 @@ class _GaugeOperations(Resolver[GaugeChild], GaugeChild):
         """Set the gauge to ``value``; see `GaugeChild.set`."""
         self._resolve().set(value)
 
-    def set_function(self, f: GaugeFunction) -> None:
+    def set_function(self, f: GaugeFunction, *, loop: object = RUNNING) -> None:
         """Call ``f`` at every collection and set the gauge to its result; see `GaugeChild.set_function`."""
-        self._resolve().set_function(f)
+        self._resolve().set_function(f, loop=loop)
 
 
 class _ContextGauge(ContextChild[GaugeChild], _GaugeOperations):
@@ -66,14 +67,17 @@ class Gauge(MetricBase[GaugeChild, NoReturn, NoReturn, GaugeMode, NoReturn], _Ga
             )
         return Shape(mode=multiprocess_mode)
 
-    def collect_from(self, f: Callable[[], Mapping[tuple[object, ...], float]], *, blocking: bool = True) -> None:
+    def collect_from(self, f: Sampler, *, blocking: bool = True, loop: object = RUNNING) -> None:
         """Call ``f`` at every collection and replace all children: it returns a mapping of label values to numbers.
 
-        A child whose label values are not in the mapping is removed. If ``f`` raises, all children are removed and the
-        error is counted in ``asyncmetrics_collector_errors_total``. Workers that share their metrics each call their
-        ``f`` once a second; ``multiprocess_mode`` says how the numbers are merged. ``blocking=False`` promises that
-        ``f`` never blocks, so that a scrape calls it without its own thread. Raises `LabelError` for a gauge
-        without labels: use `set_function` there.
+        A child whose label values are not in the mapping is removed. If ``f`` raises or is late, all children are
+        removed and the error is counted in ``asyncmetrics_collector_errors_total``. ``f`` may be a coroutine function,
+        which runs on its home loop: the one that runs at this call, or ``loop`` (`CollectorRegistry.register`). Workers
+        that share their metrics each call their ``f`` once a second; ``multiprocess_mode`` says how the numbers are
+        merged. ``blocking=False`` promises that ``f`` never blocks, so that a scrape calls it without its own thread.
+
+        Raises `LabelError` for a gauge without labels: use `set_function` there. Raises `CallbackTypeError` (a
+        TypeError) for what cannot be called.
 
             >>> from asyncmetrics import CollectorRegistry, Gauge
             >>> registry = CollectorRegistry()
@@ -84,8 +88,11 @@ class Gauge(MetricBase[GaugeChild, NoReturn, NoReturn, GaugeMode, NoReturn], _Ga
         """
         if not self.descriptor.all_labelnames:
             raise LabelError(self.descriptor.name, "has no labels to distinguish children by: use set_function")
+        name = self.descriptor.name
+        check_callback(name, "collect_from", f, "a mapping of label values to numbers, such as {('mail',): 3}")
+        home = make_home(loop)
         self._may_block = blocking
-        self._children.collect_from(f)
+        self._children.collect_from(f, home, is_blocking=blocking)
 
     @property
     def blocking(self) -> bool:

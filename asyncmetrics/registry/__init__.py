@@ -2,7 +2,9 @@
 
 - `registry`: `CollectorRegistry` and the default `REGISTRY`, restricted registries.
 - `_registrations`: the registered collectors and the names that belong to each, as one value.
-- `collection`: one collection: how collectors are asked and their families merged.
+- `collection`: one collection: its collectors, and how their families are merged.
+- `sources`: what a collection asks for a collector: the collector itself, or the functions of a gauge.
+- `drivers`: asks everything, for a caller in a thread and for one on an event loop.
 - `self_metrics`: the metrics about the library itself. Add a new self-metric there: its descriptor and a method. One
   about workers and slots goes into `asyncmetrics.storage.shared.self_metrics`.
 
@@ -13,19 +15,9 @@ is one pass over the children of one metric. A *gathering* is the calls of colle
 from __future__ import annotations
 
 from asyncmetrics.errors import DuplicateMetricError
-from asyncmetrics.registry.collection import (
-    Collectable,
-    Collection,
-    Collector,
-    CollectorResult,
-    Outcome,
-    ask_collector,
-    await_families,
-    close_awaitable,
-    is_fault,
-    limit_families,
-)
+from asyncmetrics.registry.collection import Collectable, Collection, is_fault
 from asyncmetrics.registry.registry import REGISTRY, CollectorRegistry, Registry, RestrictedRegistry
+from asyncmetrics.registry.sources import Collector, CollectorResult
 
 __all__ = (
     "REGISTRY",
@@ -35,14 +27,9 @@ __all__ = (
     "CollectorRegistry",
     "CollectorResult",
     "DuplicateTimeseries",
-    "Outcome",
     "Registry",
     "RestrictedRegistry",
-    "ask_collector",
-    "await_families",
-    "close_awaitable",
     "is_fault",
-    "limit_families",
 )
 
 DuplicateTimeseries = DuplicateMetricError

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar, final
 
 from asyncmetrics.errors import DuplicateMetricError, UnknownCollectorError
-from asyncmetrics.registry.collection import Collector
+from asyncmetrics.registry.sources import Collector, Registration
 
 __all__ = ("Latest", "Registrations")
 
@@ -56,38 +56,39 @@ class _Layers(Generic[K, V]):
 
 @final
 class Registrations:
-    """The registered collectors with their names, the holder of each name, and the labels of the target."""
+    """The registered collectors, the holder of each name, and the labels of the target."""
 
     __slots__ = ("_collectors", "_holders", "target_info")
 
     def __init__(
         self,
-        collectors: _Layers[Collector, frozenset[str]] | None = None,
+        collectors: _Layers[Collector, Registration] | None = None,
         holders: _Layers[str, object] | None = None,
         target_info: Mapping[str, str] | None = None,
     ) -> None:
-        self._collectors: _Layers[Collector, frozenset[str]] = collectors or _Layers({}, {})
+        self._collectors: _Layers[Collector, Registration] = collectors or _Layers({}, {})
         self._holders: _Layers[str, object] = holders or _Layers({}, {})
         self.target_info = target_info
 
-    def list_collectors(self) -> dict[Collector, frozenset[str]]:
-        """Return the collectors, each with its names."""
+    def list_collectors(self) -> dict[Collector, Registration]:
+        """Return the collectors with their registrations."""
         return self._collectors.list_all()
 
-    def add(self, collector: Collector, names: frozenset[str]) -> Registrations:
+    def add(self, collector: Collector, registration: Registration) -> Registrations:
         """Register a collector. Raises `DuplicateMetricError` if it is registered or one of its names is taken."""
+        names = registration.names
         if self._collectors.get(collector) is not None:
             raise DuplicateMetricError(set(names), collector, collector)
         self._check_free(names, collector)
         holders = self._holders.change(dict.fromkeys(names, collector))
-        return Registrations(self._collectors.change({collector: names}), holders, self.target_info)
+        return Registrations(self._collectors.change({collector: registration}), holders, self.target_info)
 
     def remove(self, collector: Collector) -> Registrations:
         """Unregister a collector. Raises `UnknownCollectorError` if it is not registered."""
-        names = self._collectors.get(collector)
-        if names is None:
+        registration = self._collectors.get(collector)
+        if registration is None:
             raise UnknownCollectorError(collector)
-        holders = self._holders.change(dict.fromkeys(names))
+        holders = self._holders.change(dict.fromkeys(registration.names))
         return Registrations(self._collectors.change({collector: None}), holders, self.target_info)
 
     def describe(self, registry: object, labels: Mapping[str, str] | None) -> Registrations:

@@ -4,9 +4,9 @@
 
 1. `begin_collection` returns a `Collection`. It has the list of collectors to ask, and no family yet except
    ``target_info``.
-2. The caller asks each collector, in this thread, in another or on an event loop, and so decides how long one may take.
-   It passes the outcome to `Collection.take`, which adds one family a step. The collection then has the families of
-   that collector, or has counted its failure.
+2. The caller asks the sources of each collector (`Collection.list_sources`), in this thread, in another or on an event
+   loop, and so decides how long one may take. It passes the outcomes to `Collection.take`, which adds one family a
+   step. The collection then has the families of that collector, or has counted its failure.
 3. The caller runs the steps of `Collection.prepare`: the slow part of what remains.
 4. `Collection.finish` asks the registry itself for the self-metrics, last, since the collectors may have failed until
    then. It returns every family once.
@@ -14,65 +14,32 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Iterator
-from contextvars import copy_context
-from itertools import islice
-from typing import Protocol, TypeAlias, final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, cast, final
 
+from asyncmetrics.asking import Outcome, Source, ask_now
+from asyncmetrics.children.callbacks import Callback
 from asyncmetrics.errors import DefinitionError, is_cancellation, show
-from asyncmetrics.interruptions import is_interruption, pass_interruption
+from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.model.escaping import UNDERSCORES, escape_name
 from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.model.kinds import KINDS, list_family_names
 from asyncmetrics.model.samples import Sample
 from asyncmetrics.registry.self_metrics import SelfMetrics
+from asyncmetrics.registry.sources import CallbackCollector, Collector, CollectorSource, Registration
 
 __all__ = (
-    "MAX_FAMILIES",
     "Collectable",
     "Collection",
-    "Collector",
-    "CollectorResult",
     "FailureHandler",
     "FamilySet",
-    "Outcome",
-    "ask_collector",
-    "ask_families",
-    "await_families",
     "begin_collection",
     "check_registry",
-    "close_awaitable",
     "is_fault",
-    "limit_families",
     "list_names",
 )
 
-MAX_FAMILIES = 100_000
-"""The number of families that one collector may yield: the limit ends a generator that never ends."""
-
-CollectorResult: TypeAlias = Iterable[Metric] | Awaitable[Iterable[Metric]] | AsyncIterable[Metric]
-Outcome: TypeAlias = list[Metric] | BaseException
-"""The families that a collector returned, or the exception that it raised."""
-
-FailureHandler: TypeAlias = Callable[["Collector", BaseException], None]
-
-
-class Collector(Protocol):
-    """An object that yields metric families at every scrape.
-
-    `collect` may be a function, a generator, a coroutine function or an async generator. Several threads may call it at
-    once. It must not change a family after it has yielded it. A collector may also have
-
-    * ``describe()``, which returns the families that it will yield, without samples; the registry checks their names at
-      registration;
-    * ``blocking = False``, which promises that a sync `collect` never blocks: a scrape on an event loop then calls it
-      there and not in a separate thread.
-    """
-
-    def collect(self) -> CollectorResult:
-        """Yield the families of this moment."""
-        ...
+FailureHandler: TypeAlias = Callable[[Collector, BaseException], None]
 
 
 class Collectable(Protocol):
@@ -113,93 +80,12 @@ def list_names(family: Metric) -> frozenset[str]:
     return list_family_names(family.name, family.type if family.type in KINDS else "")  # a collector may overwrite it
 
 
-def limit_families(families: Iterable[Metric]) -> list[Metric]:
-    """Return all families. Raises ValueError if there are more than `MAX_FAMILIES`."""
-    first = list(islice(families, MAX_FAMILIES + 1))
-    if len(first) > MAX_FAMILIES:
-        raise ValueError(f"expected at most {MAX_FAMILIES} families of one collector, got more")
-    return first
-
-
 def is_fault(error: BaseException) -> bool:
     """Return whether ``error`` is a fault of the code that raised it, and not a request to stop that code.
 
     A `SystemExit` is a fault, since a collector must not end the program that is scraped.
     """
     return not (isinstance(error, (KeyboardInterrupt, GeneratorExit)) or is_cancellation(error))
-
-
-def close_awaitable(result: object) -> None:
-    """Close ``result`` if it is an awaitable; without that, Python warns that a coroutine was never awaited."""
-    close = getattr(result, "close", None)
-    if isinstance(result, Awaitable) and callable(close):
-        close()
-
-
-async def await_families(result: CollectorResult, pause: Callable[[], Awaitable[object]] | None = None) -> list[Metric]:
-    """Return the families of ``result``; await it on the running event loop if it is async.
-
-    ``pause`` is awaited after each family of an async generator, which may otherwise never yield to the loop.
-    """
-    if isinstance(result, AsyncIterable):
-        return await _await_each(result, pause)
-    return limit_families(await result if isinstance(result, Awaitable) else result)
-
-
-async def _await_each(families: AsyncIterable[Metric], pause: Callable[[], Awaitable[object]] | None) -> list[Metric]:
-    first = []
-    try:
-        async for family in families:
-            first.append(family)
-            if len(first) > MAX_FAMILIES:
-                break
-            if pause is not None:
-                await pause()
-    finally:
-        if isinstance(families, AsyncGenerator):
-            await families.aclose()
-    return limit_families(first)
-
-
-def ask_families(collector: Collector) -> list[Metric]:
-    """Return the families of ``collector``, asked in this thread; an async one gets its own thread and loop."""
-    result = collector.collect()
-    if not isinstance(result, (AsyncIterable, Awaitable)):
-        return limit_families(result)
-    families: list[Metric] = []
-    errors: list[BaseException] = []
-
-    import asyncio  # 22 ms, and only a collector that is async needs it
-
-    def work() -> None:
-        try:
-            families.extend(asyncio.run(await_families(result)))
-        except BaseException as error:  # noqa: BLE001  # the thread that waits raises it again
-            errors.append(error)
-
-    # asyncio.run() raises in a thread that runs a loop already. The copy of the context gives the collector the context
-    # labels of the caller.
-    thread = threading.Thread(target=copy_context().run, args=(work,), name="asyncmetrics-collect")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return families
-
-
-def ask_collector(collector: Collector) -> Outcome:
-    """Return the families of ``collector``, asked in this thread, or the exception that it raised.
-
-    This function awaits nothing, so a `CancelledError` is the collector's own and not a cancellation of this task. An
-    exception of a signal handler is for the program.
-    """
-    try:
-        return ask_families(collector)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001  # one collector must not fail the scrape of the others
-        pass_interruption(error)
-        return error
 
 
 class LastCollector(Collector, Protocol):
@@ -214,17 +100,19 @@ class LastCollector(Collector, Protocol):
 class Collection:
     """A collection in progress: ask all ``collectors``, `take` their outcomes, then `finish`.
 
-    ``last`` is asked at the end, since it counts the failures of the others. ``names`` restricts the samples.
+    ``collectors`` has them with their registrations. ``last`` is asked at the end, since it counts the failures of the
+    others. ``names`` restricts the samples.
     """
 
     def __init__(
         self,
-        collectors: Iterable[Collector],
+        collectors: Mapping[Collector, Registration],
         on_failure: FailureHandler,
         last: LastCollector,
         names: frozenset[str] | None = None,
     ) -> None:
         self.collectors = list(collectors)
+        self._registrations = collectors
         self._on_failure = on_failure
         self._last = last
         self._names = names
@@ -240,8 +128,26 @@ class Collection:
         """Count a failure of ``collector``. Raises `CollectorError` in a collection with ``on_error="fail"``."""
         self._on_failure(collector, error)
 
-    def take(self, collector: Collector, outcome: Outcome) -> Iterator[None]:
-        """Add the families of ``collector``, one a step, or count its failure."""
+    def list_sources(self, collector: Collector) -> Sequence[Source[Any]]:
+        """Return what to ask for ``collector``: the functions of a gauge, or the collector itself."""
+        if isinstance(collector, CallbackCollector):
+            return collector.list_callbacks()
+        return (CollectorSource(collector, self._registrations[collector].home),)
+
+    def take(self, collector: Collector, outcomes: Sequence[tuple[Source[Any], Outcome[Any]]]) -> Iterator[None]:
+        """Add the families of ``collector``, one a step, and count what has failed.
+
+        ``outcomes`` are those of all its sources.
+        """
+        if isinstance(collector, CallbackCollector):
+            for callback, outcome in outcomes:
+                problem = cast(Callback, callback).take(outcome)
+                if problem is not None:
+                    self.fail(collector, problem)
+                yield
+            self.add(collector, collector.make_family())
+            return
+        ((_, outcome),) = outcomes
         if isinstance(outcome, BaseException):
             self.fail(collector, outcome)
             return
@@ -249,21 +155,9 @@ class Collection:
             self.add(collector, family)
             yield
 
-    def ask(self, collector: Collector) -> None:
-        """Ask ``collector`` in this thread and take the outcome."""
-        for _ in self.take(collector, ask_collector(collector)):
-            pass
-
-    async def ask_async(self, collector: Collector) -> None:
-        """Ask ``collector`` on the running event loop and take the outcome."""
-        outcome: Outcome
-        try:
-            outcome = await await_families(collector.collect())
-        except BaseException as error:
-            if not is_fault(error) or is_interruption(error):
-                raise
-            outcome = error
-        for _ in self.take(collector, outcome):
+    def take_all(self, collector: Collector, outcomes: Sequence[tuple[Source[Any], Outcome[Any]]]) -> None:
+        """Do all steps of `take` at once."""
+        for _ in self.take(collector, outcomes):
             pass
 
     def prepare(self) -> Iterator[None]:
@@ -272,7 +166,8 @@ class Collection:
 
     def finish(self) -> list[Metric]:
         """Ask the last collector, and return every family once, in the order in which they were added."""
-        self.ask(self._last)
+        source = CollectorSource(self._last, None)
+        self.take_all(self._last, [(source, ask_now(source))])
         return self._families.list_all() if self._names is None else self._families.restrict(self._names)
 
 

@@ -10,14 +10,19 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import ParamSpec, TypeVar, final
 
-from asyncmetrics.errors import CollectorError, DefinitionError
+from asyncmetrics.asking import close_awaitable, is_later
+from asyncmetrics.errors import CallbackTypeError, CollectorError, DefinitionError, show
+from asyncmetrics.interruptions import pass_interruption
+from asyncmetrics.loops import RUNNING, make_home
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.escaping import UNDERSCORES, escape_name
 from asyncmetrics.model.families import InfoMetricFamily
 from asyncmetrics.model.family import Metric
 from asyncmetrics.registry._registrations import Latest, Registrations
-from asyncmetrics.registry.collection import Collection, Collector, FamilySet, ask_families, list_names
+from asyncmetrics.registry.collection import Collection, FamilySet, list_names
+from asyncmetrics.registry.drivers import collect_all, collect_all_async
 from asyncmetrics.registry.self_metrics import SelfMetrics
+from asyncmetrics.registry.sources import Collector, Registration, limit_families
 from asyncmetrics.storage.automatic import AutomaticStorage
 from asyncmetrics.storage.memory.storage import MemoryStorage
 from asyncmetrics.storage.protocol import Storage, choose_worker_label
@@ -31,10 +36,10 @@ T = TypeVar("T")
 class CollectorRegistry:
     """A set of collectors, collected together.
 
-    With ``auto_describe``, the registry collects a collector without ``describe`` once, at registration, to learn its
-    names. ``target_info`` has labels that describe the process as a whole. With ``support_collectors_without_names``,
-    restricted registries also ask the collectors whose names are unknown. ``storage`` keeps the numbers of the metrics
-    that register here.
+    ``target_info`` has labels that describe the process as a whole. With ``auto_describe`` or
+    ``support_collectors_without_names``, restricted registries also ask the collectors whose names are unknown, since
+    they have no ``describe``: a registry never collects from a collector to learn its names. ``storage`` keeps the
+    numbers of the metrics that register here.
     """
 
     def __init__(
@@ -47,15 +52,26 @@ class CollectorRegistry:
     ) -> None:
         self.storage: Storage = storage or MemoryStorage()
         self._registrations = Latest(Registrations())
-        self._auto_describe = auto_describe
-        self._support_collectors_without_names = support_collectors_without_names
+        self._asks_nameless = auto_describe or support_collectors_without_names
         self._self_metrics = SelfMetrics(self.storage)
         self.set_target_info(target_info)
 
-    def register(self, collector: Collector) -> None:
-        """Add a collector. Raises `DuplicateMetricError`, and adds nothing, if one of its names is taken."""
-        names = self._list_names(collector)
-        self._registrations.change(lambda present: present.add(collector, names))
+    def register(self, collector: Collector, *, loop: object = RUNNING) -> None:
+        """Add a collector; do not collect from it.
+
+        An async collector runs on its home loop, whichever thread or loop collects: on the asyncio loop or trio run
+        that runs at this call, or on ``loop``. That is an asyncio loop, or the token of a trio run
+        (``trio.lowlevel.current_trio_token()``). A collector without one, because no loop runs or with ``loop=None``,
+        runs on the loop that collects, or in a private asyncio loop if the caller is sync. A collector whose home loop
+        has ended is left out and counted in ``asyncmetrics_collector_errors_total``.
+
+        Raises `DuplicateMetricError`, and adds nothing, if one of the names that ``collector.describe()`` returns is
+        taken; `CallbackTypeError` (a TypeError) for an object without a method ``collect``; and `DefinitionError` for a
+        ``loop`` that is none.
+        """
+        _check_collector(collector)
+        registration = Registration(_list_names(collector), make_home(loop))
+        self._registrations.change(lambda present: present.add(collector, registration))
 
     def unregister(self, collector: Collector) -> None:
         """Remove a collector. Raises `UnknownCollectorError` (a KeyError) if it is not registered."""
@@ -71,16 +87,22 @@ class CollectorRegistry:
         return declare(*args, registry=self, exist_ok=True, **kwargs)
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every family once; async collectors run in their own event loop, in another thread."""
-        yield from _collect_all(self._begin())
+        """Yield every family once.
+
+        Sync collectors are called in this thread, one after the other. Async ones run on their home loops (`register`),
+        for 10 s in all; those without one in a private loop, in another thread. A collector whose home loop is the one
+        that this call blocks is left out: use `collect_async` there.
+        """
+        yield from collect_all(self._begin())
 
     async def collect_async(self, *, on_error: str = "skip") -> list[Metric]:
         """Return every family once; await the collectors that are async.
 
+        Those of the running loop, and those without a home loop, run here; others on their home loops, for 10 s in all.
         A collector that raises is skipped and counted in ``asyncmetrics_collector_errors_total``. With
         ``on_error="fail"``, this method raises `CollectorError` instead.
         """
-        return await _collect_all_async(self._begin(on_error))
+        return await collect_all_async(self._begin(on_error))
 
     def _begin(self, on_error: str = "skip") -> Collection:
         present = self._registrations.get()
@@ -112,17 +134,6 @@ class CollectorRegistry:
         matches = (s for family in self.collect() for s in family.samples if (s.name, s.labels) == (name, wanted))
         return next((sample.value for sample in matches), None)
 
-    def _list_names(self, collector: Collector) -> frozenset[str]:
-        describe = getattr(collector, "describe", None)
-        if describe is None and not self._auto_describe:
-            return frozenset()
-        families = FamilySet()
-        for family in ask_families(_DescribingCollector(describe) if describe else collector):
-            problem = families.add(family)
-            if problem:
-                raise ValueError(problem)
-        return frozenset().union(*(list_names(family) for family in families.list_all()))
-
     def _make_failure_handler(self, on_error: str) -> Callable[[Collector, BaseException], None]:
         if on_error not in {"skip", "fail"}:
             raise DefinitionError("on_error", f"expected 'skip' or 'fail', got {on_error!r}")
@@ -136,7 +147,11 @@ class CollectorRegistry:
         return handle
 
     def _begin_with(
-        self, present: Registrations, collectors: Iterable[Collector], on_error: str, names: frozenset[str] | None
+        self,
+        present: Registrations,
+        collectors: dict[Collector, Registration],
+        on_error: str,
+        names: frozenset[str] | None,
     ) -> Collection:
         collection = Collection(collectors, self._make_failure_handler(on_error), self._self_metrics, names)
         if present.target_info:
@@ -149,24 +164,39 @@ def _get_name(collector: Collector) -> str:
     return descriptor.name if isinstance(descriptor, Descriptor) else type(collector).__name__
 
 
-def _collect_all(collection: Collection) -> list[Metric]:
-    for collector in collection.collectors:
-        collection.ask(collector)
-    return collection.finish()
+def _check_collector(collector: object) -> None:
+    try:
+        collect: object = collector.collect  # type: ignore[attr-defined]  # which is what is checked
+    except Exception as error:  # noqa: BLE001  # a property may raise: the collector is left out of each collection
+        pass_interruption(error)
+        if not isinstance(error, AttributeError):
+            return
+        collect = None
+    if isinstance(collector, type):
+        advice = f"got the class itself: register an instance, {collector.__name__}()"
+    elif not callable(collect):
+        advice = f"got {show(collector)}"
+    else:
+        return
+    raise CallbackTypeError("register()", f"expected a collector, an object with a method collect(), {advice}")
 
 
-async def _collect_all_async(collection: Collection) -> list[Metric]:
-    for collector in collection.collectors:
-        await collection.ask_async(collector)
-    return collection.finish()
-
-
-@final
-class _DescribingCollector:
-    """Collects the families that another collector describes."""
-
-    def __init__(self, describe: Callable[[], Iterable[Metric]]) -> None:
-        self.collect = describe
+def _list_names(collector: Collector) -> frozenset[str]:
+    """Return the names that the collector describes, none if it has no ``describe``."""
+    describe: Callable[[], Iterable[Metric]] | None = getattr(collector, "describe", None)
+    if describe is None:
+        return frozenset()
+    described: object = describe()
+    if is_later(described):
+        close_awaitable(described)
+        who = f"{type(collector).__name__}.describe()"
+        raise CallbackTypeError(who, "expected families, got something to await: make it a plain function")
+    families = FamilySet()
+    for family in limit_families(described):  # type: ignore[arg-type]  # each is checked
+        problem = families.add(family)
+        if problem:
+            raise ValueError(problem)
+    return frozenset().union(*(list_names(family) for family in families.list_all()))
 
 
 Registry = CollectorRegistry
@@ -183,11 +213,11 @@ class RestrictedRegistry:
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family once, with only the samples of these names."""
-        yield from _collect_all(self._begin())
+        yield from collect_all(self._begin())
 
     async def collect_async(self, *, on_error: str = "skip") -> list[Metric]:
         """Return every family once, with only the samples of these names."""
-        return await _collect_all_async(self._begin(on_error))
+        return await collect_all_async(self._begin(on_error))
 
     def _begin(self, on_error: str = "skip") -> Collection:
         present = self._registry._registrations.get()
@@ -197,11 +227,11 @@ class RestrictedRegistry:
     def _self_metrics(self) -> SelfMetrics:
         return self._registry._self_metrics
 
-    def _choose_collectors(self, present: Registrations) -> list[Collector]:
+    def _choose_collectors(self, present: Registrations) -> dict[Collector, Registration]:
         wanted = {escape_name(name, UNDERSCORES) for name in self._names}
-        keep_nameless = self._registry._support_collectors_without_names
         every = present.list_collectors().items()
-        return [c for c, names in every if names & wanted or (keep_nameless and not names)]
+        asks_nameless = self._registry._asks_nameless
+        return {c: known for c, known in every if known.names & wanted or (asks_nameless and not known.names)}
 
 
 REGISTRY = CollectorRegistry(auto_describe=True, storage=AutomaticStorage())

@@ -14,13 +14,15 @@ handler may end it, and two threads may do it at once.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar, cast, final
 from weakref import WeakMethod
 
+from asyncmetrics.children.callbacks import Callback
 from asyncmetrics.children.interfaces import Sampler
 from asyncmetrics.children.table import Child, ChildTable, TableEvents
+from asyncmetrics.loops import HomeLoop
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.storage.memory.stand_ins import copy_slots, find_link, link, make_stand_in
 from asyncmetrics.storage.protocol import Storage
@@ -100,9 +102,10 @@ class AutomaticTable(ChildTable[C]):
                 if is_needed:
                     self._replace(child)
         if self._sampler is not None:
-            successor.collect_from(self._sampler)
-        for child, function in list(self.functions.items()):
-            self._replace(child).set_function(function)
+            sampler = self._sampler
+            successor.collect_from(sampler.function, sampler.home, is_blocking=sampler.is_blocking)
+        for child, callback in list(self.functions.items()):
+            self._replace(child).set_function(callback.function, loop=callback.home)
         for use in self._users:
             if (alive := use()) is not None:
                 alive(successor)
@@ -183,17 +186,13 @@ class _PassingTable(AutomaticTable[C]):
         """Remove every child."""
         self._decided.clear()
 
-    def collect_from(self, sampler: Sampler) -> None:
-        """Replace all children by the result of ``sampler`` at every `refresh`."""
-        self._present.collect_from(sampler)
+    def collect_from(self, sampler: Sampler, home: HomeLoop | None = None, *, is_blocking: bool = True) -> None:
+        """Replace all children by the result of ``sampler`` at every collection."""
+        self._present.collect_from(sampler, home, is_blocking=is_blocking)
 
-    def refresh(self) -> list[tuple[Any, Awaitable[float]]]:
-        """Call the gauge functions and set their results; return the awaitables that the async ones returned."""
-        return self._decided.refresh()
-
-    def guard(self, child: Any) -> Any:
-        """Count an exception that the function of ``child`` raises."""
-        return self._present.guard(child)
+    def list_callbacks(self) -> Sequence[Callback]:
+        """Return the functions to ask at a collection."""
+        return self._decided.list_callbacks()
 
     def read(self) -> Iterator[Sequence[Any]]:
         """Yield the children, or points that stand for them, in slices."""

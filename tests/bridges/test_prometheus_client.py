@@ -196,6 +196,20 @@ def test_an_async_collector_of_ours_is_one_of_theirs(registry, theirs):
     assert theirs.get_sample_value("later") == 7
 
 
+def test_a_bridge_to_them_collects_nothing_of_ours_when_it_is_made(registry):
+    """Their registry asks for a description; a collector of ours may be async, and run on the loop that waits."""
+    calls = []
+
+    class Counting:
+        async def collect(self):
+            calls.append(1)
+            return []
+
+    registry.register(Counting())
+    AsyncmetricsCollector(registry, prometheus_client.CollectorRegistry(auto_describe=True))
+    assert calls == []
+
+
 def test_the_default_registries_go_together(monkeypatch):
     """Without arguments, whatever is in them, and nothing twice."""
     into, out = PrometheusClientCollector(), AsyncmetricsCollector()

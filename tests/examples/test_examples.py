@@ -45,6 +45,7 @@ SHOWS: dict[str, tuple[str, ...]] = {
         "several workers answered: True; every scrape returned {'orders_total 60.0'}",
         "after one was killed: orders_total 60",
     ),
+    "queue_worker.py": ("worker_jobs_total 3", "worker_waiting_jobs 0"),
     "testing_metrics.py": ("as expected",),
 }
 

@@ -18,6 +18,7 @@ import pytest
 
 import asyncmetrics
 from asyncmetrics import CollectorRegistry
+from asyncmetrics.asking import ask_now
 from asyncmetrics.exposition.rendering import Rendering
 from asyncmetrics.formats.negotiation import negotiate
 from asyncmetrics.model.descriptor import Descriptor
@@ -72,7 +73,8 @@ def steps(registry: CollectorRegistry, accept: str, names: frozenset[str], *, gz
     rendering = Rendering(negotiate(accept), names, gzip, 10.0)
     collection = begin_collection(rendering.select_source(registry))
     for collector in collection.collectors:
-        collection.ask(collector)
+        outcomes = [(source, ask_now(source)) for source in collection.list_sources(collector)]
+        yield from (b"" for _ in collection.take(collector, outcomes))
     yield from collection.prepare()
     yield from rendering.render_pieces(collection.finish())
 

@@ -110,10 +110,10 @@ def _counted(registry, *places) -> float:
 
 
 def test_a_serving_thread_that_ends_is_logged_and_counted(registry, monkeypatch, caplog):
-    async def sock_accept(self, listening):
+    async def wait_readable(listening):
         raise OSError(errno.EBADF, "Bad file descriptor")
 
-    monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_accept", sock_accept)
+    monkeypatch.setattr("asyncmetrics.exposition.server.connections.wait_readable", wait_readable)
     with start_http_server(0, registry=registry) as server:
         server.thread.join()
     assert f"asyncmetrics-port-{server.port}: the server has ended, the metrics are no longer served" in caplog.text

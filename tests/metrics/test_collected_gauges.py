@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asyncmetrics import CollectorRegistry, Gauge
-from asyncmetrics.errors import LabelError
+from asyncmetrics.errors import CallbackTypeError, LabelError
 
 
 @pytest.fixture
@@ -47,6 +47,42 @@ def test_nonsense_leaves_all_out_and_is_counted(registry, waiting, told):
     waiting.collect_from(lambda: told)
     assert registry.get_sample_value("asyncmetrics_collector_errors_total", {"collector": "waiting"}) == 1
     assert values(registry) == {}
+
+
+@pytest.mark.parametrize("wrong", [5, None, "f", {("mail",): 3}])
+def test_what_cannot_be_called_is_refused_with_the_name_of_the_gauge(waiting, wrong):
+    with pytest.raises(TypeError, match=r"^waiting: collect_from\(\) expected a function that returns a mapping"):
+        waiting.collect_from(wrong)
+    with pytest.raises(CallbackTypeError, match=r"^waiting\{queue='mail'\}: set_function\(\) expected a function"):
+        waiting.labels("mail").set_function(wrong)
+
+
+def test_the_message_of_a_gauge_without_labels_has_its_name_as_written(registry):
+    with pytest.raises(TypeError, match=r"^size_bytes: set_function\(\) expected a function .* got 5$"):
+        Gauge("size_bytes", "S.", registry=registry).set_function(5)
+
+
+def test_a_coroutine_instead_of_its_function_is_refused_with_what_to_pass(registry):
+    async def count():
+        return 1
+
+    with pytest.raises(TypeError, match="pass the function itself, without calling it"):
+        Gauge("one", "One.", registry=registry).set_function(count())
+
+
+def test_a_refused_function_leaves_the_earlier_one(registry, waiting):
+    waiting.collect_from(lambda: {("mail",): 3})
+    with pytest.raises(TypeError):
+        waiting.collect_from(5)
+    assert values(registry) == {"mail": 3}
+
+
+def test_the_function_may_be_async(registry, waiting):
+    async def count():
+        return {("mail",): 3}
+
+    waiting.collect_from(count)
+    assert values(registry) == {"mail": 3}
 
 
 def test_past_the_limit_they_share_the_child_for_all_others(registry):

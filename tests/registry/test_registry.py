@@ -58,8 +58,8 @@ def test_an_async_collector_is_collected_by_a_sync_caller(collector, registry):
 
 @pytest.mark.parametrize("collector", [Async, AsyncYielding])
 @pytest.mark.blocking
-async def test_an_async_collector_is_collected_by_a_sync_caller_inside_a_loop(collector, registry):
-    registry.register(collector())
+async def test_an_async_collector_without_a_loop_is_collected_by_a_sync_caller_inside_a_loop(collector, registry):
+    registry.register(collector(), loop=None)
     assert registry.get_sample_value("later") == 1
 
 
@@ -211,11 +211,57 @@ def test_registering_twice_is_refused(registry):
         registry.register(collector)
 
 
-def test_auto_describe_learns_the_names_by_collecting():
+@pytest.mark.parametrize("auto_describe", [True, False])
+@pytest.mark.parametrize("is_async", [True, False])
+@pytest.mark.parametrize("describes", [True, False])
+async def test_registering_does_not_collect(auto_describe, is_async, describes):
+    """Neither here nor on another loop; a collector may so register itself while its connections are being made."""
+    calls = []
+
+    class Sync:
+        def collect(self):
+            calls.append(1)
+            return []
+
+    class Later:
+        async def collect(self):
+            calls.append(1)
+            return []
+
+    collector = Later() if is_async else Sync()
+    if describes:
+        collector.describe = lambda: [Metric("g", "G.", "gauge")]
+    CollectorRegistry(auto_describe=auto_describe).register(collector)
+    assert calls == []
+
+
+def test_a_name_that_is_known_only_at_a_collection_is_not_exposed_twice():
     registry = CollectorRegistry(auto_describe=True)
     registry.register(Yielding(GaugeMetricFamily("g", "G.", 1)))
-    with pytest.raises(DuplicateMetricError):
-        Gauge("g", "G.", registry=registry)
+    Counter("g", "G.", registry=registry)
+    assert names(registry.collect()) == ["g", "asyncmetrics_collector_errors"]
+
+
+def test_a_restricted_registry_of_the_default_kind_asks_collectors_whose_names_are_unknown():
+    """As it does for a scrape with ``?name[]=``."""
+    registry = CollectorRegistry(auto_describe=True)
+    registry.register(Yielding(GaugeMetricFamily("nameless", "N.", 1), GaugeMetricFamily("other", "O.", 1)))
+    assert names(registry.restricted_registry(["nameless"]).collect()) == ["nameless"]
+
+
+@pytest.mark.parametrize("wrong", [5, None, list, Yielding])
+def test_what_is_no_collector_is_refused_at_registration(wrong, registry):
+    with pytest.raises(TypeError, match=r"register\(\): expected a collector"):
+        registry.register(wrong)
+
+
+def test_an_async_describe_is_refused_at_registration(registry):
+    class Described(Yielding):
+        async def describe(self):
+            return []
+
+    with pytest.raises(TypeError, match=r"Described\.describe\(\)"):
+        registry.register(Described())
 
 
 def test_target_info_comes_first_and_can_be_taken_away(registry):

@@ -8,12 +8,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import socket
 from typing import final
 
-from anyio import BrokenResourceError, CancelScope, EndOfStream, fail_after, sleep, to_thread
+from anyio import (
+    BrokenResourceError,
+    CancelScope,
+    EndOfStream,
+    fail_after,
+    sleep,
+    to_thread,
+    wait_readable,
+)
 from anyio.abc import ByteStream, SocketStream, TaskGroup, UNIXSocketStream
 from anyio.lowlevel import checkpoint
 from anyio.streams.tls import TLSStream
@@ -22,6 +29,7 @@ from asyncmetrics.errors import is_cancellation
 from asyncmetrics.exposition.admission import Admission, Ticket
 from asyncmetrics.exposition.server.connection import Connection, Timeouts
 from asyncmetrics.exposition.server.tls import Certificates
+from asyncmetrics.loops import is_task_cancelled
 from asyncmetrics.registry import Collectable
 from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.typing import ASGIApp
@@ -69,7 +77,7 @@ class Connections:
 
     async def _accept(self, listening: socket.socket, tasks: TaskGroup) -> None:
         try:
-            connected, _ = await asyncio.get_running_loop().sock_accept(listening)
+            connected = await _accept_connection(listening)
         except OSError as error:  # no file descriptors, or a client that has left the backlog
             if error.errno in _SOCKET_GONE_ERRNOS:
                 raise
@@ -98,7 +106,8 @@ class Connections:
             except OSError:
                 pass  # the client has gone away or is silent, or the TLS handshake failed
             except BaseException as error:
-                if is_cancellation(error) and (scope.cancel_called or tasks.cancel_scope.cancel_called):
+                is_closed = scope.cancel_called or tasks.cancel_scope.cancel_called
+                if is_cancellation(error) and (is_closed or is_task_cancelled()):
                     raise
                 self._self_metrics.count_internal_error("exposition.server")
             finally:
@@ -120,6 +129,17 @@ class Connections:
                 return await TLSStream.wrap(stream, server_side=True, ssl_context=context)
             except (BrokenResourceError, EndOfStream) as error:
                 raise ConnectionResetError("the client is gone") from error
+
+
+async def _accept_connection(listening: socket.socket) -> socket.socket:
+    while True:
+        try:
+            connected, _ = listening.accept()
+        except (BlockingIOError, InterruptedError):
+            await wait_readable(listening)
+        else:
+            connected.setblocking(False)
+            return connected
 
 
 async def _open_stream(connected: socket.socket) -> ByteStream:

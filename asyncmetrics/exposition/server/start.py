@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 import threading
-from functools import partial
 from types import TracebackType
 from typing import NamedTuple, final
 
-from asyncmetrics.errors import DefinitionError, show
 from asyncmetrics.exposition.access import Auth
-from asyncmetrics.exposition.asgi import MAX_CONCURRENT, make_asgi_app
+from asyncmetrics.exposition.asgi import MAX_CONCURRENT
 from asyncmetrics.exposition.failures import OnError
-from asyncmetrics.exposition.options import check_limit, check_seconds
-from asyncmetrics.exposition.server.connection import Timeouts
-from asyncmetrics.exposition.server.connections import Connections
-from asyncmetrics.exposition.server.listening import listen_on_port, listen_on_unix_socket
+from asyncmetrics.exposition.server.options import KEEP_ALIVE_SECONDS, MAX_CONNECTIONS, TIMEOUT_SECONDS, make_options
 from asyncmetrics.exposition.server.server import MetricsServer
-from asyncmetrics.exposition.server.tls import TLS, Certificates
+from asyncmetrics.exposition.server.tls import TLS
 from asyncmetrics.registry import REGISTRY, Collectable
-from asyncmetrics.registry.collection import check_registry
-from asyncmetrics.registry.self_metrics import get_self_metrics
 
 __all__ = ("RunningServer", "start_http_server", "start_wsgi_server")
-
-# Far more than scrapers, far fewer than the 1024 file descriptors that a process usually has.
-_MAX_CONNECTIONS = 100
-# Prometheus' default scrape timeout: it would take no answer that comes later.
-_TIMEOUT_SECONDS = 10.0
-# Longer than the usual scrape intervals (15 s to 1 min), so that a scraper keeps its connection.
-_KEEP_ALIVE_SECONDS = 150.0
 
 
 @final
@@ -76,9 +61,9 @@ def start_http_server(
     on_error: OnError = "skip",
     auth: Auth | None = None,
     max_concurrent: int = MAX_CONCURRENT,
-    max_connections: int = _MAX_CONNECTIONS,
-    timeout_seconds: float = _TIMEOUT_SECONDS,
-    keep_alive_seconds: float = _KEEP_ALIVE_SECONDS,
+    max_connections: int = MAX_CONNECTIONS,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
 ) -> RunningServer:
     """Serve ``registry`` on ``port`` (0 takes a free one) from a daemon thread, and return at once.
 
@@ -94,6 +79,9 @@ def start_http_server(
     waited longest for its client; if none waits, the new one is closed at once. ``on_error``, ``auth`` and
     ``max_concurrent`` are those of `make_asgi_app`; a predicate gets an ASGI scope here as well.
 
+    Async collectors run on the loops that they belong to (`CollectorRegistry.register`), the other ones on the loop of
+    this server; `serve_metrics` serves from the loop of the application.
+
     Raises `OSError` if the port, the Unix socket or a certificate cannot be used, and `DefinitionError` for a wrong
     option.
 
@@ -101,50 +89,35 @@ def start_http_server(
     ...     print(f"curl http://127.0.0.1:{server.port}/metrics")  # doctest: +ELLIPSIS
     curl http://127.0.0.1:.../metrics
     """
-    check_registry(registry)
-    _check_address(port, addr, uds)
-    check_limit("max_connections", max_connections)
-    timeouts = _make_timeouts(timeout_seconds, keep_alive_seconds)
-    tls_clients = (client_cafile, client_capath, protocol, client_auth_required)
-    certificates = _load_certificates(TLS(certfile, keyfile, *tls_clients, tls_min_version, tls_max_version), registry)
-    app = make_asgi_app(
+    tls = TLS(
+        certfile,
+        keyfile,
+        client_cafile,
+        client_capath,
+        protocol,
+        client_auth_required,
+        tls_min_version,
+        tls_max_version,
+    )
+    options = make_options(
+        port,
+        addr,
+        uds,
         registry,
-        disable_compression,
+        tls,
+        max_connections,
+        timeout_seconds,
+        keep_alive_seconds,
+        disable_compression=disable_compression,
         on_error=on_error,
         auth=auth,
         max_concurrent=max_concurrent,
-        timeout_seconds=timeout_seconds,
     )
-    connections = Connections(app, certificates, timeouts, max_connections, registry)
-    listening = listen_on_port(addr, port) if uds is None else listen_on_unix_socket(uds)
+    connections = options.make_connections()
+    listening = options.listen()
     server = MetricsServer(listening, connections, registry)
     return RunningServer(server, server.start())
 
 
 start_wsgi_server = start_http_server
 """prometheus_client's other name of it."""
-
-
-def _check_address(port: object, addr: object, uds: object) -> None:
-    if uds is not None and (not isinstance(uds, str) or not uds or "\0" in uds):
-        raise DefinitionError("uds", f"expected the path of a Unix socket, got {show(uds)}")
-    if uds is not None and port:
-        raise DefinitionError("uds", f"expected no port beside the Unix socket {uds!r}, got {show(port)}")
-    if uds is not None and not hasattr(socket, "AF_UNIX"):
-        raise DefinitionError("uds", "this platform has no Unix sockets")
-    if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65535:
-        raise DefinitionError("port", f"expected 0 (any that is free) to 65535, got {show(port)}")
-    if not isinstance(addr, str):
-        raise DefinitionError("addr", f"expected a name or an address as a str, got {show(addr)}")
-
-
-def _make_timeouts(timeout_seconds: float, keep_alive_seconds: float) -> Timeouts:
-    check_seconds("timeout_seconds", timeout_seconds)
-    check_seconds("keep_alive_seconds", keep_alive_seconds)
-    return Timeouts(timeout_seconds, keep_alive_seconds)
-
-
-def _load_certificates(tls: TLS, registry: Collectable) -> Certificates | None:
-    if not tls.is_wanted:
-        return None
-    return Certificates(tls, partial(get_self_metrics(registry).count_internal_error, "exposition.certificates"))

@@ -21,6 +21,7 @@ from sys import float_info
 from typing import Any
 
 from asyncmetrics.children.amounts import to_amount
+from asyncmetrics.children.callbacks import FunctionCallback
 from asyncmetrics.children.exemplars import make_exemplar
 from asyncmetrics.children.facts import check_facts, find_state
 from asyncmetrics.children.interfaces import (
@@ -34,6 +35,7 @@ from asyncmetrics.children.interfaces import (
 )
 from asyncmetrics.children.table import Child, ChildTable
 from asyncmetrics.errors import AmountError
+from asyncmetrics.loops import RUNNING
 from asyncmetrics.model.kinds import DeclaredKind
 from asyncmetrics.model.samples import Exemplar
 
@@ -150,9 +152,9 @@ class MemoryGauge(Child, GaugeChild):
                 value = to_amount(self, value)
         self.value = value
 
-    def set_function(self, f: GaugeFunction) -> None:
+    def set_function(self, f: GaugeFunction, *, loop: object = RUNNING) -> None:
         """Set the gauge to the result of ``f`` at every collection."""
-        self.table.functions[self] = f
+        self.table.functions[self] = FunctionCallback(self, f, loop)
 
     def read_numbers(self) -> Sequence[float]:
         """Return the value."""

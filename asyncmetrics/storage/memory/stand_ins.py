@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from asyncmetrics.children.interfaces import GaugeFunction
 from asyncmetrics.children.table import Child
+from asyncmetrics.loops import RUNNING
 from asyncmetrics.storage.memory.plain import (
     MemoryCounter,
     MemoryEnum,
@@ -154,8 +155,8 @@ def _hide_linked(slot: Any, hidden: _Hidden) -> property:
     )
 
 
-def _set_function(child: Any, f: GaugeFunction) -> None:
-    child.table.get_successor(child).set_function(f)
+def _set_function(child: Any, f: GaugeFunction, *, loop: object = RUNNING) -> None:
+    child.table.get_successor(child).set_function(f, loop=loop)
 
 
 def _find_plain(kind: type[Any]) -> type[Any]:

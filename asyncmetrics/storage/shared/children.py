@@ -38,6 +38,7 @@ from asyncmetrics.children.facts import find_state
 from asyncmetrics.children.interfaces import GaugeFunction
 from asyncmetrics.children.table import ChildTable
 from asyncmetrics.errors import AmountError
+from asyncmetrics.loops import RUNNING
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.kinds import DeclaredKind
 from asyncmetrics.storage.memory.locked import add_locks
@@ -171,9 +172,11 @@ class SharedGauge(SharedChild, MemoryGauge):
         self.value, self.set_at = 0.0, NEVER_SET
         self.wait()
 
-    def set_function(self, f: GaugeFunction) -> None:
+    def set_function(self, f: GaugeFunction, *, loop: object = RUNNING) -> None:
         """Call ``f`` at every collection here, and once a second for the collections of other workers."""
-        super().set_function(f)  # first: an exception after the next line would leave a gauge that is never exposed
+        super().set_function(
+            f, loop=loop
+        )  # first: an exception after the next line would leave a gauge that is never exposed
         self.record_set_at(0.0)  # until ``f`` has returned a number
         get_shared_table(self).start_chore()
 

@@ -9,24 +9,20 @@ with a time to live, some times in that time.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AbstractContextManager
 from typing import Protocol, final
 from weakref import ref
 
 from asyncmetrics.storage.weak_list import WeakList
 
-__all__ = ("Chore", "Keeper", "await_all")
+__all__ = ("Chore", "Keeper")
 
 _log = logging.getLogger("asyncmetrics")
 _SHORTEST_PAUSE = 0.01  # seconds: a chore with a tiny interval must not keep a processor busy
 _LONGEST_PAUSE = 1.0  # seconds: a chore that is added now is first done within a second
-_FUNCTION_TIMEOUT_SECONDS = 10.0  # for an async gauge function: Prometheus waits as long for a scrape by default
 
 
 class Chore(Protocol):
@@ -103,22 +99,3 @@ def _work(keeper: ref[Keeper]) -> None:
             return
         pause = alive.run_due()
         del alive
-
-
-def await_all(pending: Iterable[tuple[object, Awaitable[float], Callable[[], AbstractContextManager[None]]]]) -> None:
-    """Await the results of async gauge functions in an event loop of this thread, and set the gauges to them.
-
-    Each item has a gauge's child, its awaitable, and a function whose context manager handles an exception of either.
-    """
-
-    async def work() -> None:
-        for child, awaitable, guard in pending:
-            with guard():
-                setter: Callable[[float], None] = child.set  # type: ignore[attr-defined]  # a gauge
-                setter(await asyncio.wait_for(_await(awaitable), _FUNCTION_TIMEOUT_SECONDS))
-
-    asyncio.run(work())
-
-
-async def _await(awaitable: Awaitable[float]) -> float:
-    return await awaitable

@@ -24,22 +24,23 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar, cast, final
 
+from asyncmetrics.asking import Outcome
 from asyncmetrics.children.expiry import Expiry
 from asyncmetrics.children.interfaces import Sampler
 from asyncmetrics.children.table import ChildTable, TableEvents
 from asyncmetrics.interruptions import pass_interruption
+from asyncmetrics.loops import HomeLoop
 from asyncmetrics.storage.shared.attachment import SharedChild, is_attached, is_waiting
 from asyncmetrics.storage.shared.children import SharedGauge, SharedInfo
 from asyncmetrics.storage.shared.dead_slots import remove_from_dead_slots
 from asyncmetrics.storage.shared.files.arena import Arena
 from asyncmetrics.storage.shared.files.arena_family import Family
 from asyncmetrics.storage.shared.files.definition import Definition
-from asyncmetrics.storage.shared.keeper import await_all
+from asyncmetrics.storage.shared.refreshing import Refresher
 from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.snapshot import LocalState
 from asyncmetrics.storage.shared.worker import Work, Worker
@@ -68,6 +69,7 @@ class SharedChildTable(ChildTable[C]):
         "_ask_at",
         "_definition",
         "_merged_family",
+        "_refresher",
         "_used_elsewhere",
         "_worker",
         "declared",
@@ -93,6 +95,7 @@ class SharedChildTable(ChildTable[C]):
         self._definition = definition
         self._worker = worker
         self._merged_family: MergedFamily | None = None
+        self._refresher: Refresher | None = None
         worker.add_table(self)
         if ttl is not None:
             self.start_chore()
@@ -253,16 +256,15 @@ class SharedChildTable(ChildTable[C]):
         family = arena.families.get(self._definition.local_key)
         return family if family is not None and family.definition.fits(self._definition) else None
 
-    @contextmanager
-    def guard(self, child: C) -> Iterator[None]:
-        """Leave ``child`` out of all readings, and count it, if its function or the number from it fails."""
-        with super().guard(child):
-            yield
-        cast(SharedGauge, child).record_set_at(0.0 if child in self.failed else time.time())
+    def take_number(self, child: Any, outcome: Outcome[float]) -> BaseException | None:
+        """Set ``child`` to the outcome of its function, or leave it out of all readings if the function has failed."""
+        problem = super().take_number(child, outcome)
+        cast(SharedGauge, child).record_set_at(time.time() if problem is None else 0.0)
+        return problem
 
-    def collect_from(self, sampler: Sampler) -> None:
-        """Take all children from ``sampler`` at every `refresh`, and once a second."""
-        super().collect_from(sampler)
+    def collect_from(self, sampler: Sampler, home: HomeLoop | None = None, *, is_blocking: bool = True) -> None:
+        """Take all children from ``sampler`` at every collection, and once a second."""
+        super().collect_from(sampler, home, is_blocking=is_blocking)
         self.start_chore()
 
     def start_chore(self) -> None:
@@ -277,10 +279,10 @@ class SharedChildTable(ChildTable[C]):
     def run_chore(self) -> None:
         """Call the gauge functions, publish when children changed, and remove series that have expired."""
         self._worker.do(self._worker.reattach)
-        if self.is_refreshed:
-            pending = [(child, awaitable, partial(self.guard, child)) for child, awaitable in self.refresh()]
-            if pending:
-                await_all(pending)
+        callbacks = self.list_callbacks()
+        if callbacks:
+            self._refresher = self._refresher or Refresher(self.descriptor.name, self._events)
+            self._refresher.refresh(callbacks)
         for _ in self._publish_changes():
             time.sleep(0)  # an event loop that waits for the interpreter's lock gets it
         if self._expiry:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import socket
 import subprocess
@@ -11,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+import anyio
 import httpx
 import pytest
 
@@ -140,15 +140,14 @@ def test_a_server_whose_loop_cannot_start_raises_in_the_caller(registry, monkeyp
 
 
 def test_it_survives_running_out_of_file_descriptors(start, connect, monkeypatch):
-    accept = asyncio.SelectorEventLoop.sock_accept
     failures = iter([OSError(24, "Too many open files")] * 2)
 
-    async def sock_accept(self, listening):
+    async def wait_readable(listening):
         for error in failures:
             raise error
-        return await accept(self, listening)
+        await anyio.wait_readable(listening)
 
-    monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_accept", sock_accept)
+    monkeypatch.setattr("asyncmetrics.exposition.server.connections.wait_readable", wait_readable)
     assert httpx.get(f"http://127.0.0.1:{start()}/").status_code == 200
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+
+import anyio
 import pytest
 
 from asyncmetrics import (
     Gauge,
 )
-from tests.patience import wait_for
+from tests.loops import LoopThread
+from tests.patience import wait_for, wait_until
 from tests.storage.readings import read_lines
 
 
@@ -45,3 +49,49 @@ def test_what_gauges_collect_is_merged_by_their_mode_and_goes_with_its_worker(wo
         told.pop(("b",), None)
     one.storage.close()
     assert read_lines(two, "g{") == ['g{n="a"} 1.0']
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_the_functions_of_other_workers_run_on_the_loops_of_their_applications(worker, backend):
+    one, two = worker(), worker()
+
+    async def find_thread():
+        await anyio.sleep(0)
+        return threading.get_ident()
+
+    with LoopThread(backend) as home:
+        gauge = Gauge("g", "G.", multiprocess_mode="sum", registry=one)
+        home.call(lambda: gauge.set_function(find_thread))
+        wait_for(lambda: two.get_sample_value("g"), home.ident)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_function_that_hangs_does_not_keep_the_other_gauges_of_its_worker_from_other_workers(worker, kind):
+    one, two = worker(), worker()
+    end, number = threading.Event(), 1.0
+
+    async def hang():
+        await anyio.sleep_forever()
+
+    Gauge("hanging", "H.", registry=one).set_function(hang if kind == "async" else end.wait)
+    Gauge("g", "G.", multiprocess_mode="sum", registry=one).set_function(lambda: number)
+    try:
+        for number in (2.0, 3.0):
+            wait_for(lambda: two.get_sample_value("g"), number)
+    finally:
+        end.set()
+
+
+def test_a_function_that_was_late_counts_again_once_it_has_ended(worker, monkeypatch, caplog):
+    """Meanwhile its series is left out of the scrapes of all workers."""
+    monkeypatch.setattr("asyncmetrics.storage.shared.refreshing.HOME_SECONDS", 0.1)
+    one, two = worker(), worker()
+    end = threading.Event()
+    end.set()
+    number = 7.0
+    Gauge("g", "G.", multiprocess_mode="sum", registry=one).set_function(lambda: end.wait() and number)
+    wait_until(lambda: two.get_sample_value("g") == number)
+    end.clear()
+    wait_for(lambda: two.get_sample_value("g"), None)
+    end.set()
+    wait_until(lambda: two.get_sample_value("g") == number)

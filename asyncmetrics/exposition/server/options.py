@@ -1,0 +1,102 @@
+"""The options that `start_http_server` and `serve_metrics` share, from checks to what a server needs."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from functools import partial
+from typing import TypedDict, final
+
+from asyncmetrics.errors import DefinitionError, show
+from asyncmetrics.exposition.access import Auth
+from asyncmetrics.exposition.asgi import make_asgi_app
+from asyncmetrics.exposition.failures import OnError
+from asyncmetrics.exposition.options import check_limit, check_seconds
+from asyncmetrics.exposition.server.connection import Timeouts
+from asyncmetrics.exposition.server.connections import Connections
+from asyncmetrics.exposition.server.listening import listen_on_port, listen_on_unix_socket
+from asyncmetrics.exposition.server.tls import TLS, Certificates
+from asyncmetrics.registry import Collectable
+from asyncmetrics.registry.collection import check_registry
+from asyncmetrics.registry.self_metrics import get_self_metrics
+from asyncmetrics.typing import ASGIApp, Unpack
+
+__all__ = ("KEEP_ALIVE_SECONDS", "MAX_CONNECTIONS", "TIMEOUT_SECONDS", "ServerOptions", "make_options")
+
+# Far more than scrapers, far fewer than the 1024 file descriptors that a process usually has.
+MAX_CONNECTIONS = 100
+# Prometheus' default scrape timeout: it would take no answer that comes later.
+TIMEOUT_SECONDS = 10.0
+# Longer than the usual scrape intervals (15 s to 1 min), so that a scraper keeps its connection.
+KEEP_ALIVE_SECONDS = 150.0
+
+
+class _AppOptions(TypedDict):
+    """Options of `make_asgi_app`."""
+
+    disable_compression: bool
+    on_error: OnError
+    auth: Auth | None
+    max_concurrent: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """Checked options. The methods may block: they read files and look up names."""
+
+    port: int
+    addr: str
+    uds: str | None
+    registry: Collectable
+    tls: TLS | None
+    max_connections: int
+    timeouts: Timeouts
+    app: ASGIApp
+
+    def make_connections(self) -> Connections:
+        """Return the connections of a new server. Raises `OSError` if a certificate cannot be used."""
+        certificates = None
+        if self.tls is not None:
+            count_failure = partial(get_self_metrics(self.registry).count_internal_error, "exposition.certificates")
+            certificates = Certificates(self.tls, count_failure)
+        return Connections(self.app, certificates, self.timeouts, self.max_connections, self.registry)
+
+    def listen(self) -> socket.socket:
+        """Return a listening socket. Raises `OSError` if the port or the Unix socket cannot be used."""
+        return listen_on_port(self.addr, self.port) if self.uds is None else listen_on_unix_socket(self.uds)
+
+
+def make_options(
+    port: int,
+    addr: str,
+    uds: str | None,
+    registry: Collectable,
+    tls: TLS,
+    max_connections: int,
+    timeout_seconds: float,
+    keep_alive_seconds: float,
+    **app_options: Unpack[_AppOptions],
+) -> ServerOptions:
+    """Check the options. Raises `DefinitionError` for a wrong one."""
+    check_registry(registry)
+    _check_address(port, addr, uds)
+    check_limit("max_connections", max_connections)
+    check_seconds("timeout_seconds", timeout_seconds)
+    check_seconds("keep_alive_seconds", keep_alive_seconds)
+    app = make_asgi_app(registry, timeout_seconds=timeout_seconds, **app_options)
+    timeouts = Timeouts(timeout_seconds, keep_alive_seconds)
+    return ServerOptions(port, addr, uds, registry, tls if tls.is_wanted else None, max_connections, timeouts, app)
+
+
+def _check_address(port: object, addr: object, uds: object) -> None:
+    if uds is not None and (not isinstance(uds, str) or not uds or "\0" in uds):
+        raise DefinitionError("uds", f"expected the path of a Unix socket, got {show(uds)}")
+    if uds is not None and port:
+        raise DefinitionError("uds", f"expected no port beside the Unix socket {uds!r}, got {show(port)}")
+    if uds is not None and not hasattr(socket, "AF_UNIX"):
+        raise DefinitionError("uds", "this platform has no Unix sockets")
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65535:
+        raise DefinitionError("port", f"expected 0 (any that is free) to 65535, got {show(port)}")
+    if not isinstance(addr, str):
+        raise DefinitionError("addr", f"expected a name or an address as a str, got {show(addr)}")

@@ -1,0 +1,150 @@
+"""The sources of a collector, which a collection asks: the collector itself, or the functions of a gauge."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Iterable, Sequence
+from itertools import islice
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar, cast, final
+
+from asyncmetrics.asking import Source, is_async_function
+from asyncmetrics.children.callbacks import Callback
+from asyncmetrics.loops import HomeLoop, pause
+from asyncmetrics.model.family import Metric
+
+__all__ = (
+    "MAX_FAMILIES",
+    "CallbackCollector",
+    "Collector",
+    "CollectorResult",
+    "CollectorSource",
+    "Registration",
+    "await_families",
+    "limit_families",
+)
+
+T = TypeVar("T")
+
+MAX_FAMILIES = 100_000
+"""The number of families that one collector may yield: the limit ends a generator that never ends."""
+
+CollectorResult: TypeAlias = Iterable[Metric] | Awaitable[Iterable[Metric]] | AsyncIterable[Metric]
+
+
+class Collector(Protocol):
+    """An object that yields metric families at every scrape.
+
+    `collect` may be a function, a generator, a coroutine function or an async generator. Several threads may call it at
+    once. It must not change a family after it has yielded it. A collector may also have
+
+    * ``describe()``, which returns the families that it will yield, without samples; the registry checks their names at
+      registration, and never calls `collect` for that;
+    * ``blocking = False``, which promises that a sync `collect` never blocks: a scrape on an event loop then calls it
+      there and not in a separate thread.
+    """
+
+    def collect(self) -> CollectorResult:
+        """Yield the families of this moment."""
+        ...
+
+
+@final
+class Registration(NamedTuple):
+    """What the registry knows of a collector: its names, none if it describes none, and its home loop."""
+
+    names: frozenset[str]
+    home: HomeLoop | None
+
+
+class CallbackCollector(ABC):
+    """A metric: a collection asks its functions first, if it has some, and then makes its family."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def list_callbacks(self) -> Sequence[Callback]:
+        """Return the functions to ask."""
+
+    @abstractmethod
+    def make_family(self) -> Metric:
+        """Return the family with the present numbers."""
+
+
+@final
+class CollectorSource(Source[list[Metric]]):
+    """A collector with its home loop."""
+
+    __slots__ = ("_collector", "_home")
+
+    def __init__(self, collector: Collector, home: HomeLoop | None) -> None:
+        self._collector = collector
+        self._home = home
+
+    @property
+    def key(self) -> object:
+        """The collector."""
+        return self._collector
+
+    @property
+    def home(self) -> HomeLoop | None:
+        """The loop that it was registered on."""
+        return self._home
+
+    @property
+    def is_immediate(self) -> bool:
+        """Whether the collector promises that a sync ``collect`` never waits for anything (``blocking = False``)."""
+        try:
+            return not getattr(self._collector, "blocking", True) and not self.is_async
+        except Exception:  # noqa: BLE001  # ``blocking`` may be a property, and raise
+            return False
+
+    @property
+    def name(self) -> str:
+        """The class of the collector."""
+        return type(self._collector).__name__
+
+    @property
+    def is_async(self) -> bool:
+        """Whether ``collect`` is declared async."""
+        return is_async_function(self._collector.collect)
+
+    def call(self) -> object:
+        """Call ``collect``."""
+        return self._collector.collect()
+
+    def read(self, result: object) -> list[Metric]:
+        """Return all families."""
+        return limit_families(cast("Iterable[Metric]", result))
+
+    async def wait(self, result: object) -> list[Metric]:
+        """Return all families, awaited."""
+        return await await_families(cast("CollectorResult", result))
+
+
+def limit_families(families: Iterable[Metric]) -> list[Metric]:
+    """Return all families. Raises ValueError if there are more than `MAX_FAMILIES`."""
+    first = list(islice(families, MAX_FAMILIES + 1))
+    if len(first) > MAX_FAMILIES:
+        raise ValueError(f"expected at most {MAX_FAMILIES} families of one collector, got more")
+    return first
+
+
+async def await_families(result: CollectorResult) -> list[Metric]:
+    """Return the families of ``result``; await it on the running event loop if it is async."""
+    if isinstance(result, AsyncIterable):
+        return await _await_each(result)
+    return limit_families(await result if isinstance(result, Awaitable) else result)
+
+
+async def _await_each(families: AsyncIterable[Metric]) -> list[Metric]:
+    first: list[Metric] = []
+    try:
+        async for family in families:
+            first.append(family)
+            if len(first) > MAX_FAMILIES:
+                break
+            await pause()  # the generator may never wait for anything
+    finally:
+        if isinstance(families, AsyncGenerator):
+            await families.aclose()
+    return limit_families(first)
