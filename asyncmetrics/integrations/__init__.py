@@ -19,8 +19,8 @@ from __future__ import annotations
 import importlib
 from typing import Any, TypeVar
 
-from asyncmetrics.errors import DefinitionError
 from asyncmetrics.integrations.options import INSTRUMENT_DEFAULTS, InstrumentOptions
+from asyncmetrics.middleware.applications import make_application_error
 from asyncmetrics.middleware.options import show_options
 from asyncmetrics.typing import Unpack
 
@@ -37,6 +37,11 @@ _FRAMEWORKS = {
     "django.core.handlers.asgi.ASGIHandler": "asyncmetrics.integrations.django",
 }
 
+_EXPECTED = (
+    "an application of FastAPI, Starlette, Litestar or Quart, or Django's ASGI application "
+    "(MetricsMiddleware(app) measures any other ASGI application)"
+)
+
 
 @show_options(InstrumentOptions, INSTRUMENT_DEFAULTS)
 def instrument(app: A, **options: Unpack[InstrumentOptions]) -> A:
@@ -50,16 +55,13 @@ def instrument(app: A, **options: Unpack[InstrumentOptions]) -> A:
     The other options are those of `MetricsMiddleware`. If the application is instrumented already, the options of the
     first call stay, and a warning is logged for those of this one.
 
-    Raises `DefinitionError` for an application of an unknown framework (wrap it in a `MetricsMiddleware`) or a wrong
-    value of an option, and `TypeError` for an unknown option.
+    Raises `DefinitionError` for anything else, with the advice that fits it (a `MetricsMiddleware` wraps any other ASGI
+    application), or for a wrong value of an option, and `TypeError` for an unknown option.
     """
     names = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(app).__mro__]
     module = next((_FRAMEWORKS[name] for name in names if name in _FRAMEWORKS), None)
     if module is None:
-        raise DefinitionError(
-            f"instrument({type(app).__name__})",
-            f"expected an application of one of {sorted(_FRAMEWORKS)}; wrap any other in MetricsMiddleware(app)",
-        )
+        raise make_application_error("instrument(app)", _EXPECTED, app)
     framework: Any = importlib.import_module(module)
     framework.instrument(app, **options)
     return app

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NoReturn, final
 
 from asyncmetrics.children.interfaces import GaugeChild, GaugeFunction
-from asyncmetrics.errors import DefinitionError, LabelError
+from asyncmetrics.errors import LabelError
 from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver, Shape
+from asyncmetrics.model.checks import check_choice
 from asyncmetrics.model.descriptor import GAUGE_MODES, GaugeMode
 from asyncmetrics.model.kinds import DeclaredKind
 
@@ -60,10 +61,7 @@ class Gauge(MetricBase[GaugeChild, NoReturn, NoReturn, GaugeMode, NoReturn], _Ga
     _may_block = False
 
     def _make_shape(self, name: str, *, multiprocess_mode: GaugeMode = "all") -> Shape:
-        if multiprocess_mode not in GAUGE_MODES:
-            raise DefinitionError(
-                name, f"expected multiprocess_mode= to be one of {list(GAUGE_MODES)}, got {multiprocess_mode!r}"
-            )
+        check_choice("multiprocess_mode", multiprocess_mode, GAUGE_MODES, name)
         return Shape(mode=multiprocess_mode)
 
     def collect_from(self, f: Callable[[], Mapping[tuple[object, ...], float]], *, blocking: bool = True) -> None:
@@ -83,7 +81,7 @@ class Gauge(MetricBase[GaugeChild, NoReturn, NoReturn, GaugeMode, NoReturn], _Ga
             3.0
         """
         if not self.descriptor.all_labelnames:
-            raise LabelError(self.descriptor.name, "has no labels to distinguish children by: use set_function")
+            raise LabelError(self.descriptor.exposed_name, "has no labels to distinguish children by: use set_function")
         self._may_block = blocking
         self._children.collect_from(f)
 

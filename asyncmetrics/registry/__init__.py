@@ -21,11 +21,18 @@ from asyncmetrics.registry.collection import (
     Outcome,
     ask_collector,
     await_families,
+    check_registry,
     close_awaitable,
     is_fault,
     limit_families,
 )
-from asyncmetrics.registry.registry import REGISTRY, CollectorRegistry, Registry, RestrictedRegistry
+from asyncmetrics.registry.registry import (
+    REGISTRY,
+    CollectorRegistry,
+    Registry,
+    RestrictedRegistry,
+    check_full_registry,
+)
 
 __all__ = (
     "REGISTRY",
@@ -40,6 +47,8 @@ __all__ = (
     "RestrictedRegistry",
     "ask_collector",
     "await_families",
+    "check_full_registry",
+    "check_registry",
     "close_awaitable",
     "is_fault",
     "limit_families",

@@ -20,8 +20,9 @@ from contextvars import copy_context
 from itertools import islice
 from typing import Protocol, TypeAlias, final
 
-from asyncmetrics.errors import DefinitionError, is_cancellation, show
+from asyncmetrics.errors import is_cancellation, show
 from asyncmetrics.interruptions import is_interruption, pass_interruption
+from asyncmetrics.model.checks import make_refusal
 from asyncmetrics.model.escaping import UNDERSCORES, escape_name
 from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.model.kinds import KINDS, list_family_names
@@ -48,6 +49,7 @@ __all__ = (
     "list_names",
 )
 
+_BRIDGE = "asyncmetrics.bridges.prometheus_client.PrometheusClientCollector"
 MAX_FAMILIES = 100_000
 """The number of families that one collector may yield: the limit ends a generator that never ends."""
 
@@ -95,9 +97,21 @@ class Collectable(Protocol):
 def check_registry(registry: object) -> None:
     """Raise `DefinitionError` unless ``registry`` is a registry of asyncmetrics, restricted or not."""
     if not isinstance(getattr(registry, "_self_metrics", None), SelfMetrics):
-        raise DefinitionError(
-            "registry", f"expected a CollectorRegistry of asyncmetrics, got {show(registry)}{_make_hint(registry)}"
-        )
+        raise make_refusal("registry", "a CollectorRegistry of asyncmetrics", registry, _advise(registry))
+
+
+def _advise(registry: object) -> str:
+    """Return what to write instead of ``registry``, which is no registry of this library, or an empty text."""
+    if isinstance(registry, type):
+        return "create one, CollectorRegistry(), or leave registry= out for the default one"
+    if registry is None:
+        return "leave registry= out for the default one"
+    if not type(registry).__module__.startswith("prometheus_client."):
+        return ""
+    return (
+        "change the import to 'from asyncmetrics import REGISTRY, CollectorRegistry'; "
+        f"{_BRIDGE} exposes what is registered with prometheus_client"
+    )
 
 
 def begin_collection(registry: Collectable, on_error: str = "skip") -> Collection:
@@ -346,7 +360,7 @@ class FamilySet:
 def _make_hint(family: object) -> str:
     if not type(family).__module__.startswith("prometheus_client."):
         return ""
-    return ": wrap its collector in asyncmetrics.bridges.prometheus_client.PrometheusClientCollector"
+    return f": wrap its collector in {_BRIDGE}"
 
 
 @final

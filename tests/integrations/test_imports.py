@@ -14,6 +14,7 @@ PUBLIC = {
     "asyncmetrics.exposition",
     "asyncmetrics.metrics",
     "asyncmetrics.middleware",
+    "asyncmetrics.middleware.applications",
     "asyncmetrics.middleware.options",
     "asyncmetrics.middleware.scope",
     "asyncmetrics.registry",

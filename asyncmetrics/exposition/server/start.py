@@ -13,14 +13,21 @@ from asyncmetrics.errors import DefinitionError, show
 from asyncmetrics.exposition.access import Auth
 from asyncmetrics.exposition.asgi import MAX_CONCURRENT, make_asgi_app
 from asyncmetrics.exposition.failures import OnError
-from asyncmetrics.exposition.options import check_limit, check_seconds
 from asyncmetrics.exposition.server.connection import Timeouts
 from asyncmetrics.exposition.server.connections import Connections
 from asyncmetrics.exposition.server.listening import listen_on_port, listen_on_unix_socket
 from asyncmetrics.exposition.server.server import MetricsServer
 from asyncmetrics.exposition.server.tls import TLS, Certificates
-from asyncmetrics.registry import REGISTRY, Collectable
-from asyncmetrics.registry.collection import check_registry
+from asyncmetrics.model.checks import (
+    check_flag,
+    check_limit,
+    check_path,
+    check_seconds,
+    check_text,
+    make_refusal,
+    suggest_int,
+)
+from asyncmetrics.registry import REGISTRY, Collectable, check_registry
 from asyncmetrics.registry.self_metrics import get_self_metrics
 
 __all__ = ("RunningServer", "start_http_server", "start_wsgi_server")
@@ -105,6 +112,8 @@ def start_http_server(
     _check_address(port, addr, uds)
     check_limit("max_connections", max_connections)
     timeouts = _make_timeouts(timeout_seconds, keep_alive_seconds)
+    _check_files(certfile=certfile, keyfile=keyfile, client_cafile=client_cafile, client_capath=client_capath)
+    check_flag("client_auth_required", client_auth_required)
     tls_clients = (client_cafile, client_capath, protocol, client_auth_required)
     certificates = _load_certificates(TLS(certfile, keyfile, *tls_clients, tls_min_version, tls_max_version), registry)
     app = make_asgi_app(
@@ -133,9 +142,14 @@ def _check_address(port: object, addr: object, uds: object) -> None:
     if uds is not None and not hasattr(socket, "AF_UNIX"):
         raise DefinitionError("uds", "this platform has no Unix sockets")
     if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65535:
-        raise DefinitionError("port", f"expected 0 (any that is free) to 65535, got {show(port)}")
-    if not isinstance(addr, str):
-        raise DefinitionError("addr", f"expected a name or an address as a str, got {show(addr)}")
+        raise make_refusal("port", "an int from 0 (any that is free) to 65535", port, suggest_int(port))
+    check_text("addr", addr, "127.0.0.1")
+
+
+def _check_files(**paths: object) -> None:
+    for option, path in paths.items():
+        if path is not None:
+            check_path(option, path)
 
 
 def _make_timeouts(timeout_seconds: float, keep_alive_seconds: float) -> Timeouts:
