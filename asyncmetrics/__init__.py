@@ -77,7 +77,7 @@ if TYPE_CHECKING:
         start_wsgi_server,
         write_to_textfile,
     )
-    from asyncmetrics.integrations import instrument
+    from asyncmetrics.integrations import instrument, uninstrument
     from asyncmetrics.middleware import MetricsMiddleware
 
 __all__ = (
@@ -123,6 +123,7 @@ __all__ = (
     "start_http_server",
     "start_wsgi_server",
     "unbind_labels",
+    "uninstrument",
     "write_to_textfile",
 )
 
@@ -144,7 +145,7 @@ _LOADED_ON_USE = {
         ),
         "asyncmetrics.exposition",
     ),
-    "instrument": "asyncmetrics.integrations",
+    **dict.fromkeys(("instrument", "uninstrument"), "asyncmetrics.integrations"),
     "MetricsMiddleware": "asyncmetrics.middleware",
 }
 

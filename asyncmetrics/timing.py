@@ -13,24 +13,26 @@
    a child.
 2. The instrument turns the target into a `Measure`: the functions to call before and after. It does so once, at
    decoration, or at each call where the labels depend on the arguments.
-3. A wrapper (`asyncmetrics.wrapping`) or a `Timing` calls ``begin``, then the measured code runs, then it calls ``end``
-   or ``fail``. A wrapper keeps its state in the frame of the call and a ``with`` block in its `Timing`, so concurrent
-   calls share nothing.
+3. A wrapper (`asyncmetrics.wrapping`) or a `Timing` calls ``begin``, if there is one: what must go up and down on one
+   child chooses that child here, since the context labels may be others at the end. Then the measured code runs.
+4. The wrapper or `Timing` calls ``end`` or ``fail``. A wrapper keeps its state in the frame of the call; a block keeps
+   it in its `Timing`, which `asyncmetrics.entries` finds again. Concurrent calls share nothing.
 """
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextvars import ContextVar
 from inspect import isawaitable
 from time import perf_counter
-from types import TracebackType
-from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, final, overload
+from types import FrameType, TracebackType
+from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar, final, overload
 
-from asyncmetrics.errors import is_cancellation
+from asyncmetrics.entries import add_entry, find_owner, take_entry
+from asyncmetrics.errors import LabelError, is_cancellation, show
 from asyncmetrics.typing import Incrementer, LabelValues
-from asyncmetrics.wrapping import Steps, call_end, wrap_awaitable, wrap_callable
+from asyncmetrics.wrapping import Measure, Started, call_end, wrap_awaitable, wrap_callable
 
 __all__ = (
     "CallLabels",
@@ -40,9 +42,12 @@ __all__ = (
     "Instrument",
     "Measure",
     "Recorder",
+    "Started",
     "Target",
     "Timer",
     "Timing",
+    "Tracked",
+    "track",
 )
 
 T = TypeVar("T")
@@ -63,6 +68,9 @@ class Target(Protocol):
     def require_labels(self) -> None:
         """Raise `LabelError` if this is a metric whose labels are not chosen."""
 
+    def count_dropped(self) -> None:
+        """Count a measurement that is dropped: an exception left the block before its labels were chosen."""
+
 
 class Recorder(Target, Protocol):
     """A target that a `Timer` can use: a histogram, a summary, a gauge, or a child of one."""
@@ -76,28 +84,23 @@ class _Counting(Target, Incrementer, Protocol):
     """A target that an `ExceptionCounter` can use: a counter or a child of one."""
 
 
-class _Tracking(_Counting, Protocol):
+class Tracked(Target, Protocol):
     """A target that an `InprogressTracker` can use: a gauge or a child of one."""
 
-    def dec(self, amount: float = ...) -> None:
-        """Decrease the gauge by ``amount``."""
+    is_fixed: bool
+    """Whether all calls have the same child: no context labels choose it."""
+
+    def choose_child(self) -> Any:
+        """Return the child for the context labels of this moment."""
+
+    def inc(self) -> None:
+        """Increase the gauge by 1."""
+
+    def dec(self) -> None:
+        """Decrease the gauge by 1."""
 
 
 X = TypeVar("X", bound=Target)
-
-
-class Measure(NamedTuple):
-    """The functions to call around something that is measured.
-
-    ``begin`` is called first. At the end, ``end`` is called with the seconds taken; after an exception, ``fail`` is
-    called with the seconds and the exception instead, if there is a ``fail``. ``discard`` undoes ``begin`` of a measure
-    that another one replaces.
-    """
-
-    end: Callable[[float], object]
-    fail: Callable[[float, BaseException], object] | None = None
-    begin: Callable[[], object] | None = None
-    discard: Callable[[], object] | None = None
 
 
 class Instrument(ABC, Generic[X]):
@@ -105,15 +108,23 @@ class Instrument(ABC, Generic[X]):
 
     It has nothing to do with the function `asyncmetrics.instrument`.
 
-    The same object may be entered again while it is in use, also by other tasks and threads.
+    ``with`` and ``async with`` may enter the same object again while it is in use, also in other tasks and threads. A
+    function that calls ``__enter__``, such as ``ExitStack.enter_context``, needs an object of its own for each call:
+    a second entry by the same task or thread raises RuntimeError, since the exits could not be told apart.
     """
 
-    __slots__ = ("_entered", "_labels", "_target")
+    __slots__ = ("_entries", "_fixed", "_labels", "_target")
+
+    _verb: ClassVar[str]  # how the program made it, for messages
 
     def __init__(self, target: X, labels: CallLabels | None = None) -> None:
+        if not (labels is None or callable(labels) or isinstance(labels, Mapping)):
+            message = f"{self._verb}: expected labels= to be a mapping or a callable, got {show(labels)}"
+            raise TypeError(message)
         self._target = target
         self._labels = labels
-        self._entered: Timing | None = None
+        self._entries: dict[object, Timing] = {}
+        self._fixed: Measure | None = None  # that of the target, once it is needed
 
     @abstractmethod
     def measure(self, target: X) -> Measure:
@@ -124,17 +135,21 @@ class Instrument(ABC, Generic[X]):
     @overload
     def __call__(self, subject: F, /) -> F: ...
     def __call__(self, subject: Any, /) -> Any:
-        """Return ``subject`` measured: a callable of the same kind and signature, or a coroutine for an awaitable."""
-        if self._labels is None:
-            self._target.require_labels()  # raise at decoration, not at the end of every call
+        """Return ``subject`` measured: a callable of the same kind and signature, or a coroutine for an awaitable.
+
+        Raises TypeError for anything else, and `LabelError` if the metric has labels and none are given.
+        """
         if isawaitable(subject):
-            return wrap_awaitable(subject, self._make_steps())
+            return wrap_awaitable(subject, self._measure_once())
         if isinstance(subject, (classmethod, staticmethod)):
             return type(subject)(self(subject.__func__))
+        if not callable(subject):
+            message = f"{self!r} measures a function or an awaitable, got {show(subject)}{_advise(subject)}"
+            raise TypeError(message)
         labels = self._labels
         if not callable(labels):
-            steps = self._make_steps()
-            return wrap_callable(subject, steps, lambda _args, _kwargs: steps)
+            fixed = self._measure_once()
+            return wrap_callable(subject, fixed, lambda _args, _kwargs: fixed)
 
         def choose(args: tuple[object, ...], kwargs: Mapping[str, object]) -> Measure:
             return self._choose((), labels(*args, **kwargs))
@@ -145,50 +160,78 @@ class Instrument(ABC, Generic[X]):
         return self.measure(self._target.labels(*values, **named))
 
     def _measure_once(self) -> Measure:
-        if self._labels is None:
-            return self.measure(self._target)
-        if callable(self._labels):
-            message = "labels= must be a mapping here: there is no call whose arguments a callable could take"
+        """Return the measure of all calls. Raises `LabelError` if the labels are not chosen."""
+        labels = self._labels
+        if callable(labels):
+            message = f"{self!r}: labels= must be a mapping here: there is no call whose arguments it could take"
             raise TypeError(message)
-        return self._choose((), self._labels)
+        if labels is not None:
+            return self._choose((), labels)  # again each time, since the program may have removed the child
+        if self._fixed is None:
+            self._target.require_labels()
+            self._fixed = self.measure(self._target)
+        return self._fixed
 
-    def _make_steps(self) -> Steps:
-        end, fail, begin, discard = self._measure_once()
-        return end, fail, begin, discard
+    def _measure_nothing(self) -> Measure:
+        """Return the measure of a block until its labels are chosen: they must be, unless an exception leaves it."""
+        target = self._target
+        return (lambda _: target.require_labels()), (lambda _, __: target.count_dropped()), None
 
     def __enter__(self) -> Timing:
-        timing = Timing(self, self._measure_once())
-        if self._entered is None:
-            self._entered = timing
-        else:
-            _NESTED.set((*_NESTED.get(), timing))
-        return timing
+        return self._enter(sys._getframe(1))
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._take_timing()._finish(exc)
+        self._exit(sys._getframe(1), exc)
 
-    async def __aenter__(self) -> Timing:
-        return self.__enter__()
+    def __aenter__(self) -> Coroutine[Any, Any, Timing]:  # no coroutine functions, since their callers are not frames
+        return _return(self._enter(sys._getframe(1)))
 
-    async def __aexit__(
+    def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.__exit__(exc_type, exc, traceback)
+    ) -> Coroutine[Any, Any, None]:
+        self._exit(sys._getframe(1), exc)
+        return _return(None)
 
-    def _take_timing(self) -> Timing:
-        """Return the innermost run of this instrument in this context, and forget it."""
-        nested = _NESTED.get()
-        for index in range(len(nested) - 1, -1, -1):
-            if nested[index].instrument is self:
-                _NESTED.set(nested[:index] + nested[index + 1 :])
-                return nested[index]
-        timing, self._entered = self._entered, None
-        if timing is None:
+    def _enter(self, frame: FrameType) -> Timing:
+        owner = find_owner(frame)
+        if owner is not frame and owner in self._entries:
+            message = (
+                f"{self!r} was entered twice by a call of __enter__, as an ExitStack or a callback makes it: nothing "
+                f"would show which entry an exit belongs to; make a new object for each entry, by {self._verb}"
+            )
+            raise RuntimeError(message)
+        try:
+            measure = self._measure_once()
+        except LabelError:
+            if self._labels is not None:
+                raise
+            measure = self._measure_nothing()
+        timing = Timing(self, measure)
+        add_entry(self._entries, owner, timing)
+        return timing
+
+    def _exit(self, frame: FrameType, error: BaseException | None) -> None:
+        timing = take_entry(self._entries, frame)
+        if timing is not None:
+            timing._finish(error)
+        elif error is None:  # else the exception of the block says more
             message = f"{self!r} was exited but never entered"
             raise RuntimeError(message)
-        return timing
+
+    def __repr__(self) -> str:
+        return f"{self._target!r}.{self._verb}"
+
+
+async def _return(value: T) -> T:
+    return value
+
+
+def _advise(subject: object) -> str:
+    if hasattr(type(subject), "__get__"):  # a property or the like
+        return f"; put @{type(subject).__name__} above this decorator"
+    return ""
 
 
 class _ChoosesMeasure(Protocol):
@@ -201,32 +244,30 @@ class _ChoosesMeasure(Protocol):
 class Timing:
     """One run of a ``with`` block: `labels` chooses the child inside it; ``duration`` holds the seconds after it."""
 
-    __slots__ = ("_measure", "_started", "duration", "instrument")
+    __slots__ = ("_end", "_fail", "_started", "_undo", "duration", "instrument", "outer")
+    outer: Timing | None
 
     def __init__(self, instrument: _ChoosesMeasure, measure: Measure) -> None:
         self.instrument = instrument
         self.duration = 0.0
-        self._measure = measure
-        if measure.begin:
-            measure.begin()
+        self._end, self._fail, begin = measure
+        self._undo: Callable[[], object] | None = None
+        if begin:
+            self._end, self._fail, self._undo = begin()
         self._started = perf_counter()
 
     def labels(self, *values: object, **named: object) -> None:
         """Choose the child that this run counts for by its label values. Raises `LabelError` as the metric does."""
         measure = self.instrument._choose(values, named)
-        if self._measure.discard:
-            self._measure.discard()
-        self._measure = measure
-        if measure.begin:
-            measure.begin()
+        if self._undo:
+            self._undo()
+        self._end, self._fail, begin = measure
+        if begin:
+            self._end, self._fail, self._undo = begin()
 
     def _finish(self, error: BaseException | None) -> None:
         self.duration = perf_counter() - self._started
-        call_end(self._measure.end, self._measure.fail, self.duration, error)
-
-
-# The runs of instruments that were entered again while in use. A context variable, so that each task finds its own.
-_NESTED: ContextVar[tuple[Timing, ...]] = ContextVar("asyncmetrics_nested_timings", default=())
+        call_end(self._end, self._fail, self.duration, error)
 
 
 @final
@@ -235,9 +276,11 @@ class Timer(Instrument[Recorder]):
 
     __slots__ = ()
 
+    _verb = "time()"
+
     def measure(self, target: Recorder) -> Measure:
         """Record the seconds on every path."""
-        return Measure(target.recorder())
+        return target.recorder(), None, None
 
 
 @final
@@ -246,9 +289,14 @@ class ExceptionCounter(Instrument[_Counting]):
 
     __slots__ = ("_everything", "_named")
 
+    _verb = "count_exceptions()"
+
     def __init__(self, target: _Counting, exception: Exceptions, labels: CallLabels | None = None) -> None:
         super().__init__(target, labels)
         types = exception if isinstance(exception, tuple) else (exception,)
+        if not all(isinstance(item, type) and issubclass(item, BaseException) for item in types):
+            message = f"{self!r} counts a type of exceptions, or a tuple of types, got {show(exception)}"
+            raise TypeError(message)
         self._everything = BaseException in types  # which does not name cancellation or GeneratorExit
         self._named = tuple(item for item in types if item is not BaseException)
 
@@ -262,7 +310,7 @@ class ExceptionCounter(Instrument[_Counting]):
             if self._is_counted(error):
                 target.inc()
 
-        return Measure(end, fail)
+        return end, fail, None
 
     def _is_counted(self, error: BaseException) -> bool:
         if isinstance(error, self._named):
@@ -271,15 +319,42 @@ class ExceptionCounter(Instrument[_Counting]):
 
 
 @final
-class InprogressTracker(Instrument[_Tracking]):
+class InprogressTracker(Instrument[Tracked]):
     """Count what is running: what `Gauge.track_inprogress` returns."""
 
     __slots__ = ()
 
-    def measure(self, target: _Tracking) -> Measure:
-        """Add 1 before and subtract 1 after, on every path."""
+    _verb = "track_inprogress()"
 
-        def end(_seconds: float) -> None:
-            target.dec()
+    def measure(self, target: Tracked) -> Measure:
+        """Add 1 before and subtract 1 from the same child after, on every path."""
+        return track(target, _end_tracking)
 
-        return Measure(end, None, target.inc, target.dec)
+
+def _end_tracking(child: Tracked) -> Started:
+    return (lambda _: child.dec()), None, child.dec
+
+
+def track(target: Tracked, make_end: Callable[[Any], Started]) -> Measure:
+    """Return the measure of calls that add 1 to a child of ``target`` at the beginning.
+
+    ``make_end`` takes the child. It returns the functions that end a call, which subtract 1 from this same child.
+    """
+    if target.is_fixed:
+        inc, started = target.inc, make_end(target)
+
+        def begin() -> Started:
+            inc()
+            return started
+    else:
+
+        def begin() -> Started:
+            child = target.choose_child()
+            child.inc()
+            return make_end(child)
+
+    return _do_nothing, None, begin
+
+
+def _do_nothing(_seconds: float) -> None:
+    """Stand for the ``end`` that ``begin`` returns."""

@@ -1,35 +1,52 @@
-"""The time to live of children: which children are stale, because their numbers have not changed for a while.
+"""The time to live of children: which children are stale, because they have not changed for a while.
 
-*Rules.* No step grows with the number of children. Between readings, expiry costs nothing.
+*Rules.*
 
-*Theory of operation.* A child of a metric with a time to live goes through these states:
+- Only a metric with a time to live pays for it, at each change and at each reading. No step grows with the number of
+  children.
+- Record the time of a change before the change. A reading in between then keeps the child; after the other order, it
+  would take the new number for an old one.
 
-1. *New*: no reading has seen it yet.
-2. *Fresh*: a reading has seen it, and remembers its numbers and when it first saw them. Another reading that sees other
-   numbers remembers those: the child is fresh again.
-3. *Stale*: its numbers have not changed for the time to live. Readings leave it out, but its table still has it, so the
-   same label values find it with its numbers, and a change leads back to 2.
-4. *Removed*: it was stale, and nothing but its table referred to it, so nothing could have changed it. The reading has
+*Theory of operation.* `add_times` gives the children of a metric with a time to live a class that records when they
+last changed. A child goes through these states:
+
+1. *Fresh*: it was made, or it changed, less than the time to live ago.
+2. *Stale*: it has not changed for the time to live. The first reading after that leaves it out, but its table still has
+   it, so the same label values find it with its numbers, and a change leads back to 1.
+3. *Removed*: it was stale, and nothing but its table referred to it, so nothing could have changed it. The reading has
    removed it from the table. The same label values make a new child, which starts at zero, or in shared storage from
    the counts, as long as its slot has them. An interpreter without a GIL cannot tell that nothing refers to a child, so
-   the child stays in state 3.
+   the child stays in state 2.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import time
-from collections.abc import Iterator
-from operator import eq
+from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import Any, Generic, TypeVar, final
 
-__all__ = ("Expiry",)
+from asyncmetrics.children.interfaces import (
+    CounterChild,
+    EnumChild,
+    GaugeChild,
+    HistogramChild,
+    InfoChild,
+    SummaryChild,
+)
+
+__all__ = ("Expiry", "add_times")
 
 S = TypeVar("S", bound="Any")
+_EXACT = frozenset({float, int})
+_get_changed_at: Callable[[Any], float] = attrgetter("changed_at")
 
 
 @final
 class Expiry(Generic[S]):
-    """Remember each child's state and the monotonic time of its last change, beside the child in its segment."""
+    """Judge children by the monotonic time of their last change; ``ttl`` is in seconds."""
 
     __slots__ = ("ttl",)
 
@@ -38,40 +55,101 @@ class Expiry(Generic[S]):
 
     def take_stale(self, batch: list[S]) -> list[S]:
         """Remove the stale children from ``batch``, and return them."""
-        now = time.monotonic()
-        stale = [child for child in batch if now - self._see(child, now) >= self.ttl]
+        limit = time.monotonic() - self.ttl
+        stale = [child for child in batch if child.changed_at <= limit]
         if stale:
             ids = set(map(id, stale))
             batch[:] = [child for child in batch if id(child) not in ids]
         return stale
 
-    def _see(self, child: S, now: float) -> float:
-        """Return when the numbers of ``child`` last changed, as far as the readings up to ``now`` have seen."""
-        segment = child.segment
-        if child.position >= len(segment.children):  # it was removed a moment ago
-            return now
-        seen: list[Any] | None = segment.seen
-        if seen is None:
-            seen = segment.seen = [None] * len(segment.children)
-        state, known = child.get_state(child), seen[child.position]
-        if known is None or known[0] != state:
-            # A histogram changes its list in place.
-            frozen = tuple(part[:] if isinstance(part, list) else part for part in state)
-            seen[child.position] = known = (frozen, now)
-        changed_at: float = known[1]
-        return changed_at
+    def list_unchanged(self, stale: list[S]) -> Iterator[bool]:
+        """Return an iterator over whether each stale child is still stale; it runs no Python code."""
+        return map(float(time.monotonic() - self.ttl).__ge__, map(_get_changed_at, stale))
 
-    def compare(self, stale: list[S]) -> Iterator[bool]:
-        """Return an iterator over whether each stale child still has the state that it was last seen with."""
-        return map(eq, map(type(stale[0]).get_state, stale), [self._get_state(child) for child in stale])
 
-    def _get_state(self, child: S) -> object:
-        seen = child.segment.seen  # None also of a child that was removed a moment ago
-        known = None if seen is None else seen[child.position]
-        return None if known is None else known[0]
+def _time_amount(method: Callable[..., None]) -> Callable[..., None]:
+    def change(self: Any, amount: float) -> None:
+        self.changed_at = time.monotonic()
+        method(self, amount)
 
-    def get_changed_at(self, child: S) -> float | None:
-        """Return the monotonic time of the reading that last saw a change of ``child``; None if it was never read."""
-        seen = child.segment.seen
-        known = None if seen is None else seen[child.position]
-        return None if known is None else known[1]
+    return change
+
+
+def _time_amount_and_exemplar(method: Callable[..., None]) -> Callable[..., None]:
+    def change(self: Any, amount: float, exemplar: Any) -> None:
+        self.changed_at = time.monotonic()
+        method(self, amount, exemplar)
+
+    return change
+
+
+def _time_reset(method: Callable[..., None]) -> Callable[..., None]:
+    def change(self: Any) -> None:
+        self.changed_at = time.monotonic()
+        method(self)
+
+    return change
+
+
+def _time_value(method: Callable[..., None]) -> Callable[..., None]:
+    def change(self: Any, value: Any) -> None:
+        (number,) = self.read_numbers()
+        # Not the comparison of another type, which is the user's code.
+        if not (type(value) in _EXACT and (number == value or number is value)):  # the second for NaN
+            self.changed_at = time.monotonic()
+        method(self, value)
+
+    return change
+
+
+def _time_facts(method: Callable[..., None]) -> Callable[..., None]:
+    def change(self: Any, val: Any, **named: Any) -> None:
+        if not (type(val) is dict and self.read_extra_labels() == val):
+            self.changed_at = time.monotonic()
+        method(self, val, **named)
+
+    return change
+
+
+def _time_state(method: Callable[..., None]) -> Callable[..., None]:
+    def change(self: Any, state: Any) -> None:
+        states = self.table.descriptor.states
+        if not (type(state) is str and state in states and self.read_numbers()[states.index(state)]):
+            self.changed_at = time.monotonic()
+        method(self, state)
+
+    return change
+
+
+# By interface: the methods that change a child, and what makes one that records the time. With `*args`, an increment
+# would take 0.1 µs more.
+_CHANGES: dict[type[Any], dict[str, Callable[[Callable[..., None]], Callable[..., None]]]] = {
+    CounterChild: {"inc": _time_amount_and_exemplar, "reset": _time_reset},
+    GaugeChild: {"inc": _time_amount, "dec": _time_amount, "set": _time_value},
+    SummaryChild: {"observe": _time_amount},
+    HistogramChild: {"observe": _time_amount_and_exemplar},
+    InfoChild: {"info": _time_facts},
+    EnumChild: {"state": _time_state},
+}
+
+
+def _add_time(make: Callable[[Callable[..., None]], Callable[..., None]], method: Callable[..., None]) -> object:
+    timed = functools.wraps(method)(make(method))
+    timed.__defaults__ = inspect.unwrap(method).__defaults__  # type: ignore[attr-defined]  # both are functions
+    return timed
+
+
+@functools.cache
+def add_times(kind: type[S]) -> type[S]:
+    """Return a subclass of ``kind``, a class of children, that records when a child last changed."""
+
+    def __init__(self: Any, table: Any, labelvalues: tuple[str, ...]) -> None:  # noqa: N807
+        self.changed_at = time.monotonic()
+        kind.__init__(self, table, labelvalues)
+
+    changes = next(changes for interface, changes in _CHANGES.items() if issubclass(kind, interface))
+    own: dict[str, Any] = {name: _add_time(make, getattr(kind, name)) for name, make in changes.items()}
+    if issubclass(kind, HistogramChild):
+        own["recorder"] = HistogramChild.recorder  # observe, which records the time
+    own |= {"__slots__": ("changed_at",), "__init__": __init__, "__doc__": kind.__doc__, "__module__": kind.__module__}
+    return type(kind.__name__, (kind,), own)

@@ -10,7 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from types import FunctionType
-from typing import Any, NoReturn, TypeVar, overload
+from typing import Any, NoReturn, TypeVar, cast, overload
 
 from asyncmetrics.errors import LabelError
 from asyncmetrics.timing import CallLabels, ExceptionCounter, Exceptions, InprogressTracker, Timer
@@ -29,6 +29,7 @@ __all__ = (
 )
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 K = TypeVar("K", bound=type)
 GaugeFunction = Callable[[], "float | Awaitable[float]"]
 Sampler = Callable[[], Mapping[tuple[object, ...], float]]
@@ -46,7 +47,7 @@ def name_methods(cls: K) -> K:
 
 
 @name_methods
-class Labelled(ABC):  # noqa: B024  # every child inherits both methods
+class Labelled(ABC):  # noqa: B024  # every child inherits all methods
     """A metric or a child: `labels` chooses a child of a metric; a child has its labels already."""
 
     __slots__ = ()
@@ -64,6 +65,16 @@ class Labelled(ABC):  # noqa: B024  # every child inherits both methods
 
     def require_labels(self) -> None:  # noqa: B027  # as above
         """Raise `LabelError` if this is a metric whose labels are not chosen; a child raises nothing."""
+
+    is_fixed: bool = True
+    """Whether no context labels choose the child."""
+
+    def choose_child(self) -> Labelled:
+        """Return the child for the context labels of this moment; this object itself if it is fixed."""
+        return self
+
+    def count_dropped(self) -> None:  # noqa: B027  # as above
+        """Count a measurement of a metric whose labels were never chosen; a child has its labels."""
 
 
 class _TimedChild(Labelled):
@@ -114,18 +125,21 @@ class CounterChild(Labelled):
     ) -> ExceptionCounter: ...
     @overload
     def count_exceptions(self, exception: Awaitable[T]) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def count_exceptions(self, exception: F) -> F: ...
     def count_exceptions(
-        self, exception: Exceptions | Awaitable[T] = Exception, *, labels: CallLabels | None = None
-    ) -> ExceptionCounter | Coroutine[Any, Any, T]:
+        self, exception: Any = Exception, *, labels: CallLabels | None = None
+    ) -> ExceptionCounter | Coroutine[Any, Any, T] | Callable[..., Any]:
         """Count the exceptions of a type (or a tuple of types) that leave a block, a call, a generator or an awaitable.
 
         Use it as a decorator, with ``with`` or ``async with``, or as ``await c.count_exceptions(awaitable)``.
         Cancellation and ``GeneratorExit`` are counted only if ``exception`` names their types. For a decorator,
         ``labels`` is a mapping, or a callable that is called with the arguments of each call and returns a mapping.
         """
-        if isinstance(exception, Awaitable):
-            return ExceptionCounter(self, Exception)(exception)
-        return ExceptionCounter(self, exception, labels)
+        if isinstance(exception, (type, tuple)) or not (callable(exception) or isinstance(exception, Awaitable)):
+            return ExceptionCounter(self, exception, labels)
+        counter = ExceptionCounter(self, Exception, labels)
+        return counter(cast(Awaitable[T], exception))  # or a function, of a decorator without parentheses
 
 
 class GaugeChild(_TimedChild):

@@ -59,10 +59,10 @@ class Change:
 class Segment(Generic[C]):
     """A part of a listing: a position for each of ``size`` children, None where there is none.
 
-    ``owner`` is the child table. ``seen`` is for `asyncmetrics.children.expiry`.
+    ``owner`` is the child table.
     """
 
-    __slots__ = ("children", "following", "number", "owner", "positions", "seen", "settled", "vacated", "version")
+    __slots__ = ("children", "following", "number", "owner", "positions", "settled", "vacated", "version")
 
     def __init__(self, owner: object, number: int, size: int) -> None:
         self.owner = owner
@@ -73,7 +73,6 @@ class Segment(Generic[C]):
         self.version = object()
         self.settled: tuple[object, bool] = (None, False)  # the version, and whether each position has a child
         self.vacated = 0  # a hint: some positions may be counted twice
-        self.seen: list[Any] | None = None
 
 
 @final
@@ -124,8 +123,6 @@ class Listing(Generic[C]):
         if segment is self._nowhere:
             return
         segment.children[child.position] = None
-        if segment.seen is not None:
-            segment.seen[child.position] = None
         segment.vacated = segment.vacated + 1
         if segment.vacated >= len(segment.children):
             self._drop(segment)

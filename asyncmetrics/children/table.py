@@ -28,13 +28,13 @@ not have: readings leave it out, and remove it.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from operator import attrgetter
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
-from asyncmetrics.children.expiry import Expiry
+from asyncmetrics.children.expiry import Expiry, add_times
 from asyncmetrics.children.interfaces import GaugeChild, GaugeFunction, Labelled, Sampler
 from asyncmetrics.children.listing import Listing, Segment, pop_children, pop_unheld_children
 from asyncmetrics.interruptions import pass_interruption
@@ -76,8 +76,8 @@ class Child(Labelled):
     position: int
     created: float = 0.0
     """When the child was created, as a Unix time; 0.0 for kinds other than counter, summary and histogram."""
-    get_state: ClassVar[attrgetter[tuple[Any, ...]]]
-    """Returns what the numbers follow from: an equal tuple as long as nothing changes. It runs no Python code."""
+    changed_at: float = math.inf
+    """When it last changed, on the monotonic clock; inf without a time to live: see `asyncmetrics.children.expiry`."""
 
     def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:  # noqa: ARG002  # for subclasses
         self.labelvalues = labelvalues
@@ -111,8 +111,9 @@ C = TypeVar("C", bound=Child)
 class ChildTable(Generic[C]):
     """The children of one metric: ``by_values`` has them by their label values, `find` creates one that is missing.
 
-    ``make`` creates a child. With ``max_children`` children in the table, all new label sets share the overflow child.
-    A child whose numbers did not change for ``ttl`` seconds is no longer read (`asyncmetrics.children.expiry`).
+    ``make`` is the class of the children. With ``max_children`` children in the table, all new label sets share the
+    overflow child, which is not one of the ``max_children``. A child that has not changed for ``ttl`` seconds is no
+    longer read (`asyncmetrics.children.expiry`).
     """
 
     __slots__ = (
@@ -121,6 +122,7 @@ class ChildTable(Generic[C]):
         "_listing",
         "_make",
         "_max_children",
+        "_overflow_key",
         "_sampler",
         "_write",
         "by_values",
@@ -132,7 +134,7 @@ class ChildTable(Generic[C]):
     def __init__(
         self,
         descriptor: Descriptor,
-        make: Callable[[ChildTable[C], tuple[str, ...]], C],
+        make: type[C],
         events: TableEvents,
         *,
         max_children: int | None = None,
@@ -142,10 +144,11 @@ class ChildTable(Generic[C]):
         self.descriptor = descriptor
         self.functions: dict[C, GaugeFunction] = {}
         self.failed: frozenset[C] = frozenset()
-        self._make = make
+        self._make = make if ttl is None else add_times(make)
         self._events = events
         self._sampler: Sampler | None = None
         self._max_children = max_children
+        self._overflow_key = (OVERFLOW,) * len(descriptor.all_labelnames)
         self._write = make_block_writer(descriptor.all_labelnames)
         self._expiry: Expiry[C] | None = None if ttl is None else Expiry(ttl)
         self._listing: Listing[C] = Listing(self, self.by_values)
@@ -164,7 +167,7 @@ class ChildTable(Generic[C]):
             if child is not None:
                 return child
             self._events.count_overflowed_label_set(self.descriptor.name)
-            key = (OVERFLOW,) * len(key)
+            key = self._overflow_key
         return self._create(key)
 
     def find_only(self) -> C:
@@ -174,8 +177,16 @@ class ChildTable(Generic[C]):
     def on_replace(self, use: Callable[[ChildTable[Any]], None]) -> None:
         """Call ``use``, a method, with the table that replaces this one; only automatic storage replaces tables."""
 
-    def _is_full(self, key: tuple[str, ...]) -> bool:  # noqa: ARG002  # shared storage counts the keys of all workers
-        return self._max_children is not None and len(self.by_values) >= self._max_children
+    def _is_full(self, key: tuple[str, ...]) -> bool:
+        return self._exceeds_limit(key, self.by_values)
+
+    def _exceeds_limit(self, key: tuple[str, ...], keys: Collection[tuple[str, ...]]) -> bool:
+        """Return whether ``key`` is one more than ``keys`` may have; the overflow child takes no place."""
+        if self._max_children is None or key == self._overflow_key:
+            return False
+        # First whether the overflow child exists: another thread may make it before the children are counted.
+        limit = self._max_children + (self._overflow_key in keys)
+        return len(keys) >= limit
 
     def list_keys(self) -> list[tuple[str, ...]]:
         """Return the label values of every child."""
@@ -320,7 +331,7 @@ class ChildTable(Generic[C]):
     def _remove_unheld(self, stale: list[C], expiry: Expiry[C], removed: list[C]) -> None:
         """Move the stale children that nothing else refers to from the table to ``removed``."""
         changes = [self._listing.change(segment) for segment in {child.segment for child in stale}]
-        pop_unheld_children(self.by_values, stale, expiry.compare(stale), removed)
+        pop_unheld_children(self.by_values, stale, expiry.list_unchanged(stale), removed)
         for child in removed:
             self._listing.vacate(child)
         del changes

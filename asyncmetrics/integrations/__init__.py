@@ -20,11 +20,12 @@ import importlib
 from typing import Any, TypeVar
 
 from asyncmetrics.integrations.options import INSTRUMENT_DEFAULTS, InstrumentOptions
+from asyncmetrics.integrations.outermost import find_outermost
 from asyncmetrics.middleware.applications import make_application_error
 from asyncmetrics.middleware.options import show_options
 from asyncmetrics.typing import Unpack
 
-__all__ = ("InstrumentOptions", "instrument")
+__all__ = ("InstrumentOptions", "instrument", "uninstrument")
 
 A = TypeVar("A")
 
@@ -58,10 +59,31 @@ def instrument(app: A, **options: Unpack[InstrumentOptions]) -> A:
     Raises `DefinitionError` for anything else, with the advice that fits it (a `MetricsMiddleware` wraps any other ASGI
     application), or for a wrong value of an option, and `TypeError` for an unknown option.
     """
+    framework: Any = importlib.import_module(_find_integration("instrument", app))
+    framework.instrument(app, **options)
+    return app
+
+
+def uninstrument(app: A) -> A:
+    """Undo `instrument`: measure ``app`` no more, serve its metrics no more, and return it.
+
+    The application is as it was before, also if other libraries have changed it since. The metrics stay in their
+    registry, with their values. It may be instrumented again, with other options. An application that is not
+    instrumented stays as it is.
+
+    Raises `DefinitionError` for an application of an unknown framework.
+    """
+    _find_integration("uninstrument", app)
+    outermost = find_outermost(app)
+    if outermost is not None:
+        outermost.release()
+    return app
+
+
+def _find_integration(function: str, app: object) -> str:
+    """Return the name of the module that instruments ``app``."""
     names = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(app).__mro__]
     module = next((_FRAMEWORKS[name] for name in names if name in _FRAMEWORKS), None)
     if module is None:
-        raise make_application_error("instrument(app)", _EXPECTED, app)
-    framework: Any = importlib.import_module(module)
-    framework.instrument(app, **options)
-    return app
+        raise make_application_error(f"{function}(app)", _EXPECTED, app)
+    return module

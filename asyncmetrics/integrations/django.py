@@ -15,7 +15,6 @@ import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar, final
-from weakref import WeakSet
 
 from asyncmetrics.errors import MissingExtraError
 from asyncmetrics.integrations.options import (
@@ -24,7 +23,8 @@ from asyncmetrics.integrations.options import (
     check_options,
     log_ignored_options,
 )
-from asyncmetrics.integrations.outermost import Outermost
+from asyncmetrics.integrations.outermost import Outermost, find_outermost, replace_class
+from asyncmetrics.integrations.templates import make_template
 from asyncmetrics.middleware.options import show_options
 from asyncmetrics.middleware.scope import EXCEPTION_KEY, ROUTE_KEY, set_scope_value
 from asyncmetrics.typing import Receive, Scope, Send, Unpack
@@ -33,6 +33,7 @@ try:
     from asgiref.sync import markcoroutinefunction
     from django.core.handlers.asgi import ASGIHandler
     from django.core.signals import got_request_exception
+    from django.urls import Resolver404, get_resolver
 except ImportError as error:
     raise MissingExtraError("instrumenting a Django application", "django", "django") from error
 
@@ -40,12 +41,10 @@ __all__ = ("RouteMiddleware", "instrument")
 
 D = TypeVar("D", bound=ASGIHandler)
 
-_INSTRUMENTED_APPS: WeakSet[ASGIHandler] = WeakSet()
-
 
 @final
 class RouteMiddleware:
-    """Write the route that Django resolved, with a slash before it, into the scope of the request.
+    """Write the route that Django resolved into the scope of the request, as the template of a path: ``/items/{pk}``.
 
     Its methods are coroutine functions, since Django runs any other in a thread. A request over WSGI has no scope and
     passes unchanged.
@@ -73,10 +72,10 @@ def _write_route(request: Any) -> None:
     scope = getattr(request, "scope", None)
     route = getattr(getattr(request, "resolver_match", None), "route", None)
     if scope is not None and route is not None:
-        set_scope_value(scope, ROUTE_KEY, f"/{route}")
+        set_scope_value(scope, ROUTE_KEY, make_template(f"/{route}"))
 
 
-def _write_exception(request: Any = None, **_: object) -> None:
+def _write_exception(request: Any) -> None:
     """Write the exception that Django handles, and turns into a 500, into the scope."""
     scope = getattr(request, "scope", None)
     if scope is not None:
@@ -90,24 +89,31 @@ def instrument(app: D, **options: Unpack[InstrumentOptions]) -> D:
     ``app`` is the handler that ``get_asgi_application()`` returns, or one of a derived class.
     """
     complete = check_options(options)
-    if app in _INSTRUMENTED_APPS:
+    if find_outermost(app):
         log_ignored_options(app, options)
         return app
-    handler: Any = app
-    kind: Any = type(app)
-    handler.__class__ = _make_class(kind, Outermost(partial(kind.__call__, app), complete))
-    got_request_exception.connect(_write_exception, dispatch_uid="asyncmetrics")
-    _INSTRUMENTED_APPS.add(app)
-    return app
-
-
-def _make_class(kind: type, outermost: Outermost) -> type:
-    """Return a class derived from ``kind`` whose instances call ``outermost``.
-
-    Python looks ``__call__`` up in the class, so an attribute of the instance would have no effect.
-    """
+    outermost = Outermost(app, partial(type(app).__call__, app), complete, _has_route)
 
     async def __call__(_: object, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807
         await outermost(scope, receive, send)
 
-    return type(kind.__name__, (kind,), {"__call__": __call__, "__module__": kind.__module__, "__doc__": kind.__doc__})
+    def write_exception(request: Any = None, **_: object) -> None:
+        _write_exception(request)
+
+    outermost.undo.callback(replace_class(app, __call__=__call__))
+    got_request_exception.connect(write_exception)  # a weak reference: `undo` has the other one
+    outermost.undo.callback(got_request_exception.disconnect, write_exception)
+    outermost.register()
+    return app
+
+
+def _has_route(path: str) -> bool:
+    """Return whether a route of the settings has no other path than ``path``, with or without a slash at the end."""
+    return any(_find_route(path + slash).rstrip("/?") == path for slash in ("", "/"))
+
+
+def _find_route(path: str) -> str:
+    try:
+        return make_template(f"/{get_resolver().resolve(path).route}")
+    except Resolver404:
+        return ""

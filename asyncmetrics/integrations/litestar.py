@@ -15,7 +15,7 @@ from asyncmetrics.integrations.options import (
     check_options,
     log_ignored_options,
 )
-from asyncmetrics.integrations.outermost import Outermost
+from asyncmetrics.integrations.outermost import Outermost, find_outermost
 from asyncmetrics.middleware import RouteCallable
 from asyncmetrics.middleware.options import show_options
 from asyncmetrics.middleware.scope import EXCEPTION_KEY, ROUTE_KEY, set_scope_value
@@ -24,6 +24,7 @@ from asyncmetrics.typing import ASGIApp, Receive, Scope, Send, Unpack
 try:
     from litestar import Litestar
     from litestar.exceptions import HTTPException, LitestarException, WebSocketException
+    from litestar.routes import WebSocketRoute
 except ImportError as error:
     raise MissingExtraError("instrumenting a Litestar application", "litestar", "litestar") from error
 
@@ -36,15 +37,29 @@ L = TypeVar("L", bound=Litestar)
 def instrument(app: L, **options: Unpack[InstrumentOptions]) -> L:
     """Measure ``app``, serve its metrics, and return it; a second call changes nothing."""
     complete = check_options(options)
-    application: Any = app
-    inner = application.asgi_handler
-    if isinstance(inner, Outermost):
+    if find_outermost(app):
         log_ignored_options(app, options)
         return app
+    application: Any = app
+    inner = application.asgi_handler
     complete["route"] = _RouteReader(application, complete["route"])
-    application.asgi_handler = Outermost(_write_causes(inner), complete)
+    outermost = Outermost(app, _write_causes(inner), complete, lambda path: _has_route(application, path))
+    application.asgi_handler = outermost
     application.after_exception.append(_write_exception)
+
+    def restore() -> None:
+        application.after_exception.remove(_write_exception)
+        if application.asgi_handler is outermost:
+            application.asgi_handler = inner
+
+    outermost.undo.callback(restore)
+    outermost.register()
+    outermost.warn_of_own_route()
     return app
+
+
+def _has_route(app: Any, path: str) -> bool:
+    return any(route.path.rstrip("/") == path for route in app.routes if not isinstance(route, WebSocketRoute))
 
 
 async def _write_exception(error: Exception, scope: Any) -> None:

@@ -1,42 +1,92 @@
-"""The wrapper that every integration puts around an application: the middleware, and the exposition around that."""
+"""The wrapper that every integration puts around an application: the middleware, and the exposition around that.
+
+*Theory of operation.* An `Outermost` is also the record of one instrumented application.
+
+1. ``instrument`` creates an `Outermost`, and puts it where the framework calls it instead of the application. Each
+   change of the application adds the step that takes it back to `Outermost.undo`.
+2. `Outermost.register` ends that. From here on `find_outermost` finds the record, so a second call changes nothing.
+3. ``uninstrument`` calls `Outermost.release`, which takes the steps back. Another wrapper may hold the `Outermost` by
+   then: it passes all connections on to the application.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import cast, final
+import asyncio
+import inspect
+import logging
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from typing import Any, TypeVar, cast, final
+from weakref import WeakValueDictionary
 
 from asyncmetrics.exposition import make_asgi_app
 from asyncmetrics.integrations.options import InstrumentOptions
+from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.middleware import MetricsMiddleware, MiddlewareOptions
 from asyncmetrics.middleware.options import MIDDLEWARE_DEFAULTS
 from asyncmetrics.middleware.scope import remove_root_path
+from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.typing import ASGIApp, Receive, Scope, Send
 
-__all__ = ("Outermost",)
+__all__ = ("Outermost", "find_outermost", "replace_class")
+
+F = TypeVar("F", bound=Callable[..., object])
+
+_log = logging.getLogger("asyncmetrics")
+
+
+def _mark_coroutine_function(function: F) -> F:
+    """Mark a function that returns a coroutine as one that is declared with ``async``.
+
+    The middleware of Sentry and OpenTelemetry would take the application for one of ASGI 2 otherwise. They call
+    `asyncio.iscoroutinefunction` before Python 3.12, which knows a mark of its own.
+    """
+    target: Any = function
+    if sys.version_info >= (3, 12):
+        inspect.markcoroutinefunction(target)
+    else:
+        target._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    return function
 
 
 @final
 class Outermost:
-    """Answer requests to the path of the exposition, even if ``app`` has such a route, and measure all others.
+    """Answer requests to the path of the exposition, even if ``target`` has such a route, and measure all others.
 
-    ``options`` are complete: `check_options` has returned them.
+    ``target`` is the application as the user knows it, and ``app`` is what is called for a connection. ``options`` are
+    complete: `check_options` has returned them. ``has_route`` returns whether ``target`` itself has a route for a path.
     """
 
-    def __init__(self, app: ASGIApp, options: InstrumentOptions) -> None:
+    def __init__(
+        self, target: object, app: ASGIApp, options: InstrumentOptions, has_route: Callable[[str], bool]
+    ) -> None:
         path = options["path"]
+        self.target = target  # a reference, so that no other application gets the same id
+        self.undo = ExitStack()
         self._path = None if path is None else path.rstrip("/")
+        self._has_route = has_route
+        self._registry = options["registry"]
         self._exposition = make_asgi_app(
             options["registry"], auth=options["auth"], max_concurrent=options["max_concurrent"]
         )
         # The last step, since it registers metrics, which a wrong option above must not leave behind.
         own = {name: value for name, value in options.items() if name in MIDDLEWARE_DEFAULTS}
-        self._app = MetricsMiddleware(app, **cast(MiddlewareOptions, own))
+        self.app = MetricsMiddleware(app, **cast(MiddlewareOptions, own))
+        self._serve: Callable[[Scope, Receive, Send], Awaitable[None]] = self._serve_first
 
-    def wrap(self, app: ASGIApp) -> Outermost:
-        """Measure ``app`` from now on, which is the same application with another stack of middleware."""
-        self._app.app = app
-        return self
+    def register(self) -> None:
+        """Let `find_outermost` find this record, until `release`."""
+        _OUTERMOSTS[id(self.target)] = self
 
+    def release(self) -> None:
+        """Take all changes of the application back, and pass connections on unmeasured from now on."""
+        del _OUTERMOSTS[id(self.target)]
+        self._path = None
+        self._serve = self.app.app
+        self.undo.close()
+
+    @_mark_coroutine_function
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one connection of the server, as ASGI 3.0 specifies.
 
@@ -45,8 +95,72 @@ class Outermost:
         path = self._path
         # The first test is cheap, and excludes almost all requests.
         if path is not None and path in scope.get("path", "") and _is_for(scope, path):
+            self.warn_of_own_route()
             return self._exposition(scope, receive, send)
-        return self._app(scope, receive, send)
+        return self._serve(scope, receive, send)
+
+    def _serve_first(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve the first connection, at which the application has most of its routes; later ones do not come here."""
+        self._serve = self.app
+        self.warn_of_own_route()
+        return self._serve(scope, receive, send)
+
+    def warn_of_own_route(self) -> None:
+        """Log a warning if the application has a route at the path of the exposition, which gets no requests then.
+
+        It is called when the application is instrumented, at the first connection, and at scrapes: routes may be added
+        later. The warning is logged once.
+        """
+        path = self._path
+        if path is None or not self._is_shadowing(path):
+            return
+        self._has_route = _has_no_route
+        _log.warning(
+            "instrument(%s): the application has a route %s of its own, which gets no more requests: asyncmetrics "
+            "serves its metrics there. Call instrument(app, path=...) with another path to keep both, with path=None "
+            "to serve no metrics, or remove the route.",
+            type(self.target).__name__,
+            path,
+        )
+
+    def _is_shadowing(self, path: str) -> bool:
+        try:
+            return self._has_route(path)
+        except Exception as error:  # noqa: BLE001  # changed internals of a framework, or routes that cannot be loaded
+            pass_interruption(error)
+            get_self_metrics(self._registry).count_internal_error("integrations.routes")
+            return False
+
+
+_OUTERMOSTS: WeakValueDictionary[int, Outermost] = WeakValueDictionary()
+
+
+def find_outermost(target: object) -> Outermost | None:
+    """Return the record of ``target`` if it is instrumented."""
+    return _OUTERMOSTS.get(id(target))
+
+
+def replace_class(target: object, **members: object) -> Callable[[], None]:
+    """Give ``target`` a class of its own, derived from its class, with ``members``; return the step that undoes it.
+
+    Python looks ``__call__`` and descriptors up in the class, so attributes of ``target`` would have no effect.
+
+    Raises `TypeError` for an object that cannot have another class, such as a function.
+    """
+    former: Any = type(target)
+    names = {"__module__": former.__module__, "__qualname__": former.__qualname__, "__doc__": former.__doc__}
+    own = type(former.__name__, (former,), {**names, "__slots__": (), **members})
+    target.__class__ = own
+
+    def restore() -> None:
+        if type(target) is own:
+            target.__class__ = former
+
+    return restore
+
+
+def _has_no_route(_: str) -> bool:
+    return False
 
 
 def _is_for(scope: Scope, path: str) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
-from weakref import WeakSet
 
 from asyncmetrics.errors import MissingExtraError
 from asyncmetrics.integrations.options import (
@@ -16,7 +15,9 @@ from asyncmetrics.integrations.options import (
     check_options,
     log_ignored_options,
 )
-from asyncmetrics.integrations.outermost import Outermost
+from asyncmetrics.integrations.outermost import Outermost, find_outermost
+from asyncmetrics.integrations.templates import make_template
+from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.middleware.options import show_options
 from asyncmetrics.middleware.scope import EXCEPTION_KEY, ROUTE_KEY, set_scope_value
 from asyncmetrics.registry import CollectorRegistry
@@ -34,26 +35,53 @@ __all__ = ("instrument",)
 
 Q = TypeVar("Q", bound=Quart)
 
-_INSTRUMENTED_APPS: WeakSet[Quart] = WeakSet()
-
 
 @show_options(InstrumentOptions, INSTRUMENT_DEFAULTS)
 def instrument(app: Q, **options: Unpack[InstrumentOptions]) -> Q:
     """Measure ``app``, serve its metrics, and return it; a second call changes nothing."""
     complete = check_options(options)
-    if app in _INSTRUMENTED_APPS:
+    if find_outermost(app):
         log_ignored_options(app, options)
         return app
     application: Any = app
-    application.asgi_app = Outermost(application.asgi_app, complete)
-    # The first functions, since Quart does not call those after one that returns a response.
-    registry = complete["registry"]
-    application.before_request_funcs[None].insert(0, _make_route_writer(application, request, registry))
-    application.before_websocket_funcs[None].insert(0, _make_route_writer(application, websocket, registry))
-    got_request_exception.connect(_write_request_exception, app)
-    got_websocket_exception.connect(_write_websocket_exception, app)
-    _INSTRUMENTED_APPS.add(app)
+    outermost = Outermost(app, application.asgi_app, complete, lambda path: _has_route(application, path))
+    _put_around(application, outermost)
+    _write_routes(application, outermost, complete["registry"])
+    for signal, receiver in (
+        (got_request_exception, _write_request_exception),
+        (got_websocket_exception, _write_websocket_exception),
+    ):
+        signal.connect(receiver, app)
+        outermost.undo.callback(signal.disconnect, receiver, app)
+    outermost.register()
+    outermost.warn_of_own_route()
     return app
+
+
+def _put_around(app: Any, outermost: Outermost) -> None:
+    """Let ``app`` call ``outermost``; undo it unless another wrapper is around ``outermost`` by then."""
+    own = vars(app).get("asgi_app")  # what another wrapper has put there, if any
+    app.asgi_app = outermost
+
+    def restore() -> None:
+        if app.asgi_app is outermost:
+            del app.asgi_app  # from here on Python finds the method of the class
+            if own is not None:
+                app.asgi_app = own
+
+    outermost.undo.callback(restore)
+
+
+def _write_routes(app: Any, outermost: Outermost, registry: CollectorRegistry) -> None:
+    """Let ``app`` call a function first that writes the route: Quart calls none after one that returns a response."""
+    for functions, connection in ((app.before_request_funcs, request), (app.before_websocket_funcs, websocket)):
+        write = _make_route_writer(app, connection, registry)
+        functions[None].insert(0, write)
+        outermost.undo.callback(functions[None].remove, write)
+
+
+def _has_route(app: Any, path: str) -> bool:
+    return any(rule.rule.rstrip("/") == path for rule in app.url_map.iter_rules() if not rule.websocket)
 
 
 # Coroutine functions, since Quart runs any other receiver in a thread.
@@ -75,8 +103,9 @@ def _make_route_writer(app: Any, connection: Any, registry: CollectorRegistry) -
         try:
             rule = connection.url_rule or _find_rule_of_405(app, connection)
             if rule is not None:
-                set_scope_value(connection.scope, ROUTE_KEY, rule.rule)
-        except Exception:  # noqa: BLE001  # changed internals of a framework cost a label, never a request
+                set_scope_value(connection.scope, ROUTE_KEY, make_template(rule.rule))
+        except Exception as error:  # noqa: BLE001  # changed internals of a framework cost a label, never a request
+            pass_interruption(error)
             get_self_metrics(registry).count_internal_error("integrations.quart")
 
     return write_route

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from inspect import Signature
+from math import inf
 
 from asyncmetrics.errors import DuplicateMetricError, show, suggest
+from asyncmetrics.model.checks import check_limit, check_seconds, list_texts
 from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.model.names import check_label_names
 
-__all__ = ("KINDS_OF_OPTIONS", "describe_call", "explain_duplicate")
+__all__ = ("KINDS_OF_OPTIONS", "check_labels", "check_limits", "describe_call", "explain_duplicate")
 
 KINDS_OF_OPTIONS = {
     "buckets": "Histogram",
@@ -20,6 +23,25 @@ KINDS_OF_OPTIONS = {
 
 _REUSE = "Pass exist_ok=True to get the existing one (also error.existing), or unregister it first."
 _RENAME = "Declare both alike, give one of them another name, or unregister the existing one (error.existing) first."
+
+
+def check_labels(
+    owner: str, labelnames: object, context_labels: object, own_label: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the labels and of the context labels. Raises `DefinitionError` that names ``owner``."""
+    reserved = frozenset({own_label} - {""})
+    names = check_label_names(owner, list_texts("labelnames", labelnames, "label names", owner), reserved)
+    context = check_label_names(owner, list_texts("context_labels", context_labels, "label names", owner), reserved)
+    check_label_names(owner, (*names, *context))
+    return names, context
+
+
+def check_limits(owner: str, max_children: object, ttl: object) -> None:
+    """Raise `DefinitionError` that names ``owner`` for a limit that makes no sense; None is no limit."""
+    if max_children is not None:
+        check_limit("max_children", max_children, owner, "an int of 1 or more, or None")
+    if ttl is not None and ttl != inf:
+        check_seconds("ttl", ttl, owner, "a number of more than 0 seconds, or None")
 
 
 def describe_call(

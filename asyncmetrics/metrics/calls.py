@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from typing import final
+from contextlib import ExitStack
+from typing import Any, TypeVar, final
 
 from asyncmetrics.children.interfaces import GaugeChild
-from asyncmetrics.errors import is_cancellation
+from asyncmetrics.errors import DuplicateMetricError, is_cancellation
 from asyncmetrics.metrics.counter import Counter
 from asyncmetrics.metrics.gauge import Gauge
 from asyncmetrics.metrics.histogram import Histogram
+from asyncmetrics.model.descriptor import GaugeMode
+from asyncmetrics.model.names import check_label_names
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
-from asyncmetrics.timing import CallLabels, Instrument, Measure
+from asyncmetrics.timing import CallLabels, Instrument, Measure, Started, track
 
 __all__ = ("CallMetrics",)
+
+M = TypeVar("M", Histogram, Gauge, Counter)
 
 
 @final
@@ -23,11 +28,14 @@ class CallMetrics(Instrument["_Series"]):
 
     Declares ``<prefix>_duration_seconds`` with the label ``outcome`` (``ok``, ``error`` or ``cancelled``),
     ``<prefix>_active``, and ``<prefix>_exceptions_total`` with the label ``type``. Each has the labels ``labelnames``
-    as well, in front of its own. Use it as a decorator, with ``with`` or ``async with``, or on an awaitable. Choose the
-    labels by ``track.labels(...)``, by ``labels=`` (a mapping, or a callable that is called with the arguments of each
-    call), or inside the block: ``with track as call: call.labels(...)``. If several workers share their metrics,
-    ``per_worker=True`` exposes each with the label ``worker``; otherwise their calls are added up, running calls over
-    live workers only. Raises what declaring the three metrics raises.
+    and ``context_labels`` as well. Use it as a decorator, with ``with`` or ``async with``, or on an awaitable. Choose
+    the labels by ``track.labels(...)``, by ``labels=`` (a mapping, or a callable that is called with the arguments of
+    each call), or inside the block: ``with track as call: call.labels(...)``. The context labels are read when a call
+    begins for ``<prefix>_active``, whose child goes up and down, and when it ends for the other two.
+
+    If several workers share their metrics, ``per_worker=True`` exposes each with the label ``worker``; otherwise their
+    calls are added up. ``multiprocess_mode`` says how their running calls are merged: by default over live workers
+    only. Raises what declaring the three metrics raises; then none of them is registered.
 
         >>> from asyncmetrics import CallMetrics, CollectorRegistry
         >>> registry = CollectorRegistry()
@@ -43,6 +51,8 @@ class CallMetrics(Instrument["_Series"]):
 
     __slots__ = ()
 
+    _verb = "labels()"
+
     def __init__(
         self,
         prefix: str,
@@ -50,53 +60,77 @@ class CallMetrics(Instrument["_Series"]):
         labelnames: Iterable[str] = (),
         *,
         labels: CallLabels | None = None,
+        context_labels: Iterable[str] = (),
         buckets: Iterable[float | str] = Histogram.DEFAULT_BUCKETS,
+        multiprocess_mode: GaugeMode | None = None,
         per_worker: bool = False,
         registry: CollectorRegistry | None = REGISTRY,
         exist_ok: bool = False,
     ) -> None:
-        names = tuple(labelnames)
-        duration = Histogram(
-            f"{prefix}_duration_seconds",
-            f"{documentation} Seconds taken, by outcome.",
-            (*names, "outcome"),
-            registry=registry,
-            buckets=buckets,
-            per_worker=per_worker,
-            exist_ok=exist_ok,
-        )
-        active = Gauge(
-            f"{prefix}_active",
-            f"{documentation} Running now.",
-            names,
-            registry=registry,
-            multiprocess_mode="liveall" if per_worker else "livesum",
-            exist_ok=exist_ok,
-        )
-        exceptions = Counter(
-            f"{prefix}_exceptions",
-            f"{documentation} Exceptions, by type.",
-            (*names, "type"),
-            registry=registry,
-            per_worker=per_worker,
-            exist_ok=exist_ok,
-        )
-        super().__init__(_Series(duration, active, exceptions), labels)
+        names, context = check_label_names(prefix, labelnames), check_label_names(prefix, context_labels)
+        shared: dict[str, Any] = {"registry": registry, "context_labels": context}
+        with ExitStack() as undo:  # all three metrics are registered, or none
+            declare = _Declaration(registry, exist_ok, undo).declare
+            duration = declare(
+                Histogram,
+                f"{prefix}_duration_seconds",
+                f"{documentation} Seconds taken, by outcome.",
+                (*names, "outcome"),
+                buckets=buckets,
+                per_worker=per_worker,
+                **shared,
+            )
+            active = declare(
+                Gauge,
+                f"{prefix}_active",
+                f"{documentation} Running now.",
+                names,
+                multiprocess_mode=multiprocess_mode or ("liveall" if per_worker else "livesum"),
+                **shared,
+            )
+            exceptions = declare(
+                Counter,
+                f"{prefix}_exceptions",
+                f"{documentation} Exceptions, by type.",
+                (*names, "type"),
+                per_worker=per_worker,
+                **shared,
+            )
+            super().__init__(_Series(duration, active, exceptions), labels)
+            undo.pop_all()
 
     def labels(self, *values: object, **named: object) -> CallMetrics:
         """Return this instrument for the calls with these label values. Raises `LabelError` as a metric does."""
         labelled = copy.copy(self)
         labelled._target = self._target.labels(*values, **named)
         labelled._labels = None
-        labelled._entered = None
+        labelled._entries, labelled._fixed = {}, None
         return labelled
 
     def measure(self, target: _Series) -> Measure:
         """Count it as active; record its duration, its outcome, and its exception if it ends with one."""
-        if target.values is None:
-            return Measure(target.refuse, target.ignore)
-        active = target.find_active()
-        return Measure(target.record, target.record, active.inc, active.dec)
+        return track(target.find_active(), target.make_end)
+
+
+@final
+class _Declaration:
+    """Declares metrics, each of which ``undo`` unregisters if it is new."""
+
+    def __init__(self, registry: CollectorRegistry | None, exist_ok: bool, undo: ExitStack) -> None:
+        self._registry = registry
+        self._exist_ok = exist_ok
+        self._undo = undo
+
+    def declare(self, kind: type[M], *args: Any, **options: Any) -> M:
+        try:
+            metric = kind(*args, **options)
+        except DuplicateMetricError:
+            if not self._exist_ok:
+                raise
+            return kind(*args, exist_ok=True, **options)
+        if self._registry is not None:
+            self._undo.callback(self._registry.unregister, metric)
+        return metric
 
 
 @final
@@ -122,24 +156,27 @@ class _Series:
         if self.values is None:
             self._active.require_labels()
 
-    def find_active(self) -> GaugeChild:
+    def count_dropped(self) -> None:
+        self._duration.count_dropped()
+
+    def find_active(self) -> Gauge | GaugeChild:
         return self._active.labels(*self.values) if self.values else self._active
 
-    def record(self, seconds: float, error: BaseException | None = None) -> None:
-        self.find_active().dec()
-        values = self.values or ()
-        if error is None or isinstance(error, GeneratorExit):  # the consumer of a generator closed it: no fault
-            outcome = "ok"
-        elif is_cancellation(error):
-            outcome = "cancelled"
-        else:
-            outcome = "error"
-            self._exceptions.labels(*values, type(error).__name__).inc()
-        self._duration.labels(*values, outcome).observe(seconds)
+    def make_end(self, active: GaugeChild) -> Started:
+        values, durations, exceptions = self.values or (), self._duration, self._exceptions
 
-    def refuse(self, _seconds: float) -> None:
-        """Raise `LabelError`: the block ended and its labels were never chosen."""
-        self.require_labels()
+        def end(seconds: float, error: BaseException | None = None) -> None:
+            active.dec()
+            if error is None or isinstance(error, GeneratorExit):  # the consumer of a generator closed it: no fault
+                outcome = "ok"
+            elif is_cancellation(error):
+                outcome = "cancelled"
+            else:
+                outcome = "error"
+                exceptions.labels(*values, type(error).__name__).inc()
+            durations.labels(*values, outcome).observe(seconds)
 
-    def ignore(self, _seconds: float, _error: BaseException) -> None:
-        """Do nothing: the exception that leaves the block says more than a missing label."""
+        return end, end, active.dec
+
+    def __repr__(self) -> str:
+        return f"CallMetrics({self._active.descriptor.name.removesuffix('_active')!r})"

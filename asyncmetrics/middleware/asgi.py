@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, final
 
-from asyncmetrics.context import enter_labels, leave_labels
+from asyncmetrics.context import enter_labels
+from asyncmetrics.context.bound import BOUND, REQUEST
 from asyncmetrics.middleware.applications import check_application
 from asyncmetrics.middleware.http import HttpExchange, HttpMetrics
 from asyncmetrics.middleware.labels import RequestLabels, check_sync
@@ -24,14 +25,16 @@ from asyncmetrics.middleware.options import (
     complete_options,
     show_options,
 )
-from asyncmetrics.middleware.scope import MEASURED_KEY, remove_root_path
+from asyncmetrics.middleware.scope import EXCEPTION_KEY, MEASURED_KEY, remove_root_path
 from asyncmetrics.middleware.websocket import WebSocketExchange, WebSocketMetrics
 from asyncmetrics.model.checks import list_items, make_refusal
 from asyncmetrics.typing import ASGIApp, Receive, Scope, Send, Unpack
 
 __all__ = ("MetricsMiddleware",)
 
-_KINDS = frozenset({"http", "websocket"})
+# Found once, not for each request: benchmarks/middleware.py.
+get_bound, set_bound, reset_bound = BOUND.get, BOUND.set, BOUND.reset
+make_http_exchange = HttpExchange.make
 
 
 @final
@@ -73,6 +76,8 @@ class MetricsMiddleware:
         self.app = app  # Starlette's name for it: a search for routes follows this attribute
         self._exclusions = _make_predicates(complete["exclude"])
         self._labels = RequestLabels(complete)
+        self._reads_context = bool(self._labels.context_names)
+        self._finishes = complete["background"]
         metrics = MetricFactory(self._labels, complete["buckets"])
         self._http = HttpMetrics(self._labels, metrics, complete)
         self._websocket = WebSocketMetrics(self._labels, metrics)
@@ -80,25 +85,37 @@ class MetricsMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the server, as ASGI 3.0 specifies."""
         kind = scope["type"]
-        if kind not in _KINDS or MEASURED_KEY in scope or (self._exclusions and self._is_excluded(scope)):
+        is_http = kind == "http"
+        if (
+            not (is_http or kind == "websocket")
+            or MEASURED_KEY in scope
+            or (self._exclusions and self._is_excluded(scope))
+        ):
             await self.app(scope, receive, send)
             return
         exchange: HttpExchange | WebSocketExchange
-        if kind == "http":
-            exchange = HttpExchange(self._http, scope, receive, send)
+        if is_http:
+            exchange = make_http_exchange(self._http, scope, receive, send)
         else:
-            exchange = WebSocketExchange(self._websocket, scope, receive, send)
-        scope[MEASURED_KEY] = exchange.route
-        token = enter_labels({"route": exchange.route, "method": exchange.method})
+            exchange = WebSocketExchange.make(self._websocket, scope, receive, send)
+        scope[MEASURED_KEY] = route = exchange.route
+        labels: dict[object, object] = {"route": route, "method": exchange.method}
+        if self._reads_context:
+            labels[REQUEST] = exchange.bindings
+        token = enter_labels(labels) if get_bound() else set_bound(labels)
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except BaseException as error:
             exchange.fail(error)
             raise
         else:
-            exchange.finish()
+            if not exchange.ended or self._finishes or EXCEPTION_KEY in scope:
+                exchange.finish()
         finally:
-            leave_labels(token)
+            try:
+                reset_bound(token)  # this undoes all other bindings since then as well
+            except ValueError:  # a server ran the coroutine in another context, which has nothing to undo
+                pass
 
     def _is_excluded(self, scope: Scope) -> bool:
         return any(self._is_match(predicate, scope) for predicate in self._exclusions)

@@ -8,7 +8,7 @@
 
 *Theory of operation.*
 
-1. `Exchange.__init__`: the exchange is active; gauges read its labels from another thread at any time from here on.
+1. `Exchange.begin`: the exchange is active; gauges read its labels from another thread at any time from here on.
 2. ``receive`` and ``send`` pass messages; the router writes the route into the scope. The last message ends the
    exchange: it is no longer active, its route is final, and its duration is recorded. Background tasks run after this.
 3. The application raises: `fail` counts the exception, unless it is no fault of the application. Then, or when it
@@ -20,6 +20,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Generic, Protocol, TypeVar
 
+from asyncmetrics.context.request import RequestBindings
 from asyncmetrics.metrics import Counter
 from asyncmetrics.middleware.active import ActiveExchange
 from asyncmetrics.middleware.exceptions import flatten_group, is_abandoned
@@ -43,22 +44,53 @@ class ExchangeMetrics(Protocol):
 class Exchange(Generic[M]):
     """One request or connection. The application gets its ``receive`` and ``send`` instead of the server's.
 
-    The methods that raise `NotImplementedError` are abstract. The class is no ``abc.ABC``, since the creation of an
-    instance would take 10 ns longer.
+    The methods that raise `NotImplementedError` are abstract. The class is no ``abc.ABC`` and has no ``__init__``: an
+    instance takes 70 ns less without them (benchmarks/middleware.py).
     """
 
-    __slots__ = ("_disconnected", "_ended", "_metrics", "_receive", "_scope", "_send", "method", "route", "started")
+    method: str
+    """The method label; empty for a websocket."""
+    route: RequestRoute
+    """The route, for the context."""
+    started: float
+    """When it began, by ``perf_counter``."""
+    ended: float
+    """When it ended, by ``perf_counter``; 0.0 before."""
 
-    def __init__(self, metrics: M, method: str, scope: Scope, receive: Receive, send: Send) -> None:
-        # HttpExchange.__init__ repeats these statements, for speed.
+    bindings: RequestBindings
+    """What is bound for the exchange. Only that of a middleware with context labels has it, and has ``_context``."""
+
+    _context: tuple[str, ...] | None  # the values of the context labels; None before they are read
+
+    __slots__ = (
+        "_context",
+        "_disconnected",
+        "_metrics",
+        "_receive",
+        "_scope",
+        "_send",
+        "bindings",
+        "ended",
+        "method",
+        "route",
+        "started",
+    )
+
+    def begin(self, metrics: M, method: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Begin an exchange whose attributes are not set."""
         self.method = method
-        self.route = RequestRoute(metrics.labels, scope)
+        self.route = route = RequestRoute()
+        route.labels = metrics.labels
+        route.scope = scope
         self._metrics = metrics
         self._scope = scope
         self._receive = receive
         self._send = send
         self._disconnected = False
-        self._ended = 0.0  # a time of `perf_counter` once it has ended
+        self.ended = 0.0
+        if metrics.labels.context_names:
+            self.bindings = RequestBindings(metrics.labels.context_names)
+            self._context = None
         self.started = perf_counter()
         metrics.active[self] = None  # the last step: from here on a scrape in another thread may read this object
 
@@ -86,8 +118,21 @@ class Exchange(Generic[M]):
             self._metrics.labels.count_failure("exception")
             is_fault = True
         if is_fault:
-            self._metrics.labels.count_exception(self._metrics.exceptions, self._scope, error)
+            self._count_exception(error)
         return is_fault
+
+    def _count_exception(self, error: BaseException) -> None:
+        metrics = self._metrics
+        metrics.labels.count_exception(metrics.exceptions, self._scope, error, self._read_context())
+
+    def _read_context(self) -> tuple[str, ...]:
+        """Return the values of the context labels at the end: all that is recorded of the exchange has the same."""
+        labels = self._metrics.labels
+        if not labels.context_names:
+            return ()
+        if self._context is None:
+            self._context = labels.convert_context(self.bindings.close())
+        return self._context
 
     def _is_no_fault(self, error: BaseException) -> bool:
         """Return whether ``error`` only says that the client has disconnected, or that the application was cancelled.
@@ -98,9 +143,9 @@ class Exchange(Generic[M]):
 
     def _end(self) -> None:
         """End the exchange at the first call; do nothing at others."""
-        if self._ended:
+        if self.ended:
             return
-        self._ended = now = perf_counter()
+        self.ended = now = perf_counter()
         metrics = self._metrics
         metrics.active.pop(self, None)
         try:

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ("OTHER", "limit_close_code", "limit_method", "limit_scheme", "limit_status")
+__all__ = ("METHODS", "OTHER", "STATUSES", "limit_close_code", "limit_method", "limit_scheme", "limit_status")
 
 OTHER = "_OTHER"
 
 # RFC 9110, section 9.3; PATCH is RFC 5789; QUERY is draft-ietf-httpbis-safe-method-w-body. Case matters (9.1).
-_METHODS = frozenset(
-    {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"},
-)
-_STATUSES = {status: str(status) for status in range(100, 600)}
+METHODS = {
+    method: method
+    for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY")
+}
+"""The methods that are labels as they are."""
+STATUSES = {status: str(status) for status in range(100, 600)}
+"""The statuses that are labels, as text."""
 _SCHEMES = frozenset({"http", "https", "ws", "wss"})
 _CLOSE_CODE_RANGES = {3: "3xxx", 4: "4xxx"}
 
@@ -23,7 +26,7 @@ _CLOSE_CODE_RANGES = {3: "3xxx", 4: "4xxx"}
 def limit_method(method: Any) -> str:
     """Return a method of HTTP unchanged, and ``_OTHER`` for anything else."""
     try:
-        return method if method in _METHODS else OTHER
+        return method if method in METHODS else OTHER
     except TypeError:  # not hashable
         return OTHER
 
@@ -31,7 +34,7 @@ def limit_method(method: Any) -> str:
 def limit_status(status: Any) -> str:
     """Return a status code as text, and ``_OTHER`` for anything else (RFC 9110, section 15)."""
     try:
-        return _STATUSES.get(status, OTHER)
+        return STATUSES.get(status, OTHER)
     except TypeError:  # not hashable
         return OTHER
 

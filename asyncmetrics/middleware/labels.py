@@ -12,6 +12,8 @@ from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar, final
 
+from asyncmetrics.context import to_label_value
+from asyncmetrics.context.names import declare_labels
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics import Counter
@@ -59,13 +61,18 @@ def _read_scheme(scope: Scope) -> str:
 
 
 def _find_route(own: RouteCallable, resolve: Callable[[Scope], str], scope: Scope) -> str:
+    """Return the route that the user's function returns, or else what ``resolve`` returns."""
     route = own(scope)
     return resolve(scope) if route is None else str(route)
 
 
 @final
 class RequestLabels:
-    """The labels of one middleware. ``extra_names`` are the last labels of each of its metrics."""
+    """The labels of one middleware.
+
+    ``extra_names`` are the last labels of the gauges of active requests and connections. All other metrics of the
+    middleware have ``context_names`` after them.
+    """
 
     def __init__(self, options: MiddlewareOptions) -> None:
         conventions, route = options["conventions"], options["route"]
@@ -75,9 +82,10 @@ class RequestLabels:
             "context_labels", list_texts("context_labels", options["context_labels"], "label names")
         )
         self._convention = _NAMES_BY_CONVENTION[conventions]
-        self._resolver = resolver = RouteResolver(partial(self.count_failure, "route"))
-        self._resolve = (
-            resolver.resolve if route is None else partial(_find_route, check_sync("route", route), resolver.resolve)
+        resolver = RouteResolver(partial(self.count_failure, "route"))
+        self._resolve, self.resolve_final = (
+            resolve if route is None else partial(_find_route, check_sync("route", route), resolve)
+            for resolve in (resolver.resolve, resolver.resolve_final)
         )
         own: dict[str, ExtraLabel] = {"url_scheme": _read_scheme} if conventions == "opentelemetry" else {}
         extra = {**own, **(options["extra_labels"] or {})}
@@ -91,6 +99,9 @@ class RequestLabels:
         )
         self.fixed_extras = None if any(map(callable, self._values)) else tuple(map(str, self._values))
         """The values of the extra labels, if no function returns one of them."""
+        self.is_plain = not extra and not self.context_names
+        """Whether the metrics have no labels of the user."""
+        declare_labels(("route", "method", *self.context_names))
 
     def list_names(self, *names: str) -> list[str]:
         """Return label names by the convention, followed by the names of the extra labels."""
@@ -112,16 +123,21 @@ class RequestLabels:
     def find_final_route(self, scope: Scope) -> str:
         """Return the route of an exchange that no router will see any more."""
         try:
-            route = self._resolve(scope)
-            return self._resolver.match_copied(scope) if route is PENDING else route
+            return self.resolve_final(scope)
         except Exception:  # noqa: BLE001  # see find_route
             return self.count_failure("route")
 
-    def count_exception(self, exceptions: Counter, scope: Scope, error: BaseException) -> None:
-        """Count an exception that left the application, by route and type."""
+    def convert_context(self, values: list[object]) -> tuple[str, ...]:
+        """Return the values of context labels as text. The value of a function that fails is empty."""
+        return tuple([value if type(value) is str and value.isascii() else self._read_bound(value) for value in values])
+
+    def count_exception(
+        self, exceptions: Counter, scope: Scope, error: BaseException, context: tuple[str, ...]
+    ) -> None:
+        """Count an exception that left the application, by route and type; ``context`` are the context labels."""
         try:
             route = self.find_final_route(scope)
-            exceptions.labels(route, type(error).__name__, *self.read_extras(scope)).inc()
+            exceptions.labels(route, type(error).__name__, *self.read_extras(scope), *context).inc()
         except Exception:  # noqa: BLE001  # no error of a metric reaches the application
             self.count_failure("record")
 
@@ -138,6 +154,14 @@ class RequestLabels:
             pass
         return UNMATCHED
 
+    def _read_bound(self, value: object) -> str:
+        try:
+            return to_label_value(value)
+        except Exception as error:  # noqa: BLE001  # the user's function
+            pass_interruption(error)
+            self._self_metrics.count_internal_error("context_labels")
+            return ""
+
     def _read_extra(self, value: ExtraLabel, scope: Scope) -> str:
         try:
             return str(value(scope) if callable(value) else value)
@@ -153,32 +177,33 @@ class RequestRoute(MeasuredRequest):
     Contexts are copied into tasks, which may outlive the request by far. All that they keep of it is this object.
     """
 
-    __slots__ = ("_labels", "_route", "_scope")
+    __slots__ = ("final", "labels", "scope")
 
-    _route: str  # set by `close`
-
-    def __init__(self, labels: RequestLabels, scope: Scope) -> None:
-        self._labels = labels
-        self._scope: Scope | None = scope
+    # Set by the exchange: a class with ``__init__`` takes 80 ns longer (benchmarks/middleware.py).
+    labels: RequestLabels
+    scope: Scope | None
+    """The scope, or None once the exchange has ended."""
+    final: str
+    """The route, once the exchange has ended."""
 
     def __call__(self) -> str:
         """Return the route as far as it is known."""
-        scope = self._scope
+        scope = self.scope
         if scope is None:
-            return self._route
-        route = self._labels.find_route(scope)
+            return self.final
+        route = self.labels.find_route(scope)
         if route is PENDING:  # no router has seen it, or one has seen a copy of the scope
-            route = self._labels.find_final_route(scope)
+            route = self.labels.find_final_route(scope)
             return PENDING if route is UNMATCHED else route
         return route
 
     def close(self, route: str) -> None:
         """Keep the final route, and release the scope."""
-        self._route = route
-        self._scope = None
+        self.final = route
+        self.scope = None
 
     def set_scope_value(self, key: str, value: object) -> None:
         """Set a value of the scope that is measured, unless it is set or the request has ended."""
-        scope = self._scope
+        scope = self.scope
         if scope is not None:
             scope.setdefault(key, value)

@@ -42,19 +42,22 @@ class MetricFactory:
         self._buckets = {**_DEFAULTS, **own}
         self._options: dict[str, Any] = {
             "registry": labels.registry,
-            "context_labels": labels.context_names,
             "max_children": _MAX_CHILDREN,
             "exist_ok": True,
         }
 
     def make_histogram(self, name: str, documentation: str, *labels: str) -> Histogram:
         """Return the histogram of this name, with ``labels`` and the labels that every metric has."""
-        names = self._labels.list_names(*labels)
+        names = self._list_names(*labels)
         return Histogram(name, documentation, names, buckets=self._buckets[name], **self._options)
 
     def make_counter(self, name: str, documentation: str, *labels: str) -> Counter:
         """Return the counter of this name, with ``labels`` and the labels that every metric has."""
-        return Counter(name, documentation, self._labels.list_names(*labels), **self._options)
+        return Counter(name, documentation, self._list_names(*labels), **self._options)
+
+    def _list_names(self, *labels: str) -> list[str]:
+        """Return all names. The middleware reads the context labels itself, so to the metric they are ordinary ones."""
+        return [*self._labels.list_names(*labels), *self._labels.context_names]
 
 
 def _read_buckets(buckets: Buckets) -> dict[str, Bounds]:

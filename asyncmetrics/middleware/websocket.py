@@ -69,6 +69,7 @@ class _Direction(NamedTuple):
 
     messages: Incrementer
     message_bytes: Incrementer
+    context: tuple[str, ...]
 
     def count_message(self, message: Message) -> None:
         self.messages.inc()
@@ -85,15 +86,23 @@ class WebSocketExchange(Exchange[WebSocketMetrics]):
 
     _outcome: str  # with its close code, set by `_close`
     _code: int | None
+    _from_client: _Direction | None
+    _to_client: _Direction | None
+    _accepted: bool
+    _refusal: int
 
     __slots__ = ("_accepted", "_code", "_from_client", "_outcome", "_refusal", "_to_client")
 
-    def __init__(self, metrics: WebSocketMetrics, scope: Scope, receive: Receive, send: Send) -> None:
-        self._from_client: _Direction | None = None
-        self._to_client: _Direction | None = None
+    @staticmethod
+    def make(metrics: WebSocketMetrics, scope: Scope, receive: Receive, send: Send) -> WebSocketExchange:
+        """Return the exchange of a connection that begins."""
+        self = WebSocketExchange()
+        self._from_client = None
+        self._to_client = None
         self._accepted = False
         self._refusal = 500  # a server's response for an application that neither accepts nor rejects
-        Exchange.__init__(self, metrics, "", scope, receive, send)
+        self.begin(metrics, "", scope, receive, send)
+        return self
 
     async def receive(self) -> Message:
         """Pass the next event on, and count it."""
@@ -120,7 +129,7 @@ class WebSocketExchange(Exchange[WebSocketMetrics]):
         """End a connection that is still open: the server drops it now, without a close code."""
         error = self._scope.get(EXCEPTION_KEY)
         if error is not None:
-            self._metrics.labels.count_exception(self._metrics.exceptions, self._scope, error)
+            self._count_exception(error)
         if self._accepted:
             self._close(_ACCEPTED, _VANISHED)
         elif self._disconnected:
@@ -141,8 +150,7 @@ class WebSocketExchange(Exchange[WebSocketMetrics]):
     def _note_received(self, message: Message) -> None:
         match message["type"]:
             case "websocket.receive":
-                if self._from_client is None:
-                    self._from_client = self._make_direction("received")
+                self._from_client = self._find_direction("received", self._from_client)
                 self._from_client.count_message(message)
             case "websocket.disconnect":
                 self._disconnect(message.get("code"))
@@ -150,8 +158,7 @@ class WebSocketExchange(Exchange[WebSocketMetrics]):
     def _note_sent(self, message: Message) -> None:
         match message["type"]:
             case "websocket.send":
-                if self._to_client is None:
-                    self._to_client = self._make_direction("sent")
+                self._to_client = self._find_direction("sent", self._to_client)
                 self._to_client.count_message(message)
             case "websocket.accept":
                 self._accepted = True
@@ -172,16 +179,24 @@ class WebSocketExchange(Exchange[WebSocketMetrics]):
         else:
             self._close(_ABANDONED)
 
-    def _make_direction(self, name: str) -> _Direction:
-        """Bind the counters of a direction at its first message: the router has run by then, so the route is final."""
+    def _find_direction(self, name: str, known: _Direction | None) -> _Direction:
+        """Return the counters of a direction for a message: ``known``, unless the context labels have changed.
+
+        The router has run before the first message, so the route is final.
+        """
         metrics = self._metrics
+        context: tuple[str, ...] = ()
+        if metrics.labels.context_names:
+            context = metrics.labels.convert_context(self.bindings.read()) if self._context is None else self._context
+        if known is not None and known.context == context:
+            return known
         extra = metrics.labels.read_extras(self._scope)
-        labels = (metrics.labels.find_final_route(self._scope), name, *extra)
-        return _Direction(metrics.messages.labels(*labels), metrics.message_bytes.labels(*labels))
+        labels = (metrics.labels.find_final_route(self._scope), name, *extra, *context)
+        return _Direction(metrics.messages.labels(*labels), metrics.message_bytes.labels(*labels), context)
 
     def _close(self, outcome: str, code: int | None = None) -> None:
         """End the connection, unless it has ended with another outcome before."""
-        if not self._ended:
+        if not self.ended:
             self._outcome = outcome
             self._code = code
             self._end()
@@ -189,7 +204,7 @@ class WebSocketExchange(Exchange[WebSocketMetrics]):
     def _record(self, route: str, seconds: float) -> None:
         close_code = "" if self._code is None else limit_close_code(self._code)
         extra = self._metrics.labels.read_extras(self._scope)
-        self._metrics.duration.labels(route, self._outcome, close_code, *extra).observe(seconds)
+        self._metrics.duration.labels(route, self._outcome, close_code, *extra, *self._read_context()).observe(seconds)
 
 
 def _is_disconnect(error: BaseException) -> bool:

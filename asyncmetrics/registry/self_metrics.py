@@ -22,7 +22,10 @@ __all__ = ("SelfMetrics", "get_self_metrics")
 _log = logging.getLogger("asyncmetrics")
 
 _DROPPED_OBSERVATIONS = Descriptor(
-    "counter", "asyncmetrics_dropped_observations", "Observations of NaN that were dropped.", ("metric",)
+    "counter",
+    "asyncmetrics_dropped_observations",
+    "Observations that were dropped: of NaN, or of calls that raised before their labels were chosen.",
+    ("metric",),
 )
 _OVERFLOWED_LABEL_SETS = Descriptor(
     "counter", "asyncmetrics_overflowed_label_sets", "Uses of new label sets beyond the metric's limit.", ("metric",)
@@ -71,9 +74,13 @@ class SelfMetrics:
         """Count a collector or callback that failed or was late; log the first failure of each."""
         self._count_error(_COLLECTOR_ERRORS, "collector errors", collector, error or sys.exc_info()[1])
 
-    def count_dropped_observation(self, metric: str) -> None:
-        """Count an observation of NaN that ``metric`` dropped."""
-        self._open(_DROPPED_OBSERVATIONS).find((metric,)).inc()
+    def count_dropped_observation(self, metric: str, reason: str = "it is NaN") -> None:
+        """Count an observation that ``metric`` dropped; log the first one of each metric."""
+        table = self._open(_DROPPED_OBSERVATIONS)
+        is_first = (metric,) not in table.by_values
+        table.find((metric,)).inc()
+        if is_first:
+            _log.warning("%s dropped an observation: %s; later ones are counted and not logged", metric, reason)
 
     def count_overflowed_label_set(self, metric: str) -> None:
         """Count a use of a new label set beyond ``max_children`` of ``metric``."""

@@ -56,7 +56,7 @@ class AutomaticTable(ChildTable[C]):
         decide: Callable[[], None],
         storage: Storage,
         descriptor: Descriptor,
-        make: Callable[[ChildTable[C], tuple[str, ...]], C],
+        make: type[C],
         events: TableEvents,
         *,
         max_children: int | None = None,

@@ -19,8 +19,8 @@ HEAVY = (
 )  # fmt: skip
 # The rooms that are loaded, all others at their first use.
 ROOMS = (
-    "children", "collectors", "context", "errors", "exposition", "formats", "interruptions", "metrics", "model",
-    "registry", "storage", "timing", "typing", "wrapping",
+    "children", "collectors", "context", "entries", "errors", "exposition", "formats", "interruptions", "metrics",
+    "model", "registry", "storage", "timing", "typing", "wrapping",
 )  # fmt: skip
 
 

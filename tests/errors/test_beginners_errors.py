@@ -179,6 +179,10 @@ USES = {
         lambda: declare(Info, "build", labelnames=["a"]).labels("x").info(version="1"),
         r"^build_info{a='x'}: expected one mapping",
     ),
+    "facts by name with a time to live": (
+        lambda: declare(Info, "build", ttl=60).info(version="1"),
+        "^build_info: expected one mapping",
+    ),
     "facts by name in context": (
         lambda: declare(Info, "build", context_labels=["a"]).info(version="1"),
         "^build_info{a=''}: expected one mapping",
@@ -289,6 +293,8 @@ def test_another_word_for_labelnames_is_corrected_by_every_kind(kind, word):
         lambda: declare(Info).info({}, {}),
         lambda: declare(Enum).state(),
         lambda: declare(labelnames=["a"]).remove(a="x"),
+        lambda: declare(ttl=60).inc(by=1),
+        lambda: declare(Gauge, ttl=60).set(1, 2),
     ],
 )
 def test_pythons_error_about_an_operation_names_no_class_of_the_library(call):

@@ -83,19 +83,19 @@ URLS = urls(
 # What is asked for, and the route and the status that are counted for it.
 EXPECTED = {
     "the root": ("/", "/", "200"),
-    "a view that is no coroutine": ("/sync/a-b/", "/sync/<slug:name>/", "200"),
-    "a uuid": ("/ids/12345678-1234-5678-1234-567812345678", "/ids/<uuid:id>", "200"),
-    "a class of methods": ("/shown/1", "/shown/<str:x>", "200"),
+    "a view that is no coroutine": ("/sync/a-b/", "/sync/{name}/", "200"),
+    "a uuid": ("/ids/12345678-1234-5678-1234-567812345678", "/ids/{id}", "200"),
+    "a class of methods": ("/shown/1", "/shown/{x}", "200"),
     "a path without parameters": ("/read", "/read", "200"),
     "an exception": ("/raising", "/raising", "500"),
-    "an exception that is a 404": ("/missing/1", "/missing/<int:x>", "404"),
+    "an exception that is a 404": ("/missing/1", "/missing/{x}", "404"),
     "an exception that is a 403": ("/forbidden", "/forbidden", "403"),
     "a stream": ("/streamed", "/streamed", "200"),
     "the root of what is included": ("/items/", "/items/", "200"),
-    "parameters of a type": ("/items/7/", "/items/<int:item>/", "200"),
-    "the rest of a path": ("/items/by/a/b/c", "/items/by/<path:rest>", "200"),
-    "an include in an include": ("/v2/acme/items/7/", "/v2/<str:tenant>/items/<int:item>/", "200"),
-    "a regular expression": ("/years/2015/", "/^years/(?P<year>[0-9]{4})/$", "200"),
+    "parameters of a type": ("/items/7/", "/items/{item}/", "200"),
+    "the rest of a path": ("/items/by/a/b/c", "/items/by/{rest}", "200"),
+    "an include in an include": ("/v2/acme/items/7/", "/v2/{tenant}/items/{item}/", "200"),
+    "a regular expression": ("/years/2015/", "/years/{year}/", "200"),
     "nothing but for a slash": ("/items/7", "<unmatched>", "404"),
     "nothing that is routed": ("/nowhere", "<unmatched>", "404"),
     "parameters of another type": ("/ids/x", "<unmatched>", "404"),
@@ -133,7 +133,7 @@ async def test_the_route_that_is_counted_for(case, around, app, seen, asserted):
     assert await seen(app, f"{around}{path}", root_path=around) == (route, status)
 
 
-REFUSING = {"a class of methods": ("/shown/1", "/shown/<str:x>"), "a decorator": ("/read", "/read")}
+REFUSING = {"a class of methods": ("/shown/1", "/shown/{x}"), "a decorator": ("/read", "/read")}
 
 
 @pytest.mark.parametrize("case", REFUSING)
@@ -147,13 +147,14 @@ async def test_without_the_middleware_every_route_is_unmatched(build, seen):
     assert await seen(build(), "/items/7/") == ("<unmatched>", "200")
 
 
+SECURITY = "django.middleware.security.SecurityMiddleware"
 MIDDLEWARE = "django.middleware.common.CommonMiddleware"
 
 
 @pytest.mark.parametrize("middleware", [(ROUTES, MIDDLEWARE), (MIDDLEWARE, ROUTES)])
 async def test_djangos_own_middleware_may_be_on_both_sides(middleware, build, seen):
     app = build(*middleware)
-    assert await seen(app, "/items/7/") == ("/items/<int:item>/", "200")
+    assert await seen(app, "/items/7/") == ("/items/{item}/", "200")
     assert await seen(app, "/items/7") == ("<unmatched>", "301")
 
 
@@ -185,12 +186,19 @@ answering.async_capable = True
 
 @pytest.mark.parametrize("place", [(f"{__name__}.sync_middleware", ROUTES), (ROUTES, f"{__name__}.sync_middleware")])
 async def test_a_sync_middleware_may_be_on_both_sides(place, build, seen):
-    assert await seen(build(*place), "/sync/x/") == ("/sync/<slug:name>/", "200")
+    assert await seen(build(*place), "/sync/x/") == ("/sync/{name}/", "200")
 
 
 @pytest.mark.parametrize("place", [(f"{__name__}.answering", ROUTES), (ROUTES, f"{__name__}.answering")])
 async def test_a_middleware_that_answers_instead_of_the_view_does_not_hide_the_route(place, build, seen):
-    assert await seen(build(*place), "/sync/x/") == ("/sync/<slug:name>/", "202")
+    assert await seen(build(*place), "/sync/x/") == ("/sync/{name}/", "202")
+
+
+@pytest.mark.parametrize("place", [(SECURITY, ROUTES), (ROUTES, SECURITY)])
+async def test_a_middleware_that_answers_in_front_of_the_resolver_leaves_no_route(place, build, seen):
+    with override_settings(SECURE_SSL_REDIRECT=True):
+        app = build(*place)
+    assert await seen(app, "/items/7/") == ("<unmatched>", "301")
 
 
 async def test_a_request_under_way_has_its_route(build, ask, samples):
@@ -202,14 +210,14 @@ async def test_a_request_under_way_has_its_route(build, ask, samples):
 
     with override_settings(ROOT_URLCONF=urls(path("slow/<int:x>", slow))):
         await ask(build(ROUTES), "/slow/1")
-    assert found == [{("GET", "/slow/<int:x>"): 1}]
+    assert found == [{("GET", "/slow/{x}"): 1}]
 
 
 async def test_the_handler_of_static_files_is_measured_as_a_whole(build, registry, seen):
     """It calls one handler for its own files and another for the rest; both are inside."""
     with override_settings(MIDDLEWARE=[ROUTES]):
         app = asyncmetrics.instrument(ASGIStaticFilesHandler(get_asgi_application()), registry=registry)
-    assert await seen(app, "/items/7/") == ("/items/<int:item>/", "200")
+    assert await seen(app, "/items/7/") == ("/items/{item}/", "200")
     assert await seen(app, "/static/missing.css") == ("<unmatched>", "404")
 
 
@@ -222,7 +230,7 @@ async def test_all_is_counted_under_a_middleware_that_copies_the_scope(registry,
         await inner(dict(scope), receive, send)
 
     app = asyncmetrics.MetricsMiddleware(copying, registry=registry)
-    assert await seen(app, "/items/7/") == ("/items/<int:item>/", "200")
+    assert await seen(app, "/items/7/") == ("/items/{item}/", "200")
     assert await seen(app, "/raising") == ("/raising", "500")
     assert samples("http_server_exceptions_total", "route", "type") == {("/raising", "RuntimeError"): 1}
 

@@ -22,8 +22,8 @@ ITEMS = {
     "starlette": "/items/{item}",
     "fastapi": "/items/{item}",
     "litestar": "/items/{item}",
-    "quart": "/items/<item>",
-    "django": "/items/<item>",
+    "quart": "/items/{item}",
+    "django": "/items/{item}",
 }
 NAMES = list(ITEMS)
 
@@ -156,7 +156,7 @@ TALKS = {
     "starlette": ("/talk/{x}", "1006"),
     "fastapi": ("/talk/{x}", "1006"),
     "litestar": ("/talk/{x}", "4xxx"),
-    "quart": ("/talk/<x>", "1000"),
+    "quart": ("/talk/{x}", "1000"),
 }
 
 

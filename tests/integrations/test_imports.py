@@ -12,10 +12,12 @@ import asyncmetrics.integrations
 PUBLIC = {
     "asyncmetrics.errors",
     "asyncmetrics.exposition",
+    "asyncmetrics.interruptions",
     "asyncmetrics.metrics",
     "asyncmetrics.middleware",
     "asyncmetrics.middleware.applications",
     "asyncmetrics.middleware.options",
+    "asyncmetrics.middleware.routes.table",
     "asyncmetrics.middleware.scope",
     "asyncmetrics.registry",
     "asyncmetrics.registry.self_metrics",

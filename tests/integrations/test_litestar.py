@@ -187,6 +187,20 @@ async def test_a_mount_registered_later_is_found(app, seen):
     assert await seen(app, "/later/opaque/x") == ("/later/opaque/{path}", "200")
 
 
+async def test_a_middleware_that_answers_instead_of_the_handler_does_not_hide_the_route(tmp_path, registry, seen):
+    """Litestar's router is outside of the middleware of the application."""
+
+    def refusing(app):
+        async def call(scope, receive, send):
+            await send({"type": "http.response.start", "status": 401, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+        return call
+
+    app = asyncmetrics.instrument(build(tmp_path, middleware=[refusing]), registry=registry)
+    assert await seen(app, "/items/1") == ("/items/{item}", "401")
+
+
 async def test_a_preflight_that_litestar_answers_early_is_counted(tmp_path, registry, seen):
     app = asyncmetrics.instrument(build(tmp_path, cors_config=CORSConfig(allow_origins=["*"])), registry=registry)
     headers = {"origin": "http://a.example", "access-control-request-method": "GET"}

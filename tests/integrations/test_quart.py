@@ -68,24 +68,24 @@ async def streamed():
 # What is asked for, and the route and the status that are counted for it.
 EXPECTED = {
     "the root": ("/", "/", "200"),
-    "a parameter": ("/items/1", "/items/<item>", "200"),
-    "a parameter with an encoded space": ("/items/a%20b", "/items/<item>", "200"),
-    "parameters of a type": ("/numbers/3/halves/1.5", "/numbers/<int:n>/halves/<float:h>", "200"),
-    "a uuid": ("/ids/12345678-1234-5678-1234-567812345678", "/ids/<uuid:id>", "200"),
-    "the rest of a path": ("/files/a/b/c.txt", "/files/<path:name>", "200"),
+    "a parameter": ("/items/1", "/items/{item}", "200"),
+    "a parameter with an encoded space": ("/items/a%20b", "/items/{item}", "200"),
+    "parameters of a type": ("/numbers/3/halves/1.5", "/numbers/{n}/halves/{h}", "200"),
+    "a uuid": ("/ids/12345678-1234-5678-1234-567812345678", "/ids/{id}", "200"),
+    "the rest of a path": ("/files/a/b/c.txt", "/files/{name}", "200"),
     "a slash at the end": ("/slashed/", "/slashed/", "200"),
     "a redirect to a slash": ("/slashed", "<unmatched>", "308"),
-    "the first of two places": ("/one/1", "/one/<x>", "200"),
-    "a class of methods": ("/view/1", "/view/<x>", "200"),
+    "the first of two places": ("/one/1", "/one/{x}", "200"),
+    "a class of methods": ("/view/1", "/view/{x}", "200"),
     "a 405": ("/posted", "/posted", "405"),
     "an exception": ("/raising", "/raising", "500"),
     "an exception that is an answer": ("/teapot", "/teapot", "418"),
     "a stream": ("/streamed", "/streamed", "200"),
-    "a blueprint": ("/inner/1", "/inner/<int:x>", "200"),
+    "a blueprint": ("/inner/1", "/inner/{x}", "200"),
     "nothing in a blueprint": ("/inner/x", "<unmatched>", "404"),
-    "the same blueprint again": ("/again/1", "/again/<int:x>", "200"),
-    "a blueprint with a parameter": ("/outer/acme/leaf", "/outer/<tenant>/leaf", "200"),
-    "a static file that is missing": ("/static/missing.txt", "/static/<path:filename>", "404"),
+    "the same blueprint again": ("/again/1", "/again/{x}", "200"),
+    "a blueprint with a parameter": ("/outer/acme/leaf", "/outer/{tenant}/leaf", "200"),
+    "a static file that is missing": ("/static/missing.txt", "/static/{filename}", "404"),
     "nothing that is routed": ("/nowhere", "<unmatched>", "404"),
     "parameters of another type": ("/numbers/x/halves/y", "<unmatched>", "404"),
 }
@@ -106,18 +106,28 @@ async def test_the_route_that_is_counted_for(case, around, app, seen, asserted):
 
 
 async def test_a_405_has_the_template_and_a_preflight_too(app, seen):
-    assert await seen(app, "/items/1", "DELETE") == ("/items/<item>", "405")
-    assert await seen(app, "/items/1", "OPTIONS") == ("/items/<item>", "200")
+    assert await seen(app, "/items/1", "DELETE") == ("/items/{item}", "405")
+    assert await seen(app, "/items/1", "OPTIONS") == ("/items/{item}", "200")
 
 
 async def test_a_head_request_has_the_rule_of_get(app, seen):
-    assert await seen(app, "/items/1", "HEAD") == ("/items/<item>", "200")
+    assert await seen(app, "/items/1", "HEAD") == ("/items/{item}", "200")
 
 
 async def test_a_function_before_the_request_that_answers_early_does_not_hide_the_rule(tmp_path, registry, seen):
     app = build(tmp_path)
     app.before_request(lambda: ("not you", 403))
-    assert await seen(asyncmetrics.instrument(app, registry=registry), "/items/1") == ("/items/<item>", "403")
+    assert await seen(asyncmetrics.instrument(app, registry=registry), "/items/1") == ("/items/{item}", "403")
+
+
+async def test_a_middleware_around_quart_that_answers_early_leaves_no_rule(tmp_path, registry, seen):
+    async def refusing(scope, receive, send):
+        await send({"type": "http.response.start", "status": 401, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    app = build(tmp_path)
+    app.asgi_app = refusing
+    assert await seen(asyncmetrics.instrument(app, registry=registry), "/items/1") == ("<unmatched>", "401")
 
 
 async def test_rules_of_hosts_are_kept_apart(registry, ask, counted):
@@ -127,7 +137,7 @@ async def test_rules_of_hosts_are_kept_apart(registry, ask, counted):
     asyncmetrics.instrument(app, registry=registry)
     await ask(app, "/1")
     await ask(app, "/1", headers={"host": "other.example"})
-    assert {route for _, route, _ in counted()} == {"/<x>", "/<y>"}
+    assert {route for _, route, _ in counted()} == {"/{x}", "/{y}"}
 
 
 async def test_a_request_under_way_has_its_rule(registry, ask, samples):
@@ -140,7 +150,7 @@ async def test_a_request_under_way_has_its_rule(registry, ask, samples):
         return "slow"
 
     await ask(asyncmetrics.instrument(app, registry=registry), "/slow/1")
-    assert found == [{("GET", "/slow/<int:x>"): 1}]
+    assert found == [{("GET", "/slow/{x}"): 1}]
 
 
 async def test_a_route_that_the_application_writes_into_the_scope_from_outside_wins(tmp_path, registry, seen):
@@ -204,7 +214,7 @@ async def test_all_is_counted_under_a_middleware_that_copies_the_scope(tmp_path,
     app = build(tmp_path)
     app.asgi_app = ProxyFixMiddleware(app.asgi_app)
     asyncmetrics.instrument(app, registry=registry)
-    assert await seen(app, "/items/1") == ("/items/<item>", "200")
+    assert await seen(app, "/items/1") == ("/items/{item}", "200")
     assert await seen(app, "/raising") == ("/raising", "500")
     assert samples("http_server_exceptions_total", "route", "type") == {("/raising", "RuntimeError"): 1}
 
@@ -240,7 +250,7 @@ async def test_what_a_background_task_does_is_not_part_of_the_request(registry, 
 
 async def test_quarts_own_test_client_is_served_and_measured(app, counted):
     assert (await app.test_client().get("/items/1")).status_code == 200
-    assert counted() == {("GET", "/items/<item>", "200"): 1}
+    assert counted() == {("GET", "/items/{item}", "200"): 1}
 
 
 async def test_a_websocket_has_its_rule(app, samples):
@@ -254,5 +264,5 @@ async def test_a_websocket_has_its_rule(app, samples):
         await connection.send("hello")
         assert await connection.receive() == "hello"
     assert {route for (route,) in samples("websocket_server_connection_duration_seconds_count", "route")} == {
-        "/rooms/<room>"
+        "/rooms/{room}"
     }

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.middleware.httpsredirect import HTTPSRedirectMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.routing import Mount, Route, Router
 
@@ -49,6 +55,10 @@ async def with_background(request):
 
 async def unavailable(request, error):
     return JSONResponse({}, status_code=503)
+
+
+async def refuse(request, call_next):
+    return PlainTextResponse("who are you?", status_code=401)
 
 
 ROUTES = [
@@ -102,6 +112,23 @@ async def test_a_preflight_is_counted_by_the_route_it_asks_about(build, seen):
     assert await seen(app, "/items/1", "OPTIONS", headers=headers) == ("/items/{item}", "200")
 
 
+EARLY = {
+    "a host that is not allowed": (Middleware(TrustedHostMiddleware, allowed_hosts=["other.example"]), "400"),
+    "a redirect to HTTPS": (Middleware(HTTPSRedirectMiddleware), "307"),
+    "authentication": (Middleware(BaseHTTPMiddleware, dispatch=refuse), "401"),
+}
+
+
+@pytest.mark.parametrize("case", EARLY)
+async def test_an_answer_in_front_of_the_router_is_counted_by_the_route_of_its_path(case, build, seen):
+    """No router has seen the request, so its path is matched for the label."""
+    middleware, status = EARLY[case]
+    app = build(middleware=[middleware])
+    assert await seen(app, "/items/1") == ("/items/{item}", status)
+    assert await seen(app, "/mounted/1") == ("/mounted/{x}", status)
+    assert await seen(app, "/nowhere") == ("<unmatched>", status)
+
+
 async def test_middleware_that_is_added_later_is_inside(build, seen, ask, registry):
     async def refusing(request, call_next):
         return PlainTextResponse("no", status_code=403)
@@ -127,3 +154,95 @@ async def test_a_stack_that_is_built_again_is_measured_with_the_same_options(reg
         await ask(app, "/streamed")
         await ask(app, "/items/1")
     assert sum(counted().values()) == 3
+
+
+def walk(stack):
+    """The classes of a stack of middleware, as a library that looks for one of them walks it."""
+    kinds = []
+    while stack is not None:
+        kinds.append(type(stack))
+        stack = getattr(stack, "app", None)
+    return kinds
+
+
+async def test_a_walk_through_the_stack_finds_what_starlette_builds(build, ask):
+    app = build(middleware=[Middleware(CORSMiddleware)])
+    bare = Starlette(routes=ROUTES, middleware=[Middleware(CORSMiddleware)])
+    assert walk(app.build_middleware_stack()) == walk(bare.build_middleware_stack())
+    await ask(app, "/items/1")
+    found = [(kind.__module__, kind.__name__) for kind in walk(app.middleware_stack)]
+    assert found == [(kind.__module__, kind.__name__) for kind in walk(bare.build_middleware_stack())]
+    top = app.middleware_stack
+    assert isinstance(top, ServerErrorMiddleware) and isinstance(top.app.app, ExceptionMiddleware)
+    assert (top.handler, top.debug) == (None, False)
+
+
+async def test_a_stack_without_the_outermost_middleware_is_measured_outside_of_all(build, ask, counted, seen):
+    """OpenTelemetry takes it away and puts its own around the rest."""
+    app = build(exception_handlers={Exception: unavailable})
+    original = app.build_middleware_stack
+
+    def rebuild():
+        top = original()
+        return ServerErrorMiddleware(TrustedHostMiddleware(top.app, ["*"]), handler=top.handler, debug=top.debug)
+
+    app.build_middleware_stack = rebuild
+    assert await seen(app, "/raising") == ("/raising", "503")
+    assert isinstance(app.middleware_stack.app, TrustedHostMiddleware)
+
+
+class Slotted:
+    """A middleware whose objects have no dict."""
+
+    __slots__ = ("app",)
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        await self.app(scope, receive, send)
+
+
+def wrap_in_function(app):
+    async def call(scope, receive, send):
+        await app(scope, receive, send)
+
+    return call
+
+
+@pytest.mark.parametrize("wrap", [ServerErrorMiddleware, Slotted, wrap_in_function])
+async def test_what_is_put_around_the_stack_is_measured_once(wrap, build, ask, counted):
+    app = build()
+    await ask(app, "/items/1")
+    for _ in range(3):
+        app.middleware_stack = wrap(app.middleware_stack)
+        await ask(app, "/items/1")
+        assert (await ask(app, "/metrics")).status_code == 200
+    assert counted() == {("GET", "/items/{item}", "200"): 4}
+
+
+@pytest.mark.parametrize("wrap", [ServerErrorMiddleware, Slotted, wrap_in_function])
+async def test_what_is_put_around_the_stack_stays_when_the_application_is_uninstrumented(wrap, build, ask, counted):
+    app = build()
+    await ask(app, "/items/1")
+    stack = app.middleware_stack = wrap(app.middleware_stack)
+    asyncmetrics.uninstrument(app)
+    assert app.middleware_stack is stack
+    assert type(stack) in {ServerErrorMiddleware, Slotted, type(wrap_in_function)}
+    await ask(app, "/items/1")
+    assert counted() == {("GET", "/items/{item}", "200"): 1}
+
+
+async def test_a_stack_that_is_assigned_again_is_measured_once(build, ask, counted):
+    app = build()
+    await ask(app, "/items/1")
+    app.middleware_stack = app.middleware_stack
+    await ask(app, "/items/1")
+    assert counted() == {("GET", "/items/{item}", "200"): 2}
+
+
+async def test_the_class_of_an_instrumented_application_has_the_same_names(build):
+    app = build()
+    assert isinstance(app, Starlette)
+    assert (type(app).__module__, type(app).__qualname__) == (Starlette.__module__, Starlette.__qualname__)
+    assert inspect.iscoroutinefunction(app.__call__)

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from asyncmetrics import CallMetrics
-from asyncmetrics.errors import DuplicateMetricError, LabelError
+from asyncmetrics import CallMetrics, Counter, Gauge, bound_labels
+from asyncmetrics.errors import DefinitionError, DuplicateMetricError, LabelError
 
 
 @pytest.fixture
@@ -109,3 +109,54 @@ def test_it_is_declared_once(track, registry):
     with pytest.raises(DuplicateMetricError):
         CallMetrics("jobs", "Jobs.", registry=registry)
     CallMetrics("jobs", "Jobs.", registry=registry, exist_ok=True)
+
+
+def test_a_name_that_is_taken_leaves_none_of_the_three_registered(registry):
+    Counter("jobs_exceptions", "Taken.", registry=registry)
+    with pytest.raises(DuplicateMetricError, match="jobs_exceptions"):
+        CallMetrics("jobs", "Jobs.", registry=registry)
+    assert {family.name for family in registry.collect()} == {"jobs_exceptions"}
+
+
+def test_a_wrong_option_leaves_none_of_the_three_registered(registry):
+    with pytest.raises(DefinitionError, match="multiprocess_mode"):
+        CallMetrics("jobs", "Jobs.", multiprocess_mode="odd", registry=registry)
+    assert list(registry.collect()) == []
+
+
+def test_metrics_that_exist_stay_registered_if_the_others_cannot_be(track, registry):
+    with pytest.raises(DuplicateMetricError):
+        CallMetrics("jobs", "Jobs.", buckets=[1], registry=registry, exist_ok=True)
+    assert {family.name for family in registry.collect()} == {
+        "jobs_duration_seconds",
+        "jobs_active",
+        "jobs_exceptions",
+    }
+
+
+def test_its_buckets_are_those_of_the_duration(registry):
+    with CallMetrics("jobs", "Jobs.", buckets=[60, 600], registry=registry):
+        pass
+    bounds = [s.labels["le"] for f in registry.collect() for s in f.samples if s.name.endswith("_bucket")]
+    assert bounds == ["60.0", "600.0", "+Inf"]
+
+
+def test_all_three_have_the_context_labels(registry):
+    track = CallMetrics("jobs", "Jobs.", ["kind"], context_labels=["tenant"], registry=registry)
+    with bound_labels(tenant="acme"), pytest.raises(KeyError), track.labels("mail"):
+        raise KeyError
+    labels = {"kind": "mail", "tenant": "acme"}
+    value = registry.get_sample_value
+    assert value("jobs_active", labels) == 0
+    assert value("jobs_exceptions_total", {**labels, "type": "KeyError"}) == 1
+    assert value("jobs_duration_seconds_count", {**labels, "outcome": "error"}) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "mode"),
+    [({}, "livesum"), ({"per_worker": True}, "liveall"), ({"multiprocess_mode": "livemax"}, "livemax")],
+)
+def test_the_running_calls_of_workers_are_merged_by_its_mode(options, mode, registry):
+    CallMetrics("jobs", "Jobs.", registry=registry, **options)
+    same = Gauge("jobs_active", "Jobs. Running now.", multiprocess_mode=mode, registry=registry, exist_ok=True)
+    assert same.descriptor.mode == mode

@@ -269,12 +269,13 @@ def test_a_stale_child_without_references_is_freed_at_the_next_reading(registry,
     assert reference() is None
 
 
-def test_threads_that_read_leave_children_with_a_time_to_live_as_they_are(registry):
-    counter = Counter("c", "C.", ["a"], ttl=1e-9, registry=registry)
+def test_threads_that_read_leave_children_with_a_time_to_live_as_they_are(registry, clock):
+    counter = Counter("c", "C.", ["a"], ttl=60, registry=registry)
     held = [counter.labels(number) for number in range(300)]
 
     def read(_):
         for number in range(200):
+            clock.now += 100
             generate_latest(registry)
             held[number].inc()
 

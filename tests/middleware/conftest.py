@@ -130,8 +130,3 @@ def totals(registry: CollectorRegistry) -> Callable[..., dict[Any, float]]:
 def measured(registry: CollectorRegistry) -> Callable[..., MetricsMiddleware]:
     """Wrap an application in a middleware on the test's own registry."""
     return lambda app, **options: MetricsMiddleware(app, registry=registry, **options)
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    return request.param

@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 import asyncmetrics
+from tests.loops import on_every_loop
 from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.edge("guard")
@@ -273,7 +274,7 @@ async def test_what_is_sent_after_the_end_counts_nothing_again(ask, measured, to
     assert totals("counted") == {("GET", "<unmatched>", "200"): 1}
 
 
-@pytest.mark.anyio
+@on_every_loop
 async def test_many_at_once_half_of_them_cancelled_leave_nothing_under_way(measured, totals):
     async def app(scope, receive, send):
         await (anyio.sleep_forever() if scope["n"] % 2 else anyio.sleep(0.01))

@@ -13,6 +13,7 @@ from starlette.routing import Mount
 
 from asyncmetrics import MetricsMiddleware, make_asgi_app
 from asyncmetrics.errors import DefinitionError, DuplicateMetricError
+from tests.loops import on_every_loop
 
 pytestmark = pytest.mark.edge("guard")
 
@@ -67,7 +68,7 @@ async def test_other_scopes_pass_untouched(kind, measured):
     assert seen[0] == ({"type": kind}, receive, send)
 
 
-@pytest.mark.anyio
+@on_every_loop
 async def test_a_request_under_way_is_exposed_as_pending_until_a_router_has_seen_it(ask, measured, totals):
     async def app(scope, receive, send):
         assert totals("active") == {("GET", "<pending>"): 1}

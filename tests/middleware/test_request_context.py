@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 import asyncmetrics
 from asyncmetrics import Counter, bind_labels, bound_labels, get_labels
+from tests.loops import on_every_loop
 
 pytestmark = pytest.mark.edge("request context")
 
@@ -104,7 +105,7 @@ async def test_the_route_is_right_wherever_work_is_done(wrapped, registry, work,
     assert set(done()) == expected | {(where, "POST", "/sync/{x}") for where in ("sync endpoint", "sync stream")}
 
 
-@pytest.mark.anyio
+@on_every_loop
 async def test_requests_at_once_keep_their_own(registry, work, done):
     async def slow(request):
         await anyio.sleep(0.01)
@@ -181,8 +182,9 @@ async def test_the_route_is_final_in_a_task_that_outlives_its_request(ask, measu
     assert set(done()) == {("later", "GET", "/known")}
 
 
+@pytest.mark.parametrize("names", [[], ["plan"]])
 @pytest.mark.parametrize("kind", ["http", "websocket"])
-async def test_a_task_that_outlives_its_request_holds_no_scope(kind, ask, measured):
+async def test_a_task_that_outlives_its_request_holds_no_scope(kind, names, ask, measured):
     class Marker:
         """Something that only the scope refers to."""
 
@@ -191,9 +193,11 @@ async def test_a_task_that_outlives_its_request_holds_no_scope(kind, ask, measur
     tasks = []
 
     async def app(scope, receive, send):
-        tasks.append(asyncio.create_task(asyncio.sleep(60)))
+        bind_labels(plan="gold")
+        with bound_labels(plan="free"):
+            tasks.append(asyncio.create_task(asyncio.sleep(60)))
 
-    await ask(measured(app), type=kind, marker=marker)
+    await ask(measured(app, context_labels=names), type=kind, marker=marker)
     del marker
     gc.collect()
     assert alive() is None

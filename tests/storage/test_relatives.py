@@ -263,3 +263,36 @@ def test_a_reading_that_has_begun_before_a_process_shares_goes_on(tmp_path):
         command, env=environment, capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False
     )
     assert (ended.stdout.strip(), ended.stderr) == ("[600.0, 600.0, 600.0]", "")
+
+
+EXPIRING = """
+import os, time
+from asyncmetrics import REGISTRY, Counter
+
+now, ahead = time.monotonic, [0]
+time.monotonic = lambda: now() + sum(ahead)
+counter = Counter("c", "C.", ["n"], ttl=600)
+held = counter.labels("held")
+held.inc()
+counter.labels("x").inc()
+ahead.append(500)
+if not os.fork():
+    counter.labels("child").inc()
+    os._exit(0)
+os.wait()
+print([REGISTRY.get_sample_value("c_total", {"n": name}) for name in ("held", "x", "child")])
+ahead.append(200)
+print([REGISTRY.get_sample_value("c_total", {"n": name}) for name in ("held", "x", "child")])
+held.inc()
+print(REGISTRY.get_sample_value("c_total", {"n": "held"}))
+"""
+
+
+def test_a_child_keeps_the_time_of_its_last_change_when_a_process_begins_to_share(tmp_path):
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", EXPIRING]
+    ended = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False
+    )
+    shown = ended.stdout.splitlines()
+    assert (shown, ended.stderr) == (["[1.0, 1.0, 1.0]", "[None, None, 1.0]", "2.0"], "")

@@ -18,6 +18,7 @@ from asyncmetrics import (
     Info,
     MetricsMiddleware,
     Summary,
+    bound_labels,
     instrument,
 )
 from asyncmetrics.children.interfaces import CounterChild, EnumChild
@@ -43,6 +44,11 @@ async def coroutine(x: int) -> str:
     return str(x)
 
 
+@c.count_exceptions
+def without_parentheses(x: int) -> str:
+    return str(x)
+
+
 @g.track_inprogress()
 def generator(x: int) -> Iterator[int]:
     yield x
@@ -59,9 +65,30 @@ class Holder:
         return str(x)
 
 
+@bound_labels(tenant="acme")
+async def bound_coroutine(x: int) -> str:
+    return str(x)
+
+
+@bound_labels(tenant="acme")
+def bound_generator(x: int) -> Iterator[int]:
+    yield x
+
+
+async def use_bound() -> None:
+    assert_type(await bound_coroutine(1), str)
+    assert_type(bound_generator(1), Iterator[int])
+    with bound_labels(tenant="acme"):
+        async with bound_labels(tenant=lambda: "acme"):
+            pass
+    bound_labels(tenant="acme")(5)  # type: ignore[type-var]
+    await bound_coroutine("x")  # type: ignore[arg-type]
+
+
 async def use() -> None:
     assert_type(plain(1, y="a"), float)
     assert_type(await coroutine(1), str)
+    assert_type(without_parentheses(1), str)
     assert_type(generator(1), Iterator[int])
     assert_type(async_generator(1), AsyncIterator[int])
     assert_type(await Holder().method(1), str)

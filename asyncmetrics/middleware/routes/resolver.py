@@ -58,6 +58,14 @@ class RouteResolver:
             return FRONTEND if "frontend_path" in (scope.get("fastapi") or ()) else UNMATCHED
         return (self._indexes.get(id(router)) or self._add_index(router)).find_template(endpoint, scope)
 
+    def resolve_final(self, scope: Scope) -> str:
+        """Return the template for a request that no router will see any more."""
+        if "router" in scope or ROUTE_KEY in scope:
+            route = self.resolve(scope)
+            if route is not PENDING:
+                return route
+        return self.match_copied(scope) if "app" in scope else UNMATCHED
+
     def match_copied(self, scope: Scope) -> str:
         """Return the template for a request whose router wrote into a copy of the scope, by matching its path."""
         router = getattr(scope.get("app"), "router", None)

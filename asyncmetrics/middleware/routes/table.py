@@ -28,7 +28,8 @@ _BELOW = "/{path}"
 class RouteEntry(NamedTuple):
     """One endpoint at one path: its full template, and the patterns and methods of its requests.
 
-    ``is_mount`` says that the entry has all paths below its own, ``is_hosted`` that it depends on a request's host too.
+    ``is_mount`` says that the entry has all paths below its own, ``is_hosted`` that it depends on a request's host too,
+    ``is_websocket`` that it serves WebSockets, not requests.
     """
 
     endpoint: object
@@ -38,6 +39,7 @@ class RouteEntry(NamedTuple):
     methods: frozenset[str] | None = None
     is_mount: bool = False
     is_hosted: bool = False
+    is_websocket: bool = False
 
     def is_for(self, path: str) -> bool:
         """Return whether the patterns match a path without its root path."""
@@ -51,6 +53,11 @@ class RouteEntry(NamedTuple):
     def has_method(self, method: object) -> bool:
         """Return whether the endpoint serves ``method``; other methods get a 405."""
         return self.methods is None or method in self.methods
+
+    def serves_only(self, path: str) -> bool:
+        """Return whether the entry serves requests for ``path``, or is mounted there, and has no parameter."""
+        template = self.template.removesuffix(_BELOW) if self.is_mount else self.template
+        return template.rstrip("/") == path and not self.is_websocket
 
     def is_within(self, other: RouteEntry) -> bool:
         """Return whether ``other`` is a mount around this entry."""
@@ -128,6 +135,9 @@ class RouteTable:
             is_hosted=prefix.is_hosted,
         )
 
+    def _walk_websocket(self, route: Any, prefix: _Prefix) -> _Entries:
+        return (entry._replace(is_websocket=True) for entry in self._walk_endpoint(route, prefix))
+
     def _walk_mount(self, route: Any, prefix: _Prefix) -> _Entries:
         template = prefix.template + route.path_format.removesuffix(_BELOW)
         mounts = (*prefix.mounts, route.path_regex)
@@ -168,7 +178,7 @@ def _list_walkers() -> tuple[_Walker, ...]:
         (routing.Mount, RouteTable._walk_mount),
         (routing.Host, RouteTable._walk_host),
         (routing.Route, RouteTable._walk_endpoint),
-        (routing.WebSocketRoute, RouteTable._walk_endpoint),
+        (routing.WebSocketRoute, RouteTable._walk_websocket),
     )
 
 

@@ -17,7 +17,6 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
-from operator import attrgetter
 from sys import float_info
 from typing import Any, NoReturn
 
@@ -56,7 +55,6 @@ class MemoryCounter(Child, CounterChild):
     """The child of a counter."""
 
     __slots__ = ("created", "exemplar", "value")
-    get_state = attrgetter("value", "exemplar")
 
     def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
         super().__init__(table, labelvalues)
@@ -108,7 +106,6 @@ class MemoryGauge(Child, GaugeChild):
     """The child of a gauge."""
 
     __slots__ = ("value",)
-    get_state = attrgetter("value", "value")  # twice: equal tuples may have the same NaN
 
     def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
         super().__init__(table, labelvalues)
@@ -166,7 +163,6 @@ class MemorySummary(Child, SummaryChild):
     """The child of a summary."""
 
     __slots__ = ("_count", "_sum", "created")
-    get_state = attrgetter("_count", "_sum")
 
     def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
         super().__init__(table, labelvalues)
@@ -196,7 +192,6 @@ class MemoryHistogram(Child, HistogramChild):
     """The child of a histogram; ``_counts`` has a count for each bucket, not cumulative, that of ``+Inf`` last."""
 
     __slots__ = ("_bounds", "_counts", "_exemplars", "_sum", "created")
-    get_state = attrgetter("_sum", "_counts")
 
     def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
         super().__init__(table, labelvalues)
@@ -253,7 +248,6 @@ class MemoryInfo(Child, InfoChild):
     """The child of an info."""
 
     __slots__ = ("_facts",)
-    get_state = attrgetter("_facts", "_facts")
 
     def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
         super().__init__(table, labelvalues)
@@ -276,7 +270,6 @@ class MemoryEnum(Child, EnumChild):
     """The child of an enum."""
 
     __slots__ = ("_state",)
-    get_state = attrgetter("_state", "_state")
 
     def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
         super().__init__(table, labelvalues)

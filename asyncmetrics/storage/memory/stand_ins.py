@@ -20,7 +20,7 @@ begun before reads the successor through it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import attrgetter
+from math import inf
 from typing import Any, NamedTuple
 
 from asyncmetrics.children.interfaces import GaugeFunction
@@ -171,8 +171,6 @@ def _make_class(kind: type[Any], hide: Callable[[Any, _Hidden], property]) -> ty
         names["set_function"] = _set_function
     if hide is _hide_linked:
         names["read_numbers"] = lambda child: child.position.successor.read_numbers()
-        _, state = plain.get_state.__reduce__()
-        names["get_state"] = attrgetter(*(f"position.successor.{name}" for name in state))
     return type(f"StandIn{kind.__name__}", (kind,), names)
 
 
@@ -216,3 +214,5 @@ def copy_slots(child: Child, successor: Child) -> None:
         if name != "_bounds":  # the buckets of its table
             slot = plain.__dict__[name]
             slot.__set__(successor, slot.__get__(child))
+    if child.changed_at < inf:  # only children with a time to live have a slot for it
+        successor.changed_at = child.changed_at  # type: ignore[misc]  # a slot of the subclass

@@ -78,7 +78,7 @@ class SharedChildTable(ChildTable[C]):
         self,
         worker: Worker,
         definition: Definition,
-        make: Callable[[ChildTable[C], tuple[str, ...]], C],
+        make: type[C],
         events: TableEvents,
         *,
         max_children: int | None = None,
@@ -184,7 +184,7 @@ class SharedChildTable(ChildTable[C]):
         family.forget_inherited(number)
         child.store(cells, at)  # again: other threads may have changed the numbers, or another child the cells
         if family.definition.ages:
-            cells[at + family.definition.presence + 1] = time.monotonic()
+            cells[at + family.definition.presence + 1] = child.changed_at
         if isinstance(child, SharedInfo):
             arena.write_facts(family, key, child.pack_facts())
 
@@ -364,9 +364,8 @@ class SharedChildTable(ChildTable[C]):
         change_cell = self._definition.presence + 1
         for batch in super().read():
             for child in batch:
-                changed_at = self._expiry.get_changed_at(child)
-                if changed_at is not None and is_attached(child):
-                    child.cells[child.index + change_cell] = changed_at
+                if is_attached(child):
+                    child.cells[child.index + change_cell] = child.changed_at
             yield ()
 
     def _is_full(self, key: tuple[str, ...]) -> bool:
@@ -374,6 +373,6 @@ class SharedChildTable(ChildTable[C]):
             self._worker.do(self._worker.attach_slot)  # a forked process has no slot before this
         arena = self._worker.arena
         family = arena.families.get(self._definition.local_key) if arena else None
-        if family is None or self._max_children is None:
+        if family is None:
             return super()._is_full(key)
-        return key not in family.index and max(len(family.index), len(self.by_values)) >= self._max_children
+        return key not in family.index and (self._exceeds_limit(key, family.index) or super()._is_full(key))

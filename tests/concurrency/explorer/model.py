@@ -70,7 +70,8 @@ class Model:
         self.named: dict[str, Entry] = {}
 
     def labels(self, name: str, key: str) -> Step:
-        if key not in self.table and self._max_children is not None and len(self.table) >= self._max_children:
+        places = len(self.table.keys() - {OVERFLOW})
+        if key not in self.table and self._max_children is not None and places >= self._max_children:
             key = OVERFLOW
         yield
         entry = self.table.get(key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+from collections import Counter as Tally
 from collections.abc import Callable
 from typing import Any
 
@@ -71,8 +72,11 @@ class Stack:
 
     def _counted(self) -> dict[tuple[str, str], float]:
         name = "http_server_request_duration_seconds_count"
-        found = [sample for family in self._registry.collect() for sample in family.samples if sample.name == name]
-        return {(one.labels["route"], one.labels["status"]): one.value for one in found}
+        found: Tally[tuple[str, str]] = Tally()
+        for sample in (sample for family in self._registry.collect() for sample in family.samples):
+            if sample.name == name:
+                found[sample.labels["route"], sample.labels["status"]] += sample.value
+        return found
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 
 import anyio
@@ -20,7 +22,7 @@ from asyncmetrics import (
 )
 from asyncmetrics.middleware import MetricsMiddleware
 from tests.forks import run_forked
-from tests.patience import eventually
+from tests.patience import PATIENCE_SECONDS, eventually
 from tests.storage.readings import read_lines
 
 
@@ -213,6 +215,45 @@ def test_calls_of_a_killed_worker_are_active_no_longer(worker, per_worker, lines
     with CallMetrics("calls", "Calls.", per_worker=per_worker, registry=registry):
         run_forked(work)
         assert read_lines(registry, "calls_active") == lines
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_calls_that_run_when_their_worker_is_killed_are_active_no_longer(worker, labelled):
+    """With SIGKILL, which lets the worker do nothing more; what it had counted before stays."""
+    registry, names = worker(), ["kind"] if labelled else []
+    labels = '{kind="mail"}' if labelled else ""
+
+    def make(registry):
+        calls = CallMetrics("calls", "Calls.", names, registry=registry)
+        return calls.labels("mail") if labelled else calls
+
+    def work() -> None:
+        calls = make(worker())
+        with calls:
+            pass
+        with calls, calls:
+            os.write(started, b"x")
+            signal.pause()
+
+    begun, started = os.pipe()
+    with make(registry):
+        pid = os.fork()
+        if not pid:
+            try:
+                signal.alarm(PATIENCE_SECONDS)
+                work()
+            finally:
+                os._exit(1)
+        os.read(begun, 1)
+        assert read_lines(registry, "calls_active") == [f"calls_active{labels} 3.0"]
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        assert read_lines(registry, "calls_active") == [f"calls_active{labels} 1.0"]
+        counted = labels.replace("}", ',outcome="ok"}') or '{outcome="ok"}'
+        assert read_lines(registry, "calls_duration_seconds_count") == [f"calls_duration_seconds_count{counted} 1.0"]
+    assert read_lines(registry, "calls_active") == [f"calls_active{labels} 0.0"]
+    os.close(begun)
+    os.close(started)
 
 
 def test_calls_that_are_active_are_added_up_over_workers(worker):
