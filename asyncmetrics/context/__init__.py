@@ -31,7 +31,7 @@ from typing import Any, TypeVar, cast, final
 
 from asyncmetrics.context.bound import BOUND, REQUEST, UNBOUND, Bound
 from asyncmetrics.context.functions import wrap_function
-from asyncmetrics.context.names import check_names, log_suspects, suspects
+from asyncmetrics.context.names import check_names, known, log_suspects, suspects
 from asyncmetrics.context.request import RequestBindings
 from asyncmetrics.entries import add_entry, find_owner, take_entry
 from asyncmetrics.model.names import clean_text
@@ -58,7 +58,8 @@ class LabelTokens:
     outer: LabelTokens | None
 
     def __init__(self, labels: Mapping[str, object], *, is_block: bool) -> None:
-        check_names(labels)
+        if not known.issuperset(labels):
+            check_names(labels)
         self._names = labels.keys()
         self._before = before = BOUND.get()
         self._request: RequestBindings | None = before.get(REQUEST)
@@ -145,6 +146,8 @@ def read_labels(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def to_label_value(value: object) -> str:
     """Internal: return a bound value as text. Raises what a callable or the ``str`` of a value raises."""  # noqa: D401
+    if type(value) is str and value.isascii():  # of most values, and a third of the time
+        return value
     if callable(value):
         value = value()
     return clean_text(value if isinstance(value, str) else str(value))

@@ -15,14 +15,15 @@ from collections.abc import Iterable
 
 from asyncmetrics.errors import show, suggest
 
-__all__ = ("check_names", "declare_labels", "log_suspects", "suspects")
+__all__ = ("check_names", "declare_labels", "known", "log_suspects", "suspects")
 
 _log = logging.getLogger("asyncmetrics")
 
 _MOST = 100  # names that are remembered: a program may make them from its data
 
 _declared: set[str] = set()
-_known: set[str] = set()  # the declared names, and those that were suspects once
+known: set[str] = set()
+"""The declared names, and those that were suspects once."""
 suspects: dict[str, None] = {}
 """Names that are bound and not declared so far. In the order of their bindings."""
 
@@ -31,17 +32,16 @@ def declare_labels(names: Iterable[str]) -> None:
     """Internal: note that a metric, or a logger of the application, reads these names."""  # noqa: D401
     for name in names:
         _declared.add(name)
-        _known.add(name)
+        known.add(name)
         suspects.pop(name, None)
 
 
 def check_names(labels: Iterable[str]) -> None:
-    """Remember the names that no metric declares."""
-    if not _known.issuperset(labels):
-        for name in labels:
-            if name not in _known and len(_known) < _MOST + len(_declared):
-                suspects[name] = None
-                _known.add(name)
+    """Remember the names that no metric declares. Call it if ``known`` lacks any of them."""
+    for name in labels:
+        if name not in known and len(known) < _MOST + len(_declared):
+            suspects[name] = None
+            known.add(name)
 
 
 def log_suspects() -> None:

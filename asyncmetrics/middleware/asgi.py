@@ -33,8 +33,8 @@ from asyncmetrics.typing import ASGIApp, Receive, Scope, Send, Unpack
 __all__ = ("MetricsMiddleware",)
 
 # Found once, not for each request: benchmarks/middleware.py.
-get_bound, set_bound, reset_bound = BOUND.get, BOUND.set, BOUND.reset
-make_http_exchange = HttpExchange.make
+_get_bound, _set_bound, _reset_bound = BOUND.get, BOUND.set, BOUND.reset
+_make_http_exchange = HttpExchange.make
 
 
 @final
@@ -95,14 +95,16 @@ class MetricsMiddleware:
             return
         exchange: HttpExchange | WebSocketExchange
         if is_http:
-            exchange = make_http_exchange(self._http, scope, receive, send)
+            exchange = _make_http_exchange(self._http, scope, receive, send)
         else:
             exchange = WebSocketExchange.make(self._websocket, scope, receive, send)
         scope[MEASURED_KEY] = route = exchange.route
-        labels: dict[object, object] = {"route": route, "method": exchange.method}
+        labels: dict[object, object]
         if self._reads_context:
-            labels[REQUEST] = exchange.bindings
-        token = enter_labels(labels) if get_bound() else set_bound(labels)
+            labels = {"route": route, "method": exchange.method, REQUEST: route}
+        else:
+            labels = {"route": route, "method": exchange.method}
+        token = enter_labels(labels) if _get_bound() else _set_bound(labels)
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except BaseException as error:
@@ -113,7 +115,7 @@ class MetricsMiddleware:
                 exchange.finish()
         finally:
             try:
-                reset_bound(token)  # this undoes all other bindings since then as well
+                _reset_bound(token)  # this undoes all other bindings since then as well
             except ValueError:  # a server ran the coroutine in another context, which has nothing to undo
                 pass
 

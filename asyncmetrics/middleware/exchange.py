@@ -20,7 +20,6 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Generic, Protocol, TypeVar
 
-from asyncmetrics.context.request import RequestBindings
 from asyncmetrics.metrics import Counter
 from asyncmetrics.middleware.active import ActiveExchange
 from asyncmetrics.middleware.exceptions import flatten_group, is_abandoned
@@ -45,7 +44,7 @@ class Exchange(Generic[M]):
     """One request or connection. The application gets its ``receive`` and ``send`` instead of the server's.
 
     The methods that raise `NotImplementedError` are abstract. The class is no ``abc.ABC`` and has no ``__init__``: an
-    instance takes 70 ns less without them (benchmarks/middleware.py).
+    instance takes 30 ns less without them (benchmarks/middleware.py).
     """
 
     method: str
@@ -57,10 +56,8 @@ class Exchange(Generic[M]):
     ended: float
     """When it ended, by ``perf_counter``; 0.0 before."""
 
-    bindings: RequestBindings
-    """What is bound for the exchange. Only that of a middleware with context labels has it, and has ``_context``."""
-
-    _context: tuple[str, ...] | None  # the values of the context labels; None before they are read
+    # The values of the context labels; None before they are read. Not set if the middleware has no context labels.
+    _context: tuple[str, ...] | None
 
     __slots__ = (
         "_context",
@@ -69,7 +66,6 @@ class Exchange(Generic[M]):
         "_receive",
         "_scope",
         "_send",
-        "bindings",
         "ended",
         "method",
         "route",
@@ -89,7 +85,7 @@ class Exchange(Generic[M]):
         self._disconnected = False
         self.ended = 0.0
         if metrics.labels.context_names:
-            self.bindings = RequestBindings(metrics.labels.context_names)
+            route.begin_bindings(metrics.labels.context_names)
             self._context = None
         self.started = perf_counter()
         metrics.active[self] = None  # the last step: from here on a scrape in another thread may read this object
@@ -131,7 +127,7 @@ class Exchange(Generic[M]):
         if not labels.context_names:
             return ()
         if self._context is None:
-            self._context = labels.convert_context(self.bindings.close())
+            self._context = labels.convert_context(self.route.end_bindings())
         return self._context
 
     def _is_no_fault(self, error: BaseException) -> bool:

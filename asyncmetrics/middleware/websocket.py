@@ -187,7 +187,9 @@ class WebSocketExchange(Exchange[WebSocketMetrics]):
         metrics = self._metrics
         context: tuple[str, ...] = ()
         if metrics.labels.context_names:
-            context = metrics.labels.convert_context(self.bindings.read()) if self._context is None else self._context
+            context = (
+                metrics.labels.convert_context(self.route.read_bindings()) if self._context is None else self._context
+            )
         if known is not None and known.context == context:
             return known
         extra = metrics.labels.read_extras(self._scope)

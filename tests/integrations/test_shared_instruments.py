@@ -8,6 +8,7 @@ import pytest
 from fastapi import Depends, FastAPI
 
 from asyncmetrics import CallMetrics, Histogram
+from tests.loops import on_every_loop
 
 REQUESTS = 3
 
@@ -37,10 +38,9 @@ def dependencies(db, timer):
     return {"a sync dependency": in_a_thread, "an async dependency": on_the_loop}
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("kind", ["a sync dependency", "an async dependency"])
-@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
-async def test_overlapping_requests_are_all_measured(kind, dependencies, registry, anyio_backend):
+@on_every_loop
+async def test_overlapping_requests_are_all_measured(kind, dependencies, registry):
     app, entered, leave = FastAPI(), anyio.Semaphore(0), anyio.Event()
 
     @app.get("/", dependencies=[Depends(dependencies[kind])])

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import anyio
 import pytest
 
-from asyncmetrics import Counter, bind_labels, bound_labels, clear_labels, get_labels
+from asyncmetrics import Counter, MetricsMiddleware, bind_labels, bound_labels, clear_labels, get_labels
 from asyncmetrics.context import names
 from tests.loops import on_every_loop
 
@@ -291,13 +291,16 @@ def test_what_cannot_be_decorated_is_refused_with_advice(what, advice):
 
 
 @pytest.fixture
-def logged(caplog, monkeypatch):
+def logged(caplog):
     """Return the messages about names; no name is known from other tests."""
-    for collection in ("_declared", "_known"):
-        monkeypatch.setattr(names, collection, set())
-    names.suspects.clear()
+    saved = [(collection, collection.copy()) for collection in (names._declared, names.known, names.suspects)]
+    for collection, _ in saved:
+        collection.clear()
     caplog.set_level(logging.WARNING, "asyncmetrics")
-    return lambda: [record.getMessage() for record in caplog.records]
+    yield lambda: [record.getMessage() for record in caplog.records]
+    for collection, content in saved:
+        collection.clear()
+        collection.update(content)
 
 
 @pytest.fixture
@@ -340,16 +343,18 @@ def test_a_program_that_makes_names_from_its_data_logs_few(jobs, logged):
     assert len(logged()) == 100
 
 
-async def test_the_names_of_a_middleware_are_declared(logged):
-    from asyncmetrics import CollectorRegistry, MetricsMiddleware
-
+@pytest.mark.parametrize(
+    ("labels", "hint"),
+    [({"tenant": "x", "route": "x", "method": "x"}, []), ({"tenent": "x"}, ["; did you mean 'tenant'?"])],
+)
+async def test_the_names_of_a_middleware_are_declared(labels, hint, logged, registry):
     async def app(scope, receive, send):
-        bind_labels(tenant="acme", route="mine", method="MINE")
+        bind_labels(**labels)
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body"})
 
     async def send(message): ...
 
-    measured = MetricsMiddleware(app, registry=CollectorRegistry(), context_labels=["tenant"])
+    measured = MetricsMiddleware(app, registry=registry, context_labels=["tenant"])
     await measured({"type": "http", "method": "GET", "path": "/"}, None, send)
-    assert logged() == []
+    assert [message.partition("context_labels")[2] for message in logged()] == hint
