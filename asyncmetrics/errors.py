@@ -26,6 +26,7 @@ import sys
 from collections.abc import Iterable
 
 __all__ = (
+    "EXTRAS",
     "AmountError",
     "AmountTypeError",
     "CallbackTypeError",
@@ -48,6 +49,17 @@ __all__ = (
     "suggest",
 )
 
+EXTRAS: dict[str, tuple[str, ...]] = {
+    "starlette": ("starlette>=0.41",),
+    "fastapi": ("fastapi>=0.115",),
+    "litestar": ("litestar>=2.13",),
+    "django": ("django>=4.2",),
+    "quart": ("quart>=0.19",),
+    "server": ("uvicorn>=0.30",),
+    "prometheus-client": ("prometheus_client>=0.22",),
+}
+"""The requirements of each extra, as pyproject.toml has them: a clone that is not installed has no metadata to read."""
+
 _LONGEST_VALUE = 200  # characters of a value in a message
 _LONGEST_TEXT = 1000  # characters of any other text in it: messages are logged, and a scraped line may have megabytes
 _WIDEST_INT = 4096  # bits of an int that is written out: the time of `repr` grows with their square
@@ -68,11 +80,32 @@ def show(value: object) -> str:
         return f"an object of type {type(value).__name__} that has no text"
 
 
+# The words of other libraries and of everyday speech for our arguments, each of which has its synonyms in a row.
+_SYNONYMS = {
+    "labelnames": "labels label label_names labelkeys tags dimensions attributes keys",
+    "documentation": "help description desc doc docs docstring help_text text",
+    "namespace": "prefix",
+    "buckets": "bucket bins bounds boundaries",
+    "states": "values choices options members",
+    "multiprocess_mode": "mode aggregation",
+    "context_labels": "context contextnames context_labelnames",
+    "registry": "reg collector_registry",
+    "max_children": "limit max_series cardinality",
+    "ttl": "expire expires expiry lifetime timeout",
+    "exist_ok": "exists_ok get_or_create reuse",
+    "exclude": "excluded ignore skip excluded_handlers exclude_paths excluded_urls",
+    "path": "endpoint url metrics_path metrics_endpoint",
+    "extra_labels": "labels custom_labels",
+}
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return the name among ``known`` that ``name`` may stand for, as ``; did you mean 'x'?``, or an empty text."""
     from difflib import get_close_matches  # 2 ms, and only for a message
 
-    nearest = get_close_matches(name, list(known), n=1)
+    names = list(known)
+    meant = [argument for argument, words in _SYNONYMS.items() if argument in names and name.lower() in words.split()]
+    nearest = meant or get_close_matches(name, names, n=1)
     return f"; did you mean {nearest[0]!r}?" if nearest else ""
 
 
@@ -99,18 +132,22 @@ class DefinitionError(MetricsError, ValueError):
 class DuplicateMetricError(MetricsError, ValueError):
     """A collector is not registered, because the registry already has some of its names.
 
-    ``duplicates`` are these names, ``existing`` is the collector that has them, ``rejected`` the new one.
+    ``duplicates`` are these names, ``existing`` is the collector that has them, ``rejected`` the new one. ``problem``
+    says what makes it worse, ``advice`` what to do.
     """
 
-    def __init__(self, duplicates: set[str], existing: object, rejected: object, problem: str = "") -> None:
+    def __init__(
+        self, duplicates: set[str], existing: object, rejected: object, problem: str = "", advice: str = ""
+    ) -> None:
         self.duplicates = duplicates
         self.existing = existing
         self.rejected = rejected
         names = shorten(", ".join(sorted(duplicates)))
+        old, new = show(existing), show(rejected)
+        reason = f"the registry already has {old}" if old == new else f"{names} already belongs to {old}"
         super().__init__(
-            f"{show(rejected)} cannot be registered: {names} already belongs to {show(existing)}"
-            f"{f', and {shorten(problem)}' if problem else ''}. "
-            "Use the existing one (error.existing), pass exist_ok=True, or unregister it first."
+            f"{new} cannot be registered: {reason}{f', and {shorten(problem)}' if problem else ''}. "
+            f"{advice or 'Use the existing one (error.existing), or unregister it first.'}"
         )
 
 
@@ -229,13 +266,19 @@ class StorageError(MetricsError, OSError):
 
 
 class MissingExtraError(MetricsError, ImportError):
-    """An optional part is used without its packages: ``feature`` needs ``package``, which ``extra`` installs."""
+    """An optional part is used without its packages: ``feature`` needs ``package``, which ``extra`` installs.
+
+    The message has a command that installs the packages of the extra by their own names. It works wherever the library
+    comes from: a clone that is installed, a clone on ``PYTHONPATH``, or a package index.
+    """
 
     def __init__(self, feature: str, package: str, extra: str) -> None:
         self.feature = feature
         self.package = package
         self.extra = extra
+        requirements = " ".join(f"'{requirement}'" for requirement in EXTRAS[extra])
         super().__init__(
-            f"{feature} needs {package}, which is not installed: pip install 'asyncmetrics-prometheus[{extra}]'",
+            f"{feature} needs {package}, which is not installed: pip install {requirements} "
+            f"(what asyncmetrics-prometheus[{extra}] requires)",
             name=package,
         )

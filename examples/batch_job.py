@@ -2,6 +2,11 @@
 
 The output has the three numbers that describe a batch job: when it last succeeded, how long it took, and how much it
 did. Alert on `time() - invoices_last_success_timestamp_seconds > 86400`.
+
+Run it from the root of a clone::
+
+    pip install -e .
+    python examples/batch_job.py
 """
 
 import sys

@@ -2,6 +2,11 @@
 
 `charge` does not mention the tenant, but the output has one series for each tenant. Tasks inherit the labels that their
 parent has bound, and do not see the labels of other tasks.
+
+Run it from the root of a clone::
+
+    pip install -e .
+    python examples/context_labels.py
 """
 
 import anyio

@@ -1,6 +1,11 @@
 """A collector, which reads numbers of another system at the time of a scrape; this one is async.
 
 Nothing is read before the scrape. The families in the output have the types that Prometheus shows.
+
+Run it from the root of a clone::
+
+    pip install -e .
+    python examples/custom_collector.py
 """
 
 from collections.abc import AsyncIterator

@@ -2,6 +2,11 @@
 
 The histogram's sum includes the time that the coroutine *waits*, about 0.05 s for each of its calls. `CallMetrics`
 separates calls that succeeded from calls that failed.
+
+Run it from the root of a clone::
+
+    pip install -e .
+    python examples/decorators.py
 """
 
 import anyio

@@ -2,13 +2,23 @@
 
 The output has one line for each method, route and status. The `route` label is the template `/items/{item_id}` instead
 of `/items/1`, `/items/2` …, and `<unmatched>` for a path without a route.
+
+Run it from the root of a clone::
+
+    pip install -e ".[fastapi]" httpx
+    python examples/fastapi_app.py
 """
 
-import anyio
-import httpx
-from fastapi import FastAPI, HTTPException
+import sys
 
-import asyncmetrics
+try:
+    import anyio
+    import httpx
+    from fastapi import FastAPI, HTTPException
+
+    import asyncmetrics
+except ModuleNotFoundError as missing:
+    sys.exit(f"""{missing}: run `pip install -e ".[fastapi]" httpx` in the root of the clone""")
 
 app = FastAPI()
 asyncmetrics.instrument(app)

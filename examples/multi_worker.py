@@ -1,5 +1,10 @@
 """Three workers behind one port: the worker that is scraped answers for all of them, without any setup.
 
+Run it from the root of a clone::
+
+    pip install -e ".[fastapi,server]" httpx
+    python examples/multi_worker.py
+
 The output shows that several processes answered, and that every scrape returned the same total. No count is lost when a
 worker is killed: the next worker continues with its numbers.
 """
@@ -12,10 +17,14 @@ import sys
 import time
 from pathlib import Path
 
-import httpx
-from fastapi import FastAPI
+try:
+    import httpx
+    import uvicorn  # noqa: F401  # the server runs it
+    from fastapi import FastAPI
 
-from asyncmetrics import Counter, Gauge, instrument
+    from asyncmetrics import Counter, Gauge, instrument
+except ModuleNotFoundError as missing:
+    sys.exit(f"""{missing}: run `pip install -e ".[fastapi,server]" httpx` in the root of the clone""")
 
 app = instrument(FastAPI())
 orders = Counter("orders_total", "Orders taken.")
@@ -32,10 +41,16 @@ async def order() -> int:
 def main() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", "multi_worker:app", "--workers", "3", "--log-level", "critical"]
-    with subprocess.Popen([*command, "--port", str(port)], cwd=Path(__file__).parent) as server:
+    command = [sys.executable, "-m", "uvicorn", "multi_worker:app", "--app-dir", str(Path(__file__).parent)]
+    options = ["--workers", "3", "--port", str(port), "--log-level", "critical"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}  # the workers import what this program imports
+    with subprocess.Popen([*command, *options], env=environment) as server:
         try:
             visit(f"http://127.0.0.1:{port}")
+        except httpx.TransportError as error:
+            sys.exit(f"no worker answers: {error}")
+        except KeyboardInterrupt:
+            sys.exit(130)
         finally:
             server.terminate()
 

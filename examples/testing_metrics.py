@@ -1,6 +1,11 @@
 """How to test code that counts: give it its own registry, and read a sample's value from that registry.
 
 The test needs no server, no exposition and no clean-up, and two tests cannot influence each other.
+
+Run it from the root of a clone::
+
+    pip install -e . pytest
+    pytest examples/testing_metrics.py
 """
 
 from asyncmetrics import REGISTRY, CollectorRegistry, Counter

@@ -12,10 +12,10 @@ from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias
 
-from asyncmetrics.errors import DefinitionError
 from asyncmetrics.formats.negotiation import CONTENT_TYPE_PLAIN_0_0_4
 from asyncmetrics.formats.writing.text import encode_text
-from asyncmetrics.registry import REGISTRY, Collectable
+from asyncmetrics.model.checks import check_choice, check_mapping, check_seconds, check_text, make_refusal
+from asyncmetrics.registry import REGISTRY, Collectable, check_registry
 
 __all__ = (
     "Handler",
@@ -169,8 +169,8 @@ def _push(
     handler: Handler,
     compression: str | None,
 ) -> None:
-    if compression not in {None, "gzip"}:
-        raise DefinitionError("compression", f"expected None or 'gzip', got {compression!r}")
+    check_registry(registry)
+    check_choice("compression", compression, (None, "gzip"))
     url = _make_url(gateway, job, grouping_key)
     data = b"".join(encode_text(registry.collect()))
     if compression:
@@ -184,12 +184,23 @@ def _push(
 def _send(
     method: str, url: str, timeout: float | None, handler: Handler, data: bytes, *headers: tuple[str, str]
 ) -> None:
+    if timeout is not None:
+        check_seconds("timeout", timeout)
+    if not callable(handler):
+        raise make_refusal("handler", "a function such as default_handler", handler)
     all_headers = [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4), *headers]
     # By name, as prometheus_client does: a user's handler may have the arguments in another order.
     handler(url=url, method=method, timeout=timeout, headers=all_headers, data=data)()  # type: ignore[call-arg]
 
 
 def _make_url(gateway: str, job: str, grouping_key: Mapping[str, object] | None) -> str:
+    check_text("gateway", gateway, "localhost:9091")
+    check_text("job", job, "nightly_import")
+    check_mapping("grouping_key", grouping_key or {}, "label names to values")
+    for name in grouping_key or {}:
+        check_text("a name in grouping_key", name, "instance")
+    if not gateway:
+        raise make_refusal("gateway", "a host and port, or a URL, such as 'localhost:9091'", gateway)
     base = gateway if gateway.startswith(("http://", "https://")) else f"http://{gateway}"
     labels = {"job": job, **dict(sorted((grouping_key or {}).items()))}
     path = "".join(f"/{_write_label(name, str(value))}" for name, value in labels.items())

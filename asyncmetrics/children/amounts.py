@@ -5,7 +5,10 @@ from __future__ import annotations
 from asyncmetrics.children.table import Child
 from asyncmetrics.errors import AmountError, AmountTypeError
 
-__all__ = ("to_amount",)
+__all__ = ("COUNTED", "to_amount")
+
+COUNTED = "a finite amount that is not negative (what goes down as well is a Gauge)"
+"""The amounts that a counter accepts, for an `AmountError`."""
 
 
 def to_amount(child: Child, amount: object) -> float:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 
 from asyncmetrics.children.table import Child
-from asyncmetrics.errors import ExemplarError
+from asyncmetrics.errors import DefinitionError, ExemplarError
 from asyncmetrics.model.names import check_label_names, clean_text
 from asyncmetrics.model.samples import MAX_EXEMPLAR_CHARACTERS, Exemplar
 
@@ -22,8 +22,8 @@ def make_exemplar(child: Child, labels: Mapping[str, str], value: float) -> Exem
         raise ExemplarError(repr(child), labels, "an exemplar that maps label names to text")
     try:
         check_label_names(repr(child), labels)
-    except ValueError as error:
-        raise ExemplarError(repr(child), labels, f"an exemplar with valid label names ({error})") from None
+    except DefinitionError as error:
+        raise ExemplarError(repr(child), labels, f"an exemplar with valid label names ({error.problem})") from None
     size = sum(len(name) + len(text) for name, text in labels.items())
     if size > MAX_EXEMPLAR_CHARACTERS:
         raise ExemplarError(repr(child), labels, f"an exemplar of at most {MAX_EXEMPLAR_CHARACTERS} characters")

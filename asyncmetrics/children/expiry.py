@@ -103,10 +103,10 @@ def _time_value(method: Callable[..., None]) -> Callable[..., None]:
 
 
 def _time_facts(method: Callable[..., None]) -> Callable[..., None]:
-    def change(self: Any, val: Any) -> None:
+    def change(self: Any, val: Any, **named: Any) -> None:
         if not (type(val) is dict and self.read_extra_labels() == val):
             self.changed_at = time.monotonic()
-        method(self, val)
+        method(self, val, **named)
 
     return change
 

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from asyncmetrics.children.table import Child
-from asyncmetrics.errors import LabelError
+from asyncmetrics.errors import DefinitionError, LabelError, show
 from asyncmetrics.model.names import check_label_names, clean_text
 
-__all__ = ("check_facts", "find_state")
+__all__ = ("NO_FACTS", "check_facts", "find_state")
 
 
-def check_facts(child: Child, facts: Mapping[str, object]) -> dict[str, str]:
-    """Return ``facts`` as labels. Raises `LabelError` that names a fact that cannot be a label."""
+NO_FACTS: Any = None
+"""The default of the argument of ``info()``: there is a default so that ``info(version="1")`` gets here as well."""
+
+
+def check_facts(child: Child, facts: Mapping[str, object], named: Mapping[str, object]) -> dict[str, str]:
+    """Return ``facts`` as labels. Raises `LabelError` that names a fact that cannot be a label.
+
+    ``named`` are keyword arguments that ``info()`` was called with by mistake.
+    """
+    if named:
+        call = ", ".join(f"{name}=…" for name in named)
+        raise LabelError(repr(child), f"expected one mapping, got info({call}): write info({show(dict(named))})")
     if not isinstance(facts, Mapping):
-        raise LabelError(repr(child), f"expected a mapping of names to text, got {facts!r}")
+        example = "write info({'version': '1.2.3'})"
+        raise LabelError(repr(child), f"expected a mapping of names to text, got {show(facts)}: {example}")
     taken = set(facts).intersection(child.table.descriptor.all_labelnames)
     if taken:
         raise LabelError(repr(child), f"the facts {sorted(taken)} are already labels of this metric")
     if None in facts.values():  # str(None) would be a fact called "None"
-        raise LabelError(repr(child), f"expected text, got None in {dict(facts)!r}")
+        raise LabelError(repr(child), f"expected text, got None in {show(dict(facts))}")
     try:
         check_label_names(repr(child), facts, frozenset(child.table.descriptor.all_labelnames))
-    except ValueError as error:
-        raise LabelError(repr(child), str(error)) from None
+    except DefinitionError as error:
+        raise LabelError(repr(child), error.problem) from None
     return {name: clean_text(str(text)) for name, text in facts.items()}
 
 
@@ -33,5 +45,5 @@ def find_state(child: Child, state: str) -> int:
         index: int = child.table.descriptor.states.index(state)
     except ValueError:
         expected = list(child.table.descriptor.states)
-        raise LabelError(repr(child), f"expected one of the states {expected}, got {state!r}") from None
+        raise LabelError(repr(child), f"expected one of the states {expected}, got {show(state)}") from None
     return index

@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, TypeVar, cast, overload
+from types import FunctionType
+from typing import Any, NoReturn, TypeVar, cast, overload
 
 from asyncmetrics.errors import LabelError
 from asyncmetrics.loops import RUNNING
@@ -25,23 +26,42 @@ __all__ = (
     "Labelled",
     "Sampler",
     "SummaryChild",
+    "name_methods",
 )
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
+K = TypeVar("K", bound=type)
 GaugeFunction = Callable[[], "float | Awaitable[float]"]
 Sampler = Callable[[], "Mapping[tuple[object, ...], float] | Awaitable[Mapping[tuple[object, ...], float]]"]
 
 
+def name_methods(cls: K) -> K:
+    """Let Python's errors call the methods of a class by their own names: ``inc() takes …``.
+
+    Python calls them by their qualified names, which say ``MemoryCounter.inc()`` of a counter.
+    """
+    for name, method in vars(cls).items():
+        if isinstance(method, FunctionType) and not name.startswith("_"):
+            method.__qualname__ = name
+    return cls
+
+
+@name_methods
 class Labelled(ABC):  # noqa: B024  # every child inherits all methods
     """A metric or a child: `labels` chooses a child of a metric; a child has its labels already."""
 
     __slots__ = ()
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        name_methods(cls)
+
     def labels(self, *values: object, **named: object) -> Labelled:
         """Return the child with these label values; a child raises `LabelError`, since its labels are set."""
+        call = f"labels({_format_call(values, named)})"
         raise LabelError(
-            repr(self), f"the labels are already set, so labels({_format_call(values, named)}) cannot be chained"
+            repr(self), f"the labels are already set, so {call} cannot be chained: give all values to one labels()"
         )
 
     def require_labels(self) -> None:  # noqa: B027  # as above
@@ -219,7 +239,7 @@ class InfoChild(Labelled):
     __slots__ = ()
 
     @abstractmethod
-    def info(self, val: Mapping[str, str]) -> None:
+    def info(self, val: Mapping[str, str] = ..., **named: NoReturn) -> None:
         """Replace the facts by ``val``.
 
         Raises `LabelError` for a name that is a label of the metric, or that is not allowed for a label.

@@ -38,11 +38,11 @@ from asyncmetrics.children.callbacks import Callback, FunctionCallback, SamplerC
 from asyncmetrics.children.expiry import Expiry, add_times
 from asyncmetrics.children.interfaces import GaugeChild, Labelled, Sampler
 from asyncmetrics.children.listing import Listing, Segment, pop_children, pop_unheld_children
-from asyncmetrics.errors import LabelError
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.loops import HomeLoop
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.label_blocks import make_block_writer
+from asyncmetrics.model.label_errors import make_label_error
 from asyncmetrics.model.names import to_label_text
 from asyncmetrics.model.samples import Exemplar
 
@@ -104,9 +104,7 @@ class Child(Labelled):
         return _NO_EXTRA_LABELS
 
     def __repr__(self) -> str:
-        descriptor = self.table.descriptor
-        pairs = zip(descriptor.all_labelnames, self.labelvalues, strict=True)
-        return f"{descriptor.name}{{{','.join(f'{name}={value!r}' for name, value in pairs)}}}"
+        return self.table.descriptor.name_series(self.labelvalues)
 
 
 C = TypeVar("C", bound=Child)
@@ -200,8 +198,7 @@ class ChildTable(Generic[C]):
         """Return label values as ``by_values`` has them. Raises `LabelError` for too few or too many."""
         names = self.descriptor.all_labelnames
         if len(values) != len(names):
-            problem = f"has {len(names)} labels named {list(names)}, but the values {list(values)} were given"
-            raise LabelError(self.descriptor.name, problem)
+            raise make_label_error(self.descriptor, names, values)
         return tuple(map(to_label_text, values))
 
     def count_dropped_observation(self) -> None:

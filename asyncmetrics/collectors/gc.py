@@ -8,7 +8,7 @@ from typing import final
 
 from asyncmetrics.model.families import CounterMetricFamily
 from asyncmetrics.model.family import Metric
-from asyncmetrics.registry import REGISTRY, CollectorRegistry
+from asyncmetrics.registry import REGISTRY, CollectorRegistry, check_full_registry
 
 __all__ = ("GC_COLLECTOR", "GCCollector")
 
@@ -31,6 +31,7 @@ class GCCollector:
     def __init__(self, registry: CollectorRegistry | None = REGISTRY) -> None:
         self._registry = registry
         if registry is not None:
+            check_full_registry(registry)
             registry.register(self)
 
     def collect(self) -> Iterator[Metric]:

@@ -8,7 +8,7 @@ from typing import Protocol, final
 
 from asyncmetrics.model.families import GaugeMetricFamily
 from asyncmetrics.model.family import Metric
-from asyncmetrics.registry import REGISTRY, CollectorRegistry
+from asyncmetrics.registry import REGISTRY, CollectorRegistry, check_full_registry
 
 __all__ = ("PLATFORM_COLLECTOR", "PlatformCollector")
 
@@ -49,6 +49,7 @@ class PlatformCollector:
             "patchlevel": patchlevel,
         }
         if registry is not None:
+            check_full_registry(registry)
             registry.register(self)
 
     def collect(self) -> Iterator[Metric]:

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import NamedTuple, final
 
 from asyncmetrics.interruptions import ignoring
+from asyncmetrics.model.checks import check_path, check_text, make_refusal
 from asyncmetrics.model.families import CounterMetricFamily, GaugeMetricFamily
 from asyncmetrics.model.family import Metric
-from asyncmetrics.registry import REGISTRY, CollectorRegistry
+from asyncmetrics.registry import REGISTRY, CollectorRegistry, check_full_registry
 
 __all__ = ("PROCESS_COLLECTOR", "ProcessCollector")
 
@@ -57,11 +58,16 @@ class ProcessCollector:
         proc: str = "/proc",
         registry: CollectorRegistry | None = REGISTRY,
     ) -> None:
+        check_text("namespace", namespace, "shop")
+        check_path("proc", proc)
+        if not callable(pid):
+            raise make_refusal("pid", "a function that returns the id of a process", pid, f"write lambda: {pid!r}")
         self._prefix = f"{namespace}_process_" if namespace else "process_"
         self._pid = pid
         self._proc = Path(proc)
         self._registry = registry
         if registry is not None:
+            check_full_registry(registry)
             registry.register(self)
 
     def describe(self) -> Iterator[Metric]:

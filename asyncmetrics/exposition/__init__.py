@@ -22,7 +22,6 @@ only `access`, `response`, `rendering` and, after a fault, `failures`, so the sc
 * `rendering`: renders families to chunks of bytes, and compresses them with gzip.
 * `client`: sends the chunks, and notices that the client has gone away.
 * `failures`: has the option ``on_error``, counts and logs a failed scrape.
-* `options`: checks limits and timeouts.
 
 A name is imported from its module at its first use, so that a program pays only for the ways it uses.
 """

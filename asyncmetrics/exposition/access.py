@@ -90,7 +90,8 @@ def _encode_token(token: str) -> bytes:
 def _encode_pair(pair: tuple[str, str]) -> bytes:
     if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(item, str) for item in pair):
         raise DefinitionError(
-            "auth", f"expected a bearer token, a (user, password) or a predicate, got a {type(pair).__name__}"
+            "auth",
+            f"expected a bearer token, a (user, password) or a predicate, got an object of type {type(pair).__name__}",
         )
     user, password = pair
     if not user or ":" in user or not password:

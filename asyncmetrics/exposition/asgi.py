@@ -14,13 +14,12 @@ from asyncmetrics.exposition.access import Access, Auth
 from asyncmetrics.exposition.admission import Admission
 from asyncmetrics.exposition.client import Client, ClientGoneError, run_until_gone
 from asyncmetrics.exposition.failures import OnError, check_on_error
-from asyncmetrics.exposition.options import check_limit, check_seconds
 from asyncmetrics.exposition.rendering import Rendering
 from asyncmetrics.exposition.response import Request, Response, refuse_access, refuse_busy, respond
 from asyncmetrics.exposition.scrape import Scrape
+from asyncmetrics.model.checks import check_flag, check_limit, check_seconds
 from asyncmetrics.pacing import preload_asyncio_backend
-from asyncmetrics.registry import REGISTRY, Collectable, is_fault
-from asyncmetrics.registry.collection import check_registry
+from asyncmetrics.registry import REGISTRY, Collectable, check_registry, is_fault
 from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.typing import SCRAPE_KEY, ASGIApp, Receive, Scope, Send
 
@@ -71,6 +70,7 @@ def make_asgi_app(
     `asyncmetrics.instrument` serves both spellings without a redirect.
     """
     check_registry(registry)
+    check_flag("disable_compression", disable_compression)
     check_on_error(on_error)
     check_limit("max_concurrent", max_concurrent)
     check_seconds("timeout_seconds", timeout_seconds)

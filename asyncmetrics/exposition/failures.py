@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from asyncmetrics.errors import CollectorError, DefinitionError
+from asyncmetrics.errors import CollectorError
+from asyncmetrics.model.checks import check_choice
 from asyncmetrics.registry import Collectable
 from asyncmetrics.registry.self_metrics import get_self_metrics
 
@@ -17,8 +18,7 @@ OnError: TypeAlias = Literal["skip", "fail"]
 
 def check_on_error(on_error: str) -> None:
     """Raise `DefinitionError` unless ``on_error`` is ``"skip"`` or ``"fail"``."""
-    if on_error not in {"skip", "fail"}:
-        raise DefinitionError("on_error", f"expected 'skip' or 'fail', got {on_error!r}")
+    check_choice("on_error", on_error, ("skip", "fail"))
 
 
 def record_failure(registry: Collectable, error: BaseException) -> str:

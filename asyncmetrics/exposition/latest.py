@@ -8,7 +8,7 @@ from typing import TypeAlias
 from asyncmetrics.formats.negotiation import is_gzip_accepted, negotiate
 from asyncmetrics.formats.writing.text import encode_text
 from asyncmetrics.model.escaping import check_escaping
-from asyncmetrics.registry import REGISTRY, Collectable
+from asyncmetrics.registry import REGISTRY, Collectable, check_registry
 
 __all__ = ("choose_encoder", "generate_chunks", "generate_latest", "gzip_accepted")
 
@@ -35,6 +35,7 @@ def generate_latest(registry: Collectable = REGISTRY, escaping: str = "underscor
 
 def generate_chunks(registry: Collectable, escaping: str) -> Iterator[bytes]:
     """Collect ``registry`` and return the bytes of `generate_latest` in chunks."""
+    check_registry(registry)
     check_escaping(escaping)
     return encode_text(registry.collect(), escaping=escaping)
 
@@ -50,6 +51,7 @@ def choose_encoder(accept_header: str | None) -> tuple[Encoder, str]:
     format_ = negotiate(accept_header)
 
     def encode(registry: Collectable) -> bytes:
+        check_registry(registry)
         return b"".join(format_.encode(registry.collect()))
 
     return encode, format_.content_type

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from asyncmetrics.errors import TextfileError
 from asyncmetrics.exposition.latest import generate_chunks
+from asyncmetrics.model.checks import check_path
 from asyncmetrics.registry import REGISTRY, Collectable
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ def write_to_textfile(
     """
     from pathlib import Path  # here, as it imports urllib (on Python 3.11)
 
+    check_path("path", path)
+    if tmpdir is not None:
+        check_path("tmpdir", tmpdir)
     target = Path(path)
     # node_exporter reads *.prom only, so the temporary name must not end like the target's.
     name = f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"

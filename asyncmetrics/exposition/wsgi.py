@@ -11,8 +11,8 @@ from asyncmetrics.exposition.failures import record_failure
 from asyncmetrics.exposition.rendering import Rendering
 from asyncmetrics.exposition.response import Request, refuse_access, refuse_failed, respond
 from asyncmetrics.interruptions import pass_interruption
-from asyncmetrics.registry import REGISTRY, Collectable
-from asyncmetrics.registry.collection import check_registry
+from asyncmetrics.model.checks import check_flag
+from asyncmetrics.registry import REGISTRY, Collectable, check_registry
 from asyncmetrics.registry.drivers import collect_within
 from asyncmetrics.registry.self_metrics import get_self_metrics
 
@@ -40,6 +40,7 @@ def make_wsgi_app(
     Raises `DefinitionError` for a wrong option.
     """
     check_registry(registry)
+    check_flag("disable_compression", disable_compression)
     access = Access(auth)
 
     def serve_metrics(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:

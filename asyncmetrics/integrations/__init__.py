@@ -19,9 +19,9 @@ from __future__ import annotations
 import importlib
 from typing import Any, TypeVar
 
-from asyncmetrics.errors import DefinitionError
 from asyncmetrics.integrations.options import INSTRUMENT_DEFAULTS, InstrumentOptions
 from asyncmetrics.integrations.outermost import find_outermost
+from asyncmetrics.middleware.applications import make_application_error
 from asyncmetrics.middleware.options import show_options
 from asyncmetrics.typing import Unpack
 
@@ -38,6 +38,11 @@ _FRAMEWORKS = {
     "django.core.handlers.asgi.ASGIHandler": "asyncmetrics.integrations.django",
 }
 
+_EXPECTED = (
+    "an application of FastAPI, Starlette, Litestar or Quart, or Django's ASGI application "
+    "(MetricsMiddleware(app) measures any other ASGI application)"
+)
+
 
 @show_options(InstrumentOptions, INSTRUMENT_DEFAULTS)
 def instrument(app: A, **options: Unpack[InstrumentOptions]) -> A:
@@ -51,8 +56,8 @@ def instrument(app: A, **options: Unpack[InstrumentOptions]) -> A:
     The other options are those of `MetricsMiddleware`. If the application is instrumented already, the options of the
     first call stay, and a warning is logged for those of this one.
 
-    Raises `DefinitionError` for an application of an unknown framework (wrap it in a `MetricsMiddleware`) or a wrong
-    value of an option, and `TypeError` for an unknown option.
+    Raises `DefinitionError` for anything else, with the advice that fits it (a `MetricsMiddleware` wraps any other ASGI
+    application), or for a wrong value of an option, and `TypeError` for an unknown option.
     """
     framework: Any = importlib.import_module(_find_integration("instrument", app))
     framework.instrument(app, **options)
@@ -80,8 +85,5 @@ def _find_integration(function: str, app: object) -> str:
     names = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(app).__mro__]
     module = next((_FRAMEWORKS[name] for name in names if name in _FRAMEWORKS), None)
     if module is None:
-        raise DefinitionError(
-            f"{function}({type(app).__name__})",
-            f"expected an application of one of {sorted(_FRAMEWORKS)}; wrap any other in MetricsMiddleware(app)",
-        )
+        raise make_application_error(f"{function}(app)", _EXPECTED, app)
     return module

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from asyncmetrics.errors import DefinitionError
+from asyncmetrics.errors import DefinitionError, show
 from asyncmetrics.exposition import MAX_CONCURRENT, Auth
 from asyncmetrics.middleware import MiddlewareOptions
 from asyncmetrics.middleware.options import MIDDLEWARE_DEFAULTS, complete_options
@@ -43,8 +43,8 @@ def check_options(options: InstrumentOptions) -> InstrumentOptions:
     """
     complete = complete_options("instrument", options, INSTRUMENT_DEFAULTS)
     path = complete["path"]
-    if path is not None and (not path.startswith("/") or not path.strip("/")):
-        raise DefinitionError("path", f"expected a path such as '/metrics', or None, got {path!r}")
+    if path is not None and (not isinstance(path, str) or not path.startswith("/") or not path.strip("/")):
+        raise DefinitionError("path", f"expected a path such as '/metrics', or None, got {show(path)}")
     return complete
 
 

@@ -22,18 +22,27 @@ from operator import itemgetter
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast, final
 
 from asyncmetrics.children.callbacks import Callback
-from asyncmetrics.children.interfaces import Labelled
+from asyncmetrics.children.interfaces import Labelled, name_methods
 from asyncmetrics.children.table import ChildTable
 from asyncmetrics.context import read_labels
 from asyncmetrics.context.names import declare_labels
-from asyncmetrics.errors import DefinitionError, DuplicateMetricError, LabelError, suggest
+from asyncmetrics.errors import DuplicateMetricError, LabelError, show
 from asyncmetrics.interruptions import pass_interruption
+from asyncmetrics.metrics._mistakes import (
+    KINDS_OF_OPTIONS,
+    check_labels,
+    check_limits,
+    describe_call,
+    explain_duplicate,
+)
 from asyncmetrics.metrics.created import is_created_enabled
+from asyncmetrics.model.checks import check_flag, check_text
 from asyncmetrics.model.descriptor import Descriptor, GaugeMode
 from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.model.kinds import KINDS, DeclaredKind
-from asyncmetrics.model.names import build_name, check_label_names, to_label_text
-from asyncmetrics.registry import REGISTRY, CollectorRegistry
+from asyncmetrics.model.label_errors import make_label_error, make_unchosen_error
+from asyncmetrics.model.names import build_name, to_label_text
+from asyncmetrics.registry import REGISTRY, CollectorRegistry, check_full_registry
 from asyncmetrics.registry.drivers import PendingSource
 from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.registry.sources import CallbackCollector
@@ -59,24 +68,17 @@ class _MetricType(ABCMeta):
         try:
             metric: M = type.__call__(cls, *args, **kwargs)
         except DuplicateMetricError as error:
-            if not kwargs.get("exist_ok"):
-                raise
             existing, wanted = error.existing, error.rejected
             if not isinstance(existing, MetricBase) or not isinstance(wanted, MetricBase):
                 raise
-            if existing.descriptor == wanted.descriptor:
+            if kwargs.get("exist_ok") and existing.descriptor == wanted.descriptor:
                 return existing  # type: ignore[return-value]  # equal descriptors are of one kind
-            problem = f"it differs: {existing.descriptor.describe_difference(wanted.descriptor)}"
-            raise DuplicateMetricError(error.duplicates, existing, wanted, problem) from None
+            raise explain_duplicate(error, existing.descriptor, wanted.descriptor) from None
         except TypeError:
-            signature = inspect.signature(cls)
-            try:
-                signature.bind(*args, **kwargs)
-            except TypeError as wrong_call:  # in the names of the class that the program calls
-                hints = (suggest(name, signature.parameters) for name in kwargs if name not in signature.parameters)
-                message = f"{cls.__name__}() {wrong_call}{next(filter(None, hints), '')}"
-                raise TypeError(message) from None
-            raise
+            problem = describe_call(cls.__name__, inspect.signature(cls), args, kwargs)
+            if not problem:
+                raise
+            raise TypeError(problem) from None
         return metric
 
     @property
@@ -88,7 +90,7 @@ class _MetricType(ABCMeta):
         own = [parameter for parameter in options.values() if parameter.kind is parameter.KEYWORD_ONLY]
         positional = [parameter for parameter in shared if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
         rest = [parameter for parameter in shared if parameter.kind is parameter.KEYWORD_ONLY]
-        return inspect.Signature([*positional, *own, *(item for item in rest if item.name not in _OPTIONS)])
+        return inspect.Signature([*positional, *own, *(item for item in rest if item.name not in KINDS_OF_OPTIONS)])
 
 
 class Shape(NamedTuple):
@@ -102,7 +104,6 @@ class Shape(NamedTuple):
 
 # The default of the options: None is a value that a program may have passed by mistake.
 _NOT_PASSED: Any = object()
-_OPTIONS = frozenset({"buckets", "states", "multiprocess_mode", "per_worker"})
 
 
 @final
@@ -149,6 +150,7 @@ def _make_picker(names: tuple[str, ...]) -> Callable[[Mapping[str, object]], tup
     return lambda named: (named[name],)
 
 
+@name_methods
 class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metaclass=_MetricType):
     """A metric: a definition, and a child for each combination of label values.
 
@@ -189,23 +191,22 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
         context_labels: Iterable[str] = (),
         max_children: int | None = 100_000,  # 38 MB of counters, 60 MB of histograms with the default buckets
         ttl: float | None = None,
-        exist_ok: bool = False,  # noqa: ARG002  # read by the metaclass
+        exist_ok: bool = False,  # read by the metaclass
     ) -> None:
         options = self._pick_options(
             buckets=buckets, states=states, multiprocess_mode=multiprocess_mode, per_worker=per_worker
         )
-        shape = self._make_shape(name, **options)
         family = build_name(self._kind, name, namespace, subsystem, unit)
         kind = KINDS[self._kind]
-        reserved = frozenset({kind.get_own_label(family, kind.own_suffix)} - {""})
-        names = check_label_names(family, labelnames, reserved)
-        context = check_label_names(family, context_labels, reserved)
-        check_label_names(family, (*names, *context))
-        if max_children is not None and max_children < 1:
-            raise DefinitionError(family, f"expected max_children of 1 or more, or None, got {max_children!r}")
-        if ttl is not None and not ttl > 0:
-            raise DefinitionError(family, f"expected a ttl of more than 0 seconds, or None, got {ttl!r}")
-        self.descriptor = Descriptor(self._kind, family, str(documentation), names, context, unit, **shape._asdict())
+        owner = family + kind.text_suffix
+        shape = self._make_shape(owner, **options)
+        check_text("documentation", documentation, "Orders taken.", owner)
+        names, context = check_labels(owner, labelnames, context_labels, kind.get_own_label(family, kind.own_suffix))
+        check_limits(owner, max_children, ttl)
+        check_flag("exist_ok", exist_ok, owner)
+        if registry is not None:
+            check_full_registry(registry)
+        self.descriptor = Descriptor(self._kind, family, documentation, names, context, unit or "", **shape._asdict())
         self._registry = registry if registry is not None else CollectorRegistry()
         self._self_metrics = get_self_metrics(self._registry)
         self._children: ChildTable[Any] = self._registry.storage.open(
@@ -283,11 +284,11 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
         """Remove every child that has these values, whatever its other labels are; an empty mapping removes none."""
         names = self._require_label_names()
         if not isinstance(labels, Mapping):
-            message = f"{self.descriptor.name}: expected a mapping of label names to values, got {labels!r}"
+            message = f"{self.descriptor.exposed_name}: expected a mapping of label names to values, got {show(labels)}"
             raise TypeError(message)
-        unknown = sorted(set(labels).difference(names))
+        unknown = sorted(str(name) for name in labels if name not in names)
         if unknown:
-            raise LabelError(self.descriptor.name, f"has no labels {unknown}, only {list(names)}")
+            raise make_label_error(self.descriptor, names, (), dict.fromkeys((*names, *unknown)))
         wanted = [(names.index(name), to_label_text(value)) for name, value in labels.items()]
         for key in self._children.list_keys() if wanted else ():
             if all(key[index] == value for index, value in wanted):
@@ -301,7 +302,7 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
     def _require_label_names(self) -> tuple[str, ...]:
         names = self.descriptor.all_labelnames
         if not names:
-            raise LabelError(self.descriptor.name, "has no labels, so there is no child to remove")
+            raise LabelError(self.descriptor.exposed_name, "has no labels, so there is no child to remove")
         return names
 
     def label_values(self) -> list[tuple[str, ...]]:
@@ -338,7 +339,7 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
         return [Metric(descriptor.name, descriptor.documentation, descriptor.kind, descriptor.unit)]
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.descriptor.name!r})"
+        return f"{type(self).__name__}({self.descriptor.exposed_name!r})"
 
     def make_family(self) -> LiveFamily:
         """Return the family with the present numbers, without those of functions that have failed."""
@@ -351,20 +352,14 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
                 return self._pick(named)
             except KeyError:
                 pass
-        if values:
-            raise LabelError(self.descriptor.name, f"give the labels {list(names)} in order or by name, not both")
-        missing = [name for name in names if name not in named]
-        unknown = [name for name in named if name not in names]
-        raise LabelError(self.descriptor.name, f"has the labels {list(names)}: missing {missing}, unknown {unknown}")
+        raise make_label_error(self.descriptor, names, values, named)
 
     def _labels_in_context(self, *values: object, **named: object) -> ContextChild[C]:
         names = self.descriptor.labelnames
         if named:
             values = self._to_positional(values, named)
         if len(values) != len(names):
-            raise LabelError(
-                self.descriptor.name, f"has the labels {list(names)}, but the values {list(values)} were given"
-            )
+            raise make_label_error(self.descriptor, names, values)
         return self._context_child(self, tuple(map(to_label_text, values)))
 
     def _read_context(self) -> tuple[str, ...]:
@@ -378,9 +373,8 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
 
     def require_labels(self) -> None:
         """Raise `LabelError` if this metric has labels: the caller must choose a child first."""
-        names = self.descriptor.labelnames
-        if names:
-            raise LabelError(self.descriptor.name, f"has the labels {list(names)}: choose a child by labels() first")
+        if self.descriptor.labelnames:
+            raise make_unchosen_error(self.descriptor)
 
     def choose_child(self) -> Any:
         """Return the child for the context labels of this moment; this metric itself if it is fixed."""
@@ -417,4 +411,4 @@ class ContextChild(Resolver[C], Labelled):
         return child
 
     def __repr__(self) -> str:
-        return f"{self._metric!r}.labels{self._values!r}"
+        return self._metric.descriptor.name_series(self._values)

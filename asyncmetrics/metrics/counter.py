@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NoReturn, final
 
 from asyncmetrics.children.interfaces import CounterChild
 from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver, Shape
+from asyncmetrics.model.checks import check_flag
 from asyncmetrics.model.kinds import DeclaredKind
 
 __all__ = ("Counter",)
@@ -47,5 +48,6 @@ class Counter(MetricBase[CounterChild, NoReturn, NoReturn, NoReturn, bool], _Cou
     _operations: ClassVar[tuple[str, ...]] = ("inc", "reset")
     _context_child: ClassVar[type[ContextChild[Any]]] = _ContextCounter
 
-    def _make_shape(self, name: str, *, per_worker: bool = False) -> Shape:  # noqa: ARG002  # it needs no error
+    def _make_shape(self, name: str, *, per_worker: bool = False) -> Shape:
+        check_flag("per_worker", per_worker, name)
         return Shape(per_worker=per_worker)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any, ClassVar, NoReturn, final
 
 from asyncmetrics.children.interfaces import EnumChild
-from asyncmetrics.errors import DefinitionError
 from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver, Shape
+from asyncmetrics.model.checks import list_texts, make_refusal
 from asyncmetrics.model.kinds import DeclaredKind
 
 __all__ = ("Enum",)
@@ -44,7 +44,8 @@ class Enum(MetricBase[EnumChild, NoReturn, Iterable[str], NoReturn, NoReturn], _
     _context_child: ClassVar[type[ContextChild[Any]]] = _ContextEnum
 
     def _make_shape(self, name: str, *, states: Iterable[str] | None = None) -> Shape:
-        names = tuple(states or ())
-        if not names or len(set(names)) < len(names) or not all(isinstance(state, str) for state in names):
-            raise DefinitionError(name, f"expected states= to be one or more different names, got {list(names)!r}")
+        names = list_texts("states", () if states is None else states, "different names", name)
+        if not names or len(set(names)) < len(names):
+            given = names if states is not None else states
+            raise make_refusal("states", "a list of one or more different names", given, owner=name)
         return Shape(states=names)

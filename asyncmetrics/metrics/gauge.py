@@ -6,9 +6,10 @@ from typing import Any, ClassVar, NoReturn, final
 
 from asyncmetrics.children.callbacks import check_callback
 from asyncmetrics.children.interfaces import GaugeChild, GaugeFunction, Sampler
-from asyncmetrics.errors import DefinitionError, LabelError
+from asyncmetrics.errors import LabelError
 from asyncmetrics.loops import RUNNING, make_home
 from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver, Shape
+from asyncmetrics.model.checks import check_choice
 from asyncmetrics.model.descriptor import GAUGE_MODES, GaugeMode
 from asyncmetrics.model.kinds import DeclaredKind
 
@@ -61,10 +62,7 @@ class Gauge(MetricBase[GaugeChild, NoReturn, NoReturn, GaugeMode, NoReturn], _Ga
     _may_block = False
 
     def _make_shape(self, name: str, *, multiprocess_mode: GaugeMode = "all") -> Shape:
-        if multiprocess_mode not in GAUGE_MODES:
-            raise DefinitionError(
-                name, f"expected multiprocess_mode= to be one of {list(GAUGE_MODES)}, got {multiprocess_mode!r}"
-            )
+        check_choice("multiprocess_mode", multiprocess_mode, GAUGE_MODES, name)
         return Shape(mode=multiprocess_mode)
 
     def collect_from(self, f: Sampler, *, blocking: bool = True, loop: object = RUNNING) -> None:
@@ -87,8 +85,8 @@ class Gauge(MetricBase[GaugeChild, NoReturn, NoReturn, GaugeMode, NoReturn], _Ga
             3.0
         """
         if not self.descriptor.all_labelnames:
-            raise LabelError(self.descriptor.name, "has no labels to distinguish children by: use set_function")
-        name = self.descriptor.name
+            raise LabelError(self.descriptor.exposed_name, "has no labels to distinguish children by: use set_function")
+        name = self.descriptor.exposed_name
         check_callback(name, "collect_from", f, "a mapping of label values to numbers, such as {('mail',): 3}")
         home = make_home(loop)
         self._may_block = blocking

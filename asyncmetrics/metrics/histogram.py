@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from math import inf, isfinite
 from typing import Any, ClassVar, NoReturn, final
@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NoReturn, final
 from asyncmetrics.children.interfaces import HistogramChild
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver, Shape
+from asyncmetrics.model.checks import check_flag, check_limit, list_items, make_refusal
 from asyncmetrics.model.kinds import DeclaredKind
 
 __all__ = ("Histogram", "exponential_buckets", "linear_buckets")
@@ -52,20 +53,21 @@ class Histogram(MetricBase[HistogramChild, Iterable[float | str], NoReturn, NoRe
     def _make_shape(
         self, name: str, *, buckets: Iterable[float | str] = DEFAULT_BUCKETS, per_worker: bool = False
     ) -> Shape:
+        check_flag("per_worker", per_worker, name)
         return Shape(buckets=_to_bounds(name, buckets), per_worker=per_worker)
 
 
 def _to_bounds(name: str, buckets: Iterable[float | str]) -> tuple[float, ...]:
-    given: object = buckets
+    expected = "a list of numbers in increasing order, such as [0.1, 1, 10]"
+    given = list_items("buckets", buckets, expected, name)
     try:
-        given = tuple(buckets)
-        bounds = [float(bound) for bound in given]
+        bounds = [float(bound) for bound in given]  # type: ignore[arg-type]  # the call is the check
     except (TypeError, ValueError):
-        raise DefinitionError(name, f"expected buckets that are numbers, got {given!r}") from None
+        raise make_refusal("buckets", expected, list(given), owner=name) from None
     if not bounds or bounds[-1] != inf:
         bounds.append(inf)
     if len(bounds) == 1 or not all(low < high for low, high in pairwise(bounds)):
-        raise DefinitionError(name, f"expected at least one finite bucket, in increasing order, got {given!r}")
+        raise make_refusal("buckets", f"{expected}, at least one of them finite", list(given), owner=name)
     return tuple(bounds)
 
 
@@ -74,9 +76,10 @@ def linear_buckets(start: float, width: float, count: int) -> list[float]:
 
     Raises `DefinitionError` for a count below 1 or a width that is not positive.
     """
-    if count < 1 or not width > 0 or not isfinite(start + width * count):
-        raise DefinitionError("linear_buckets", f"expected count >= 1 and width > 0, got {start=}, {width=}, {count=}")
-    return [start + width * index for index in range(count)]
+    _check_bucket("linear_buckets", "start", start, -inf, "a finite number")
+    _check_bucket("linear_buckets", "width", width, 0, "a finite number above 0")
+    check_limit("count", count, "linear_buckets")
+    return _make_bounds("linear_buckets", lambda index: start + width * index, count)
 
 
 def exponential_buckets(start: float, factor: float, count: int) -> list[float]:
@@ -84,8 +87,27 @@ def exponential_buckets(start: float, factor: float, count: int) -> list[float]:
 
     Raises `DefinitionError` for a count below 1, a start that is not positive or a factor that is not above 1.
     """
-    if count < 1 or not start > 0 or not factor > 1:
-        raise DefinitionError(
-            "exponential_buckets", f"expected count >= 1, start > 0 and factor > 1, got {start=}, {factor=}, {count=}"
-        )
-    return [start * factor**index for index in range(count)]
+    _check_bucket("exponential_buckets", "start", start, 0, "a finite number above 0")
+    _check_bucket("exponential_buckets", "factor", factor, 1, "a finite number above 1")
+    check_limit("count", count, "exponential_buckets")
+    return _make_bounds("exponential_buckets", lambda index: start * factor**index, count)
+
+
+def _check_bucket(function: str, argument: str, value: float, above: float, expected: str) -> None:
+    try:
+        is_right = isfinite(value) and value > above
+    except (TypeError, ValueError, OverflowError):
+        is_right = False
+    if not is_right:
+        raise make_refusal(argument, expected, value, owner=function)
+
+
+def _make_bounds(function: str, make_bound: Callable[[int], float], count: int) -> list[float]:
+    try:
+        bounds = [make_bound(index) for index in range(count)]
+        is_right = isfinite(bounds[-1])
+    except OverflowError:  # of the power, or of an int that no double can hold
+        is_right, bounds = False, []
+    if not is_right:
+        raise DefinitionError(function, "expected bounds that are finite: choose a smaller count")
+    return bounds

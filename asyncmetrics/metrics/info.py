@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, NoReturn, final
 
+from asyncmetrics.children.facts import NO_FACTS
 from asyncmetrics.children.interfaces import InfoChild
 from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver
 from asyncmetrics.model.kinds import DeclaredKind
@@ -15,9 +16,9 @@ __all__ = ("Info",)
 class _InfoOperations(Resolver[InfoChild], InfoChild):
     __slots__ = ()
 
-    def info(self, val: Mapping[str, str]) -> None:
+    def info(self, val: Mapping[str, str] = NO_FACTS, **named: NoReturn) -> None:
         """Replace the facts by ``val``; see `InfoChild.info`."""
-        self._resolve().info(val)
+        self._resolve().info(val, **named)
 
 
 class _ContextInfo(ContextChild[InfoChild], _InfoOperations):

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, NoReturn, final
 
 from asyncmetrics.children.interfaces import SummaryChild
 from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver, Shape
+from asyncmetrics.model.checks import check_flag
 from asyncmetrics.model.kinds import DeclaredKind
 
 __all__ = ("Summary",)
@@ -41,5 +42,6 @@ class Summary(MetricBase[SummaryChild, NoReturn, NoReturn, NoReturn, bool], _Sum
     _operations: ClassVar[tuple[str, ...]] = ("observe", "recorder")
     _context_child: ClassVar[type[ContextChild[Any]]] = _ContextSummary
 
-    def _make_shape(self, name: str, *, per_worker: bool = False) -> Shape:  # noqa: ARG002  # it needs no error
+    def _make_shape(self, name: str, *, per_worker: bool = False) -> Shape:
+        check_flag("per_worker", per_worker, name)
         return Shape(per_worker=per_worker)

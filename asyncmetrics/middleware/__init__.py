@@ -4,6 +4,7 @@
 writes the route and the exceptions that only its framework knows into the scope of a request.
 
 * `asgi`: the middleware.
+* `applications`: what is no application that can be measured, and the advice for it.
 * `exchange`: what HTTP and WebSocket have in common.
 * `http`, `websocket`: each of the two.
 * `routes`: which route served a request.

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import final
+from typing import Any, final
 
 from asyncmetrics.context import enter_labels
 from asyncmetrics.context.bound import BOUND, REQUEST
-from asyncmetrics.errors import DefinitionError
+from asyncmetrics.middleware.applications import check_application
 from asyncmetrics.middleware.http import HttpExchange, HttpMetrics
 from asyncmetrics.middleware.labels import RequestLabels, check_sync
 from asyncmetrics.middleware.metric_factory import MetricFactory
@@ -21,11 +21,13 @@ from asyncmetrics.middleware.options import (
     MIDDLEWARE_DEFAULTS,
     Exclusion,
     MiddlewareOptions,
+    check_values,
     complete_options,
     show_options,
 )
 from asyncmetrics.middleware.scope import EXCEPTION_KEY, MEASURED_KEY, remove_root_path
 from asyncmetrics.middleware.websocket import WebSocketExchange, WebSocketMetrics
+from asyncmetrics.model.checks import list_items, make_refusal
 from asyncmetrics.typing import ASGIApp, Receive, Scope, Send, Unpack
 
 __all__ = ("MetricsMiddleware",)
@@ -68,7 +70,9 @@ class MetricsMiddleware:
 
     @show_options(MiddlewareOptions, MIDDLEWARE_DEFAULTS)
     def __init__(self, app: ASGIApp, **options: Unpack[MiddlewareOptions]) -> None:
+        check_application(app)
         complete = complete_options("MetricsMiddleware", options, MIDDLEWARE_DEFAULTS)
+        check_values(complete)
         self.app = app  # Starlette's name for it: a search for routes follows this attribute
         self._exclusions = _make_predicates(complete["exclude"])
         self._labels = RequestLabels(complete)
@@ -127,11 +131,9 @@ class MetricsMiddleware:
 
 
 def _make_predicates(exclude: Iterable[Exclusion]) -> list[Callable[[Scope], object]]:
-    if isinstance(exclude, str):
-        raise DefinitionError(
-            "exclude", f"expected a sequence of paths, got the string {exclude!r}: write [{exclude!r}]"
-        )
-    return [_make_predicate(item) for item in exclude]
+    remedy = f"write [{exclude!r}]" if isinstance(exclude, (str, re.Pattern)) else ""
+    items: Any = list_items("exclude", exclude, "a list of paths, patterns or predicates", remedy=remedy)
+    return [_make_predicate(item) for item in items]
 
 
 def _make_predicate(item: Exclusion) -> Callable[[Scope], object]:
@@ -143,10 +145,9 @@ def _make_predicate(item: Exclusion) -> Callable[[Scope], object]:
             return lambda scope: item.fullmatch(_get_local_path(scope))
         case _ if callable(item):
             return check_sync("exclude", item)
-    raise DefinitionError(
-        "exclude",
-        f"expected a path that begins with '/', a compiled pattern of text or a predicate on the scope, got {item!r}",
-    )
+    expected = "a path that begins with '/', a compiled pattern of text or a predicate on the scope"
+    remedy = f"write {'/' + item!r}" if isinstance(item, str) and item else ""
+    raise make_refusal("exclude", expected, item, remedy)
 
 
 def _get_local_path(scope: Scope) -> str:

@@ -22,6 +22,7 @@ from asyncmetrics.middleware.label_values import limit_scheme
 from asyncmetrics.middleware.options import ExtraLabel, MiddlewareOptions, RouteCallable
 from asyncmetrics.middleware.routes.resolver import PENDING, UNMATCHED, RouteResolver
 from asyncmetrics.middleware.scope import MeasuredRequest
+from asyncmetrics.model.checks import list_texts
 from asyncmetrics.model.names import check_label_names
 from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.typing import Scope
@@ -76,11 +77,11 @@ class RequestLabels:
 
     def __init__(self, options: MiddlewareOptions) -> None:
         conventions, route = options["conventions"], options["route"]
-        if conventions not in _NAMES_BY_CONVENTION:
-            raise DefinitionError("conventions", f"expected one of {sorted(_NAMES_BY_CONVENTION)}, got {conventions!r}")
         self.registry = options["registry"]
         self._self_metrics = get_self_metrics(self.registry)
-        self.context_names = check_label_names("context_labels", options["context_labels"])
+        self.context_names = check_label_names(
+            "context_labels", list_texts("context_labels", options["context_labels"], "label names")
+        )
         self.unbound = ("",) * len(self.context_names)
         """The values of the context labels if none is bound."""
         self._convention = _NAMES_BY_CONVENTION[conventions]
@@ -93,7 +94,8 @@ class RequestLabels:
         extra = {**own, **(options["extra_labels"] or {})}
         # Check against the names of all metrics now, since no metric is registered yet.
         known = [self._convention.get(name, name) for name in _NAMES]
-        check_label_names("extra_labels", (*known, *extra, *self.context_names))
+        check_label_names("extra_labels", (*known, *extra))
+        check_label_names("context_labels", (*known, *extra, *self.context_names))
         self.extra_names = tuple(extra)
         self._values = tuple(
             check_sync("extra_labels", value) if callable(value) else value for value in extra.values()

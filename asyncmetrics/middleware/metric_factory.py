@@ -9,6 +9,7 @@ from asyncmetrics.errors import DefinitionError
 from asyncmetrics.metrics import Counter, Histogram
 from asyncmetrics.middleware.labels import RequestLabels
 from asyncmetrics.middleware.options import Bounds, Buckets
+from asyncmetrics.model.checks import list_items
 
 __all__ = ("MetricFactory",)
 
@@ -61,11 +62,14 @@ class MetricFactory:
 
 def _read_buckets(buckets: Buckets) -> dict[str, Bounds]:
     """Return the bounds that the option sets, by the name of the histogram."""
-    if isinstance(buckets, str):
-        raise DefinitionError("buckets", f"expected numbers, got the string {buckets!r}")
     if not isinstance(buckets, Mapping):
-        same: Bounds = tuple(buckets)
+        expected = "a list of numbers, or a mapping from names of histograms to such lists"
+        same: Any = list_items("buckets", buckets, expected)
         return dict.fromkeys(_DURATIONS, same)
     if unknown := buckets.keys() - _DEFAULTS.keys():
         raise DefinitionError("buckets", f"expected names among {sorted(_DEFAULTS)}, got {sorted(unknown)}")
-    return {str(name): tuple(bounds) for name, bounds in buckets.items()}
+    own: dict[str, Any] = {
+        str(name): list_items("buckets", bounds, "a list of numbers", owner=str(name))
+        for name, bounds in buckets.items()
+    }
+    return own

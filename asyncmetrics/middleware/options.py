@@ -15,11 +15,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from inspect import Parameter, signature
-from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, cast
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, cast, get_args
 
 from asyncmetrics.errors import suggest
 from asyncmetrics.metrics import Histogram
-from asyncmetrics.registry import REGISTRY, CollectorRegistry
+from asyncmetrics.model.checks import check_choice, check_flag, check_mapping
+from asyncmetrics.registry import REGISTRY, CollectorRegistry, check_full_registry
 from asyncmetrics.typing import Scope
 
 __all__ = (
@@ -30,6 +31,7 @@ __all__ = (
     "ExtraLabel",
     "MiddlewareOptions",
     "RouteCallable",
+    "check_values",
     "complete_options",
     "show_options",
 )
@@ -121,6 +123,20 @@ def complete_options(function: str, options: O, defaults: O) -> O:
         if name not in defaults:
             raise TypeError(_describe_unknown(function, name, defaults))
     return cast(O, {**defaults, **options})
+
+
+def check_values(options: MiddlewareOptions) -> None:
+    """Raise `DefinitionError` for a value whose type is wrong; the rest is checked where it is used."""
+    check_full_registry(options["registry"])
+    check_choice("conventions", options["conventions"], get_args(Conventions))
+    for name, is_wanted in (
+        ("first_byte", options["first_byte"]),
+        ("body_sizes", options["body_sizes"]),
+        ("background", options["background"]),
+    ):
+        check_flag(name, is_wanted)
+    if options["extra_labels"] is not None:
+        check_mapping("extra_labels", options["extra_labels"], "names of labels to values or functions of the scope")
 
 
 def _describe_unknown(function: str, name: str, known: Iterable[str]) -> str:

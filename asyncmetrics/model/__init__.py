@@ -2,6 +2,8 @@
 
 =================== ==============================================================================================
 ``kinds``           the table of the kinds of metrics: suffixes, own labels, units, how workers are merged
+``checks``          checks of arguments, and the words of their errors
+``label_errors``    the errors of ``labels()`` and ``remove()``
 ``names``           which names a program may declare
 ``escaping``        the four schemes that escape names; `escape_name`
 ``descriptor``      `Descriptor`: the definition of a metric; `format_bound`

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Literal, TypeAlias, final, get_args
 
+from asyncmetrics.errors import show
 from asyncmetrics.model.kinds import KINDS, DeclaredKind
 
 __all__ = ("GAUGE_MODES", "Descriptor", "GaugeMode", "Row", "format_bound")
@@ -13,6 +14,12 @@ GaugeMode: TypeAlias = Literal[
     "all", "liveall", "min", "livemin", "max", "livemax", "sum", "livesum", "mostrecent", "livemostrecent"
 ]
 GAUGE_MODES: tuple[GaugeMode, ...] = get_args(GaugeMode)
+
+_ARGUMENTS = {"contextnames": "context_labels"}  # the fields of a descriptor that the constructor calls otherwise
+
+
+def _show(value: object) -> str:
+    return show(list(value) if isinstance(value, tuple) else value)
 
 
 def format_bound(bound: float) -> str:
@@ -79,12 +86,29 @@ class Descriptor:
         """Whether ``_created`` samples may be exposed: true of counters, summaries and histograms."""
         return KINDS[self.kind].has_created
 
+    @property
+    def exposed_name(self) -> str:
+        """The name that a program and a query know, as in ``# TYPE orders_total counter`` of the text format."""
+        return self.name + KINDS[self.kind].text_suffix
+
+    def name_series(self, values: tuple[str, ...]) -> str:
+        """Return the name with its first labels, such as ``orders_total{kind='retail'}``, for an error message."""
+        labels = ",".join(f"{name}={value!r}" for name, value in zip(self.all_labelnames, values, strict=False))
+        return f"{self.exposed_name}{labels and f'{{{labels}}}'}"
+
     def describe_difference(self, other: Descriptor) -> str:
-        """Return a text such as ``its unit is 'bytes', not ''``, for an error message."""
+        """Return a text such as ``unit='bytes' and not unit=''``, for an error message, in the constructor's words."""
+        if self.kind != other.kind:
+            return "it is of another kind"
         pairs = (
             (item.name, getattr(self, item.name), getattr(other, item.name)) for item in fields(self) if item.compare
         )
-        return "; ".join(f"its {name} is {mine!r}, not {theirs!r}" for name, mine, theirs in pairs if mine != theirs)
+        differences = [
+            f"{_ARGUMENTS.get(name, name)}={_show(mine)} and not {_show(theirs)}"
+            for name, mine, theirs in pairs
+            if mine != theirs
+        ]
+        return f"it has {', '.join(differences)}"
 
     def list_rows(self) -> tuple[Row, ...]:
         """Return the samples of one child, in the order of the numbers of `Point.read_numbers`.

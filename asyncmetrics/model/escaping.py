@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from asyncmetrics.errors import DefinitionError
+from asyncmetrics.model.checks import check_choice
 
 __all__ = (
     "ALLOW_UTF_8",
@@ -56,8 +56,7 @@ ESCAPING_SCHEMES = (UNDERSCORES, DOTS, VALUES, ALLOW_UTF_8)
 
 def check_escaping(scheme: str) -> None:
     """Raise `DefinitionError` unless ``scheme`` is one of `ESCAPING_SCHEMES`."""
-    if scheme not in ESCAPING_SCHEMES:
-        raise DefinitionError("escaping", f"expected one of {ESCAPING_SCHEMES}, got {scheme!r}")
+    check_choice("escaping", scheme, ESCAPING_SCHEMES)
 
 
 def escape_name(name: str, scheme: str, *, label: bool = False) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from asyncmetrics.errors import DefinitionError
+from asyncmetrics.model.checks import check_mapping, check_text, list_items, list_texts, make_refusal
 from asyncmetrics.model.family import Metric
 from asyncmetrics.model.samples import Exemplar, Timestamp
 
@@ -36,7 +37,7 @@ class _Family(Metric):
         unit: str = "",
     ) -> None:
         super().__init__(name, documentation, typ, unit)
-        self._labelnames = tuple(labels or ())
+        self._labelnames = () if labels is None else list_texts("labels", labels, "label names", f"metric {name!r}")
         if single is not None and labels is not None:
             raise DefinitionError(
                 f"metric {name!r}",
@@ -44,6 +45,8 @@ class _Family(Metric):
             )
 
     def _pair_labels(self, values: Iterable[str]) -> dict[str, str]:
+        if isinstance(values, str):  # its characters would be values
+            raise make_refusal("labels", "a list of values", values, f"write [{values!r}]", f"metric {self.name!r}")
         texts = [str(value) for value in values]
         if len(texts) != len(self._labelnames):
             raise DefinitionError(
@@ -104,6 +107,7 @@ class CounterMetricFamily(_Family):
         unit: str = "",
         exemplar: Exemplar | None = None,
     ) -> None:
+        check_text("name", name, "orders")
         super().__init__(name.removesuffix("_total"), documentation, "counter", labels, value, unit)
         if value is not None:
             self.add_metric([], value, created, exemplar=exemplar)
@@ -224,6 +228,7 @@ class InfoMetricFamily(_Family):
 
     def add_metric(self, labels: Sequence[str], value: Mapping[str, str], timestamp: When = None) -> None:
         """Add one child with the facts in ``value``."""
+        check_mapping("value", value, "names to text", f"metric {self.name!r}")
         self.add_sample(f"{self.name}_info", {**self._pair_labels(labels), **value}, 1, timestamp)
 
 
@@ -243,12 +248,17 @@ class StateSetMetricFamily(_Family):
 
     def add_metric(self, labels: Sequence[str], value: Mapping[str, bool], timestamp: When = None) -> None:
         """Add one child. Its states are exposed in alphabetical order."""
+        check_mapping("value", value, "states to True or False", f"metric {self.name!r}")
         own = self._pair_labels(labels)
         for state, enabled in sorted(value.items()):
             self.add_sample(self.name, {**own, self.name: state}, 1 if enabled else 0, timestamp)
 
 
 def _add_buckets(family: Metric, labels: dict[str, str], buckets: Buckets, timestamp: When) -> None:
-    for bound, value, *exemplar in buckets:
+    owner, expected = f"metric {family.name!r}", "a list of (bound as text, count) that ends with '+Inf'"
+    rows: Any = list_items("buckets", buckets, expected, owner)
+    if not rows or not all(isinstance(row, Sequence) and not isinstance(row, str) and len(row) > 1 for row in rows):
+        raise make_refusal("buckets", expected, buckets, owner=owner)
+    for bound, value, *exemplar in rows:
         own = {**labels, "le": bound}
         family.add_sample(f"{family.name}_bucket", own, value, timestamp, exemplar[0] if exemplar else None)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from asyncmetrics.errors import DefinitionError
+from asyncmetrics.model.checks import check_text
 from asyncmetrics.model.descriptor import Descriptor, Row
 from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
@@ -33,6 +34,8 @@ class Metric:
     """
 
     def __init__(self, name: str, documentation: str, typ: str, unit: str = "") -> None:
+        check_text("name", name, "orders")
+        check_text("unit", unit or "", "bytes", f"metric {name!r}")
         self.name = f"{name}_{unit}" if unit and not name.endswith(f"_{unit}") else name
         self.documentation = documentation
         self.unit = unit

@@ -12,7 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from asyncmetrics.errors import DefinitionError
+from asyncmetrics.errors import DefinitionError, show
+from asyncmetrics.model.checks import check_text, make_refusal
 from asyncmetrics.model.escaping import UNDERSCORES, escape_name
 from asyncmetrics.model.kinds import KINDS
 
@@ -41,16 +42,21 @@ def to_label_text(value: object) -> str:
 
 def build_name(kind: str, name: str, namespace: str = "", subsystem: str = "", unit: str = "") -> str:
     """Return the name of the family: all texts joined by ``_``, the unit last, without a counter's ``_total``."""
-    if not name:
-        raise DefinitionError("metric name ''", "expected a name, such as 'jobs_done_total'")
-    joined = "_".join(filter(None, (namespace, subsystem, name)))
-    if kind == "counter":
-        joined = joined.removesuffix("_total")
+    if not isinstance(name, str) or not name:
+        example = "orders_total" if kind == "counter" else "orders"
+        raise DefinitionError(f"metric name {show(name)}", f"expected a str such as {example!r}")
+    for argument, text in (("namespace", namespace), ("subsystem", subsystem), ("unit", unit)):
+        if text is not None:  # as prometheus_client, which takes None for ""
+            check_text(argument, text, owner=name)
+    if unit and not _DECLARED_LABEL_NAME.fullmatch(f"_{unit}"):
+        raise make_refusal("unit", "letters, digits, '_' or '.', such as 'seconds'", unit, owner=name)
+    written = "_".join(filter(None, (namespace, subsystem, name)))
+    joined = written.removesuffix("_total") if kind == "counter" else written
     if unit and not joined.endswith("_" + unit):
         joined = f"{joined}_{unit}"
     if unit and not KINDS[kind].has_unit:
-        raise DefinitionError(f"metric name {joined!r}", f"expected no unit, as the type {kind} has none, got {unit!r}")
-    check_metric_name(joined)
+        raise make_refusal("unit", "left out, as infos and enums have no unit", unit, owner=written)
+    check_metric_name(joined, written)
     if kind == "stateset" and ":" in joined:
         raise DefinitionError(
             f"metric name {joined!r}", "expected no ':', as the label of the states has the same name"
@@ -58,10 +64,17 @@ def build_name(kind: str, name: str, namespace: str = "", subsystem: str = "", u
     return joined
 
 
-def check_metric_name(name: str) -> None:
-    """Raise `DefinitionError` unless ``name`` is legal for a declared metric."""
+def check_metric_name(name: str, written: str = "") -> None:
+    """Raise `DefinitionError` unless ``name`` is legal for a declared metric; ``written`` is it in the user's words."""
     if not isinstance(name, str) or not _DECLARED_METRIC_NAME.fullmatch(name):
-        raise DefinitionError(f"metric name {name!r}", "expected letters, digits, '_', ':' or '.', and no digit first")
+        problem = "expected letters, digits, '_', ':' or '.', and no digit first"
+        raise DefinitionError(f"metric name {show(written or name)}", f"{problem}{_suggest_name(written or name)}")
+
+
+def _suggest_name(name: str) -> str:
+    """Return a legal name that is like ``name``, as ``: write 'x'``, or an empty text."""
+    legal = re.sub(r"\W+", "_", str(name), flags=re.ASCII).strip("_")
+    return f": write {legal!r}" if _DECLARED_LABEL_NAME.fullmatch(legal) else ""
 
 
 def check_label_names(metric: str, names: Iterable[str], reserved: frozenset[str] = frozenset()) -> tuple[str, ...]:
@@ -69,16 +82,12 @@ def check_label_names(metric: str, names: Iterable[str], reserved: frozenset[str
 
     Two names that are equal when escaped are refused: two children could be exposed as one series.
     """
-    if isinstance(names, str):
-        raise DefinitionError(
-            metric, f"expected a sequence of label names, got the string {names!r}: write [{names!r}]"
-        )
     checked = tuple(names)
     seen: set[str] = set()
     reserved = frozenset(escape_name(name, UNDERSCORES, label=True) for name in reserved)
     for name in checked:
         if not isinstance(name, str) or not _DECLARED_LABEL_NAME.fullmatch(name):
-            problem = "expected letters, digits, '_' or '.', and no digit first"
+            problem = f"expected letters, digits, '_' or '.', and no digit first{_suggest_name(name)}"
         elif name.startswith("__"):
             problem = "names that start with '__' are reserved for Prometheus"
         elif (escaped := escape_name(name, UNDERSCORES, label=True)) in reserved:
@@ -88,5 +97,5 @@ def check_label_names(metric: str, names: Iterable[str], reserved: frozenset[str
         else:
             seen.add(escaped)
             continue
-        raise DefinitionError(metric, f"bad label name {name!r}: {problem}")
+        raise DefinitionError(metric, f"bad label name {show(name)}: {problem}")
     return checked

@@ -15,8 +15,14 @@ is one pass over the children of one metric. A *gathering* is the calls of colle
 from __future__ import annotations
 
 from asyncmetrics.errors import DuplicateMetricError
-from asyncmetrics.registry.collection import Collectable, Collection, is_fault
-from asyncmetrics.registry.registry import REGISTRY, CollectorRegistry, Registry, RestrictedRegistry
+from asyncmetrics.registry.collection import Collectable, Collection, check_registry, is_fault
+from asyncmetrics.registry.registry import (
+    REGISTRY,
+    CollectorRegistry,
+    Registry,
+    RestrictedRegistry,
+    check_full_registry,
+)
 from asyncmetrics.registry.sources import Collector, CollectorResult
 
 __all__ = (
@@ -29,6 +35,8 @@ __all__ = (
     "DuplicateTimeseries",
     "Registry",
     "RestrictedRegistry",
+    "check_full_registry",
+    "check_registry",
     "is_fault",
 )
 

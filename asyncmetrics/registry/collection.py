@@ -19,8 +19,9 @@ from typing import Any, Protocol, TypeAlias, cast, final
 
 from asyncmetrics.asking import Outcome, Source, ask_now
 from asyncmetrics.children.callbacks import Callback
-from asyncmetrics.errors import DefinitionError, is_cancellation, show
+from asyncmetrics.errors import is_cancellation, show
 from asyncmetrics.interruptions import pass_interruption
+from asyncmetrics.model.checks import make_refusal
 from asyncmetrics.model.escaping import UNDERSCORES, escape_name
 from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.model.kinds import KINDS, list_family_names
@@ -38,6 +39,8 @@ __all__ = (
     "is_fault",
     "list_names",
 )
+
+_BRIDGE = "asyncmetrics.bridges.prometheus_client.PrometheusClientCollector"
 
 FailureHandler: TypeAlias = Callable[[Collector, BaseException], None]
 
@@ -62,9 +65,21 @@ class Collectable(Protocol):
 def check_registry(registry: object) -> None:
     """Raise `DefinitionError` unless ``registry`` is a registry of asyncmetrics, restricted or not."""
     if not isinstance(getattr(registry, "_self_metrics", None), SelfMetrics):
-        raise DefinitionError(
-            "registry", f"expected a CollectorRegistry of asyncmetrics, got {show(registry)}{_make_hint(registry)}"
-        )
+        raise make_refusal("registry", "a CollectorRegistry of asyncmetrics", registry, _advise(registry))
+
+
+def _advise(registry: object) -> str:
+    """Return what to write instead of ``registry``, which is no registry of this library, or an empty text."""
+    if isinstance(registry, type):
+        return "create one, CollectorRegistry(), or leave registry= out for the default one"
+    if registry is None:
+        return "leave registry= out for the default one"
+    if not type(registry).__module__.startswith("prometheus_client."):
+        return ""
+    return (
+        "change the import to 'from asyncmetrics import REGISTRY, CollectorRegistry'; "
+        f"{_BRIDGE} exposes what is registered with prometheus_client"
+    )
 
 
 def begin_collection(registry: Collectable, on_error: str = "skip") -> Collection:
@@ -241,7 +256,7 @@ class FamilySet:
 def _make_hint(family: object) -> str:
     if not type(family).__module__.startswith("prometheus_client."):
         return ""
-    return ": wrap its collector in asyncmetrics.bridges.prometheus_client.PrometheusClientCollector"
+    return f": wrap its collector in {_BRIDGE}"
 
 
 @final

@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import ParamSpec, TypeVar, final
 
 from asyncmetrics.asking import close_awaitable, is_later
-from asyncmetrics.errors import CallbackTypeError, CollectorError, DefinitionError, show
+from asyncmetrics.errors import CallbackTypeError, CollectorError, show
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.loops import RUNNING, make_home
+from asyncmetrics.model.checks import check_choice, check_flag, check_mapping, check_text, list_items, make_refusal
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.escaping import UNDERSCORES, escape_name
 from asyncmetrics.model.families import InfoMetricFamily
 from asyncmetrics.model.family import Metric
 from asyncmetrics.registry._registrations import Latest, Registrations
-from asyncmetrics.registry.collection import Collection, FamilySet, list_names
+from asyncmetrics.registry.collection import Collection, FamilySet, check_registry, list_names
 from asyncmetrics.registry.drivers import collect_all, collect_all_async
 from asyncmetrics.registry.self_metrics import SelfMetrics
 from asyncmetrics.registry.sources import Collector, Registration, limit_families
@@ -27,7 +28,7 @@ from asyncmetrics.storage.automatic import AutomaticStorage
 from asyncmetrics.storage.memory.storage import MemoryStorage
 from asyncmetrics.storage.protocol import Storage, choose_worker_label
 
-__all__ = ("REGISTRY", "CollectorRegistry", "Registry", "RestrictedRegistry")
+__all__ = ("REGISTRY", "CollectorRegistry", "Registry", "RestrictedRegistry", "check_full_registry")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,6 +51,8 @@ class CollectorRegistry:
         *,
         storage: Storage | None = None,
     ) -> None:
+        check_flag("auto_describe", auto_describe)
+        check_flag("support_collectors_without_names", support_collectors_without_names)
         self.storage: Storage = storage or MemoryStorage()
         self._registrations = Latest(Registrations())
         self._asks_nameless = auto_describe or support_collectors_without_names
@@ -83,6 +86,8 @@ class CollectorRegistry:
         ``registry.get_or_create(Counter, "jobs", "Jobs run.", ["kind"])``. Raises `DuplicateMetricError` if the
         registry has a metric of that name whose kind, unit, labels, buckets, states or ``per_worker`` differ.
         """
+        if not callable(metric):
+            raise make_refusal("metric", "a class such as Counter", metric)
         declare: Callable[..., T] = metric
         return declare(*args, registry=self, exist_ok=True, **kwargs)
 
@@ -114,6 +119,8 @@ class CollectorRegistry:
 
     def set_target_info(self, labels: Mapping[str, str] | None) -> None:
         """Describe the process by labels, exposed as ``target_info``; None or an empty mapping removes it."""
+        if labels is not None:
+            check_mapping("target_info", labels, "label names to text")
         self._registrations.change(lambda present: present.describe(self, labels))
 
     def get_target_info(self) -> Mapping[str, str] | None:
@@ -130,13 +137,14 @@ class CollectorRegistry:
 
     def get_sample_value(self, name: str, labels: Mapping[str, str] | None = None) -> float | None:
         """Return the value of one sample, or None if there is none. This is for tests."""
+        check_text("name", name, "orders_total")
+        check_mapping("labels", labels or {}, "label names to text")
         wanted = dict(labels or {})
         matches = (s for family in self.collect() for s in family.samples if (s.name, s.labels) == (name, wanted))
         return next((sample.value for sample in matches), None)
 
     def _make_failure_handler(self, on_error: str) -> Callable[[Collector, BaseException], None]:
-        if on_error not in {"skip", "fail"}:
-            raise DefinitionError("on_error", f"expected 'skip' or 'fail', got {on_error!r}")
+        check_choice("on_error", on_error, ("skip", "fail"))
 
         def handle(collector: Collector, error: BaseException) -> None:
             name = _get_name(collector)
@@ -157,6 +165,14 @@ class CollectorRegistry:
         if present.target_info:
             collection.add(self._self_metrics, InfoMetricFamily("target", "Target metadata", present.target_info))
         return collection
+
+
+def check_full_registry(registry: object) -> None:
+    """Raise `DefinitionError` unless metrics and collectors can register in ``registry``."""
+    check_registry(registry)
+    if not isinstance(registry, CollectorRegistry):
+        remedy = "pass the registry that it restricts"
+        raise make_refusal("registry", "a registry that collectors can register in", registry, remedy)
 
 
 def _get_name(collector: Collector) -> str:
@@ -208,7 +224,8 @@ class RestrictedRegistry:
     """A registry restricted to certain sample names: it asks only the collectors that have them."""
 
     def __init__(self, names: Iterable[str], registry: CollectorRegistry) -> None:
-        self._names = frozenset(names)
+        remedy = f"write [{names!r}]" if isinstance(names, str) else ""
+        self._names = frozenset(map(str, list_items("names", names, "a list of names", remedy=remedy)))
         self._registry = registry
 
     def collect(self) -> Iterator[Metric]:

@@ -1,103 +1,16 @@
-"""Run the shop, its customers and the table. ``DEMO_SECONDS`` limits the time, ``DEMO_PORT`` sets the port."""
+"""Run the demo from the root of a clone: ``make demo``, or ``python -m examples.demo`` where its packages are."""
 
 import os
-import signal
-import socket
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import sys
 
-import anyio
-import uvicorn
-from rich.console import Console
+try:
+    from examples.demo.program import main
 
-from examples.demo.prometheus import run_prometheus
-from examples.demo.shop import app
-from examples.demo.table import show_table
-from examples.demo.traffic import run_customers
-
-ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@contextmanager
-def take_terminal() -> Iterator[None]:
-    """Become the terminal's foreground process group, so that Ctrl-C reaches only this program.
-
-    Otherwise ``make`` gets it too and reports a failure, even if this program ends well. ``make`` cannot tell its shell
-    that this program was suspended, so Ctrl-Z is ignored.
-    """
-    try:
-        terminal = os.open("/dev/tty", os.O_RDWR)
-    except OSError:
-        yield
-        return
-    shells = os.tcgetpgrp(terminal)
-    if shells != os.getpgrp() or shells == os.getpid():  # in the background, or started by the shell without make
-        yield
-        return
-    for stop in (signal.SIGTSTP, signal.SIGTTOU):
-        signal.signal(stop, signal.SIG_IGN)
-    os.setpgid(0, 0)
-    os.tcsetpgrp(terminal, os.getpid())
-    try:
-        yield
-    finally:
-        os.tcsetpgrp(terminal, shells)
-
-
-@contextmanager
-def serve_shop(port: int) -> Iterator[str]:
-    """Serve the shop from its own thread and yield its host:port."""
-    listener = socket.create_server(("127.0.0.1", port))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
-    thread = threading.Thread(target=server.run, args=([listener],), name="shop")
-    thread.start()
-    try:
-        while not server.started and thread.is_alive():
-            time.sleep(0.01)
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
-
-
-async def run(base: str, seconds: float | None, console: Console) -> None:
-    """Run the customers and show the table until the time is over or a signal arrives."""
-    async with anyio.create_task_group() as tasks:
-
-        async def end_at_signal() -> None:
-            with anyio.open_signal_receiver(*ENDINGS) as signals:
-                await anext(aiter(signals))
-                tasks.cancel_scope.cancel()
-
-        tasks.start_soon(end_at_signal)
-        tasks.start_soon(run_customers, base)
-        await show_table(base, seconds, console)
-        tasks.cancel_scope.cancel()
-
-
-def print_addresses(console: Console, address: str, graph: str | None) -> None:
-    """Print the addresses to open in a browser."""
-    console.print(f"The shop: http://{address}/docs", soft_wrap=True)
-    console.print(f"Its metrics: http://{address}/metrics", soft_wrap=True)
-    absent = "there is no prometheus on the PATH; with one, a link to its graph would be here"
-    console.print(f"Prometheus: {graph or absent}", soft_wrap=True)
-    console.print("Ctrl-C ends everything.\n")
-
-
-def main() -> None:
-    """Run the demo, and end everything that it started."""
-    for ending in ENDINGS:
-        signal.signal(ending, signal.default_int_handler)
-    seconds = os.environ.get("DEMO_SECONDS")
-    console = Console()
-    port = int(os.environ.get("DEMO_PORT", "0"))
-    with suppress(KeyboardInterrupt), take_terminal(), serve_shop(port) as address, run_prometheus(address) as graph:
-        print_addresses(console, address, graph)
-        anyio.run(run, f"http://{address}", float(seconds) if seconds else None, console)
-
-
-if __name__ == "__main__":
     main()
+    sys.stdout.flush()
+except ModuleNotFoundError as error:
+    sys.exit(f"{error}: run `make demo`, which installs what the demo needs into .venv")
+except KeyboardInterrupt:  # Ctrl-C before the demo has begun
+    sys.exit(130)
+except BrokenPipeError:  # its reader has enough, as in `make demo | head -3`
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more when it exits

@@ -130,8 +130,8 @@ def open_canvas(console: Console) -> Iterator[Callable[[Table], None]]:
         yield lambda table: live.update(table, refresh=True)
 
 
-async def show_table(base: str, seconds: float | None, console: Console) -> None:
-    """Refresh the table until ``seconds`` are over (``None``: until cancelled), and draw it a last time."""
+async def show_table(base: str, seconds: float, console: Console) -> None:
+    """Refresh the table until ``seconds`` are over (infinity: until cancelled), and draw it a last time."""
     window: deque[Snapshot] = deque()
     refresh = REFRESH_SECONDS if console.is_terminal else PLAIN_REFRESH_SECONDS
     async with httpx.AsyncClient(base_url=base, timeout=30) as client:

@@ -302,7 +302,7 @@ except MissingExtraError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert "pip install 'asyncmetrics-prometheus[prometheus-client]'" in done.stdout
+    assert "pip install 'prometheus_client>=0.22' (what asyncmetrics-prometheus[prometheus-client]" in done.stdout
 
 
 def test_the_bridge_imports_prometheus_client_only_when_it_is_used():

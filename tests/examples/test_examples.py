@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +14,11 @@ from time import perf_counter
 import httpx
 import pytest
 
+from asyncmetrics.errors import EXTRAS
 from tests.patience import PROGRAM_SECONDS
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
 
 # What each example that ends by itself prints; the quick start serves and has tests of its own.
 SHOWS: dict[str, tuple[str, ...]] = {
@@ -52,13 +57,17 @@ SHOWS: dict[str, tuple[str, ...]] = {
 
 def _run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-W", "error::RuntimeWarning", name, *arguments],
-        cwd=EXAMPLES,
+        [sys.executable, "-W", "error::RuntimeWarning", f"examples/{name}", *arguments],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=PROGRAM_SECONDS,
         check=False,
     )
+
+
+def _parse(name: str) -> ast.Module:
+    return ast.parse((EXAMPLES / name).read_text(encoding="utf-8"))
 
 
 def test_every_example_is_in_the_table():
@@ -73,6 +82,59 @@ def test_an_example_runs_and_shows_its_point(name, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     shown = done.stdout.replace(".0\n", "\n")
     assert [expected for expected in SHOWS[name] if expected not in shown] == [], done.stdout
+
+
+@pytest.mark.parametrize("name", sorted(SHOWS))
+def test_an_example_says_how_a_newcomer_runs_it(name):
+    """By commands in the root of a clone. The test above runs the same file there."""
+    lines = [line.strip() for line in (ast.get_docstring(_parse(name)) or "").splitlines()]
+    install, run = lines[lines.index("Run it from the root of a clone::") + 2 :][:2]
+    assert install.startswith("pip install -e ")
+    assert run == f"{'pytest' if name == 'testing_metrics.py' else 'python'} examples/{name}"
+
+
+@pytest.mark.parametrize("name", sorted(SHOWS))
+def test_an_example_installs_what_it_imports(name):
+    """The packages of the extras in its command, and those that the command names."""
+    (command,) = re.findall(r"pip install -e (.+)", ast.get_docstring(_parse(name)) or "")
+    extras = re.findall(r"\w+", command.split("[")[1].split("]")[0]) if "[" in command else []
+    installed = {re.split(r"\W", one)[0] for extra in extras for one in EXTRAS[extra]} | set(command.split())
+    nodes = list(ast.walk(_parse(name)))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    ours = {"asyncmetrics", "anyio", *sys.stdlib_module_names}
+    assert {name.split(".")[0] for name in names} - ours - installed == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "package"), [("multi_worker.py", "uvicorn"), ("multi_worker.py", "httpx"), ("fastapi_app.py", "fastapi")]
+)
+def test_without_its_packages_an_example_ends_with_one_line(name, package):
+    program = f"import runpy, sys; sys.modules[{package!r}] = None; runpy.run_path('examples/{name}')"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+    assert "pip install -e" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [["-m", "examples.multi_worker"], ["examples/multi_worker.py"]])
+def test_the_workers_import_the_library_of_the_clone(command, tmp_path):
+    """Also if the clone is not installed, but on the path of the program that starts them."""
+    for folder in ("asyncmetrics", "examples"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "asyncmetrics/__init__.py").open("a", encoding="utf-8") as roof:
+        roof.write('import sys\nprint("the clone", file=sys.stderr)\n')
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": "."},
+        capture_output=True,
+        text=True,
+        timeout=PROGRAM_SECONDS,
+        check=False,
+    )
+    assert "after one was killed: orders_total 60" in done.stdout, done.stderr
+    assert done.stderr.splitlines().count("the clone") >= 1 + 3  # the program, and its workers
 
 
 def test_the_timing_of_a_coroutine_holds_its_waiting():

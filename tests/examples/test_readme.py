@@ -13,6 +13,8 @@ from tests.patience import PROGRAM_SECONDS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+# Each program, with the text that the README shows below it and says that it prints.
+PRINTED = re.findall(r"^```python\n([^`]*?)^```\n\n[^`]*:\n\n```text\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 PROGRAMS = [code for language, code in BLOCKS if language == "python"]
 
@@ -23,10 +25,12 @@ def test_its_first_program_is_the_quick_start():
 
 @pytest.mark.parametrize("code", PROGRAMS[1:], ids=lambda code: code.strip().splitlines()[-1][:30])
 def test_its_other_code_runs(code):
+    """And shows something: exactly what the README says."""
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == dict(PRINTED)[code]
 
 
 def test_its_commands_are_the_two_that_a_newcomer_types():

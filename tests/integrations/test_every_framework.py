@@ -290,7 +290,8 @@ except asyncmetrics.errors.MissingExtraError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
-    assert f"asyncmetrics-prometheus[{name}]" in done.stdout, done.stderr
+    assert f"pip install '{name}>=" in done.stdout, done.stderr
+    assert f"asyncmetrics-prometheus[{name}]" in done.stdout
 
 
 def test_a_missing_framework_is_an_import_error(monkeypatch):

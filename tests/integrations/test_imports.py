@@ -15,6 +15,7 @@ PUBLIC = {
     "asyncmetrics.interruptions",
     "asyncmetrics.metrics",
     "asyncmetrics.middleware",
+    "asyncmetrics.middleware.applications",
     "asyncmetrics.middleware.options",
     "asyncmetrics.middleware.routes.table",
     "asyncmetrics.middleware.scope",

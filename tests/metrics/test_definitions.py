@@ -196,7 +196,7 @@ def test_a_metric_of_no_registry_works_alone():
 
 def test_the_attributes_of_a_metric_describe_it(registry):
     counter = Counter("c", "C.", ["a"], registry=registry)
-    assert (repr(counter), repr(counter.labels("x"))) == ("Counter('c')", "c{a='x'}")
+    assert (repr(counter), repr(counter.labels("x"))) == ("Counter('c_total')", "c_total{a='x'}")
 
 
 @pytest.mark.parametrize(

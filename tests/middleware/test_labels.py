@@ -224,7 +224,7 @@ async def test_a_scope_without_a_scheme_is_http(measured, labels):
 
 
 def test_conventions_that_are_none_are_refused(measured):
-    with pytest.raises(DefinitionError, match="conventions: expected one of"):
+    with pytest.raises(DefinitionError, match="conventions: expected 'prometheus' or 'opentelemetry', got 'otel'"):
         measured(hello, conventions="otel")
 
 

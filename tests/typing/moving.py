@@ -109,6 +109,7 @@ def wrong() -> None:
     requests.remove_by_labels(["GET"])  # type: ignore[arg-type]
     level.set("5")  # type: ignore[arg-type]
     build.info({"version": 1})  # type: ignore[dict-item]
+    build.info(version="1")  # type: ignore[arg-type]
     state.state(1)  # type: ignore[arg-type]
     Enum("state", "State.", states=[1])  # type: ignore[list-item]
     start_http_server("8000")  # type: ignore[arg-type]

@@ -11,13 +11,20 @@ from asyncmetrics.errors import DefinitionError, show
 from asyncmetrics.exposition.access import Auth
 from asyncmetrics.exposition.asgi import make_asgi_app
 from asyncmetrics.exposition.failures import OnError
-from asyncmetrics.exposition.options import check_limit, check_seconds
 from asyncmetrics.exposition.server.connection import Timeouts
 from asyncmetrics.exposition.server.connections import Connections
 from asyncmetrics.exposition.server.listening import listen_on_port, listen_on_unix_socket
 from asyncmetrics.exposition.server.tls import TLS, Certificates
-from asyncmetrics.registry import Collectable
-from asyncmetrics.registry.collection import check_registry
+from asyncmetrics.model.checks import (
+    check_flag,
+    check_limit,
+    check_path,
+    check_seconds,
+    check_text,
+    make_refusal,
+    suggest_int,
+)
+from asyncmetrics.registry import Collectable, check_registry
 from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.typing import ASGIApp, Unpack
 
@@ -84,6 +91,7 @@ def make_options(
     check_limit("max_connections", max_connections)
     check_seconds("timeout_seconds", timeout_seconds)
     check_seconds("keep_alive_seconds", keep_alive_seconds)
+    _check_tls(tls)
     app = make_asgi_app(registry, timeout_seconds=timeout_seconds, **app_options)
     timeouts = Timeouts(timeout_seconds, keep_alive_seconds)
     return ServerOptions(port, addr, uds, registry, tls if tls.is_wanted else None, max_connections, timeouts, app)
@@ -97,6 +105,13 @@ def _check_address(port: object, addr: object, uds: object) -> None:
     if uds is not None and not hasattr(socket, "AF_UNIX"):
         raise DefinitionError("uds", "this platform has no Unix sockets")
     if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65535:
-        raise DefinitionError("port", f"expected 0 (any that is free) to 65535, got {show(port)}")
-    if not isinstance(addr, str):
-        raise DefinitionError("addr", f"expected a name or an address as a str, got {show(addr)}")
+        raise make_refusal("port", "an int from 0 (any that is free) to 65535", port, suggest_int(port))
+    check_text("addr", addr, "127.0.0.1")
+
+
+def _check_tls(tls: TLS) -> None:
+    for option in ("certfile", "keyfile", "client_cafile", "client_capath"):
+        path = getattr(tls, option)
+        if path is not None:
+            check_path(option, path)
+    check_flag("client_auth_required", tls.client_auth_required)

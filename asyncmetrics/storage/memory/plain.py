@@ -18,12 +18,12 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from sys import float_info
-from typing import Any
+from typing import Any, NoReturn
 
-from asyncmetrics.children.amounts import to_amount
+from asyncmetrics.children.amounts import COUNTED, to_amount
 from asyncmetrics.children.callbacks import FunctionCallback
 from asyncmetrics.children.exemplars import make_exemplar
-from asyncmetrics.children.facts import check_facts, find_state
+from asyncmetrics.children.facts import NO_FACTS, check_facts, find_state
 from asyncmetrics.children.interfaces import (
     CounterChild,
     EnumChild,
@@ -81,7 +81,7 @@ class MemoryCounter(Child, CounterChild):
         if type(amount) is not float:
             amount = to_amount(self, amount)
         if not (amount >= 0.0 and amount <= _LARGEST):  # 9 ns less than a chain on CPython 3.11
-            raise AmountError(repr(self), amount, "a finite amount that is not negative")
+            raise AmountError(repr(self), amount, COUNTED)
         if exemplar is None:
             self.value += amount
         else:
@@ -255,9 +255,9 @@ class MemoryInfo(Child, InfoChild):
         super().__init__(table, labelvalues)
         self._facts: dict[str, str] = {}
 
-    def info(self, val: Mapping[str, str]) -> None:
+    def info(self, val: Mapping[str, str] = NO_FACTS, **named: NoReturn) -> None:
         """Replace the facts."""
-        self._facts = check_facts(self, val)
+        self._facts = check_facts(self, val, named)
 
     def read_numbers(self) -> Sequence[float]:
         """Return 1."""

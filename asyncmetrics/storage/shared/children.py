@@ -30,11 +30,11 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from operator import add
 from sys import float_info
-from typing import Any
+from typing import Any, NoReturn
 
-from asyncmetrics.children.amounts import to_amount
+from asyncmetrics.children.amounts import COUNTED, to_amount
 from asyncmetrics.children.exemplars import make_exemplar
-from asyncmetrics.children.facts import find_state
+from asyncmetrics.children.facts import NO_FACTS, find_state
 from asyncmetrics.children.interfaces import GaugeFunction
 from asyncmetrics.children.table import ChildTable
 from asyncmetrics.errors import AmountError
@@ -88,7 +88,7 @@ class SharedCounter(SharedChild, MemoryCounter):
         if type(amount) is not float:
             amount = to_amount(self, amount)
         if not (amount >= 0.0 and amount <= _LARGEST):  # see MemoryCounter.inc
-            raise AmountError(repr(self), amount, "a finite amount that is not negative")
+            raise AmountError(repr(self), amount, COUNTED)
         if exemplar is None:
             self.value = self.cells[self.index] = self.value + amount
         else:
@@ -313,9 +313,9 @@ class SharedInfo(SharedChild, MemoryInfo):
 
     __slots__ = ("cells", "index")
 
-    def info(self, val: Mapping[str, str]) -> None:
+    def info(self, val: Mapping[str, str] = NO_FACTS, **named: NoReturn) -> None:
         """Replace the facts."""
-        super().info(val)
+        super().info(val, **named)
         get_shared_table(self).attach_soon(self)  # which appends the facts to the log
 
     def pack_facts(self) -> bytes:

@@ -1,0 +1,75 @@
+"""What is wrong with a declaration of a metric, in the words of the program that declares it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from inspect import Signature
+from math import inf
+
+from asyncmetrics.errors import DuplicateMetricError, show, suggest
+from asyncmetrics.model.checks import check_limit, check_seconds, list_texts
+from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.model.names import check_label_names
+
+__all__ = ("KINDS_OF_OPTIONS", "check_labels", "check_limits", "describe_call", "explain_duplicate")
+
+KINDS_OF_OPTIONS = {
+    "buckets": "Histogram",
+    "states": "Enum",
+    "multiprocess_mode": "Gauge",
+    "per_worker": "Counter, Summary and Histogram",
+}
+"""The options that not every kind has, and the classes that have them."""
+
+_REUSE = "Pass exist_ok=True to get the existing one (also error.existing), or unregister it first."
+_RENAME = "Declare both alike, give one of them another name, or unregister the existing one (error.existing) first."
+
+
+def check_labels(
+    owner: str, labelnames: object, context_labels: object, own_label: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the labels and of the context labels. Raises `DefinitionError` that names ``owner``."""
+    reserved = frozenset({own_label} - {""})
+    names = check_label_names(owner, list_texts("labelnames", labelnames, "label names", owner), reserved)
+    context = check_label_names(owner, list_texts("context_labels", context_labels, "label names", owner), reserved)
+    check_label_names(owner, (*names, *context))
+    return names, context
+
+
+def check_limits(owner: str, max_children: object, ttl: object) -> None:
+    """Raise `DefinitionError` that names ``owner`` for a limit that makes no sense; None is no limit."""
+    if max_children is not None:
+        check_limit("max_children", max_children, owner, "an int of 1 or more, or None")
+    if ttl is not None and ttl != inf:
+        check_seconds("ttl", ttl, owner, "a number of more than 0 seconds, or None")
+
+
+def describe_call(
+    name: str, signature: Signature, args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> str | None:
+    """Return what is wrong with the arguments of the metric class ``name``; None if they fit its signature.
+
+    An unknown argument comes before a missing one: ``help=`` stands for ``documentation``, which is missing then.
+    """
+    known = signature.parameters
+    given = args[0] if args else kwargs.get("name")
+    call = f"{name}({'' if given is None else show(given)})"
+    unknown = next((argument for argument in kwargs if argument not in known), None)
+    if unknown is not None:
+        owner = KINDS_OF_OPTIONS.get(unknown)
+        hint = f", which only {owner} has" if owner else suggest(unknown, known)
+        return f"{call}: got an unexpected keyword argument {unknown!r}{hint}"
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        order = ", ".join(item.name for item in known.values() if item.kind is item.POSITIONAL_OR_KEYWORD)
+        return f"{call}: {error}; the order is {order}"
+    return None
+
+
+def explain_duplicate(error: DuplicateMetricError, existing: Descriptor, wanted: Descriptor) -> DuplicateMetricError:
+    """Return ``error`` with the difference of the two metrics, and advice that helps in this case."""
+    problem, advice = "", _REUSE
+    if existing != wanted:
+        problem, advice = f"it differs: {existing.describe_difference(wanted)}", _RENAME
+    return DuplicateMetricError(error.duplicates, error.existing, error.rejected, problem, advice)

@@ -1,0 +1,126 @@
+"""Run the shop, its customers and the table. ``DEMO_SECONDS`` limits the time, ``DEMO_PORT`` sets the port."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from math import inf
+from typing import NoReturn, TypeVar
+
+import anyio
+import uvicorn
+from rich.console import Console
+
+from examples.demo.prometheus import run_prometheus
+from examples.demo.shop import app
+from examples.demo.table import show_table
+from examples.demo.traffic import run_customers
+
+T = TypeVar("T", bound=float)  # an int as well
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class DemoConsole(Console):
+    """A console that lets the end of its reader end the demo, instead of the exit status 1 that rich chooses."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        raise BrokenPipeError
+
+
+def read_setting(name: str, parse: Callable[[str], T], default: T, most: float, expected: str) -> T:
+    """Return a number of the environment, or exit with one line that says what is wrong with it."""
+    text = os.environ.get(name)
+    try:
+        number = parse(text) if text else default
+    except ValueError:
+        number = None
+    if number is None or not 0 <= number <= most:
+        sys.exit(f"{name}={text}: expected {expected}")
+    return number
+
+
+@contextmanager
+def take_terminal() -> Iterator[None]:
+    """Become the terminal's foreground process group, so that Ctrl-C reaches only this program.
+
+    Otherwise ``make`` gets it too and reports a failure, even if this program ends well. ``make`` cannot tell its shell
+    that this program was suspended, so Ctrl-Z is ignored.
+    """
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR)
+    except OSError:
+        yield
+        return
+    shells = os.tcgetpgrp(terminal)
+    if shells != os.getpgrp() or shells == os.getpid():  # in the background, or started by the shell without make
+        yield
+        return
+    for stop in (signal.SIGTSTP, signal.SIGTTOU):
+        signal.signal(stop, signal.SIG_IGN)
+    os.setpgid(0, 0)
+    os.tcsetpgrp(terminal, os.getpid())
+    try:
+        yield
+    finally:
+        os.tcsetpgrp(terminal, shells)
+
+
+@contextmanager
+def serve_shop(port: int) -> Iterator[str]:
+    """Serve the shop from its own thread and yield its host:port."""
+    try:
+        listener = socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        sys.exit(f"DEMO_PORT={port}: the shop cannot listen there: {error.strerror}")
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
+    thread = threading.Thread(target=server.run, args=([listener],), name="shop")
+    thread.start()
+    try:
+        while not server.started and thread.is_alive():
+            time.sleep(0.01)
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+async def run(base: str, seconds: float, console: Console) -> None:
+    """Run the customers and show the table until the time is over or a signal arrives."""
+    async with anyio.create_task_group() as tasks:
+
+        async def end_at_signal() -> None:
+            with anyio.open_signal_receiver(*ENDINGS) as signals:
+                await anext(aiter(signals))
+                tasks.cancel_scope.cancel()
+
+        tasks.start_soon(end_at_signal)
+        tasks.start_soon(run_customers, base)
+        with suppress(BrokenPipeError):  # nobody reads any more: end, as after the last second
+            await show_table(base, seconds, console)
+        tasks.cancel_scope.cancel()
+
+
+def print_addresses(console: Console, address: str, graph: str | None) -> None:
+    """Print the addresses to open in a browser."""
+    console.print(f"The shop: http://{address}/docs", soft_wrap=True)
+    console.print(f"Its metrics: http://{address}/metrics", soft_wrap=True)
+    absent = "there is no prometheus on the PATH; with one, a link to its graph would be here"
+    console.print(f"Prometheus: {graph or absent}", soft_wrap=True)
+    console.print("Ctrl-C ends everything.\n")
+
+
+def main() -> None:
+    """Run the demo, and end everything that it started."""
+    for ending in ENDINGS:
+        signal.signal(ending, signal.default_int_handler)
+    seconds = read_setting("DEMO_SECONDS", float, inf, inf, "a number of seconds, such as 20")
+    port = read_setting("DEMO_PORT", int, 0, 65535, "a port from 1 to 65535, or 0 for any that is free")
+    console = DemoConsole()
+    with suppress(KeyboardInterrupt), take_terminal(), serve_shop(port) as address, run_prometheus(address) as graph:
+        print_addresses(console, address, graph)
+        anyio.run(run, f"http://{address}", seconds, console)

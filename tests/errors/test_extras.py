@@ -1,0 +1,27 @@
+"""The command that an error gives for missing packages works in a clone, since it names the packages themselves."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from asyncmetrics.errors import EXTRAS, MissingExtraError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 has no tomllib")
+def test_the_table_of_extras_is_that_of_the_project():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {extra: list(requirements) for extra, requirements in EXTRAS.items()} == project["optional-dependencies"]
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_the_command_installs_the_packages_of_the_extra(extra):
+    error = MissingExtraError("this", "a package", extra)
+    requirements = " ".join(f"'{requirement}'" for requirement in EXTRAS[extra])
+    assert f": pip install {requirements} (what asyncmetrics-prometheus[{extra}] requires)" in str(error)

@@ -1,0 +1,70 @@
+"""The demo ends with one line, and no traceback, for settings that make no sense and for a reader that has enough."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.patience import PROGRAM_SECONDS
+
+ROOT = Path(__file__).parents[2]
+DEMO = [sys.executable, "-m", "examples.demo"]
+
+
+def _run(command: list[str] = DEMO, **settings: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PATH": "/nowhere", **settings}  # without Prometheus
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False
+    )
+
+
+@pytest.mark.parametrize("value", ["abc", "-1", "nan", "1h"])
+def test_seconds_that_are_none_are_refused_in_one_line(value):
+    done = _run(DEMO_SECONDS=value)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"DEMO_SECONDS={value}: expected a number of seconds, such as 20\n"
+
+
+@pytest.mark.parametrize("value", ["abc", "-1", "1.5", "70000"])
+def test_a_port_that_is_none_is_refused_in_one_line(value):
+    done = _run(DEMO_PORT=value, DEMO_SECONDS="1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"DEMO_PORT={value}: expected a port from 1 to 65535, or 0 for any that is free\n"
+
+
+def test_a_port_that_is_taken_is_named_in_one_line():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = _run(DEMO_PORT=str(port), DEMO_SECONDS="1")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+    assert done.stderr.startswith(f"DEMO_PORT={port}: the shop cannot listen there: ")
+
+
+def test_without_its_packages_it_says_what_installs_them():
+    program = "import runpy, sys; sys.modules['rich'] = None; runpy.run_module('examples.demo', run_name='__main__')"
+    done = _run([sys.executable, "-c", program])
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+    assert "make demo" in done.stderr
+
+
+@pytest.mark.parametrize("lines", [1, 3, pytest.param(12, marks=pytest.mark.slow)])
+def test_it_ends_in_silence_if_its_reader_has_enough(lines):
+    """As in ``make demo | head -3``: the reader closes the pipe after some lines, or in the middle of the tables."""
+    environment = {**os.environ, "PATH": "/nowhere", "DEMO_SECONDS": "600"}
+    with subprocess.Popen(
+        DEMO, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as demo:
+        try:
+            assert demo.stdout and demo.stderr
+            for _ in range(lines):
+                assert demo.stdout.readline()
+            demo.stdout.close()
+            errors = demo.stderr.read()
+            assert (demo.wait(PROGRAM_SECONDS), errors) == (0, "")
+        finally:
+            demo.kill()
