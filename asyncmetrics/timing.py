@@ -118,10 +118,10 @@ class Instrument(ABC, Generic[X]):
     _verb: ClassVar[str]  # how the program made it, for messages
 
     def __init__(self, target: X, labels: CallLabels | None = None) -> None:
-        if not (labels is None or callable(labels) or isinstance(labels, Mapping)):
-            message = f"{self._verb}: expected labels= to be a mapping or a callable, got {show(labels)}"
-            raise TypeError(message)
         self._target = target
+        if not (labels is None or callable(labels) or isinstance(labels, Mapping)):
+            message = f"{self!r}: expected labels= to be a mapping or a callable, got {show(labels)}"
+            raise TypeError(message)
         self._labels = labels
         self._entries: dict[object, Timing] = {}
         self._fixed: Measure | None = None  # that of the target, once it is needed

@@ -1,4 +1,10 @@
-"""A queue worker that serves its metrics from its own event loop, where its async gauge function runs as well."""
+"""A queue worker that serves its metrics from its own event loop, where its async gauge function runs as well.
+
+Run it from the root of a clone::
+
+    pip install -e .
+    python examples/queue_worker.py
+"""
 
 import asyncio
 from urllib.request import urlopen

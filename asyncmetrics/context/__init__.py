@@ -27,13 +27,14 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import Token
 from types import FrameType, MappingProxyType, TracebackType
-from typing import Any, TypeVar, cast, final
+from typing import Any, NoReturn, TypeVar, cast, final
 
 from asyncmetrics.context.bound import BOUND, REQUEST, UNBOUND, Bound
 from asyncmetrics.context.functions import wrap_function
 from asyncmetrics.context.names import check_names, known, log_suspects, suspects
 from asyncmetrics.context.request import RequestBindings
 from asyncmetrics.entries import add_entry, find_owner, take_entry
+from asyncmetrics.errors import show
 from asyncmetrics.model.names import clean_text
 
 __all__ = (
@@ -103,7 +104,13 @@ def bind_labels(**labels: object) -> LabelTokens:
 
 
 def reset_labels(tokens: LabelTokens) -> None:
-    """Undo one `bind_labels`: its names get the values that they had before it; other names keep theirs."""
+    """Undo one `bind_labels`: its names get the values that they had before it; other names keep theirs.
+
+    Raises `TypeError` for anything but what `bind_labels` has returned.
+    """
+    if not isinstance(tokens, LabelTokens):
+        message = f"reset_labels() expected what bind_labels() returned, got {show(tokens)}"
+        raise TypeError(message)
     tokens.reset()
 
 
@@ -165,12 +172,15 @@ class bound_labels:  # noqa: N801  # reads as a statement: with bound_labels(ten
     The same object may be used again, also inside itself and by several tasks at once. A block may end in another
     context than it began in, which keeps its own labels.
 
-    Raises `TypeError` if a class, a property or no callable is decorated.
+    Raises `TypeError` if a class, a property or no callable is decorated, or if the labels are not given by name.
     """
 
     __slots__ = ("_entries", "_labels")
 
-    def __init__(self, **labels: object) -> None:
+    def __init__(self, *wrong: NoReturn, **labels: object) -> None:
+        if wrong:
+            message = f"bound_labels() takes labels by name, as in bound_labels(tenant='acme'), got {show(wrong[0])}"
+            raise TypeError(message)
         self._labels = labels
         self._entries: dict[object, LabelTokens] = {}
 

@@ -17,9 +17,9 @@ from __future__ import annotations
 import inspect
 import time
 from abc import ABC, ABCMeta, abstractmethod
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast, final
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 
 from asyncmetrics.children.callbacks import Callback
 from asyncmetrics.children.interfaces import Labelled, name_methods
@@ -43,7 +43,7 @@ from asyncmetrics.model.kinds import KINDS, DeclaredKind
 from asyncmetrics.model.label_errors import make_label_error, make_unchosen_error
 from asyncmetrics.model.names import build_name, to_label_text
 from asyncmetrics.registry import REGISTRY, CollectorRegistry, check_full_registry
-from asyncmetrics.registry.drivers import PendingSource
+from asyncmetrics.registry.drivers import PendingFamilies, PendingSource
 from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.registry.sources import CallbackCollector
 
@@ -104,30 +104,6 @@ class Shape(NamedTuple):
 
 # The default of the options: None is a value that a program may have passed by mistake.
 _NOT_PASSED: Any = object()
-
-
-@final
-class _PendingFamily(Awaitable[Iterable[Metric]]):
-    """The family of a gauge that has async functions: awaits all of them at the same time, each on its home loop."""
-
-    def __init__(self, pending: list[PendingSource], take: Callable[[list[tuple[Any, Any]]], Iterable[Metric]]) -> None:
-        self._pending = pending
-        self._take = take
-
-    def __await__(self) -> Generator[Any, None, Iterable[Metric]]:
-        return self._await_all().__await__()
-
-    async def _await_all(self) -> Iterable[Metric]:
-        try:
-            for one in self._pending:
-                one.start(is_detached=True)
-            return self._take([(one.source, await one.wait()) for one in self._pending])
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        for one in self._pending:
-            one.close()
 
 
 class Resolver(ABC, Generic[C_co]):
@@ -319,7 +295,7 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
         pending = [PendingSource(callback) for callback in self._children.list_callbacks()]
         outcomes = [(one.source, one.get_outcome()) for one in pending]
         if any(outcome is None for _, outcome in outcomes):
-            return _PendingFamily(pending, self._take_outcomes)
+            return PendingFamilies(pending, self._take_outcomes)
         return self._take_outcomes(outcomes)
 
     def _take_outcomes(self, outcomes: Iterable[tuple[Any, Any]]) -> Iterable[Metric]:

@@ -3,27 +3,50 @@
 from __future__ import annotations
 
 import copy
+from abc import ABCMeta
 from collections.abc import Iterable
 from contextlib import ExitStack
-from typing import Any, TypeVar, final
+from inspect import Signature, signature
+from typing import Any, TypeVar, cast, final
 
 from asyncmetrics.children.interfaces import GaugeChild
 from asyncmetrics.errors import DuplicateMetricError, is_cancellation
+from asyncmetrics.metrics._mistakes import describe_call
 from asyncmetrics.metrics.counter import Counter
 from asyncmetrics.metrics.gauge import Gauge
 from asyncmetrics.metrics.histogram import Histogram
+from asyncmetrics.model.checks import check_text, list_texts, make_refusal
 from asyncmetrics.model.descriptor import GaugeMode
-from asyncmetrics.model.names import check_label_names
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 from asyncmetrics.timing import CallLabels, Instrument, Measure, Started, track
 
 __all__ = ("CallMetrics",)
 
 M = TypeVar("M", Histogram, Gauge, Counter)
+C = TypeVar("C")
+
+
+class _CallMetricsType(ABCMeta):
+    """The type of `CallMetrics`: explains wrong calls in the names of the program."""
+
+    def __call__(cls: type[C], *args: Any, **kwargs: Any) -> C:
+        try:
+            made: C = type.__call__(cls, *args, **kwargs)
+        except TypeError:
+            problem = describe_call(cls.__name__, signature(cls), args, kwargs)
+            if not problem:
+                raise
+            raise TypeError(problem) from None
+        return made
+
+    @property
+    def __signature__(cls) -> Signature:
+        _, *parameters = signature(cast(Any, cls).__init__).parameters.values()
+        return Signature(parameters)
 
 
 @final
-class CallMetrics(Instrument["_Series"]):
+class CallMetrics(Instrument["_Series"], metaclass=_CallMetricsType):
     """Measure calls of anything: how many there are, how long they take, how they end, how many run now.
 
     Declares ``<prefix>_duration_seconds`` with the label ``outcome`` (``ok``, ``error`` or ``cancelled``),
@@ -67,7 +90,11 @@ class CallMetrics(Instrument["_Series"]):
         registry: CollectorRegistry | None = REGISTRY,
         exist_ok: bool = False,
     ) -> None:
-        names, context = check_label_names(prefix, labelnames), check_label_names(prefix, context_labels)
+        if not isinstance(prefix, str) or not prefix:
+            raise make_refusal("prefix", "a str such as 'jobs'", prefix)
+        check_text("documentation", documentation, "Jobs run.", prefix)
+        names = list_texts("labelnames", labelnames, "label names", prefix)
+        context = list_texts("context_labels", context_labels, "label names", prefix)
         shared: dict[str, Any] = {"registry": registry, "context_labels": context}
         with ExitStack() as undo:  # all three metrics are registered, or none
             declare = _Declaration(registry, exist_ok, undo).declare
@@ -106,6 +133,9 @@ class CallMetrics(Instrument["_Series"]):
         labelled._labels = None
         labelled._entries, labelled._fixed = {}, None
         return labelled
+
+    def __repr__(self) -> str:
+        return repr(self._target)
 
     def measure(self, target: _Series) -> Measure:
         """Count it as active; record its duration, its outcome, and its exception if it ends with one."""

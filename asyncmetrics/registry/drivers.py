@@ -6,7 +6,7 @@ The expositions on a loop ask the collectors themselves (`asyncmetrics.expositio
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from functools import partial
 from typing import Any, TypeAlias, final
 
@@ -18,7 +18,7 @@ from asyncmetrics.model.family import Metric
 from asyncmetrics.registry.collection import Collectable, Collection, begin_collection, is_fault
 from asyncmetrics.registry.sources import CallbackCollector
 
-__all__ = ("PendingSource", "collect_all", "collect_all_async", "collect_within")
+__all__ = ("PendingFamilies", "PendingSource", "collect_all", "collect_all_async", "collect_within")
 
 _Sources: TypeAlias = "list[tuple[Any, list[Source[Any]]]]"
 
@@ -131,3 +131,28 @@ class PendingSource:
         if not is_fault(error) or is_interruption(error):
             raise error
         self._outcome = error
+
+
+@final
+class PendingFamilies(Awaitable[Iterable[Metric]]):
+    """The family of a gauge that has async functions: awaits all of them at the same time, each on its home loop."""
+
+    def __init__(self, pending: list[PendingSource], take: Callable[[list[tuple[Any, Any]]], Iterable[Metric]]) -> None:
+        self._pending = pending
+        self._take = take
+
+    def __await__(self) -> Generator[Any, None, Iterable[Metric]]:
+        return self._await_all().__await__()
+
+    async def _await_all(self) -> Iterable[Metric]:
+        try:
+            for one in self._pending:
+                one.start(is_detached=True)
+            return self._take([(one.source, await one.wait()) for one in self._pending])
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the awaitables that were not awaited."""
+        for one in self._pending:
+            one.close()

@@ -227,9 +227,12 @@ OPTIONS = {
     "a label that is there": (lambda: MetricsMiddleware(app, context_labels=["method"]), "^context_labels: bad label"),
     "a class of a collector": (
         lambda: REGISTRY.register(Counter),
-        "^collector: .*, got the class Counter: register an",
+        r"^register\(\): .*, got the class itself: register an instance, Counter\(\)",
     ),
-    "a number for a collector": (lambda: REGISTRY.register(5), r"^collector: expected an object with a method collect"),
+    "a number for a collector": (
+        lambda: REGISTRY.register(5),
+        r"^register\(\): expected a collector, an object with a method collect\(\), got 5",
+    ),
     "text for names": (lambda: REGISTRY.restricted_registry("up"), r"^names: .*, got the string 'up': write \['up'\]"),
     "text for labels": (lambda: REGISTRY.get_sample_value("up", "x"), "^labels: expected a mapping"),
     "text for target labels": (lambda: REGISTRY.set_target_info("x"), "^target_info: expected a mapping"),

@@ -12,7 +12,15 @@ from contextlib import contextmanager
 import anyio
 import pytest
 
-from asyncmetrics import Counter, MetricsMiddleware, bind_labels, bound_labels, clear_labels, get_labels
+from asyncmetrics import (
+    Counter,
+    MetricsMiddleware,
+    bind_labels,
+    bound_labels,
+    clear_labels,
+    get_labels,
+    reset_labels,
+)
 from asyncmetrics.context import names
 from tests.loops import on_every_loop
 
@@ -358,3 +366,13 @@ async def test_the_names_of_a_middleware_are_declared(labels, hint, logged, regi
     measured = MetricsMiddleware(app, registry=registry, context_labels=["tenant"])
     await measured({"type": "http", "method": "GET", "path": "/"}, None, send)
     assert [message.partition("context_labels")[2] for message in logged()] == hint
+
+
+def test_labels_that_are_not_given_by_name_are_refused():
+    with pytest.raises(TypeError, match=r"bound_labels\(\) takes labels by name"):
+        bound_labels({"tenant": "acme"})
+
+
+def test_what_is_no_token_is_refused():
+    with pytest.raises(TypeError, match=r"reset_labels\(\) expected what bind_labels\(\) returned, got None"):
+        reset_labels(None)

@@ -160,3 +160,23 @@ def test_the_running_calls_of_workers_are_merged_by_its_mode(options, mode, regi
     CallMetrics("jobs", "Jobs.", registry=registry, **options)
     same = Gauge("jobs_active", "Jobs. Running now.", multiprocess_mode=mode, registry=registry, exist_ok=True)
     assert same.descriptor.mode == mode
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: CallMetrics("jobs", "Jobs.", labelnames="kind"), r"jobs: expected labelnames= .*write \['kind'\]"),
+        (lambda: CallMetrics("jobs", "Jobs.", context_labels=5), "jobs: expected context_labels= to be a list"),
+        (lambda: CallMetrics("jobs", 5), "jobs: expected documentation= to be a str"),
+        (lambda: CallMetrics("", "Jobs."), "prefix: expected a str such as 'jobs'"),
+        (lambda: CallMetrics("jobs"), r"CallMetrics\('jobs'\): missing a required argument: 'documentation'"),
+        (
+            lambda: CallMetrics("jobs", help="Jobs."),
+            r"CallMetrics\('jobs'\): got .*'help'; did you mean 'documentation'",
+        ),
+        (lambda: CallMetrics("jobs", "Jobs.", labels=5, registry=None), r"CallMetrics\('jobs'\): expected labels="),
+    ],
+)
+def test_a_wrong_declaration_is_an_error_in_its_own_words(make, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        make()
