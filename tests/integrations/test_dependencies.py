@@ -27,6 +27,8 @@ from tests.servers.processes import is_listening
 from tests.servers.uvicorn_server import serving
 
 pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("dependencies"),  # one process serves the requests of each way once
     pytest.mark.edge("dependencies"),
     pytest.mark.framework("fastapi"),
     # Starlette leaves generators of bodies that nothing reads any more to the garbage collector, which trio warns of.
