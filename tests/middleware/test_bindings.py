@@ -18,9 +18,7 @@ import asyncmetrics
 from asyncmetrics import CollectorRegistry, bind_labels, bound_labels, clear_labels, reset_labels, unbind_labels
 from tests.loops import on_every_loop
 
-# BaseHTTPMiddleware leaves the generator of a request's body open, of which trio warns when it is collected.
-OPEN_BODY = pytest.mark.filterwarnings("ignore:Async generator 'starlette:ResourceWarning")
-pytestmark = [pytest.mark.edge("context labels"), OPEN_BODY]
+pytestmark = pytest.mark.edge("context labels")
 
 COUNTED = "http_server_request_duration_seconds_count"
 

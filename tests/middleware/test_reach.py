@@ -21,9 +21,7 @@ import asyncmetrics
 from asyncmetrics import CollectorRegistry, Counter, bind_labels, bound_labels
 from tests.patience import eventually
 
-# BaseHTTPMiddleware leaves the generator of a request's body open, of which trio warns when it is collected.
-OPEN_BODY = pytest.mark.filterwarnings("ignore:Async generator 'starlette:ResourceWarning")
-pytestmark = [pytest.mark.edge("context labels"), pytest.mark.framework("fastapi"), OPEN_BODY]
+pytestmark = [pytest.mark.edge("context labels"), pytest.mark.framework("fastapi")]
 
 PAGE = Path(__file__).parents[2] / "docs/middleware.md"
 TABLE = re.search(r"^\| bound in .*?\n\n", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
