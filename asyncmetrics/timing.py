@@ -47,6 +47,7 @@ __all__ = (
     "Timer",
     "Timing",
     "Tracked",
+    "is_closed",
     "track",
 )
 
@@ -72,7 +73,21 @@ class Target(Protocol):
         """Count a measurement that is dropped: an exception left the block before its labels were chosen."""
 
 
-class Recorder(Target, Protocol):
+class _InContext(Target, Protocol):
+    """A target whose child may depend on the context labels."""
+
+    is_fixed: bool
+    """Whether all calls have the same child: no context labels choose it."""
+
+    def read_context(self) -> tuple[str, ...]:
+        """Return the values that the context labels have at this moment."""
+        ...
+
+    def in_context(self, context: tuple[str, ...]) -> Any:
+        """Return the child for what `read_context` has returned."""
+
+
+class Recorder(_InContext, Protocol):
     """A target that a `Timer` can use: a histogram, a summary, a gauge, or a child of one."""
 
     def recorder(self) -> Callable[[float], None]:
@@ -84,14 +99,8 @@ class _Counting(Target, Incrementer, Protocol):
     """A target that an `ExceptionCounter` can use: a counter or a child of one."""
 
 
-class Tracked(Target, Protocol):
+class Tracked(_InContext, Protocol):
     """A target that an `InprogressTracker` can use: a gauge or a child of one."""
-
-    is_fixed: bool
-    """Whether all calls have the same child: no context labels choose it."""
-
-    def choose_child(self) -> Any:
-        """Return the child for the context labels of this moment."""
 
     def inc(self) -> None:
         """Increase the gauge by 1."""
@@ -280,7 +289,20 @@ class Timer(Instrument[Recorder]):
 
     def measure(self, target: Recorder) -> Measure:
         """Record the seconds on every path."""
-        return target.recorder(), None, None
+        record = target.recorder()
+        if target.is_fixed:
+            return record, None, None
+
+        def begin() -> Started:
+            context = target.read_context()
+
+            def fail(seconds: float, error: BaseException) -> None:
+                found = target.in_context(context) if is_closed(error) else target
+                found.recorder()(seconds)
+
+            return record, fail, None
+
+        return _do_nothing, None, begin
 
 
 @final
@@ -349,11 +371,19 @@ def track(target: Tracked, make_end: Callable[[Any], Started]) -> Measure:
     else:
 
         def begin() -> Started:
-            child = target.choose_child()
+            child = target.in_context(target.read_context())
             child.inc()
             return make_end(child)
 
     return _do_nothing, None, begin
+
+
+def is_closed(error: BaseException | None) -> bool:
+    """Return whether a call was closed before its end, and is measured with the context labels of its beginning.
+
+    The garbage collector closes what was abandoned, in the context of any other call.
+    """
+    return isinstance(error, GeneratorExit)
 
 
 def _do_nothing(_seconds: float) -> None:

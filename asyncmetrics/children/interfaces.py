@@ -70,8 +70,12 @@ class Labelled(ABC):  # noqa: B024  # every child inherits all methods
     is_fixed: bool = True
     """Whether no context labels choose the child."""
 
-    def choose_child(self) -> Labelled:
-        """Return the child for the context labels of this moment; this object itself if it is fixed."""
+    def read_context(self) -> tuple[str, ...]:
+        """Return the values that the context labels have at this moment; a child has them already."""
+        return ()
+
+    def in_context(self, context: tuple[str, ...]) -> Any:  # noqa: ARG002  # for metrics
+        """Return the child for what `read_context` has returned; this object itself if it is fixed."""
         return self
 
     def count_dropped(self) -> None:  # noqa: B027  # as above

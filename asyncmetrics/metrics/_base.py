@@ -338,7 +338,8 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
             raise make_label_error(self.descriptor, names, values)
         return self._context_child(self, tuple(map(to_label_text, values)))
 
-    def _read_context(self) -> tuple[str, ...]:
+    def read_context(self) -> tuple[str, ...]:
+        """Return the values that the context labels have at this moment."""
         names = self.descriptor.contextnames
         try:
             return read_labels(names)
@@ -352,9 +353,12 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
         if self.descriptor.labelnames:
             raise make_unchosen_error(self.descriptor)
 
-    def choose_child(self) -> Any:
-        """Return the child for the context labels of this moment; this metric itself if it is fixed."""
-        return self if self.is_fixed else self._resolve()
+    def in_context(self, context: tuple[str, ...]) -> Any:
+        """Return the child for what `read_context` has returned; this metric itself if it is fixed."""
+        if self.is_fixed:
+            return self
+        self.require_labels()
+        return self._children.find(context)
 
     def count_dropped(self) -> None:
         """Count a measurement that is dropped: an exception left the block before its labels were chosen."""
@@ -362,7 +366,7 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
 
     def _resolve(self) -> C:
         self.require_labels()
-        child: C = self._children.find(self._read_context())
+        child: C = self._children.find(self.read_context())
         return child
 
 
@@ -377,14 +381,17 @@ class ContextChild(Resolver[C], Labelled):
 
     is_fixed = False
 
-    def choose_child(self) -> Labelled:
-        """Return the child for the context labels of this moment."""
-        return self._resolve()
+    def read_context(self) -> tuple[str, ...]:
+        """Return the values that the context labels have at this moment."""
+        return self._metric.read_context()
+
+    def in_context(self, context: tuple[str, ...]) -> C:
+        """Return the child for what `read_context` has returned."""
+        child: C = self._metric._children.find(self._values + context)
+        return child
 
     def _resolve(self) -> C:
-        metric = self._metric
-        child: C = metric._children.find(self._values + metric._read_context())
-        return child
+        return self.in_context(self.read_context())
 
     def __repr__(self) -> str:
         return self._metric.descriptor.name_series(self._values)

@@ -18,7 +18,7 @@ from asyncmetrics.metrics.histogram import Histogram
 from asyncmetrics.model.checks import check_text, list_texts, make_refusal
 from asyncmetrics.model.descriptor import GaugeMode
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
-from asyncmetrics.timing import CallLabels, Instrument, Measure, Started, track
+from asyncmetrics.timing import CallLabels, Instrument, Measure, Started, is_closed, track
 
 __all__ = ("CallMetrics",)
 
@@ -194,10 +194,14 @@ class _Series:
 
     def make_end(self, active: GaugeChild) -> Started:
         values, durations, exceptions = self.values or (), self._duration, self._exceptions
+        context = durations.read_context()
 
         def end(seconds: float, error: BaseException | None = None) -> None:
             active.dec()
-            if error is None or isinstance(error, GeneratorExit):  # the consumer of a generator closed it: no fault
+            if is_closed(error):  # the consumer of a generator closed it: no fault
+                durations.labels(*values, "ok").in_context(context).observe(seconds)
+                return
+            if error is None:
                 outcome = "ok"
             elif is_cancellation(error):
                 outcome = "cancelled"

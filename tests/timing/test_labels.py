@@ -101,6 +101,8 @@ def test_a_block_whose_labels_are_never_chosen_is_an_error(measure):
 
 def test_an_error_of_the_metric_is_logged_and_the_exception_of_the_call_passes(registry, caplog):
     class Broken:
+        is_fixed = True
+
         def labels(self):
             return self
 

@@ -11,7 +11,7 @@ import anyio
 import pytest
 import trio
 
-from asyncmetrics import CallMetrics, Gauge, bind_labels, clear_labels
+from asyncmetrics import CallMetrics, Gauge, Histogram, bind_labels, clear_labels
 from tests.patience import PATIENCE_SECONDS
 
 
@@ -257,3 +257,19 @@ def test_the_calls_of_a_tenant_that_is_bound_inside_go_up_and_down_on_one_child(
         _bind()
     assert registry.get_sample_value("rpc_active", {"tenant": ""}) == 0
     assert registry.get_sample_value("rpc_duration_seconds_count", {"tenant": "acme", "outcome": "ok"}) == 1
+
+
+@pytest.mark.parametrize("kind", ["time", "calls"])
+def test_a_generator_that_is_closed_in_the_context_of_another_call_keeps_its_labels(kind, registry):
+    if kind == "time":
+        instrument = Histogram("h", "H.", context_labels=["tenant"], registry=registry).time()
+    else:
+        instrument = CallMetrics("h", "H.", context_labels=["tenant"], registry=registry)
+    session = _session(instrument)
+    own = contextvars.copy_context()
+    own.run(bind_labels, tenant="acme")
+    own.run(next, session)
+    bind_labels(tenant="initech")
+    session.close()
+    counts = [s.labels["tenant"] for f in registry.collect() for s in f.samples if s.name.endswith("_count")]
+    assert counts == ["acme"]
