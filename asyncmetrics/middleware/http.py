@@ -107,10 +107,11 @@ class HttpExchange(Exchange[HttpMetrics]):
         self._disconnected = self._trailers = False
         self._status = None
         self.ended = 0.0
-        if labels.context_names:
-            route.names, route.newest, self._context = labels.context_names, None, None
-        if metrics.bodies is not None:
-            self._probe_bodies(metrics)
+        if not metrics.is_plain:
+            if labels.context_names:
+                route.names, route.newest, self._context = labels.context_names, None, None
+            if metrics.bodies is not None:
+                self._probe_bodies(metrics)
         self.started = perf_counter()
         metrics.active[self] = None
         return self
