@@ -22,9 +22,9 @@ __all__ = ("RATIO", "run")
 RATIO = "the time that a peer adds ÷ the time that we add"
 
 TARGETS = {
-    RAW: Target(BY_HAND, "≥", 1.83),
+    RAW: Target(BY_HAND, "≥", 2.2),
     MANY: Target(BY_HAND, "≥", 1.35),
-    INCLUDED: Target(BY_HAND, "≥", 1.88),
+    INCLUDED: Target(BY_HAND, "≥", 1.3),
 }
 # Rounds are longer than in other benchmarks: a request takes longer than an increment, and the differences are small.
 LONGER = 4
