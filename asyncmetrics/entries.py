@@ -7,6 +7,7 @@
 2. A function that calls ``__enter__``, such as ``ExitStack.enter_context`` or a callback, may end before the exit. Its
    entry belongs to the task that runs it or, outside of tasks, to the thread.
 3. If a task or thread has several such entries, nothing shows which of them an exit belongs to: the newest is taken.
+   If a task or thread has none, the oldest of the others is taken.
 """
 
 from __future__ import annotations
@@ -59,12 +60,15 @@ def take_entry(entries: dict[object, E], frame: FrameType) -> E | None:
 
 
 def _find_called(entries: Mapping[object, object]) -> object:
-    """Return the owner of an exit that is made by a call: this task or thread, or the only one that there is."""
+    """Return the owner of an exit that is made by a call: this task or thread, or else the one that entered first.
+
+    Several tasks may have entered, and another one leaves: any order is a guess, and each entry has to end once.
+    """
     caller = _find_caller()
     if caller in entries:
         return caller
     others = [owner for owner in list(entries) if not _ENTERING or not isinstance(owner, FrameType)]
-    return others[0] if len(others) == 1 else None
+    return others[0] if others else None
 
 
 def _find_caller() -> object:

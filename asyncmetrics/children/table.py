@@ -241,8 +241,8 @@ class ChildTable(Generic[C]):
         try:
             for values, number in numbers.items():
                 child = self.find(values)
+                keys.add(child.labelvalues)  # first, so that it is removed if the number is none
                 cast("GaugeChild", child).set(number)
-                keys.add(child.labelvalues)
         except Exception as error:  # noqa: BLE001  # a callback of the application must not fail the scrape
             pass_interruption(error)
             problem = error

@@ -95,11 +95,14 @@ class LabelTokens:
         return {name: value for name, value in bound.items() if name not in self._names} | before
 
 
-def bind_labels(**labels: object) -> LabelTokens:
+def bind_labels(*wrong: NoReturn, **labels: object) -> LabelTokens:
     """Bind label values in the current context and return the tokens for `reset_labels`.
 
-    A value is converted by ``str``. A callable without arguments is called each time a metric reads the name.
+    A value is converted by ``str``. A callable without arguments is called each time a metric reads the name. Raises
+    `TypeError` if the labels are not given by name.
     """
+    if wrong:
+        raise _make_name_error("bind_labels", wrong[0])
     return LabelTokens(labels, is_block=False)
 
 
@@ -179,8 +182,7 @@ class bound_labels:  # noqa: N801  # reads as a statement: with bound_labels(ten
 
     def __init__(self, *wrong: NoReturn, **labels: object) -> None:
         if wrong:
-            message = f"bound_labels() takes labels by name, as in bound_labels(tenant='acme'), got {show(wrong[0])}"
-            raise TypeError(message)
+            raise _make_name_error("bound_labels", wrong[0])
         self._labels = labels
         self._entries: dict[object, LabelTokens] = {}
 
@@ -220,6 +222,10 @@ class bound_labels:  # noqa: N801  # reads as a statement: with bound_labels(ten
         entry = take_entry(self._entries, frame)
         if entry is not None:
             entry.end_block()
+
+
+def _make_name_error(function: str, value: object) -> TypeError:
+    return TypeError(f"{function}() takes labels by name, as in {function}(tenant='acme'), got {show(value)}")
 
 
 async def _return() -> None:

@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager, contextmanager
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, TypeAlias
 
+from asyncmetrics.wrapping import keep_attributes
+
 __all__ = ("wrap_function",)
 
 Begin: TypeAlias = Callable[[], Any]
@@ -34,9 +36,9 @@ def wrap_function(function: Any, begin: Begin, end: End) -> Any:
     while isinstance(code, functools.partial):
         code = code.func
     if not inspect.isroutine(code):
-        code = type(code).__call__  # an object that is callable is of the kind of its __call__
+        code = code.__call__  # an object that is callable is of the kind of its __call__
     wrapper = next((make for is_kind, make in _KINDS if is_kind(code)), _wrap_plain)
-    return functools.wraps(function)(wrapper(function, begin, end))
+    return keep_attributes(wrapper(function, begin, end), function)
 
 
 def _check(function: Any) -> None:

@@ -14,7 +14,7 @@ from asyncmetrics.wrapping.kinds import find_wrapper
 from asyncmetrics.wrapping.results import FOLLOWERS
 from asyncmetrics.wrapping.steps import Chooser, Measure, call_end
 
-__all__ = ("wrap_callable",)
+__all__ = ("keep_attributes", "wrap_callable")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,12 +32,19 @@ def wrap_callable(function: Callable[..., Any], fixed: Measure | None, choose: C
         code = code.func
     if not (inspect.isroutine(code) or inspect.isclass(code)):
         code = code.__call__  # an object that is callable is of the kind of its __call__
-    measured = (find_wrapper(code) or _wrap_function)(function, fixed, choose)
-    functools.update_wrapper(measured, function, updated=())
-    if isinstance(function, (FunctionType, MethodType, BuiltinFunctionType, type)):
-        vars(measured).update(getattr(function, "__dict__", {}), __wrapped__=function)
-        return measured
-    return _MeasuredObject(function, measured)
+    return keep_attributes((find_wrapper(code) or _wrap_function)(function, fixed, choose), function)
+
+
+def keep_attributes(wrapper: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``wrapper``, a function, with the name, the signature and all attributes of ``original``.
+
+    A callable object may compute its attributes, so the result is then an object that asks the original for them.
+    """
+    functools.update_wrapper(wrapper, original, updated=())
+    if isinstance(original, (FunctionType, MethodType, BuiltinFunctionType, type)):
+        vars(wrapper).update(getattr(original, "__dict__", {}), __wrapped__=original)
+        return wrapper
+    return _WrappedObject(original, wrapper)
 
 
 def _wrap_function(function: Callable[P, T], fixed: Measure | None, choose: Chooser) -> Callable[P, T]:
@@ -77,16 +84,16 @@ def _wrap_context_manager(function: FunctionType, fixed: Measure | None, choose:
 
 
 @final
-class _MeasuredObject:
-    """A callable object that is measured, such as a `functools.lru_cache` or a task of Celery.
+class _WrappedObject:
+    """A callable object that is wrapped, such as a `functools.lru_cache` or a task of Celery.
 
     All else that the program does with it is done with the original.
     """
 
-    def __init__(self, original: Any, measured: Callable[..., object]) -> None:
+    def __init__(self, original: Any, wrapper: Callable[..., object]) -> None:
         # Frameworks look at the kind of `__call__`. The class itself has the other two.
         own = {name: getattr(original, name, None) for name in ("__doc__", "__module__")}
-        vars(self).update(own, __wrapped__=original, __call__=measured)
+        vars(self).update(own, __wrapped__=original, __call__=wrapper)
 
     def __call__(self, *args: Any, **kwargs: Any) -> object:
         return vars(self)["__call__"](*args, **kwargs)
@@ -108,17 +115,17 @@ class _MeasuredObject:
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]  # for isinstance
-        return type(self.__wrapped__)
+        return cast(type, self.__wrapped__.__class__)  # not `type`: a proxy, as Celery's, names another class
 
     # It is pickled by its name, and copied as itself, as functions are.
     def __reduce__(self) -> str:
         return cast(str, self.__wrapped__.__qualname__)
 
-    def __copy__(self) -> _MeasuredObject:
+    def __copy__(self) -> _WrappedObject:
         return self
 
-    def __deepcopy__(self, _: object) -> _MeasuredObject:
+    def __deepcopy__(self, _: object) -> _WrappedObject:
         return self
 
     def __repr__(self) -> str:
-        return f"<measured {self.__wrapped__!r}>"
+        return f"<wrapped {self.__wrapped__!r}>"

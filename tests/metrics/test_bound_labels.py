@@ -368,9 +368,16 @@ async def test_the_names_of_a_middleware_are_declared(labels, hint, logged, regi
     assert [message.partition("context_labels")[2] for message in logged()] == hint
 
 
-def test_labels_that_are_not_given_by_name_are_refused():
-    with pytest.raises(TypeError, match=r"bound_labels\(\) takes labels by name"):
-        bound_labels({"tenant": "acme"})
+@pytest.mark.parametrize("bind", [bound_labels, bind_labels])
+def test_labels_that_are_not_given_by_name_are_refused(bind):
+    with pytest.raises(TypeError, match=rf"{bind.__name__}\(\) takes labels by name"):
+        bind({"tenant": "acme"})
+
+
+def test_a_decorated_cache_keeps_its_methods():
+    cached = bound(functools.lru_cache(lambda x: (x, dict(get_labels()))))
+    assert cached(1) == (1, ACME)
+    assert cached.cache_info().misses == 1
 
 
 def test_what_is_no_token_is_refused():

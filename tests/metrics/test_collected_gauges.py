@@ -116,3 +116,10 @@ def test_an_older_sample_in_a_thread_does_not_remove_the_children_of_a_newer_one
     waiting.labels("mail")
     (family,) = waiting.collect()
     assert {sample.labels["queue"] for sample in family.samples} == {"mail", "print"}
+
+
+def test_a_number_that_is_none_removes_all_children_and_exposes_no_zero(registry):
+    gauge = Gauge("queue_size", "Jobs.", ["queue"], registry=registry)
+    gauge.collect_from(lambda: {("mail",): 3, ("fax",): None})
+    for _ in range(2):
+        assert [s.labels for f in registry.collect() for s in f.samples if s.name == "queue_size"] == []

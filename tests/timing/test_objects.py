@@ -65,6 +65,7 @@ def test_a_task_of_celery_keeps_its_methods(h, read):
     assert (add(1, 2), read("h")) == (3, 1)
     assert add.delay(1, 2).get() == 3
     assert add.name == "add"
+    assert isinstance(add, celery.Task)
 
 
 def test_an_attribute_that_is_set_is_set_on_the_original(h):

@@ -144,6 +144,24 @@ def test_an_exit_stack_may_be_left_by_another_thread(db, calls):
     assert calls() == (1, 0)
 
 
+def test_entries_of_several_threads_that_another_one_leaves_all_end(db, calls):
+    stacks = [ExitStack() for _ in range(3)]
+    barrier = threading.Barrier(3)
+
+    def enter(stack):
+        stack.enter_context(db)
+        barrier.wait(PATIENCE_SECONDS)
+
+    threads = [threading.Thread(target=enter, args=(stack,)) for stack in stacks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for stack in stacks:
+        stack.close()
+    assert calls() == (3, 0)
+
+
 def test_a_second_entry_that_no_exit_could_be_told_from_is_an_error(db, calls):
     first, second = ExitStack(), ExitStack()
     first.enter_context(db)

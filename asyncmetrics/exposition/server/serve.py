@@ -98,11 +98,16 @@ class ServedMetrics:
     def __init__(self, options: ServerOptions) -> None:
         self._options = options
         self._server: LoopServer | None = None
+        self._is_entered = False
 
     def __await__(self) -> Generator[object, None, LoopServer]:
         return self._start().__await__()
 
     async def __aenter__(self) -> LoopServer:
+        if self._is_entered:
+            message = "serve_metrics() was entered twice: call serve_metrics() again for another server"
+            raise RuntimeError(message)
+        self._is_entered = True
         self._server = await self._start()
         return self._server
 

@@ -13,6 +13,7 @@ import pytest
 from asyncmetrics import Counter, Gauge, serve_metrics
 from asyncmetrics.core import GaugeMetricFamily
 from asyncmetrics.errors import DefinitionError
+from tests.loops import on_every_loop
 from tests.patience import PATIENCE_SECONDS, eventually
 
 
@@ -186,3 +187,11 @@ def test_it_ends_with_its_loop_in_silence(registry, backend, caplog):
     client.close()
     assert not asyncio.run(is_open(port))
     assert caplog.records == []
+
+
+@on_every_loop
+async def test_an_object_that_is_entered_twice_says_so(registry):
+    serving = serve_metrics(0, registry=registry)
+    async with serving:
+        with pytest.raises(RuntimeError, match="entered twice"):
+            await serving.__aenter__()
