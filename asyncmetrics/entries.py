@@ -34,11 +34,15 @@ E = TypeVar("E", bound=_Entry)
 # interpreter without these instructions does not show which entries are of step 2: each then belongs to its frame.
 _NAMES = ("SETUP_WITH", "BEFORE_WITH", "BEFORE_ASYNC_WITH")
 _ENTERING = frozenset(opmap[name] for name in _NAMES if opmap.get(name, 256) < 256)
+_EXTENDED_ARG = opmap["EXTENDED_ARG"]
 
 
 def find_owner(frame: FrameType) -> object:
     """Return the owner of a new entry from ``frame``: the frame itself, or the task or thread that makes the call."""
-    if not _ENTERING or frame.f_code.co_code[frame.f_lasti] in _ENTERING:
+    code, index = frame.f_code.co_code, frame.f_lasti
+    while code[index] == _EXTENDED_ARG:  # Python 3.10 stops at this prefix, which a block of over 255 instructions has
+        index += 2
+    if not _ENTERING or code[index] in _ENTERING:
         return frame
     return _find_caller()
 

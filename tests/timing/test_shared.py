@@ -291,3 +291,12 @@ def test_a_generator_that_is_closed_in_the_context_of_another_call_keeps_its_lab
     session.close()
     counts = [s.labels["tenant"] for f in registry.collect() for s in f.samples if s.name.endswith("_count")]
     assert counts == ["acme"]
+
+
+def test_a_long_block_belongs_to_its_frame(db, calls):
+    body = "\n".join(f"        x = [depth, {number}]" for number in range(300))
+    program = f"def recurse(db, depth):\n    with db:\n        if depth:\n            recurse(db, depth - 1)\n{body}\n"
+    names = {}
+    exec(program, names)
+    names["recurse"](db, 1)
+    assert calls() == (2, 0)
