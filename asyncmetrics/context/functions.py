@@ -6,14 +6,12 @@ not bound at its ``yield``, so that they do not reach that code.
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, TypeAlias
 
-from asyncmetrics.wrapping import keep_attributes
+from asyncmetrics.wrapping import find_code, keep_attributes, makes_context_manager
 
 __all__ = ("wrap_function",)
 
@@ -22,21 +20,13 @@ Begin: TypeAlias = Callable[[], Any]
 End: TypeAlias = Callable[[Any], None]
 Function: TypeAlias = Callable[..., Any]
 
-# The code of the functions that these decorators return: the block that they are made for runs after the call.
-_MANAGER: Any = len
-_MANAGERS = {contextmanager(_MANAGER).__code__, asynccontextmanager(_MANAGER).__code__}
-
 
 def wrap_function(function: Any, begin: Begin, end: End) -> Any:
     """Return ``function`` with labels bound during its calls. Raises `TypeError` if it is no function."""
     if isinstance(function, (classmethod, staticmethod)):
         return type(function)(wrap_function(function.__func__, begin, end))
     _check(function)
-    code = function
-    while isinstance(code, functools.partial):
-        code = code.func
-    if not inspect.isroutine(code):
-        code = code.__call__  # an object that is callable is of the kind of its __call__
+    code = find_code(function)
     wrapper = next((make for is_kind, make in _KINDS if is_kind(code)), _wrap_plain)
     return keep_attributes(wrapper(function, begin, end), function)
 
@@ -48,7 +38,7 @@ def _check(function: Any) -> None:
         raise TypeError(message)
     if not callable(function):
         raise TypeError(problem)
-    if getattr(function, "__code__", None) in _MANAGERS:
+    if makes_context_manager(function):  # the block that it is made for runs after the call
         message = f"{problem}, which makes a context manager: write 'with bound_labels(…):' inside of it"
         raise TypeError(message)
 

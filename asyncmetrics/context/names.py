@@ -3,7 +3,7 @@
 *Theory of operation.* A module that declares a metric may be imported after the first binding of its label, so a name
 is not judged when it is bound.
 
-1. A binding of an undeclared name puts the name into ``_suspects``.
+1. A binding of an undeclared name puts the name into `suspects`.
 2. A metric that declares the name takes it out.
 3. The next metric that reads any context label logs the names that are left, once each.
 """

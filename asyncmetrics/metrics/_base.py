@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from abc import ABC, ABCMeta, abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
@@ -30,9 +30,9 @@ from asyncmetrics.errors import DuplicateMetricError, LabelError, show
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics._mistakes import (
     KINDS_OF_OPTIONS,
+    ExplainingType,
     check_labels,
     check_limits,
-    describe_call,
     explain_duplicate,
 )
 from asyncmetrics.metrics.created import is_created_enabled
@@ -60,13 +60,13 @@ G = TypeVar("G")
 W = TypeVar("W")
 
 
-class _MetricType(ABCMeta):
+class _MetricType(ExplainingType):
     """The type of the metric classes: serves ``exist_ok=True``, and shows each class's own arguments."""
 
-    def __call__(cls: type[M], *args: Any, **kwargs: Any) -> M:
+    def __call__(cls: type[M], *args: Any, **kwargs: Any) -> M:  # noqa: N805  # of a metaclass
         """Return a new metric or, with ``exist_ok=True``, the equal metric that the registry already has."""
         try:
-            metric: M = type.__call__(cls, *args, **kwargs)
+            metric: M = ExplainingType.__call__(cls, *args, **kwargs)
         except DuplicateMetricError as error:
             existing, wanted = error.existing, error.rejected
             if not isinstance(existing, MetricBase) or not isinstance(wanted, MetricBase):
@@ -74,15 +74,10 @@ class _MetricType(ABCMeta):
             if kwargs.get("exist_ok") and existing.descriptor == wanted.descriptor:
                 return existing  # type: ignore[return-value]  # equal descriptors are of one kind
             raise explain_duplicate(error, existing.descriptor, wanted.descriptor) from None
-        except TypeError:
-            problem = describe_call(cls.__name__, inspect.signature(cls), args, kwargs)
-            if not problem:
-                raise
-            raise TypeError(problem) from None
         return metric
 
     @property
-    def __signature__(cls) -> inspect.Signature:
+    def __signature__(cls) -> inspect.Signature:  # noqa: N805  # as above
         """What `help` and `inspect.signature` show: the arguments that this class takes, with their defaults."""
         metric = cast(type[MetricBase[Any, Any, Any, Any, Any]], cls)
         _, *shared = inspect.signature(metric.__init__).parameters.values()
@@ -288,7 +283,7 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
     @property
     def blocking(self) -> bool:
         """Whether collecting may block: it calls the functions of a gauge, which belong to the application."""
-        return bool(self._children.functions)
+        return not all(callback.is_immediate for callback in self.list_callbacks())
 
     def collect(self) -> Iterable[Metric] | Awaitable[Iterable[Metric]]:
         """Return the family of this metric, or an awaitable of it if a gauge function is async."""

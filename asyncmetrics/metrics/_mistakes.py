@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+from abc import ABCMeta
 from collections.abc import Mapping
 from inspect import Signature
 from math import inf
+from typing import Any, TypeVar, cast
 
 from asyncmetrics.errors import DuplicateMetricError, show, suggest
 from asyncmetrics.model.checks import check_limit, check_seconds, list_texts
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.names import check_label_names
 
-__all__ = ("KINDS_OF_OPTIONS", "check_labels", "check_limits", "describe_call", "explain_duplicate")
+__all__ = ("KINDS_OF_OPTIONS", "ExplainingType", "check_labels", "check_limits", "explain_duplicate")
+
+M = TypeVar("M")
 
 KINDS_OF_OPTIONS = {
     "buckets": "Histogram",
@@ -44,7 +49,28 @@ def check_limits(owner: str, max_children: object, ttl: object) -> None:
         check_seconds("ttl", ttl, owner, "a number of more than 0 seconds, or None")
 
 
-def describe_call(
+class ExplainingType(ABCMeta):
+    """The type of classes whose wrong calls are errors in the names of the program."""
+
+    def __call__(cls: type[M], *args: Any, **kwargs: Any) -> M:
+        """Return a new instance. Raises TypeError that says what is wrong with the arguments."""
+        try:
+            made: M = type.__call__(cls, *args, **kwargs)
+        except TypeError:
+            problem = _describe_call(cls.__name__, inspect.signature(cls), args, kwargs)
+            if not problem:
+                raise
+            raise TypeError(problem) from None
+        return made
+
+    @property
+    def __signature__(cls) -> Signature:
+        """What `help` and `inspect.signature` show, which would show `__call__` otherwise."""
+        _, *parameters = inspect.signature(cast(Any, cls).__init__).parameters.values()
+        return Signature(parameters)
+
+
+def _describe_call(
     name: str, signature: Signature, args: tuple[object, ...], kwargs: Mapping[str, object]
 ) -> str | None:
     """Return what is wrong with the arguments of the metric class ``name``; None if they fit its signature.

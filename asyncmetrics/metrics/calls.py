@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import copy
-from abc import ABCMeta
 from collections.abc import Iterable
 from contextlib import ExitStack
-from inspect import Signature, signature
-from typing import Any, TypeVar, cast, final
+from typing import Any, TypeVar, final
 
 from asyncmetrics.children.interfaces import GaugeChild
 from asyncmetrics.errors import DuplicateMetricError, is_cancellation
-from asyncmetrics.metrics._mistakes import describe_call
+from asyncmetrics.metrics._mistakes import ExplainingType
 from asyncmetrics.metrics.counter import Counter
 from asyncmetrics.metrics.gauge import Gauge
 from asyncmetrics.metrics.histogram import Histogram
@@ -23,30 +21,10 @@ from asyncmetrics.timing import CallLabels, Instrument, Measure, Started, is_clo
 __all__ = ("CallMetrics",)
 
 M = TypeVar("M", Histogram, Gauge, Counter)
-C = TypeVar("C")
-
-
-class _CallMetricsType(ABCMeta):
-    """The type of `CallMetrics`: explains wrong calls in the names of the program."""
-
-    def __call__(cls: type[C], *args: Any, **kwargs: Any) -> C:
-        try:
-            made: C = type.__call__(cls, *args, **kwargs)
-        except TypeError:
-            problem = describe_call(cls.__name__, signature(cls), args, kwargs)
-            if not problem:
-                raise
-            raise TypeError(problem) from None
-        return made
-
-    @property
-    def __signature__(cls) -> Signature:
-        _, *parameters = signature(cast(Any, cls).__init__).parameters.values()
-        return Signature(parameters)
 
 
 @final
-class CallMetrics(Instrument["_Series"], metaclass=_CallMetricsType):
+class CallMetrics(Instrument["_Series"], metaclass=ExplainingType):
     """Measure calls of anything: how many there are, how long they take, how they end, how many run now.
 
     Declares ``<prefix>_duration_seconds`` with the label ``outcome`` (``ok``, ``error`` or ``cancelled``),

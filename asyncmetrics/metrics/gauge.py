@@ -59,7 +59,6 @@ class Gauge(MetricBase[GaugeChild, NoReturn, NoReturn, GaugeMode, NoReturn], _Ga
     _kind: ClassVar[DeclaredKind] = "gauge"
     _operations: ClassVar[tuple[str, ...]] = ("inc", "dec", "set", "set_function")
     _context_child: ClassVar[type[ContextChild[Any]]] = _ContextGauge
-    _may_block = False
 
     def _make_shape(self, name: str, *, multiprocess_mode: GaugeMode = "all") -> Shape:
         check_choice("multiprocess_mode", multiprocess_mode, GAUGE_MODES, name)
@@ -89,10 +88,4 @@ class Gauge(MetricBase[GaugeChild, NoReturn, NoReturn, GaugeMode, NoReturn], _Ga
         name = self.descriptor.exposed_name
         check_callback(name, "collect_from", f, "a mapping of label values to numbers, such as {('mail',): 3}")
         home = make_home(loop)
-        self._may_block = blocking
         self._children.collect_from(f, home, is_blocking=blocking)
-
-    @property
-    def blocking(self) -> bool:
-        """Whether collecting may block: it calls the functions of the application."""
-        return self._may_block or super().blocking

@@ -6,8 +6,17 @@ that are not finished when their function returns, and `callables` chooses the w
 
 from __future__ import annotations
 
-from asyncmetrics.wrapping.callables import keep_attributes, wrap_callable
+from asyncmetrics.wrapping.callables import find_code, keep_attributes, makes_context_manager, wrap_callable
 from asyncmetrics.wrapping.kinds import wrap_awaitable
 from asyncmetrics.wrapping.steps import Measure, Started, call_end
 
-__all__ = ("Measure", "Started", "call_end", "keep_attributes", "wrap_awaitable", "wrap_callable")
+__all__ = (
+    "Measure",
+    "Started",
+    "call_end",
+    "find_code",
+    "keep_attributes",
+    "makes_context_manager",
+    "wrap_awaitable",
+    "wrap_callable",
+)

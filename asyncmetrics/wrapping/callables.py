@@ -14,7 +14,7 @@ from asyncmetrics.wrapping.kinds import find_wrapper
 from asyncmetrics.wrapping.results import FOLLOWERS
 from asyncmetrics.wrapping.steps import Chooser, Measure, call_end
 
-__all__ = ("keep_attributes", "wrap_callable")
+__all__ = ("find_code", "keep_attributes", "makes_context_manager", "wrap_callable")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,14 +25,21 @@ def wrap_callable(function: Callable[..., Any], fixed: Measure | None, choose: C
 
     The measure is ``fixed``, or what ``choose`` returns for the arguments of each call where ``fixed`` is None.
     """
-    if isinstance(function, FunctionType) and function.__code__ in _CONTEXT_MANAGERS:
+    if isinstance(function, FunctionType) and makes_context_manager(function):
         return _wrap_context_manager(function, fixed, choose)
-    code: Any = function
-    while isinstance(code, functools.partial):
-        code = code.func
-    if not (inspect.isroutine(code) or inspect.isclass(code)):
-        code = code.__call__  # an object that is callable is of the kind of its __call__
-    return keep_attributes((find_wrapper(code) or _wrap_function)(function, fixed, choose), function)
+    return keep_attributes((find_wrapper(find_code(function)) or _wrap_function)(function, fixed, choose), function)
+
+
+def find_code(function: Any) -> Any:
+    """Return the function that is called in the end, of whose kind ``function`` is: that of a partial or an object."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function if inspect.isroutine(function) or inspect.isclass(function) else function.__call__
+
+
+def makes_context_manager(function: object) -> bool:
+    """Return whether ``function`` comes from `contextlib.contextmanager` or `contextlib.asynccontextmanager`."""
+    return getattr(function, "__code__", None) in _CONTEXT_MANAGERS
 
 
 def keep_attributes(wrapper: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
