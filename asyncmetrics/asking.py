@@ -31,7 +31,18 @@ from asyncmetrics.errors import LoopError
 from asyncmetrics.interruptions import ignoring, pass_interruption
 from asyncmetrics.loops import HomeLoop, LoopCall
 
-__all__ = ("HOME_SECONDS", "Asking", "Outcome", "Source", "ask_now", "close_awaitable", "is_async_function", "is_later")
+__all__ = (
+    "HOME_SECONDS",
+    "Asking",
+    "Outcome",
+    "Source",
+    "ask_now",
+    "close_awaitable",
+    "explain_private",
+    "is_async_function",
+    "is_later",
+    "run_privately",
+)
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -140,13 +151,11 @@ def _make_call(source: Source[T], result: object) -> LoopCall[T]:
 class Asking(Generic[T]):
     """Asks sources for a thread that waits for them.
 
-    It waits for home loops until ``seconds`` have passed, and for the private loop without a limit unless
-    ``limits_private`` is set.
+    It waits for home loops until ``seconds`` have passed, and for the private loop without a limit.
     """
 
-    def __init__(self, seconds: float = HOME_SECONDS, *, limits_private: bool = False) -> None:
+    def __init__(self, seconds: float = HOME_SECONDS) -> None:
         self._deadline = time.monotonic() + seconds
-        self._limits_private = limits_private
         self._outcomes: dict[Source[T], Outcome[T]] = {}
         self._calls: dict[Source[T], tuple[LoopCall[T], object]] = {}
         self._private: list[Source[T]] = []
@@ -191,10 +200,8 @@ class Asking(Generic[T]):
     def _wait_for(self, source: Source[T], call: LoopCall[T]) -> Outcome[T]:
         is_private = source.home is None
         left = max(0.0, self._deadline - time.monotonic())
-        outcome = call.wait(None if is_private and not self._limits_private else left)
-        if is_private and isinstance(outcome, RuntimeError) and not isinstance(outcome, LoopError):
-            return _explain_private(source, outcome)
-        return outcome
+        outcome = call.wait(None if is_private else left)
+        return explain_private(source, outcome) if is_private else outcome
 
     def _start_private(self) -> None:
         calls = [self._calls[source][0] for source in self._private]
@@ -202,7 +209,7 @@ class Asking(Generic[T]):
             return
         # asyncio.run() raises in a thread that runs a loop already. The copy of the context gives the sources the
         # context labels of the caller.
-        run = partial(copy_context().run, _run_privately, calls)
+        run = partial(copy_context().run, run_privately, calls)
         try:
             threading.Thread(target=run, name="asyncmetrics-collect", daemon=True).start()
         except RuntimeError as error:  # the system has no thread left
@@ -217,7 +224,7 @@ class Asking(Generic[T]):
                 close_awaitable(result)
 
 
-def _run_privately(calls: list[LoopCall[T]]) -> None:
+def run_privately(calls: list[LoopCall[T]]) -> None:
     """Run ``calls`` at the same time in an event loop of this thread."""
     import asyncio  # 22 ms, and only a source that is async needs it
 
@@ -236,10 +243,13 @@ def _run_privately(calls: list[LoopCall[T]]) -> None:
             call.fail(error)
 
 
-def _explain_private(source: Source[T], error: RuntimeError) -> LoopError:
+def explain_private(source: Source[T], outcome: Outcome[T]) -> Outcome[T]:
+    """Return the outcome of a private loop; a RuntimeError, which another loop's locks raise, is explained."""
+    if not isinstance(outcome, RuntimeError) or isinstance(outcome, LoopError):
+        return outcome
     explained = LoopError(
         f"{source.name} has no event loop of its own, so a private asyncio loop ran it: register it while its loop "
-        f"runs, or pass loop=; it raised {type(error).__name__}: {error}"
+        f"runs, or pass loop=; it raised {type(outcome).__name__}: {outcome}"
     )
-    explained.__cause__ = error
+    explained.__cause__ = outcome
     return explained

@@ -34,7 +34,7 @@ from typing import Any, Generic, TypeVar, final
 from weakref import ref
 
 from asyncmetrics.errors import DefinitionError, LoopError, show
-from asyncmetrics.interruptions import pass_interruption
+from asyncmetrics.interruptions import is_interruption, pass_interruption
 
 __all__ = (
     "RUNNING",
@@ -42,6 +42,7 @@ __all__ = (
     "LoopCall",
     "detach",
     "find_home",
+    "is_for_program",
     "is_task_cancelled",
     "is_trio_running",
     "make_home",
@@ -197,7 +198,9 @@ class LoopCall(Generic[T]):
         Raises `LoopError` if ``home`` has ended.
         """
         self._home = home or find_home()
-        if home is None or home.is_running_here():
+        if self.is_cancelled:  # by another thread
+            self._end()
+        elif home is None or home.is_running_here():
             self._cancel_task = detach(self._run, self._end)
         else:
             context = copy_context()
@@ -223,7 +226,7 @@ class LoopCall(Generic[T]):
             self.outcome = await self._make()
         except BaseException as error:
             self.outcome = error
-            if isinstance(error, KeyboardInterrupt) and current_thread() is main_thread():
+            if is_for_program(error):
                 raise
 
     def cancel(self) -> None:
@@ -270,6 +273,15 @@ class LoopCall(Generic[T]):
 
     def _get_outcome(self) -> T | BaseException:
         return LoopError("the call was cancelled before it began") if self.outcome is None else self.outcome
+
+
+def is_for_program(error: BaseException) -> bool:
+    """Return whether ``error``, or a part of a group, asks the program to end: raised by Ctrl-C or a signal handler."""
+    if current_thread() is not main_thread():  # the only one that gets signals
+        return False
+    if isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and is_interruption(error)):
+        return True
+    return any(map(is_for_program, getattr(error, "exceptions", ())))
 
 
 def _call_soon(home: HomeLoop, function: Callable[[], object]) -> None:

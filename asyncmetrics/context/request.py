@@ -19,8 +19,6 @@ from asyncmetrics.context.names import log_suspects, suspects
 
 __all__ = ("Binding", "RequestBindings")
 
-_OWN_LABELS = 3  # what the middleware binds: `REQUEST`, the route and the method
-
 
 @final
 class Binding(NamedTuple):
@@ -87,9 +85,9 @@ class RequestBindings:
     def end_bindings(self) -> list[object]:
         """Return the values of the names, as `read_bindings` does, and release them: a task may outlive the request.
 
-        From here on no binding is noted. If nothing at all is bound, the list is empty.
+        From here on no binding is noted. If none of the names is bound, the list is empty.
         """
-        is_unbound = self.newest is None and not suspects and len(BOUND.get()) == _OWN_LABELS
+        is_unbound = self.newest is None and not suspects and BOUND.get().keys().isdisjoint(self.names)
         values = [] if is_unbound else self.read_bindings()
         self.names, self.newest = (), None
         return values

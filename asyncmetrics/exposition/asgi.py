@@ -17,6 +17,7 @@ from asyncmetrics.exposition.failures import OnError, check_on_error
 from asyncmetrics.exposition.rendering import Rendering
 from asyncmetrics.exposition.response import Request, Response, refuse_access, refuse_busy, respond
 from asyncmetrics.exposition.scrape import Scrape
+from asyncmetrics.interruptions import is_interruption
 from asyncmetrics.model.checks import check_flag, check_limit, check_seconds
 from asyncmetrics.pacing import preload_asyncio_backend
 from asyncmetrics.registry import REGISTRY, Collectable, check_registry, is_fault
@@ -139,7 +140,7 @@ class _Exposition:
                 result = self._access.predicate(scope)
                 return bool(await result if isinstance(result, Awaitable) else result)
         except BaseException as error:  # where the predicate fails, no client has access
-            if not is_fault(error):
+            if not is_fault(error) or is_interruption(error):
                 raise
             self._self_metrics.count_internal_error("exposition.auth")
             return False

@@ -24,6 +24,7 @@ from asyncmetrics.exposition.failures import OnError, record_failure
 from asyncmetrics.exposition.gathering import gather_families
 from asyncmetrics.exposition.rendering import Chunk, Rendering
 from asyncmetrics.exposition.response import Response, refuse_failed
+from asyncmetrics.interruptions import is_interruption
 from asyncmetrics.model.family import Metric
 from asyncmetrics.pacing import take_turn
 from asyncmetrics.registry import Collectable, is_fault
@@ -81,7 +82,7 @@ class Scrape:
                 if (chunk.is_full() or not more) and (joined := chunk.take()):
                     yield joined
         except BaseException as error:
-            if not is_fault(error):
+            if not is_fault(error) or is_interruption(error):
                 raise
             self._problem = record_failure(self._registry, error)
             self.outcome = "failed"

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, final
 
 from asyncmetrics.asking import HOME_SECONDS, Asking, Outcome, Source, close_awaitable, is_later
 from asyncmetrics.errors import LoopError
-from asyncmetrics.interruptions import is_interruption
+from asyncmetrics.interruptions import is_interruption, pass_interruption
 from asyncmetrics.loops import LoopCall
 from asyncmetrics.model.family import Metric
 from asyncmetrics.registry.collection import Collectable, Collection, begin_collection, is_fault
@@ -40,15 +40,23 @@ def collect_all(collection: Collection, seconds: float = HOME_SECONDS) -> list[M
     sources = _list_sources(collection)
     asking: Asking[Any] = Asking(seconds)
     try:
-        for _, own in sources:
-            for source in own:
-                asking.ask(source)
+        # The async ones first: calling them takes no time, and the sync ones may block until the deadline.
+        for source in sorted([source for _, own in sources for source in own], key=_is_sync):
+            asking.ask(source)
         outcomes = asking.wait()
     finally:
         asking.close()
     for collector, own in sources:
         collection.take_all(collector, [(source, outcomes[source]) for source in own])
     return collection.finish()
+
+
+def _is_sync(source: Source[Any]) -> bool:
+    try:
+        return not source.is_async
+    except Exception as error:  # noqa: BLE001  # ``collect`` may be a property, and raise again when it is asked
+        pass_interruption(error)
+        return True
 
 
 async def collect_all_async(collection: Collection) -> list[Metric]:

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, TypeAlias, TypeVar, cast, final
 
 from asyncmetrics.asking import Source, is_async_function
 from asyncmetrics.children.callbacks import Callback
+from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.loops import HomeLoop, pause
 from asyncmetrics.model.family import Metric
 
@@ -95,7 +96,8 @@ class CollectorSource(Source[list[Metric]]):
         """Whether the collector promises that a sync ``collect`` never waits for anything (``blocking = False``)."""
         try:
             return not getattr(self._collector, "blocking", True) and not self.is_async
-        except Exception:  # noqa: BLE001  # ``blocking`` may be a property, and raise
+        except Exception as error:  # noqa: BLE001  # ``blocking`` may be a property, and raise
+            pass_interruption(error)
             return False
 
     @property

@@ -399,3 +399,13 @@ async def test_a_request_of_another_middleware_inside_is_part_of_the_outer_one(a
     inner = asyncmetrics.MetricsMiddleware(app, registry=CollectorRegistry(), context_labels=["plan"])
     await ask(measured(inner, context_labels=["plan"]))
     assert [one["plan"] for one in labels(COUNTED)] == ["gold"]
+
+
+@on_every_loop
+async def test_a_value_from_around_is_read_after_another_name_was_unbound(ask, measured, labels):
+    async def app(scope, receive, send):
+        unbind_labels("route")
+
+    with bound_labels(plan="gold"):
+        await ask(measured(app, context_labels=["plan"]))
+    assert [one["plan"] for one in labels(COUNTED)] == ["gold"]

@@ -317,3 +317,23 @@ def test_what_is_no_loop_is_refused(registry, wrong):
     ):
         with pytest.raises(DefinitionError, match="loop: expected an asyncio event loop"):
             use()
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_an_async_collector_runs_while_a_sync_one_that_was_registered_first_blocks(home, registry):
+    has_run = threading.Event()
+
+    class Blocking:
+        def collect(self):
+            assert has_run.wait(PATIENCE_SECONDS)
+            return [GaugeMetricFamily("blocking", "B.", 1)]
+
+    class Later:
+        async def collect(self):
+            has_run.set()
+            return [GaugeMetricFamily("later", "L.", 2)]
+
+    registry.register(Blocking())
+    home.call(lambda: registry.register(Later()))
+    families = list(registry.collect())
+    assert find(families, "blocking") + find(families, "later") == [1, 2]

@@ -29,7 +29,7 @@ from asyncmetrics.errors import is_cancellation
 from asyncmetrics.exposition.admission import Admission, Ticket
 from asyncmetrics.exposition.server.connection import Connection, Timeouts
 from asyncmetrics.exposition.server.tls import Certificates
-from asyncmetrics.loops import is_task_cancelled
+from asyncmetrics.loops import is_for_program, is_task_cancelled
 from asyncmetrics.registry import Collectable
 from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.typing import ASGIApp
@@ -108,6 +108,8 @@ class Connections:
             except BaseException as error:
                 is_closed = scope.cancel_called or tasks.cancel_scope.cancel_called
                 if is_cancellation(error) and (is_closed or is_task_cancelled()):
+                    raise
+                if is_for_program(error):
                     raise
                 self._self_metrics.count_internal_error("exposition.server")
             finally:

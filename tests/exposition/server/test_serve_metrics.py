@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
+import subprocess
+import sys
 import threading
 
 import anyio
@@ -14,7 +17,7 @@ from asyncmetrics import Counter, Gauge, serve_metrics
 from asyncmetrics.core import GaugeMetricFamily
 from asyncmetrics.errors import DefinitionError
 from tests.loops import on_every_loop
-from tests.patience import PATIENCE_SECONDS, eventually
+from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS, eventually
 
 
 async def get(port, **options):
@@ -195,3 +198,40 @@ async def test_an_object_that_is_entered_twice_says_so(registry):
     async with serving:
         with pytest.raises(RuntimeError, match="entered twice"):
             await serving.__aenter__()
+
+
+PROGRAM = """
+import asyncio, signal, sys, threading, urllib.request
+from asyncmetrics import serve_metrics
+
+def stop(number, frame):
+    raise {error}
+
+def admit(scope):
+    signal.raise_signal(signal.SIGUSR1)
+    return True
+
+async def main():
+    signal.signal(signal.SIGUSR1, stop)
+    async with serve_metrics(0, auth=admit) as server:
+        url = f"http://127.0.0.1:{{server.port}}/"
+        request = threading.Thread(target=urllib.request.urlopen, args=(url,), daemon=True)
+        request.start()
+        await asyncio.to_thread(request.join)
+        print("goes on")
+
+threading.excepthook = lambda _: None
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(("error", "status"), [("KeyboardInterrupt", -signal.SIGINT), ("SystemExit(3)", 3)])
+def test_a_signal_handler_ends_the_program_that_serves_from_its_own_loop(error, status):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(error=error)],
+        capture_output=True,
+        text=True,
+        timeout=PROGRAM_SECONDS,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (status, ""), done.stderr

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import threading
 
 import anyio
 import pytest
 
-from asyncmetrics import (
-    Gauge,
-)
+from asyncmetrics import Gauge
 from tests.loops import LoopThread
 from tests.patience import wait_for, wait_until
 from tests.storage.readings import read_lines
@@ -95,3 +95,56 @@ def test_a_function_that_was_late_counts_again_once_it_has_ended(worker, monkeyp
     wait_for(lambda: two.get_sample_value("g"), None)
     end.set()
     wait_until(lambda: two.get_sample_value("g") == number)
+
+
+@pytest.mark.parametrize("home", ["private", "asyncio", "trio"])
+def test_an_async_function_that_hangs_keeps_no_other_one_of_its_gauge_waiting(worker, home, monkeypatch):
+    monkeypatch.setattr("asyncmetrics.storage.shared.refreshing.HOME_SECONDS", math.inf)  # it is never cancelled
+    one, two = worker(), worker()
+    calls, number = [], 1.0
+
+    async def hang():
+        calls.append(1)
+        await anyio.sleep_forever()
+
+    async def count():
+        return number
+
+    gauge = Gauge("g", "G.", ["n"], multiprocess_mode="sum", registry=one)
+
+    def set_functions():
+        gauge.labels("hanging").set_function(hang)
+        gauge.labels("quick").set_function(count)
+
+    with LoopThread("asyncio" if home == "private" else home) as loop:
+        set_functions() if home == "private" else loop.call(set_functions)
+        for number in (2.0, 3.0, 4.0):
+            wait_for(lambda: two.get_sample_value("g", {"n": "quick"}), number)
+        assert len(calls) == 1
+
+
+def test_a_function_that_ignores_its_cancellation_is_not_called_again(worker, monkeypatch):
+    monkeypatch.setattr("asyncmetrics.storage.shared.refreshing.HOME_SECONDS", 0.1)
+    one, two = worker(), worker()
+    calls, cancelled, end, number = [], [], threading.Event(), 1.0
+
+    async def stubborn():
+        calls.append(1)
+        while not end.is_set():
+            try:
+                await asyncio.sleep(0.01)
+            except asyncio.CancelledError:
+                cancelled.append(1)
+        return number
+
+    gauge = Gauge("g", "G.", ["n"], multiprocess_mode="sum", registry=one)
+    gauge.labels("stubborn").set_function(stubborn)
+    gauge.labels("quick").set_function(lambda: number)
+    try:
+        wait_until(lambda: cancelled)
+        for number in (2.0, 3.0, 4.0):  # three more refreshes
+            wait_for(lambda: two.get_sample_value("g", {"n": "quick"}), number)
+        assert (len(calls), len(cancelled)) == (1, 1)
+    finally:
+        end.set()
+    wait_until(lambda: two.get_sample_value("g", {"n": "stubborn"}) == number)
