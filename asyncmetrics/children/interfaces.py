@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeVar, cast, overload
 
 from asyncmetrics.errors import LabelError
 from asyncmetrics.loops import RUNNING
+from asyncmetrics.model.sharing import Unique
 from asyncmetrics.timing import CallLabels, ExceptionCounter, Exceptions, InprogressTracker, Timer
 
 __all__ = (
@@ -32,6 +33,7 @@ __all__ = (
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 K = TypeVar("K", bound=type)
+_PACKAGE = f"{__name__.partition('.')[0]}."
 GaugeFunction = Callable[[], "float | Awaitable[float]"]
 Sampler = Callable[[], "Mapping[tuple[object, ...], float] | Awaitable[Mapping[tuple[object, ...], float]]"]
 
@@ -48,14 +50,15 @@ def name_methods(cls: K) -> K:
 
 
 @name_methods
-class Labelled(ABC):  # noqa: B024  # every child inherits all methods
+class Labelled(Unique, ABC):  # noqa: B024  # every child inherits all methods
     """A metric or a child: `labels` chooses a child of a metric; a child has its labels already."""
 
     __slots__ = ()
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        name_methods(cls)
+        if cls.__module__.startswith(_PACKAGE):  # the methods of a program's own class keep their names
+            name_methods(cls)
 
     def labels(self, *values: object, **named: object) -> Labelled:
         """Return the child with these label values; a child raises `LabelError`, since its labels are set."""

@@ -8,15 +8,14 @@
    From now on ``metric.inc`` is ``child.inc``, so that using the metric costs what using the child costs.
 3. A metric with labels creates a child at the first ``labels()`` with its label values. Later calls find the same child
    in the table.
-4. A metric with context labels finds its child at each use, since the context may differ. Its ``labels()`` returns a
-   `ContextChild`, which stores the explicit label values and does the same at each use, so that it may be kept.
+
+`asyncmetrics.metrics._resolvers` has the exceptions: metrics with context labels, and classes that programs derive.
 """
 
 from __future__ import annotations
 
 import inspect
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
@@ -35,6 +34,7 @@ from asyncmetrics.metrics._mistakes import (
     check_limits,
     explain_duplicate,
 )
+from asyncmetrics.metrics._resolvers import ContextChild, Resolver, Views, find_own_operations
 from asyncmetrics.metrics.created import is_created_enabled
 from asyncmetrics.model.checks import check_flag, check_text
 from asyncmetrics.model.descriptor import Descriptor, GaugeMode
@@ -47,11 +47,10 @@ from asyncmetrics.registry.drivers import PendingFamilies, PendingSource
 from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.registry.sources import CallbackCollector
 
-__all__ = ("ContextChild", "MetricBase", "Resolver", "Shape")
+__all__ = ("MetricBase", "Shape")
 
 M = TypeVar("M")
 C = TypeVar("C", bound=Labelled)
-C_co = TypeVar("C_co", bound=Labelled, covariant=True)
 # The types of the options that one kind alone has. A kind binds those that it lacks to NoReturn: no value has that
 # type, so type checkers refuse the option. (typing.Never is the better name, from Python 3.11 on.)
 B = TypeVar("B")
@@ -101,16 +100,6 @@ class Shape(NamedTuple):
 _NOT_PASSED: Any = object()
 
 
-class Resolver(ABC, Generic[C_co]):
-    """A metric or `ContextChild` that finds the child at each use; its operations call `_resolve` first."""
-
-    __slots__ = ()
-
-    @abstractmethod
-    def _resolve(self) -> C_co:
-        """Return the child for the labels of this moment."""
-
-
 def _make_picker(names: tuple[str, ...]) -> Callable[[Mapping[str, object]], tuple[object, ...]]:
     """Return a function that returns the values of ``names`` in a mapping, in this order."""
     if len(names) > 1:
@@ -143,7 +132,15 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
 
     _kind: ClassVar[DeclaredKind]
     _operations: ClassVar[tuple[str, ...]] = ()
+    _own_operations: tuple[str, ...] = ()  # of the class
     _context_child: ClassVar[type[ContextChild[Any]]]
+    _library_class: ClassVar[type[MetricBase[Any, Any, Any, Any, Any]]]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "_kind" in vars(cls):
+            cls._library_class = cls
+        cls._own_operations = find_own_operations(cls, cls._library_class, cls._operations)
 
     def __init__(
         self,
@@ -183,24 +180,33 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
         self._children: ChildTable[Any] = self._registry.storage.open(
             self.descriptor, self._self_metrics, max_children=max_children, ttl=ttl
         )
-        self._table: dict[tuple[object, ...], C] = self._children.by_values  # type: ignore[assignment]  # for look-ups only
+        self._table: dict[tuple[object, ...], C] = {}  # the children, for look-ups only; none where `Views` has them
         self._pick, self._label_count = _make_picker(names), len(names)
+        self._views = None if type(self) is self._library_class else Views(self, keeps=ttl is None)
         if registry is not None:
             registry.register(self)
         self.is_fixed = not context
-        if context:
-            declare_labels(context)
-            self.labels = self._labels_in_context  # type: ignore[method-assign,assignment]  # it does what a child does
+        self._choose_labels()
         self._use_table(self._children)
         self._children.on_replace(self._use_table)
+
+    def _choose_labels(self) -> None:
+        """Replace `labels` by the method for context labels, or by the one that finds views at once."""
+        if self.descriptor.contextnames:
+            declare_labels(self.descriptor.contextnames)
+            self.labels = self._labels_in_context  # type: ignore[method-assign,assignment]  # it does what a child does
+        elif self._views is not None and type(self).labels is MetricBase.labels:
+            self.labels = self._views.labels  # type: ignore[method-assign]
 
     def _use_table(self, children: ChildTable[Any]) -> None:
         """Find children in this table from now on."""
         if not self.descriptor.all_labelnames:
             child = children.find_only()
-            for operation in self._operations:
+            for operation in self._own_operations:
                 setattr(self, operation, getattr(child, operation))
-        self._children, self._table = children, children.by_values  # type: ignore[assignment]
+        self._children = children
+        if self._views is None:
+            self._table = children.by_values  # type: ignore[assignment]
 
     @classmethod
     def _pick_options(cls, **options: Any) -> dict[str, Any]:
@@ -233,7 +239,11 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
                 pass_interruption(error)
         if named:
             values = self._to_positional(values, named)
-        return self._children.find(values)  # type: ignore[no-any-return]
+        return self._find(values)
+
+    def _find(self, values: tuple[object, ...]) -> C:
+        find = self._children.find if self._views is None else self._views.find
+        return cast(C, find(values))
 
     def find(self, values: tuple[str, ...]) -> C:
         """Return what ``labels(*values)`` returns, for texts and for a metric without context labels.
@@ -331,7 +341,8 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
             values = self._to_positional(values, named)
         if len(values) != len(names):
             raise make_label_error(self.descriptor, names, values)
-        return self._context_child(self, tuple(map(to_label_text, values)))
+        child = self._context_child(self, tuple(map(to_label_text, values)))
+        return child if self._views is None else cast(ContextChild[C], self._views.make(child))
 
     def read_context(self) -> tuple[str, ...]:
         """Return the values that the context labels have at this moment."""
@@ -353,7 +364,7 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
         if self.is_fixed:
             return self
         self.require_labels()
-        return self._children.find(context)
+        return self._find(context)
 
     def count_dropped(self) -> None:
         """Count a measurement that is dropped: an exception left the block before its labels were chosen."""
@@ -363,30 +374,3 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
         self.require_labels()
         child: C = self._children.find(self.read_context())
         return child
-
-
-class ContextChild(Resolver[C], Labelled):
-    """A metric with its explicit labels chosen; it reads the context labels, and finds the child, at each use."""
-
-    __slots__ = ("_metric", "_values")
-
-    def __init__(self, metric: MetricBase[C, Any, Any, Any, Any], values: tuple[str, ...]) -> None:
-        self._metric = metric
-        self._values = values
-
-    is_fixed = False
-
-    def read_context(self) -> tuple[str, ...]:
-        """Return the values that the context labels have at this moment."""
-        return self._metric.read_context()
-
-    def in_context(self, context: tuple[str, ...]) -> C:
-        """Return the child for what `read_context` has returned."""
-        child: C = self._metric._children.find(self._values + context)
-        return child
-
-    def _resolve(self) -> C:
-        return self.in_context(self.read_context())
-
-    def __repr__(self) -> str:
-        return self._metric.descriptor.name_series(self._values)

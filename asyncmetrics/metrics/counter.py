@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NoReturn, final
+from typing import Any, ClassVar, NoReturn
 
 from asyncmetrics.children.interfaces import CounterChild
-from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver, Shape
+from asyncmetrics.metrics._base import MetricBase, Shape
+from asyncmetrics.metrics._resolvers import ContextChild, Resolver
 from asyncmetrics.model.checks import check_flag
 from asyncmetrics.model.kinds import DeclaredKind
 
@@ -29,7 +30,6 @@ class _ContextCounter(ContextChild[CounterChild], _CounterOperations):
     __slots__ = ()
 
 
-@final
 class Counter(MetricBase[CounterChild, NoReturn, NoReturn, NoReturn, bool], _CounterOperations):
     """A number that only goes up: requests served, jobs done, bytes sent, seconds spent.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, NoReturn, final
+from typing import Any, ClassVar, NoReturn
 
 from asyncmetrics.children.interfaces import EnumChild
-from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver, Shape
+from asyncmetrics.metrics._base import MetricBase, Shape
+from asyncmetrics.metrics._resolvers import ContextChild, Resolver
 from asyncmetrics.model.checks import list_texts, make_refusal
 from asyncmetrics.model.kinds import DeclaredKind
 
@@ -25,7 +26,6 @@ class _ContextEnum(ContextChild[EnumChild], _EnumOperations):
     __slots__ = ()
 
 
-@final
 class Enum(MetricBase[EnumChild, NoReturn, Iterable[str], NoReturn, NoReturn], _EnumOperations):
     """The present state of something, one of several; at the start it is the first one.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NoReturn, final
+from typing import Any, ClassVar, NoReturn
 
 from asyncmetrics.children.callbacks import check_callback
 from asyncmetrics.children.interfaces import GaugeChild, GaugeFunction, Sampler
 from asyncmetrics.errors import LabelError
 from asyncmetrics.loops import RUNNING, make_home
-from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver, Shape
+from asyncmetrics.metrics._base import MetricBase, Shape
+from asyncmetrics.metrics._resolvers import ContextChild, Resolver
 from asyncmetrics.model.checks import check_choice
 from asyncmetrics.model.descriptor import GAUGE_MODES, GaugeMode
 from asyncmetrics.model.kinds import DeclaredKind
@@ -40,7 +41,6 @@ class _ContextGauge(ContextChild[GaugeChild], _GaugeOperations):
     __slots__ = ()
 
 
-@final
 class Gauge(MetricBase[GaugeChild, NoReturn, NoReturn, GaugeMode, NoReturn], _GaugeOperations):
     """A number that goes up and down: the length of a queue, the calls that run now, a temperature.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from math import inf, isfinite
-from typing import Any, ClassVar, NoReturn, final
+from typing import Any, ClassVar, NoReturn
 
 from asyncmetrics.children.interfaces import HistogramChild
 from asyncmetrics.errors import DefinitionError
-from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver, Shape
+from asyncmetrics.metrics._base import MetricBase, Shape
+from asyncmetrics.metrics._resolvers import ContextChild, Resolver
 from asyncmetrics.model.checks import check_flag, check_limit, list_items, make_refusal
 from asyncmetrics.model.kinds import DeclaredKind
 
@@ -30,7 +31,6 @@ class _ContextHistogram(ContextChild[HistogramChild], _HistogramOperations):
     __slots__ = ()
 
 
-@final
 class Histogram(MetricBase[HistogramChild, Iterable[float | str], NoReturn, NoReturn, bool], _HistogramOperations):
     """Counts of observations by size, from which the server computes quantiles over many instances.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NoReturn, final
+from typing import Any, ClassVar, NoReturn
 
 from asyncmetrics.children.facts import NO_FACTS
 from asyncmetrics.children.interfaces import InfoChild
-from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver
+from asyncmetrics.metrics._base import MetricBase
+from asyncmetrics.metrics._resolvers import ContextChild, Resolver
 from asyncmetrics.model.kinds import DeclaredKind
 
 __all__ = ("Info",)
@@ -25,7 +26,6 @@ class _ContextInfo(ContextChild[InfoChild], _InfoOperations):
     __slots__ = ()
 
 
-@final
 class Info(MetricBase[InfoChild, NoReturn, NoReturn, NoReturn, NoReturn], _InfoOperations):
     """Facts that seldom change, as labels of a sample that is always 1: a version, a build, a region.
 

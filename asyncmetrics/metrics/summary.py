@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NoReturn, final
+from typing import Any, ClassVar, NoReturn
 
 from asyncmetrics.children.interfaces import SummaryChild
-from asyncmetrics.metrics._base import ContextChild, MetricBase, Resolver, Shape
+from asyncmetrics.metrics._base import MetricBase, Shape
+from asyncmetrics.metrics._resolvers import ContextChild, Resolver
 from asyncmetrics.model.checks import check_flag
 from asyncmetrics.model.kinds import DeclaredKind
 
@@ -24,7 +25,6 @@ class _ContextSummary(ContextChild[SummaryChild], _SummaryOperations):
     __slots__ = ()
 
 
-@final
 class Summary(MetricBase[SummaryChild, NoReturn, NoReturn, NoReturn, bool], _SummaryOperations):
     """A count and a sum of observations, from which the server computes rates and averages.
 
