@@ -50,7 +50,7 @@ def name_methods(cls: K) -> K:
 
 
 @name_methods
-class Labelled(Unique, ABC):  # noqa: B024  # every child inherits all methods
+class Labelled(Unique, ABC):  # every child inherits all methods
     """A metric or a child: `labels` chooses a child of a metric; a child has its labels already."""
 
     __slots__ = ()
@@ -67,7 +67,7 @@ class Labelled(Unique, ABC):  # noqa: B024  # every child inherits all methods
             repr(self), f"the labels are already set, so {call} cannot be chained: give all values to one labels()"
         )
 
-    def require_labels(self) -> None:  # noqa: B027  # as above
+    def require_labels(self) -> None:  # as above
         """Raise `LabelError` if this is a metric whose labels are not chosen; a child raises nothing."""
 
     is_fixed: bool = True
@@ -81,7 +81,7 @@ class Labelled(Unique, ABC):  # noqa: B024  # every child inherits all methods
         """Return the child for what `read_context` has returned; this object itself if it is fixed."""
         return self
 
-    def count_dropped(self) -> None:  # noqa: B027  # as above
+    def count_dropped(self) -> None:  # as above
         """Count a measurement of a metric whose labels were never chosen; a child has its labels."""
 
 

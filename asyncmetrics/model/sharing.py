@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NoReturn, TypeVar
 
+from typing_extensions import Self
+
 __all__ = ("Unique",)
 
 U = TypeVar("U", bound="Unique")
@@ -18,10 +20,10 @@ class Unique:
 
     __slots__ = ()
 
-    def __copy__(self: U) -> U:
+    def __copy__(self) -> Self:
         return self
 
-    def __deepcopy__(self: U, _: dict[int, Any]) -> U:
+    def __deepcopy__(self, _: dict[int, Any]) -> Self:
         return self
 
     def __reduce_ex__(self, _: object) -> NoReturn:
