@@ -1,7 +1,7 @@
 """For authors of custom collectors: families, samples and registries, under the names of prometheus_client.
 
-This is not the core of asyncmetrics. Its names are those of prometheus_client's module ``core``, without those of
-native histograms, and also `Collector` and `METRIC_TYPES`.
+This is not the core of asyncmetrics. Its names are those of prometheus_client's module ``core``, and also `Collector`
+and `METRIC_TYPES`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from asyncmetrics.model.families import (
     UntypedMetricFamily,
 )
 from asyncmetrics.model.family import METRIC_TYPES, Metric
-from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
+from asyncmetrics.model.samples import BucketSpan, Exemplar, NativeHistogram, Sample, Timestamp
 from asyncmetrics.registry import REGISTRY, Collector, CollectorRegistry, DuplicateTimeseries
 
 __all__ = (
     "METRIC_TYPES",
     "REGISTRY",
+    "BucketSpan",
     "Collector",
     "CollectorRegistry",
     "Counter",
@@ -40,6 +41,7 @@ __all__ = (
     "Info",
     "InfoMetricFamily",
     "Metric",
+    "NativeHistogram",
     "Sample",
     "StateSetMetricFamily",
     "Summary",

@@ -16,7 +16,7 @@ from asyncmetrics.errors import DefinitionError
 from asyncmetrics.model.checks import check_text
 from asyncmetrics.model.descriptor import Descriptor, Row
 from asyncmetrics.model.kinds import KINDS
-from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
+from asyncmetrics.model.samples import Exemplar, NativeHistogram, Sample, Timestamp
 
 __all__ = ("METRIC_TYPES", "LiveFamily", "Metric", "Point")
 
@@ -63,9 +63,10 @@ class Metric:
         value: float,
         timestamp: float | Timestamp | None = None,
         exemplar: Exemplar | None = None,
+        native_histogram: NativeHistogram | None = None,
     ) -> None:
         """Append one sample. ``timestamp`` is a Unix time in seconds."""
-        self._samples.append(Sample(name, labels, value, timestamp, exemplar))
+        self._samples.append(Sample(name, labels, value, timestamp, exemplar, native_histogram))
 
     def restrict(self, names: frozenset[str]) -> Metric | None:
         """Return a family with only the samples that ``names`` contains, or None if there are none.

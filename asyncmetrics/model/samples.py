@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import total_ordering
 from typing import NamedTuple, final
 
 from asyncmetrics.errors import DefinitionError
 
-__all__ = ("MAX_EXEMPLAR_CHARACTERS", "Exemplar", "Sample", "Timestamp")
+__all__ = ("MAX_EXEMPLAR_CHARACTERS", "BucketSpan", "Exemplar", "NativeHistogram", "Sample", "Timestamp")
 
 MAX_EXEMPLAR_CHARACTERS = 128
 """Code points that the names and values of an exemplar's labels may have in all (OpenMetrics 1.0, "Exemplars")."""
@@ -53,11 +54,37 @@ class Exemplar(NamedTuple):
     timestamp: float | Timestamp | None = None
 
 
+class BucketSpan(NamedTuple):
+    """``length`` consecutive buckets of a native histogram, ``offset`` buckets after the last span."""
+
+    offset: int
+    length: int
+
+
+class NativeHistogram(NamedTuple):
+    """The value of a native histogram, as prometheus_client's samples have it."""
+
+    count_value: float
+    sum_value: float
+    schema: int
+    zero_threshold: float
+    zero_count: float
+    pos_spans: Sequence[BucketSpan] | None = None
+    neg_spans: Sequence[BucketSpan] | None = None
+    pos_deltas: Sequence[int] | None = None
+    neg_deltas: Sequence[int] | None = None
+    nh_exemplars: Sequence[Exemplar] | None = None
+
+
 class Sample(NamedTuple):
-    """One sample line. ``timestamp`` is a Unix time in seconds, or None for the time of the scrape."""
+    """One sample line. ``timestamp`` is a Unix time in seconds, or None for the time of the scrape.
+
+    A sample with a ``native_histogram`` is left out of the text formats, which have none.
+    """
 
     name: str
     labels: dict[str, str]
     value: float
     timestamp: float | Timestamp | None = None
     exemplar: Exemplar | None = None
+    native_histogram: NativeHistogram | None = None

@@ -29,7 +29,7 @@ NAMES = TEXTS | st.sampled_from(
 LABELS = st.dictionaries(st.sampled_from(["le", "quantile", "a", "", "x.y", "x_y"]) | TEXTS, NONSENSE, max_size=4)
 WHEN = NONSENSE | st.builds(Timestamp, st.integers(-5, 5), st.integers(0, 999))
 EXEMPLARS = NONSENSE | st.builds(Exemplar, LABELS | NONSENSE, NONSENSE, WHEN)
-SAMPLES = st.builds(Sample, NAMES | NONSENSE, LABELS | NONSENSE, NONSENSE, WHEN, EXEMPLARS)
+SAMPLES = st.builds(Sample, NAMES | NONSENSE, LABELS | NONSENSE, NONSENSE, WHEN, EXEMPLARS, st.none())
 
 
 BOUNDS = st.sampled_from(["1", "1.0", "2", "+Inf", "Inf", "-1", "nan", "x", 1, math.inf])

@@ -144,7 +144,7 @@ def test_families_of_one_name_and_type_are_merged(registry):
 def test_the_sample_that_came_first_stays(registry):
     registry.register(Yielding(GaugeMetricFamily("g", "G.", 1)))
     registry.register(Yielding(GaugeMetricFamily("g", "G.", 2)))
-    assert [family.samples for family in registry.collect()] == [[("g", {}, 1, None, None)]]
+    assert [family.samples for family in registry.collect()] == [[("g", {}, 1, None, None, None)]]
 
 
 @pytest.mark.parametrize(

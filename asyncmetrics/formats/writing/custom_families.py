@@ -58,7 +58,7 @@ class SampleReader:
         """Return the converted sample, or None if it cannot be converted."""
         try:
             name = sample.name
-            if not name or not name.isprintable():
+            if not name or not name.isprintable() or getattr(sample, "native_histogram", None) is not None:
                 return None
             timestamp = None if sample.timestamp is None else _convert_time(sample.timestamp)
             exemplar = self._convert(sample.exemplar) if self._exemplars and sample.exemplar is not None else None
