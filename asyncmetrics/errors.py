@@ -17,6 +17,7 @@
     ├── TextfileError (OSError)              a textfile that cannot be written
     ├── PushError (OSError)                  a push gateway that cannot be reached, or that refuses
     ├── StorageError (OSError)               a directory for shared metrics that cannot be used
+    ├── InstallationError (ImportError)      a library that cannot be replaced, as it is loaded already
     └── MissingExtraError (ImportError)      an optional part whose packages are not installed
 """
 
@@ -34,6 +35,7 @@ __all__ = (
     "DefinitionError",
     "DuplicateMetricError",
     "ExemplarError",
+    "InstallationError",
     "LabelError",
     "LoopError",
     "MetricsError",
@@ -263,6 +265,10 @@ class StorageError(MetricsError, OSError):
         self.path = path
         self.problem = problem
         super().__init__(code, f"workers cannot share metrics there: {problem}", path)
+
+
+class InstallationError(MetricsError, ImportError):
+    """asyncmetrics cannot take the place of prometheus_client in this process, which has loaded the library already."""
 
 
 class MissingExtraError(MetricsError, ImportError):

@@ -41,7 +41,7 @@ from asyncmetrics.model.descriptor import Descriptor, GaugeMode
 from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.model.kinds import KINDS, DeclaredKind
 from asyncmetrics.model.label_errors import make_label_error, make_unchosen_error
-from asyncmetrics.model.names import build_name, to_label_text
+from asyncmetrics.model.names import build_name, check_label_names, check_metric_name, to_label_text
 from asyncmetrics.registry import REGISTRY, CollectorRegistry, check_full_registry
 from asyncmetrics.registry.drivers import PendingFamilies, PendingSource
 from asyncmetrics.registry.self_metrics import get_self_metrics
@@ -134,6 +134,9 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
     _operations: ClassVar[tuple[str, ...]] = ()
     _own_operations: tuple[str, ...] = ()  # of the class
     _context_child: ClassVar[type[ContextChild[Any]]]
+    _check_name = staticmethod(check_metric_name)
+    _check_label_names = staticmethod(check_label_names)
+    _is_created_enabled = staticmethod(is_created_enabled)
     _library_class: ClassVar[type[MetricBase[Any, Any, Any, Any, Any]]]
 
     def __init_subclass__(cls) -> None:
@@ -164,12 +167,13 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
         options = self._pick_options(
             buckets=buckets, states=states, multiprocess_mode=multiprocess_mode, per_worker=per_worker
         )
-        family = build_name(self._kind, name, namespace, subsystem, unit)
+        family = build_name(self._kind, name, namespace, subsystem, unit, self._check_name)
         kind = KINDS[self._kind]
         owner = family + kind.text_suffix
         shape = self._make_shape(owner, **options)
         check_text("documentation", documentation, "Orders taken.", owner)
-        names, context = check_labels(owner, labelnames, context_labels, kind.get_own_label(family, kind.own_suffix))
+        own_label = kind.get_own_label(family, kind.own_suffix)
+        names, context = check_labels(owner, labelnames, context_labels, own_label, self._check_label_names)
         check_limits(owner, max_children, ttl)
         check_flag("exist_ok", exist_ok, owner)
         if registry is not None:
@@ -242,8 +246,10 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
         return self._find(values)
 
     def _find(self, values: tuple[object, ...]) -> C:
-        find = self._children.find if self._views is None else self._views.find
-        return cast(C, find(values))
+        return cast(C, (self._find_child if self._views is None else self._views.find)(values))
+
+    def _find_child(self, values: tuple[object, ...]) -> Any:
+        return self._children.find(values)
 
     def find(self, values: tuple[str, ...]) -> C:
         """Return what ``labels(*values)`` returns, for texts and for a metric without context labels.
@@ -324,7 +330,7 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
 
     def make_family(self) -> LiveFamily:
         """Return the family with the present numbers, without those of functions that have failed."""
-        return LiveFamily(self.descriptor, self._children.read, now=time.time(), created=is_created_enabled())
+        return LiveFamily(self.descriptor, self._children.read, now=time.time(), created=self._is_created_enabled())
 
     def _to_positional(self, values: tuple[object, ...], named: Mapping[str, object]) -> tuple[object, ...]:
         names = self.descriptor.labelnames

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABCMeta
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from inspect import Signature
 from math import inf
 from typing import Any, TypeVar, cast
@@ -12,7 +12,6 @@ from typing import Any, TypeVar, cast
 from asyncmetrics.errors import DuplicateMetricError, show, suggest
 from asyncmetrics.model.checks import check_limit, check_seconds, list_texts
 from asyncmetrics.model.descriptor import Descriptor
-from asyncmetrics.model.names import check_label_names
 
 __all__ = ("KINDS_OF_OPTIONS", "ExplainingType", "check_labels", "check_limits", "explain_duplicate")
 
@@ -31,13 +30,17 @@ _RENAME = "Declare both alike, give one of them another name, or unregister the 
 
 
 def check_labels(
-    owner: str, labelnames: object, context_labels: object, own_label: str
+    owner: str,
+    labelnames: object,
+    context_labels: object,
+    own_label: str,
+    check: Callable[[str, Iterable[str], frozenset[str]], tuple[str, ...]],
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the names of the labels and of the context labels. Raises `DefinitionError` that names ``owner``."""
     reserved = frozenset({own_label} - {""})
-    names = check_label_names(owner, list_texts("labelnames", labelnames, "label names", owner), reserved)
-    context = check_label_names(owner, list_texts("context_labels", context_labels, "label names", owner), reserved)
-    check_label_names(owner, (*names, *context))
+    names = check(owner, list_texts("labelnames", labelnames, "label names", owner), reserved)
+    context = check(owner, list_texts("context_labels", context_labels, "label names", owner), reserved)
+    check(owner, (*names, *context), reserved)
     return names, context
 
 
@@ -98,4 +101,4 @@ def explain_duplicate(error: DuplicateMetricError, existing: Descriptor, wanted:
     problem, advice = "", _REUSE
     if existing != wanted:
         problem, advice = f"it differs: {existing.describe_difference(wanted)}", _RENAME
-    return DuplicateMetricError(error.duplicates, error.existing, error.rejected, problem, advice)
+    return type(error)(error.duplicates, error.existing, error.rejected, problem, advice)

@@ -41,6 +41,8 @@ class _Owner(Protocol):
 
     def _find(self, values: tuple[object, ...]) -> Any: ...
 
+    def _find_child(self, values: tuple[object, ...]) -> Any: ...
+
     def _to_positional(self, values: tuple[object, ...], named: Mapping[str, object]) -> tuple[object, ...]: ...
 
 
@@ -164,7 +166,7 @@ class Views:
 
     def find(self, values: tuple[object, ...]) -> Any:
         """Return the view of the child that `ChildTable.find` returns for ``values``."""
-        child: Child = self._metric._children.find(values)
+        child: Child = self._metric._find_child(values)
         view = self._views.get(child.labelvalues)
         if view is None or view._target is not child:
             view = self.make(child)

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from asyncmetrics.errors import DefinitionError, show
 from asyncmetrics.model.checks import check_text, make_refusal
@@ -40,8 +40,18 @@ def to_label_text(value: object) -> str:
     return clean_text(str.__str__(value) if isinstance(value, str) else str(value))
 
 
-def build_name(kind: str, name: str, namespace: str = "", subsystem: str = "", unit: str = "") -> str:
-    """Return the name of the family: all texts joined by ``_``, the unit last, without a counter's ``_total``."""
+def build_name(
+    kind: str,
+    name: str,
+    namespace: str = "",
+    subsystem: str = "",
+    unit: str = "",
+    check: Callable[[str, str], None] | None = None,
+) -> str:
+    """Return the name of the family: all texts joined by ``_``, the unit last, without a counter's ``_total``.
+
+    ``check`` raises if a declared metric cannot have this name; it is `check_metric_name` by default.
+    """
     if not isinstance(name, str) or not name:
         example = "orders_total" if kind == "counter" else "orders"
         raise DefinitionError(f"metric name {show(name)}", f"expected a str such as {example!r}")
@@ -56,7 +66,7 @@ def build_name(kind: str, name: str, namespace: str = "", subsystem: str = "", u
         joined = f"{joined}_{unit}"
     if unit and not KINDS[kind].has_unit:
         raise make_refusal("unit", "left out, as infos and enums have no unit", unit, owner=written)
-    check_metric_name(joined, written)
+    (check or check_metric_name)(joined, written)
     if kind == "stateset" and ":" in joined:
         raise DefinitionError(
             f"metric name {joined!r}", "expected no ':', as the label of the states has the same name"

@@ -1,0 +1,7 @@
+"""`PrometheusDjangoView`."""
+
+from __future__ import annotations
+
+from asyncmetrics.prometheus_client.django.exposition import PrometheusDjangoView
+
+__all__ = ("PrometheusDjangoView",)

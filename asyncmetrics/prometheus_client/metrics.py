@@ -1,0 +1,264 @@
+"""The six kinds of metrics, with what programs of prometheus_client use besides the public names.
+
+What the classes of asyncmetrics do not have:
+
+* ``labels()`` returns an object of the metric's class (`asyncmetrics.metrics._resolvers.View`).
+* Private attributes can be read: ``_value.get()``, ``_labelnames``, ``_metrics`` and others.
+* Names may have any characters in UTF-8, and errors have prometheus_client's words besides ours.
+* ``_created`` is exposed unless `disable_created_metrics` is called.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from abc import ABC
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from asyncmetrics import metrics as core
+from asyncmetrics import registry as core_registry
+from asyncmetrics.errors import DuplicateMetricError, LabelError
+from asyncmetrics.model.descriptor import GAUGE_MODES
+from asyncmetrics.model.kinds import KINDS
+from asyncmetrics.prometheus_client import validation
+from asyncmetrics.prometheus_client._values import Number, PrivateView
+from asyncmetrics.prometheus_client.metrics_core import Metric
+from asyncmetrics.prometheus_client.registry import REGISTRY, Collector, CollectorRegistry, DuplicateTimeseries
+from asyncmetrics.prometheus_client.samples import Exemplar, Sample
+from asyncmetrics.prometheus_client.utils import INF, floatToGoString
+
+__all__ = (
+    "INF",
+    "REGISTRY",
+    "Collector",
+    "CollectorRegistry",
+    "Counter",
+    "Enum",
+    "Exemplar",
+    "Gauge",
+    "Histogram",
+    "Info",
+    "Metric",
+    "MetricWrapperBase",
+    "Sample",
+    "Summary",
+    "disable_created_metrics",
+    "enable_created_metrics",
+    "floatToGoString",
+)
+
+_use_created = os.environ.get("PROMETHEUS_DISABLE_CREATED_SERIES", "").lower() not in {"true", "1", "t"}
+
+
+def disable_created_metrics() -> None:
+    """Stop exposing the creation times of counters, summaries and histograms."""
+    global _use_created  # one switch for the process
+    _use_created = False
+
+
+def enable_created_metrics() -> None:
+    """Expose the creation times of counters, summaries and histograms, as is the default here."""
+    global _use_created  # one switch for the process
+    _use_created = True
+
+
+def _find_child(metric: Any) -> Any:
+    """Return the child of a metric without labels, or that of a view. Raises AttributeError for another one."""
+    target = vars(metric).get("_target")
+    if target is None and metric.descriptor.labelnames:
+        raise AttributeError(f"{metric!r} has no value of its own: choose a child by labels() first")
+    return metric._resolve()
+
+
+def _make_number(index: int) -> PrivateView[Number]:
+    return PrivateView(lambda metric: Number(_find_child(metric), index))
+
+
+def _list_children(metric: Any) -> Mapping[tuple[str, ...], Any]:
+    if not metric.descriptor.all_labelnames or "_target" in vars(metric):
+        raise AttributeError(f"{metric!r} has no children")
+    return {values: metric._find(values) for values in metric.label_values()}
+
+
+class MetricWrapperBase(core.MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING else ABC):  # type: ignore[misc]
+    """What the classes of this module have in common."""
+
+    _type: ClassVar[str]
+    _reserved_labelnames: ClassVar[tuple[str, ...]] = ()
+    _check_name = staticmethod(validation.check_metric_name)
+    _check_label_names = staticmethod(validation.check_label_names)
+    _is_created_enabled = staticmethod(lambda: _use_created)
+
+    if not TYPE_CHECKING:  # the arguments are those of the classes of asyncmetrics
+
+        def __init__(
+            self,
+            name,
+            documentation,
+            labelnames=(),
+            namespace="",
+            subsystem="",
+            unit="",
+            registry=REGISTRY,
+            _labelvalues=None,
+            **options,
+        ):
+            self._original_name, self._namespace, self._subsystem = name, namespace, subsystem
+            self._kwargs = dict(options)
+            is_ours = isinstance(registry, core_registry.CollectorRegistry)
+            try:
+                super().__init__(
+                    name,
+                    str(documentation),
+                    tuple(labelnames),
+                    namespace,
+                    subsystem,
+                    unit,
+                    registry if is_ours else None,
+                    **options,
+                )
+            except DuplicateMetricError as error:
+                raise DuplicateTimeseries(error.duplicates, error.existing, error.rejected) from None
+            if registry and not is_ours:
+                registry.register(self)
+
+    _name = PrivateView(lambda metric: metric.descriptor.name)
+    _documentation = PrivateView(lambda metric: metric.descriptor.documentation)
+    _unit = PrivateView(lambda metric: metric.descriptor.unit)
+    _labelnames = PrivateView(lambda metric: metric.descriptor.labelnames)
+    _labelvalues = PrivateView(lambda metric: _read_label_values(metric))
+    _metrics = PrivateView(_list_children)
+    _lock = PrivateView(lambda _: threading.Lock())
+
+    def require_labels(self) -> None:
+        """Raise `LabelError` if this is a metric whose labels are not chosen."""
+        if not self._is_observable():
+            raise LabelError(self._name, f"{self._type} metric is missing label values: choose a child by labels() first")
+
+    def _is_observable(self) -> bool:
+        return not self._labelnames or bool(self._labelvalues)
+
+    def _is_parent(self) -> bool:
+        return not self._is_observable()
+
+    def _raise_if_not_observable(self) -> None:
+        self.require_labels()
+
+    def _get_metric(self) -> Metric:
+        return next(iter(self.describe()))
+
+    def _samples(self) -> Iterable[Sample]:
+        """Yield the samples, under suffixes instead of names, as prometheus_client's method of this name."""
+        family = self.make_family()
+        own = self._labelvalues
+        for sample in family.samples:
+            if not own or tuple(sample.labels.get(name) for name in self._labelnames) == own:
+                yield sample._replace(name=sample.name.removeprefix(family.name))
+
+    def _child_samples(self) -> Iterable[Sample]:
+        names = set(self._labelnames)
+        for sample in self._samples():
+            labels = {name: value for name, value in sample.labels.items() if name not in names}
+            yield sample._replace(labels=labels)
+
+    def _multi_samples(self) -> Iterable[Sample]:
+        return self._samples()
+
+    def _find_child(self, values: tuple[object, ...]) -> Any:
+        try:
+            return super()._find_child(values)
+        except LabelError as error:
+            raise self._explain(error, "Incorrect label count") from None
+
+    def _to_positional(self, values: tuple[object, ...], named: Mapping[str, object]) -> tuple[object, ...]:
+        try:
+            return super()._to_positional(values, named)
+        except LabelError as error:
+            text = "Can't pass both *args and **kwargs" if values else "Incorrect label names"
+            raise self._explain(error, text) from None
+
+    def _explain(self, error: LabelError, text: str) -> LabelError:
+        if not self._labelnames:
+            text = f"No label names were set when constructing {self}"
+        return LabelError(error.metric, f"{text}: {error.problem}")
+
+    def __str__(self) -> str:
+        return f"{self._type}:{self._name}"
+
+
+def _read_label_values(metric: Any) -> tuple[str, ...]:
+    target = vars(metric).get("_target")
+    if target is None:
+        return ()
+    values: tuple[str, ...] = target.labelvalues if target.is_fixed else target._values
+    return values
+
+
+class Counter(MetricWrapperBase, core.Counter):
+    """A number that only goes up: `asyncmetrics.Counter`."""
+
+    _type: ClassVar[str] = "counter"
+    _value = _make_number(0)
+    _created = PrivateView(lambda metric: _find_child(metric).created)
+
+    def count_exceptions(self, exception: Any = Exception, **options: Any) -> Any:
+        """Count exceptions; see `asyncmetrics.Counter`. Raises `LabelError` if the labels are not chosen."""
+        if not options:
+            self.require_labels()
+        return super().count_exceptions(exception, **options)
+
+
+class Gauge(MetricWrapperBase, core.Gauge):
+    """A number that goes up and down: `asyncmetrics.Gauge`."""
+
+    _type: ClassVar[str] = "gauge"
+    _MULTIPROC_MODES: ClassVar[frozenset[str]] = frozenset(GAUGE_MODES)
+    _MOST_RECENT_MODES: ClassVar[frozenset[str]] = frozenset({"mostrecent", "livemostrecent"})
+    _value = _make_number(0)
+    _multiprocess_mode = PrivateView(lambda metric: metric.descriptor.mode)
+
+    def track_inprogress(self, *args: Any, **options: Any) -> Any:
+        """Count what runs; see `asyncmetrics.Gauge`. Raises `LabelError` if the labels are not chosen."""
+        if not options:
+            self.require_labels()
+        return super().track_inprogress(*args, **options)
+
+
+class Summary(MetricWrapperBase, core.Summary):
+    """A count and a sum of observations: `asyncmetrics.Summary`."""
+
+    _type: ClassVar[str] = "summary"
+    _reserved_labelnames: ClassVar[tuple[str, ...]] = ("quantile",)
+    _count = _make_number(0)
+    _sum = _make_number(1)
+    _created = PrivateView(lambda metric: _find_child(metric).created)
+
+
+class Histogram(MetricWrapperBase, core.Histogram):
+    """Counts of observations by size: `asyncmetrics.Histogram`."""
+
+    _type: ClassVar[str] = "histogram"
+    _reserved_labelnames: ClassVar[tuple[str, ...]] = ("le",)
+    _upper_bounds = PrivateView(lambda metric: list(metric.descriptor.buckets))
+    _buckets = PrivateView(
+        lambda metric: [Number(_find_child(metric), index) for index in range(len(metric.descriptor.buckets))]
+    )
+    _sum = PrivateView(lambda metric: Number(_find_child(metric), len(metric.descriptor.buckets) + 1))
+    _count = PrivateView(lambda metric: Number(_find_child(metric), len(metric.descriptor.buckets)))
+    _created = PrivateView(lambda metric: _find_child(metric).created)
+
+
+class Info(MetricWrapperBase, core.Info):
+    """Facts as labels: `asyncmetrics.Info`."""
+
+    _type: ClassVar[str] = "info"
+    _value = PrivateView(lambda metric: dict(_find_child(metric).read_extra_labels()))
+
+
+class Enum(MetricWrapperBase, core.Enum):
+    """The present state of something: `asyncmetrics.Enum`."""
+
+    _type: ClassVar[str] = "stateset"
+    _states = PrivateView(lambda metric: list(metric.descriptor.states))
+    _value = PrivateView(lambda metric: list(_find_child(metric).read_numbers()).index(1.0))
