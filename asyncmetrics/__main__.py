@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> None:
     )
     match parser.parse_args(arguments).command:
         case "prometheus-client-path":
-            print(find_path_directory())
+            sys.stdout.write(f"{find_path_directory()}\n")
         case _:
             sys.stdout.write(generate_latest().decode())
 

@@ -23,7 +23,7 @@ from typing import Any, final
 
 from asyncmetrics.errors import InstallationError, shorten
 
-__all__ = ("NAME", "VERSION", "is_installed", "install", "uninstall")
+__all__ = ("NAME", "VERSION", "install", "is_installed", "uninstall")
 
 NAME = "prometheus_client"
 VERSION = "0.26.0"
@@ -94,7 +94,10 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Let ``import prometheus_client`` be the library itself again. What has imported it meanwhile keeps this package."""
+    """Let ``import prometheus_client`` be the library itself again.
+
+    What has imported it between `install` and this call keeps this package.
+    """
     if _FINDER in sys.meta_path:
         sys.meta_path.remove(_FINDER)
     for name in [name for name in sys.modules if name.partition(".")[0] == NAME]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from socketserver import ThreadingMixIn
@@ -34,15 +35,16 @@ from asyncmetrics.prometheus_client.asgi import make_asgi_app
 from asyncmetrics.prometheus_client.openmetrics import exposition as openmetrics
 from asyncmetrics.prometheus_client.registry import REGISTRY, Collector
 from asyncmetrics.prometheus_client.utils import floatToGoString, parse_version
+from asyncmetrics.registry import Collectable
 
 __all__ = (
     "CONTENT_TYPE_LATEST",
     "CONTENT_TYPE_PLAIN_0_0_4",
     "CONTENT_TYPE_PLAIN_1_0_0",
+    "REGISTRY",
     "Collector",
     "CompressionType",
     "MetricsHandler",
-    "REGISTRY",
     "ThreadingWSGIServer",
     "basic_auth_handler",
     "choose_encoder",
@@ -68,11 +70,12 @@ __all__ = (
 
 CompressionType: TypeAlias = Literal["gzip", "snappy"] | None
 gzip_accepted = is_gzip_accepted
+_ESCAPING = re.compile(r";\s*escaping=[^;,]*")
 _Headers: TypeAlias = list[tuple[str, str]]
 _WSGIApp: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], list[bytes]]
 
 
-def generate_latest(registry: Collector = REGISTRY, escaping: str = openmetrics.UNDERSCORES) -> bytes:
+def generate_latest(registry: Collectable = REGISTRY, escaping: str = openmetrics.UNDERSCORES) -> bytes:
     """Return ``registry`` in the text format 0.0.4; see `asyncmetrics.generate_latest`."""
     return core.generate_latest(registry, escaping)
 
@@ -80,14 +83,16 @@ def generate_latest(registry: Collector = REGISTRY, escaping: str = openmetrics.
 def choose_encoder(accept_header: str | None) -> tuple[Encoder, str]:
     """Return the encoder of the format that an Accept header asks for, and its Content-Type.
 
-    The type states the escaping of all formats that have several, also if the header asks for none.
+    The type states the escaping of each format that has several, also if the header asks for none. A header without
+    a version gets the escaping ``underscores``.
     """
-    encode, content_type = core.choose_encoder(accept_header)
-    is_stated = "escaping=" in content_type or content_type == CONTENT_TYPE_PLAIN_0_0_4
-    is_asked = "version=" in (accept_header or "")
-    if is_stated or not is_asked:
-        return encode, content_type
-    return encode, f"{content_type}; {openmetrics.ESCAPING_HEADER_TAG}={openmetrics.UNDERSCORES}"
+    accept = accept_header or ""
+    if "version=" not in accept:
+        return core.choose_encoder(_ESCAPING.sub("", accept))
+    encode, content_type = core.choose_encoder(accept)
+    if "escaping=" not in content_type and content_type != CONTENT_TYPE_PLAIN_0_0_4:
+        content_type = f"{content_type}; {openmetrics.ESCAPING_HEADER_TAG}={openmetrics.UNDERSCORES}"
+    return encode, content_type
 
 
 def _bake_output(
@@ -108,7 +113,7 @@ def _bake_output(
     return "200 OK", headers, output
 
 
-def make_wsgi_app(registry: Collector = REGISTRY, disable_compression: bool = False) -> _WSGIApp:
+def make_wsgi_app(registry: Collectable = REGISTRY, disable_compression: bool = False) -> _WSGIApp:
     """Return a WSGI application that serves ``registry`` on every path, as one piece with a length.
 
     `asyncmetrics.make_wsgi_app` sends chunks as they are rendered.
@@ -137,7 +142,7 @@ def make_wsgi_app(registry: Collector = REGISTRY, disable_compression: bool = Fa
 class MetricsHandler(CoreMetricsHandler):
     """Serve ``registry`` on every path of a server of `http.server`: `asyncmetrics.exposition.handler`."""
 
-    registry: Collector = REGISTRY
+    registry: Collectable = REGISTRY
 
 
 class _SilentHandler(WSGIRequestHandler):
@@ -156,7 +161,7 @@ class ThreadingWSGIServer(ThreadingMixIn, WSGIServer):
 def start_wsgi_server(
     port: int,
     addr: str = "0.0.0.0",  # noqa: S104  # as prometheus_client
-    registry: Collector = REGISTRY,
+    registry: Collectable = REGISTRY,
     certfile: str | None = None,
     keyfile: str | None = None,
     client_cafile: str | None = None,
@@ -170,9 +175,20 @@ def start_wsgi_server(
 
     It listens on all interfaces by default, as prometheus_client's; see `asyncmetrics.start_http_server`.
     """
-    files = (certfile, keyfile, client_cafile, client_capath) if certfile and keyfile else (None,) * 4
+    if not (certfile and keyfile):
+        return core.start_http_server(port, addr, registry)
     return core.start_http_server(
-        port, addr, registry, *files, protocol, client_auth_required, tls_min_version, tls_max_version
+        port,
+        addr,
+        registry,
+        certfile,
+        keyfile,
+        client_cafile,
+        client_capath,
+        protocol,
+        client_auth_required,
+        tls_min_version,
+        tls_max_version,
     )
 
 
@@ -180,7 +196,7 @@ start_http_server = start_wsgi_server
 
 
 def write_to_textfile(
-    path: str, registry: Collector, escaping: str = openmetrics.ALLOWUTF8, tmpdir: str | None = None
+    path: str, registry: Collectable, escaping: str = openmetrics.ALLOWUTF8, tmpdir: str | None = None
 ) -> None:
     """Write ``registry`` to a file for node_exporter; see `asyncmetrics.write_to_textfile`."""
     core.write_to_textfile(path, registry, escaping, tmpdir)

@@ -13,14 +13,13 @@ from __future__ import annotations
 import os
 import threading
 from abc import ABC
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from asyncmetrics import metrics as core
 from asyncmetrics import registry as core_registry
 from asyncmetrics.errors import DuplicateMetricError, LabelError
 from asyncmetrics.model.descriptor import GAUGE_MODES
-from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.prometheus_client import validation
 from asyncmetrics.prometheus_client._values import Number, PrivateView
 from asyncmetrics.prometheus_client.metrics_core import Metric
@@ -48,7 +47,12 @@ __all__ = (
     "floatToGoString",
 )
 
-_use_created = os.environ.get("PROMETHEUS_DISABLE_CREATED_SERIES", "").lower() not in {"true", "1", "t"}
+
+def _get_use_created() -> bool:
+    return os.environ.get("PROMETHEUS_DISABLE_CREATED_SERIES", "").lower() not in {"true", "1", "t"}
+
+
+_use_created = _get_use_created()
 
 
 def disable_created_metrics() -> None:
@@ -81,6 +85,14 @@ def _list_children(metric: Any) -> Mapping[tuple[str, ...], Any]:
     return {values: metric._find(values) for values in metric.label_values()}
 
 
+def _read_label_values(metric: Any) -> tuple[str, ...]:
+    target = vars(metric).get("_target")
+    if target is None:
+        return ()
+    values: tuple[str, ...] = target.labelvalues if target.is_fixed else target._values
+    return values
+
+
 class MetricWrapperBase(core.MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING else ABC):  # type: ignore[misc]
     """What the classes of this module have in common."""
 
@@ -94,16 +106,16 @@ class MetricWrapperBase(core.MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKIN
 
         def __init__(
             self,
-            name,
-            documentation,
-            labelnames=(),
-            namespace="",
-            subsystem="",
-            unit="",
-            registry=REGISTRY,
-            _labelvalues=None,
-            **options,
-        ):
+            name: str,
+            documentation: object,
+            labelnames: Iterable[str] = (),
+            namespace: str = "",
+            subsystem: str = "",
+            unit: str = "",
+            registry: object = REGISTRY,
+            _labelvalues: None = None,  # the position of prometheus_client's argument
+            **options: Any,
+        ) -> None:
             self._original_name, self._namespace, self._subsystem = name, namespace, subsystem
             self._kwargs = dict(options)
             is_ours = isinstance(registry, core_registry.CollectorRegistry)
@@ -127,14 +139,16 @@ class MetricWrapperBase(core.MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKIN
     _documentation = PrivateView(lambda metric: metric.descriptor.documentation)
     _unit = PrivateView(lambda metric: metric.descriptor.unit)
     _labelnames = PrivateView(lambda metric: metric.descriptor.labelnames)
-    _labelvalues = PrivateView(lambda metric: _read_label_values(metric))
+    _labelvalues = PrivateView(_read_label_values)
     _metrics = PrivateView(_list_children)
     _lock = PrivateView(lambda _: threading.Lock())
 
     def require_labels(self) -> None:
         """Raise `LabelError` if this is a metric whose labels are not chosen."""
         if not self._is_observable():
-            raise LabelError(self._name, f"{self._type} metric is missing label values: choose a child by labels() first")
+            raise LabelError(
+                self._name, f"{self._type} metric is missing label values: choose a child by labels() first"
+            )
 
     def _is_observable(self) -> bool:
         return not self._labelnames or bool(self._labelvalues)
@@ -146,7 +160,8 @@ class MetricWrapperBase(core.MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKIN
         self.require_labels()
 
     def _get_metric(self) -> Metric:
-        return next(iter(self.describe()))
+        family: Metric = next(iter(self.describe()))
+        return family
 
     def _samples(self) -> Iterable[Sample]:
         """Yield the samples, under suffixes instead of names, as prometheus_client's method of this name."""
@@ -173,10 +188,11 @@ class MetricWrapperBase(core.MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKIN
 
     def _to_positional(self, values: tuple[object, ...], named: Mapping[str, object]) -> tuple[object, ...]:
         try:
-            return super()._to_positional(values, named)
+            positional: tuple[object, ...] = super()._to_positional(values, named)
         except LabelError as error:
             text = "Can't pass both *args and **kwargs" if values else "Incorrect label names"
             raise self._explain(error, text) from None
+        return positional
 
     def _explain(self, error: LabelError, text: str) -> LabelError:
         if not self._labelnames:
@@ -186,13 +202,10 @@ class MetricWrapperBase(core.MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKIN
     def __str__(self) -> str:
         return f"{self._type}:{self._name}"
 
-
-def _read_label_values(metric: Any) -> tuple[str, ...]:
-    target = vars(metric).get("_target")
-    if target is None:
-        return ()
-    values: tuple[str, ...] = target.labelvalues if target.is_fixed else target._values
-    return values
+    def __repr__(self) -> str:
+        if self._labelvalues:
+            return f"{super().__repr__()}"
+        return f"{type(self).__module__.removeprefix('asyncmetrics.')}.{type(self).__name__}({self._name})"
 
 
 class Counter(MetricWrapperBase, core.Counter):

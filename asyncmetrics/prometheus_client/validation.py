@@ -51,9 +51,7 @@ def check_metric_name(name: str, written: str = "") -> None:
         raise DefinitionError("metric name", f"invalid metric name {written or name}")
 
 
-def check_label_names(
-    metric: str, names: Iterable[str], reserved: frozenset[str] = frozenset()
-) -> tuple[str, ...]:
+def check_label_names(metric: str, names: Iterable[str], reserved: frozenset[str] = frozenset()) -> tuple[str, ...]:
     """Return ``names``, or raise `DefinitionError` with the metric and the wrong label."""
     checked = tuple(names)
     for name in checked:
@@ -107,6 +105,4 @@ def _validate_exemplar(exemplar: Mapping[str, str]) -> None:
         _check_label_name("exemplar", name)
     length = sum(len(name) + len(value) for name, value in exemplar.items())
     if length > MAX_EXEMPLAR_CHARACTERS:
-        raise DefinitionError(
-            "exemplar", f"Exemplar labels have {length} UTF-8 characters, exceeding the limit of 128"
-        )
+        raise DefinitionError("exemplar", f"Exemplar labels have {length} UTF-8 characters, exceeding the limit of 128")

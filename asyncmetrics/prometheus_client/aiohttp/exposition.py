@@ -8,12 +8,13 @@ import anyio.to_thread
 from aiohttp import web
 
 from asyncmetrics.prometheus_client.exposition import _bake_output
-from asyncmetrics.prometheus_client.registry import REGISTRY, Collector
+from asyncmetrics.prometheus_client.registry import REGISTRY
+from asyncmetrics.registry import Collectable
 
 __all__ = ("make_aiohttp_handler",)
 
 
-def make_aiohttp_handler(registry: Collector = REGISTRY, disable_compression: bool = False) -> Any:
+def make_aiohttp_handler(registry: Collectable = REGISTRY, disable_compression: bool = False) -> Any:
     """Return a handler that serves ``registry``; it collects in a thread, so that the event loop goes on."""
 
     async def serve_metrics(request: web.Request) -> web.Response:

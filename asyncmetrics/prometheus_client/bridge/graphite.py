@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import final
 
 from asyncmetrics.model.samples import Sample
-from asyncmetrics.prometheus_client.registry import REGISTRY, Collector
+from asyncmetrics.prometheus_client.registry import REGISTRY
+from asyncmetrics.registry import Collectable
 
 __all__ = ("GraphiteBridge",)
 
@@ -33,7 +34,7 @@ class GraphiteBridge:
     def __init__(
         self,
         address: tuple[str, int],
-        registry: Collector = REGISTRY,
+        registry: Collectable = REGISTRY,
         timeout_seconds: float = 30,
         _timer: Callable[[], float] = time.time,
         tags: bool = False,

@@ -8,21 +8,22 @@ from django.http import HttpRequest, HttpResponse
 from django.views import View
 
 from asyncmetrics.prometheus_client.exposition import _bake_output
-from asyncmetrics.prometheus_client.registry import REGISTRY, Collector
+from asyncmetrics.prometheus_client.registry import REGISTRY
+from asyncmetrics.registry import Collectable
 
 __all__ = ("PrometheusDjangoView",)
 
 
-class PrometheusDjangoView(View):
+class PrometheusDjangoView(View):  # type: ignore[misc]  # Django has no types
     """Serve ``registry``, the default one unless another is passed to ``as_view``; all workers share their metrics."""
 
     multiprocess_mode: ClassVar[bool] = False  # read by nothing: the default registry has all workers
-    registry: Collector | None = None
+    registry: Collectable | None = None
 
     def get(self, request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
         """Answer with the exposition."""
-        headers = request.headers
-        params = {key: request.GET.getlist(key) for key in request.GET}
+        headers: Any = request.headers
+        params: Any = dict(request.GET.lists())
         status, response_headers, output = _bake_output(
             self.registry or REGISTRY, headers.get("Accept"), headers.get("Accept-Encoding"), params, False
         )

@@ -8,11 +8,12 @@ from twisted.internet import reactor
 from twisted.web.wsgi import WSGIResource
 
 from asyncmetrics.prometheus_client.exposition import make_wsgi_app
-from asyncmetrics.prometheus_client.registry import REGISTRY, Collector
+from asyncmetrics.prometheus_client.registry import REGISTRY
+from asyncmetrics.registry import Collectable
 
 __all__ = ("MetricsResource",)
 
 
-def MetricsResource(registry: Collector = REGISTRY) -> Any:  # noqa: N802  # prometheus_client's name
+def MetricsResource(registry: Collectable = REGISTRY) -> Any:  # noqa: N802  # prometheus_client's name
     """Return a resource that serves ``registry`` from the reactor's thread pool."""
     return WSGIResource(reactor, reactor.getThreadPool(), make_wsgi_app(registry))
