@@ -251,6 +251,9 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
     def _find_child(self, values: tuple[object, ...]) -> Any:
         return self._children.find(values)
 
+    def _complete(self, view: Any) -> None:
+        """Do to a new view of a child what a class that programs derive from needs."""
+
     def find(self, values: tuple[str, ...]) -> C:
         """Return what ``labels(*values)`` returns, for texts and for a metric without context labels.
 

@@ -45,6 +45,8 @@ class _Owner(Protocol):
 
     def _to_positional(self, values: tuple[object, ...], named: Mapping[str, object]) -> tuple[object, ...]: ...
 
+    def _complete(self, view: Any) -> None: ...
+
 
 class Resolver(ABC, Generic[C_co]):
     """A metric, `ContextChild` or `View`: its operations call `_resolve` first."""
@@ -181,6 +183,7 @@ class Views:
         view._metric, view._target, view.is_fixed = self._metric, target, target.is_fixed
         for name in self._bound if target.is_fixed else ():
             setattr(view, name, getattr(target, name))
+        self._metric._complete(view)
         return view
 
     def _make_room(self) -> None:

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from asyncmetrics.collectors import GC_COLLECTOR, GCCollector
+from asyncmetrics.prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
 
-__all__ = ("GC_COLLECTOR", "GCCollector")
+__all__ = ("GC_COLLECTOR", "REGISTRY", "Collector", "CollectorRegistry", "GCCollector")

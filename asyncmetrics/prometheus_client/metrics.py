@@ -13,14 +13,17 @@ from __future__ import annotations
 import os
 import threading
 from abc import ABC
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from asyncmetrics import metrics as core
 from asyncmetrics import registry as core_registry
 from asyncmetrics.errors import DuplicateMetricError, LabelError
+from asyncmetrics.metrics import MetricWrapperBase as MetricBase
 from asyncmetrics.model.descriptor import GAUGE_MODES
+from asyncmetrics.model.names import build_name
 from asyncmetrics.prometheus_client import validation
+from asyncmetrics.prometheus_client._hooks import adopt_values, collect_samples, find_hooks, sample_values
 from asyncmetrics.prometheus_client._values import Number, PrivateView
 from asyncmetrics.prometheus_client.metrics_core import Metric
 from asyncmetrics.prometheus_client.registry import REGISTRY, Collector, CollectorRegistry, DuplicateTimeseries
@@ -67,6 +70,10 @@ def enable_created_metrics() -> None:
     _use_created = True
 
 
+def _build_full_name(metric_type: str, name: str, namespace: str, subsystem: str, unit: str) -> str:
+    return build_name(metric_type, name, namespace, subsystem, unit, validation.check_metric_name)
+
+
 def _find_child(metric: Any) -> Any:
     """Return the child of a metric without labels, or that of a view. Raises AttributeError for another one."""
     target = vars(metric).get("_target")
@@ -93,7 +100,20 @@ def _read_label_values(metric: Any) -> tuple[str, ...]:
     return values
 
 
-class MetricWrapperBase(core.MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING else ABC):  # type: ignore[misc]
+def _sample_child(metric: Any) -> Iterator[Sample]:
+    """Yield the samples of a child, under suffixes instead of names, without its labels."""
+    child = metric._resolve()
+    descriptor = metric.descriptor
+    numbers, exemplars, facts = child.read_numbers(), child.read_exemplars(), child.read_extra_labels()
+    for index, row in enumerate(descriptor.list_rows()):
+        own = {row.label[0]: row.label[1]} if row.label else {}
+        suffix = row.name.removeprefix(descriptor.name)
+        yield Sample(suffix, {**facts, **own}, numbers[index], None, exemplars.get(index))
+    if _use_created and descriptor.has_created:
+        yield Sample("_created", {}, child.created)
+
+
+class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING else ABC):  # type: ignore[misc]
     """What the classes of this module have in common."""
 
     _type: ClassVar[str]
@@ -132,8 +152,22 @@ class MetricWrapperBase(core.MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKIN
                 )
             except DuplicateMetricError as error:
                 raise DuplicateTimeseries(error.duplicates, error.existing, error.rejected) from None
+            if not self.descriptor.labelnames:
+                self._complete(self)
             if registry and not is_ours:
                 registry.register(self)
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.__module__ != __name__ and find_hooks(cls, MetricWrapperBase) and cls.collect is MetricBase.collect:
+            cls.collect = collect_samples
+
+    def _metric_init(self) -> None:
+        """Prepare a child, or a metric without labels: for derived classes."""
+
+    def _complete(self, view: Any) -> None:
+        view._metric_init()
+        adopt_values(view)
 
     _name = PrivateView(lambda metric: metric.descriptor.name)
     _documentation = PrivateView(lambda metric: metric.descriptor.documentation)
@@ -165,20 +199,18 @@ class MetricWrapperBase(core.MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKIN
 
     def _samples(self) -> Iterable[Sample]:
         """Yield the samples, under suffixes instead of names, as prometheus_client's method of this name."""
-        family = self.make_family()
-        own = self._labelvalues
-        for sample in family.samples:
-            if not own or tuple(sample.labels.get(name) for name in self._labelnames) == own:
-                yield sample._replace(name=sample.name.removeprefix(family.name))
-
-    def _child_samples(self) -> Iterable[Sample]:
-        names = set(self._labelnames)
-        for sample in self._samples():
-            labels = {name: value for name, value in sample.labels.items() if name not in names}
-            yield sample._replace(labels=labels)
+        return self._multi_samples() if self._is_parent() else self._child_samples()
 
     def _multi_samples(self) -> Iterable[Sample]:
-        return self._samples()
+        for values, child in _list_children(self).items():
+            labels = dict(zip(self._labelnames, values, strict=True))
+            for sample in child._samples():
+                suffix, own, *rest = sample
+                yield Sample(suffix, {**labels, **own}, *rest)
+
+    def _child_samples(self) -> Iterable[Sample]:
+        own = sample_values(self)
+        return _sample_child(self) if own is None else own
 
     def _find_child(self, values: tuple[object, ...]) -> Any:
         try:

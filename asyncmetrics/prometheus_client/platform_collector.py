@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from asyncmetrics.collectors import PLATFORM_COLLECTOR, PlatformCollector
+from asyncmetrics.prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
 
-__all__ = ("PLATFORM_COLLECTOR", "PlatformCollector")
+__all__ = ("PLATFORM_COLLECTOR", "REGISTRY", "Collector", "CollectorRegistry", "PlatformCollector")

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from asyncmetrics.collectors import PROCESS_COLLECTOR, ProcessCollector
+from asyncmetrics.prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
 
-__all__ = ("PROCESS_COLLECTOR", "ProcessCollector")
+__all__ = ("PROCESS_COLLECTOR", "REGISTRY", "Collector", "CollectorRegistry", "ProcessCollector")

@@ -17,7 +17,7 @@ from asyncmetrics.model.family import Metric
 from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.registry import Collector, RestrictedRegistry
 
-__all__ = ("REGISTRY", "Collector", "CollectorRegistry", "DuplicateTimeseries", "RestrictedRegistry")
+__all__ = ("REGISTRY", "Collector", "CollectorRegistry", "DuplicateTimeseries", "Metric", "RestrictedRegistry")
 
 
 class DuplicateTimeseries(DuplicateMetricError):

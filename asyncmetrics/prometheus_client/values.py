@@ -12,7 +12,7 @@ from typing import Any
 
 from asyncmetrics.prometheus_client.samples import Exemplar
 
-__all__ = ("MultiProcessValue", "MutexValue", "ValueClass", "get_value_class")
+__all__ = ("MultiProcessValue", "MutexValue", "ValueClass", "close_all_multiprocess_files", "get_value_class")
 
 
 class MutexValue:
@@ -50,6 +50,10 @@ class MutexValue:
 def MultiProcessValue(process_identifier: Callable[[], object] = os.getpid) -> type[MutexValue]:  # noqa: ARG001, N802
     """Return `MutexValue`: workers find each other, whatever identifies a process."""
     return MutexValue
+
+
+def close_all_multiprocess_files() -> None:
+    """Do nothing: the storage of the metrics owns its files."""
 
 
 def get_value_class() -> type[MutexValue]:

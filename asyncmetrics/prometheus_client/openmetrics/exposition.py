@@ -12,6 +12,7 @@ from asyncmetrics.registry import Collectable
 __all__ = (
     "ALLOWUTF8",
     "CONTENT_TYPE_LATEST",
+    "CONTENT_TYPE_LATEST_2_0",
     "DOTS",
     "ESCAPING_HEADER_TAG",
     "UNDERSCORES",
@@ -23,6 +24,8 @@ __all__ = (
 
 ALLOWUTF8 = ALLOW_UTF_8
 CONTENT_TYPE_LATEST = CONTENT_TYPE_OPENMETRICS
+CONTENT_TYPE_LATEST_2_0 = "application/openmetrics-text; version=2.0.0; charset=utf-8"
+"""The content type of a draft, which nothing here writes."""
 ESCAPING_HEADER_TAG = "escaping"
 
 

@@ -16,4 +16,5 @@ __all__ = ("MetricsResource",)
 
 def MetricsResource(registry: Collectable = REGISTRY) -> Any:  # noqa: N802  # prometheus_client's name
     """Return a resource that serves ``registry`` from the reactor's thread pool."""
-    return WSGIResource(reactor, reactor.getThreadPool(), make_wsgi_app(registry))
+    make_resource: Any = WSGIResource  # twisted has no types
+    return make_resource(reactor, reactor.getThreadPool(), make_wsgi_app(registry))
