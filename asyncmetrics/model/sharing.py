@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NoReturn, TypeVar
 
-from typing_extensions import Self
-
 __all__ = ("Unique",)
 
-U = TypeVar("U", bound="Unique")
+U = TypeVar("U", bound="Unique")  # typing.Self is the better name, from Python 3.11 on
 
 
 class Unique:
@@ -20,10 +18,10 @@ class Unique:
 
     __slots__ = ()
 
-    def __copy__(self) -> Self:
+    def __copy__(self: U) -> U:  # noqa: PYI019
         return self
 
-    def __deepcopy__(self, _: dict[int, Any]) -> Self:
+    def __deepcopy__(self: U, _: dict[int, Any]) -> U:  # noqa: PYI019
         return self
 
     def __reduce_ex__(self, _: object) -> NoReturn:

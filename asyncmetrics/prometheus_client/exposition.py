@@ -46,6 +46,7 @@ __all__ = (
     "CompressionType",
     "MetricsHandler",
     "ThreadingWSGIServer",
+    "bake_output",
     "basic_auth_handler",
     "choose_encoder",
     "default_handler",
@@ -95,14 +96,17 @@ def choose_encoder(accept_header: str | None) -> tuple[Encoder, str]:
     return encode, content_type
 
 
-def _bake_output(
+def bake_output(
     registry: Any,
     accept_header: str | None,
     accept_encoding_header: str | None,
     params: Mapping[str, Sequence[str]],
     disable_compression: bool,
 ) -> tuple[str, _Headers, bytes]:
-    """Return the status, the headers and the body of a response: programs build their own handlers on it."""
+    """Return the status, the headers and the body of a response.
+
+    Programs build their own handlers on it, under prometheus_client's name ``_bake_output``.
+    """
     encode, content_type = choose_encoder(accept_header)
     if "name[]" in params:
         registry = registry.restricted_registry(params["name[]"])
@@ -111,6 +115,9 @@ def _bake_output(
         output = gzip.compress(output)
         headers.append(("Content-Encoding", "gzip"))
     return "200 OK", headers, output
+
+
+_bake_output = bake_output
 
 
 def make_wsgi_app(registry: Collectable = REGISTRY, disable_compression: bool = False) -> _WSGIApp:

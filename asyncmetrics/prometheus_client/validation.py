@@ -13,6 +13,8 @@ __all__ = (
     "METRIC_LABEL_NAME_RE",
     "METRIC_NAME_RE",
     "RESERVED_METRIC_LABEL_NAME_RE",
+    "check_label_names",
+    "check_metric_name",
     "disable_legacy_validation",
     "enable_legacy_validation",
     "get_legacy_validation",

@@ -77,7 +77,21 @@ LAYERS: dict[str, set[str]] = {
         "errors",
     },
     "testing": {"metrics", "registry", "storage", "children", "model", "errors"},
-    "prometheus_client": {"core", "bridges", "exposition", "formats", "metrics", "registry", "model", "errors"},
+    "prometheus_client": {
+        "core",
+        "bridges",
+        "exposition",
+        "collectors",
+        "formats",
+        "metrics",
+        "registry",
+        "storage",
+        "children",
+        "timing",
+        "loops",
+        "model",
+        "errors",
+    },
 }
 ROOFS = {"__init__", "__main__"}
 

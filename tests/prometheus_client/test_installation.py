@@ -115,8 +115,8 @@ def test_version_without_the_library() -> None:
     """Where prometheus_client is not installed, `install` provides the version that it implements."""
     program = """
 import sys
-sys.path = [entry for entry in sys.path if "site-packages" not in entry]
 from asyncmetrics.prometheus_client._installation import _FINDER
+sys.path = [entry for entry in sys.path if "site-packages" not in entry]
 from importlib.metadata import DistributionFinder
 context = DistributionFinder.Context(name="prometheus-client")
 print([found.version for found in _FINDER.find_distributions(context)])

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import final
+from contextlib import suppress
+from ssl import SSLContext, SSLError
+from typing import cast, final
 
 from anyio import (
     BrokenResourceError,
@@ -28,7 +30,7 @@ from anyio.streams.tls import TLSStream
 from asyncmetrics.errors import is_cancellation
 from asyncmetrics.exposition.admission import Admission, Ticket
 from asyncmetrics.exposition.server.connection import Connection, Timeouts
-from asyncmetrics.exposition.server.tls import Certificates
+from asyncmetrics.exposition.server.tls import Certificates, Handshake
 from asyncmetrics.loops import is_for_program, is_task_cancelled
 from asyncmetrics.registry import Collectable
 from asyncmetrics.registry.self_metrics import get_self_metrics
@@ -127,10 +129,16 @@ class Connections:
         with ticket.track_wait(0), fail_after(self._timeouts.client):
             # In a thread, as it reads files.
             context = await to_thread.run_sync(self._certificates.get_context, abandon_on_cancel=True)
+            handshake = Handshake(context)
             try:
-                return await TLSStream.wrap(stream, server_side=True, ssl_context=context)
+                return await TLSStream.wrap(stream, server_side=True, ssl_context=cast(SSLContext, handshake))
             except (BrokenResourceError, EndOfStream) as error:
                 raise ConnectionResetError("the client is gone") from error
+            except SSLError:
+                if alert := handshake.read_alert():
+                    with suppress(BrokenResourceError):
+                        await stream.send(alert)
+                raise
 
 
 async def _accept_connection(listening: socket.socket) -> socket.socket:

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import TypeAlias, final
+from typing import Any, TypeAlias, final
 
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.exposition.server.os_errors import explain_error
 
-__all__ = ("TLS", "Certificates")
+__all__ = ("TLS", "Certificates", "Handshake")
 
 # Files that cannot be loaded are tried again this often. Without a limit a flood of connections would load them each
 # time, and a renewal is rarely half done for longer.
@@ -111,6 +111,27 @@ class Certificates:
                 self._retry_at = time.monotonic() + _RETRY_SECONDS
                 self._on_failure()
         return self._context
+
+
+@final
+class Handshake:
+    """The TLS context of one connection, which keeps the alert that ends a handshake.
+
+    anyio raises an error and does not send the alert: the client would not learn that its certificate is refused.
+    """
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        self._outgoing = ssl.MemoryBIO()
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **options: Any) -> ssl.SSLObject:
+        """Return what `ssl.SSLContext.wrap_bio` returns."""
+        self._outgoing = outgoing
+        return self._context.wrap_bio(incoming, outgoing, *args, **options)
+
+    def read_alert(self) -> bytes:
+        """Return what is still to be sent to the client."""
+        return self._outgoing.read()
 
 
 def _refuse_password_prompt() -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import anyio.to_thread
 from aiohttp import web
 
-from asyncmetrics.prometheus_client.exposition import _bake_output
+from asyncmetrics.prometheus_client.exposition import bake_output
 from asyncmetrics.prometheus_client.registry import REGISTRY
 from asyncmetrics.registry import Collectable
 
@@ -20,7 +20,7 @@ def make_aiohttp_handler(registry: Collectable = REGISTRY, disable_compression: 
     async def serve_metrics(request: web.Request) -> web.Response:
         params = {key: request.query.getall(key) for key in request.query}
         accept = ",".join(request.headers.getall("Accept", []))
-        status, headers, output = await anyio.to_thread.run_sync(_bake_output, registry, accept, "", params, True)
+        status, headers, output = await anyio.to_thread.run_sync(bake_output, registry, accept, "", params, True)
         response = web.Response(status=int(status[:3]), headers=headers, body=output)
         if not disable_compression:
             response.enable_compression()

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.http import HttpRequest, HttpResponse
 from django.views import View
 
-from asyncmetrics.prometheus_client.exposition import _bake_output
+from asyncmetrics.prometheus_client.exposition import bake_output
 from asyncmetrics.prometheus_client.registry import REGISTRY
 from asyncmetrics.registry import Collectable
 
@@ -24,7 +24,7 @@ class PrometheusDjangoView(View):  # type: ignore[misc]  # Django has no types
         """Answer with the exposition."""
         headers: Any = request.headers
         params: Any = dict(request.GET.lists())
-        status, response_headers, output = _bake_output(
+        status, response_headers, output = bake_output(
             self.registry or REGISTRY, headers.get("Accept"), headers.get("Accept-Encoding"), params, False
         )
         return HttpResponse(output, status=int(status[:3]), headers=dict(response_headers))

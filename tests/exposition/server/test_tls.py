@@ -75,6 +75,16 @@ def test_clients_without_a_certificate_are_refused_where_one_is_required(registr
         _get(server, trusting)
 
 
+def test_a_refused_client_learns_why(registry, files, trusting):
+    """The alert of RFC 8446, section 6.2, arrives before the connection is closed."""
+    trustme.CA().issue_cert("stranger").configure_cert(trusting)
+    with (
+        start_http_server(0, registry=registry, certfile=files["both"], client_cafile=files["ca"]) as server,
+        pytest.raises(httpx.HTTPError, match="(?i)alert.unknown.ca|decrypt.error"),
+    ):
+        _get(server, trusting)
+
+
 def test_clients_with_a_certificate_are_served_where_one_is_required(registry, files, trusting, authority):
     authority.issue_cert("prometheus").configure_cert(trusting)
     options = {"certfile": files["both"], "client_cafile": files["ca"], "client_auth_required": True}
