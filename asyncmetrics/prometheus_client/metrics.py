@@ -8,13 +8,16 @@ What the classes of asyncmetrics do not have:
 * ``_created`` is exposed unless `disable_created_metrics` is called.
 """
 
+# pyright: reportIncompatibleMethodOverride=false
+# (`labels` returns the metric's class, which is also a child of its kind: pyright does not see that.)
+
 from __future__ import annotations
 
 import os
 import threading
 from abc import ABC
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from asyncmetrics import metrics as core
 from asyncmetrics import registry as core_registry
@@ -49,6 +52,8 @@ __all__ = (
     "enable_created_metrics",
     "floatToGoString",
 )
+
+M = TypeVar("M", bound="MetricWrapperBase")
 
 
 def _get_use_created() -> bool:
@@ -122,7 +127,13 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
     _check_label_names = staticmethod(validation.check_label_names)
     _is_created_enabled = staticmethod(lambda: _use_created)
 
-    if not TYPE_CHECKING:  # the arguments are those of the classes of asyncmetrics
+    if TYPE_CHECKING:
+
+        def labels(self: M, *labelvalues: object, **labelkwargs: object) -> M:  # noqa: PYI019  # for Python 3.10
+            """Return the child with these label values: an object of the metric's class."""
+            ...
+
+    else:  # the arguments are those of the classes of asyncmetrics
 
         def __init__(
             self,
@@ -160,7 +171,7 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if cls.__module__ != __name__ and find_hooks(cls, MetricWrapperBase) and cls.collect is MetricBase.collect:
-            cls.collect = collect_samples
+            type.__setattr__(cls, "collect", collect_samples)
 
     def _metric_init(self) -> None:
         """Prepare a child, or a metric without labels: for derived classes."""
