@@ -35,10 +35,11 @@ Library = Callable[[str], tuple[Any, Callable[[], object]]]
 def _asyncmetrics(kind: str) -> tuple[Any, Callable[[], object]]:
     import asyncmetrics
     from asyncmetrics.formats.writing.text import encode_text
+    from asyncmetrics.registry.collectables import collect_within
 
     registry = asyncmetrics.CollectorRegistry()
     metric = getattr(asyncmetrics, kind)("requests", "Requests.", NAMES, registry=registry)
-    return metric, lambda: sum(map(len, encode_text(registry.collect())))
+    return metric, lambda: sum(map(len, encode_text(collect_within(registry))))
 
 
 def _prometheus_client(kind: str) -> tuple[Any, Callable[[], object]]:

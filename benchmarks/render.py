@@ -31,10 +31,11 @@ Library: TypeAlias = Callable[[str, int, str], Render]
 def _asyncmetrics(kind: str, count: int, format: str) -> Render:
     from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
     from asyncmetrics.formats.writing.text import encode_text
+    from asyncmetrics.registry.collectables import collect_within
 
     registry = make_our_registry(kind, count)
     encode = encode_openmetrics if format == OPENMETRICS else encode_text
-    return lambda: b"".join(encode(registry.collect()))
+    return lambda: b"".join(encode(collect_within(registry)))
 
 
 def _prometheus_client(kind: str, count: int, format: str) -> Render:

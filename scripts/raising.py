@@ -106,7 +106,7 @@ class _Program:
 
     def read(self) -> dict[str, float]:
         """Return the numbers of all series."""
-        (family,) = self.counter.collect()  # type: ignore[misc]  # no gauge: nothing to await
+        family = self.counter.make_family()
         assert isinstance(family, LiveFamily)
         return {point.labelvalues[0]: point.read_numbers()[0] for batch in family.read_batches() for point in batch}
 

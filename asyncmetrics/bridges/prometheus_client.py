@@ -29,8 +29,8 @@ from asyncmetrics.model.family import Metric
 from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.model.names import clean_text, to_label_text
 from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
-from asyncmetrics.registry import REGISTRY, Collectable, CollectorRegistry
-from asyncmetrics.registry.collection import begin_collection
+from asyncmetrics.registry import REGISTRY, Collectable, CollectorRegistry, check_registry
+from asyncmetrics.registry.collectables import begin_collection, collect_within
 
 __all__ = ("SHARED_FAMILIES", "AsyncmetricsCollector", "PrometheusClientCollector", "TheirCollector", "TheirRegistry")
 
@@ -125,6 +125,7 @@ class AsyncmetricsCollector:
         *,
         leave_out: Iterable[str] = SHARED_FAMILIES,
     ) -> None:
+        check_registry(source)
         self._library = _import_prometheus_client()
         self._source = source
         self._registry: TheirRegistry = self._library.REGISTRY if registry is None else registry
@@ -148,7 +149,7 @@ class AsyncmetricsCollector:
 
     def _families(self) -> Iterator[Any]:
         samples = importlib.import_module("prometheus_client.samples")
-        for family in self._source.collect():
+        for family in collect_within(self._source):
             if family.name not in self._leave_out:
                 name, documentation = clean_text(family.name), clean_text(str(family.documentation))
                 theirs = self._library.Metric(name, documentation, family.type)

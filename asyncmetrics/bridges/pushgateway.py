@@ -16,6 +16,7 @@ from asyncmetrics.formats.negotiation import CONTENT_TYPE_PLAIN_0_0_4
 from asyncmetrics.formats.writing.text import encode_text
 from asyncmetrics.model.checks import check_choice, check_mapping, check_seconds, check_text, make_refusal
 from asyncmetrics.registry import REGISTRY, Collectable, check_registry
+from asyncmetrics.registry.collectables import collect_or_raise
 
 __all__ = (
     "Handler",
@@ -133,7 +134,7 @@ def pushadd_to_gateway(
 
     The arguments are those of `push_to_gateway`; None means the default registry.
     """
-    _push("POST", gateway, job, registry or REGISTRY, grouping_key, timeout, handler, compression)
+    _push("POST", gateway, job, REGISTRY if registry is None else registry, grouping_key, timeout, handler, compression)
 
 
 def delete_from_gateway(
@@ -172,7 +173,7 @@ def _push(
     check_registry(registry)
     check_choice("compression", compression, (None, "gzip"))
     url = _make_url(gateway, job, grouping_key)
-    data = b"".join(encode_text(registry.collect()))
+    data = b"".join(encode_text(collect_or_raise(registry)))
     if compression:
         import gzip
 

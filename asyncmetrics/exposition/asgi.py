@@ -21,7 +21,7 @@ from asyncmetrics.interruptions import is_interruption
 from asyncmetrics.model.checks import check_flag, check_limit, check_seconds
 from asyncmetrics.pacing import preload_asyncio_backend
 from asyncmetrics.registry import REGISTRY, Collectable, check_registry, is_fault
-from asyncmetrics.registry.self_metrics import get_self_metrics
+from asyncmetrics.registry.collectables import find_self_metrics
 from asyncmetrics.typing import SCRAPE_KEY, ASGIApp, Receive, Scope, Send
 
 __all__ = ("MAX_CONCURRENT", "make_asgi_app")
@@ -96,7 +96,7 @@ class _Exposition:
         compression: bool,
     ) -> None:
         self._registry = registry
-        self._self_metrics = get_self_metrics(registry)
+        self._self_metrics = find_self_metrics(registry)
         self._on_error: OnError = on_error
         self._access = access
         self._admission = Admission(max_concurrent)

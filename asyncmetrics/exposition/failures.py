@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from asyncmetrics.errors import CollectorError
 from asyncmetrics.model.checks import check_choice
 from asyncmetrics.registry import Collectable
-from asyncmetrics.registry.self_metrics import get_self_metrics
+from asyncmetrics.registry.collectables import find_self_metrics
 
 __all__ = ("OnError", "check_on_error", "record_failure")
 
@@ -26,7 +26,7 @@ def record_failure(registry: Collectable, error: BaseException) -> str:
 
     Only the log has the error's own message: it may hold secrets, and the endpoint may be open to everyone.
     """
-    self_metrics = get_self_metrics(registry)
+    self_metrics = find_self_metrics(registry)
     if isinstance(error, CollectorError):
         self_metrics.count_collector_error(error.collector)
         return f"The metrics cannot be served: collector errors in {error.collector}; see the log."

@@ -32,14 +32,14 @@ from asyncmetrics.exposition.collector_calls import Calls, SourceCall, run_calls
 from asyncmetrics.model.family import Metric
 from asyncmetrics.pacing import get_for_loop, run_in_turns
 from asyncmetrics.registry import Collectable, Collection, Collector
-from asyncmetrics.registry.collection import begin_collection
-from asyncmetrics.registry.sources import CallbackCollector
+from asyncmetrics.registry.collectables import begin_collection
+from asyncmetrics.registry.sources import has_callbacks
 
 __all__ = ("gather_families",)
 
 
 class _Key(NamedTuple):
-    registry: Collectable
+    registry: int  # its id, as it may be an object that cannot be hashed; the scrapes keep it alive
     names: frozenset[str]
 
 
@@ -63,7 +63,7 @@ async def gather_families(
     Raises `CollectorError` for a collector that failed or was late, where ``on_error`` is ``"fail"``.
     """
     collection = begin_collection(source, on_error)
-    key = _Key(registry, names)
+    key = _Key(id(registry), names)
     state = get_for_loop(_STATE, _LoopState)
     gathering = state.gatherings.get(key)
     if gathering is None or current_time() - gathering.begun > seconds:  # step 1
@@ -142,7 +142,7 @@ class _ScrapeWait:
             sources = collection.list_sources(collector)
             if sources:
                 self._sources[collector] = sources
-            shares_threads = isinstance(collector, CallbackCollector)
+            shares_threads = has_callbacks(collector)
             for source in sources:
                 if not source.is_immediate:
                     self._add_call(source, shares_threads=shares_threads)

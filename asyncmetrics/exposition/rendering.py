@@ -21,7 +21,8 @@ from typing import final
 
 from asyncmetrics.formats.negotiation import Format
 from asyncmetrics.model.family import Metric
-from asyncmetrics.registry import Collectable, CollectorRegistry
+from asyncmetrics.registry import Collectable
+from asyncmetrics.registry.collectables import select_part
 
 __all__ = ("Chunk", "Rendering")
 
@@ -50,9 +51,7 @@ class Rendering:
 
     def select_source(self, registry: Collectable) -> Collectable:
         """Return ``registry``, or with ``names`` the part of it whose collectors have them."""
-        if self.names and isinstance(registry, CollectorRegistry):
-            return registry.restricted_registry(self.names)
-        return registry
+        return select_part(registry, self.names) if self.names else registry
 
     def render_pieces(self, families: Iterable[Metric]) -> Iterator[bytes]:
         """Yield the body piece by piece; empty pieces are steps as well."""

@@ -13,8 +13,7 @@ from asyncmetrics.exposition.response import Request, refuse_access, refuse_fail
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.model.checks import check_flag
 from asyncmetrics.registry import REGISTRY, Collectable, check_registry
-from asyncmetrics.registry.drivers import collect_within
-from asyncmetrics.registry.self_metrics import get_self_metrics
+from asyncmetrics.registry.collectables import collect_within, find_self_metrics
 
 __all__ = ("WSGIApp", "make_wsgi_app")
 
@@ -73,7 +72,7 @@ def _is_granted(access: Access, request: Request, environ: Environ, registry: Co
         return bool(result)
     except Exception as error:  # noqa: BLE001  # where the predicate fails, no client has access
         pass_interruption(error)
-        get_self_metrics(registry).count_internal_error("exposition.auth")
+        find_self_metrics(registry).count_internal_error("exposition.auth")
         return False
 
 

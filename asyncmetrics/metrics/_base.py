@@ -44,6 +44,7 @@ from asyncmetrics.model.label_errors import make_label_error, make_unchosen_erro
 from asyncmetrics.model.names import build_name, check_label_names, check_metric_name, to_label_text
 from asyncmetrics.registry import REGISTRY, CollectorRegistry, check_full_registry
 from asyncmetrics.registry.drivers import PendingFamilies, PendingSource
+from asyncmetrics.registry.plain import make_plain
 from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.registry.sources import CallbackCollector
 
@@ -301,8 +302,13 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
 
     @property
     def blocking(self) -> bool:
-        """Whether collecting may block: it calls the functions of a gauge, which belong to the application."""
-        return not all(callback.is_immediate for callback in self.list_callbacks())
+        """Whether collecting may block: it calls code of the application, such as the functions of a gauge."""
+        return self.has_own_collect or not all(callback.is_immediate for callback in self.list_callbacks())
+
+    @property
+    def has_own_collect(self) -> bool:
+        """Whether a program has overridden `collect`."""
+        return getattr(self.collect, "__func__", None) is not MetricBase.collect
 
     def collect(self) -> Iterable[Metric] | Awaitable[Iterable[Metric]]:
         """Return the family of this metric, or an awaitable of it if a gauge function is async."""
@@ -317,7 +323,7 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
             problem = callback.take(outcome)
             if problem is not None:
                 self._self_metrics.count_collector_error(self.descriptor.name, problem)
-        return [self.make_family()]
+        return [make_plain(self.make_family())]
 
     def list_callbacks(self) -> Sequence[Callback]:
         """Return the functions of a gauge, which a collection asks before it makes the family."""

@@ -3,8 +3,9 @@
 There are two kinds of families, and formats write both:
 
 * A custom collector builds a `Metric` with a list of samples.
-* A metric of this library yields a `LiveFamily`. It holds no samples: it reads the children in batches, so that a
-  million children are never copied at once. Its ``samples`` are built on each access.
+* A metric of this library yields a `LiveFamily` to the expositions. It holds no samples: it reads the children in
+  batches, so that a million children are never copied at once. Programs never see one: ``collect()`` returns a `Metric`
+  with the samples of that moment.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from asyncmetrics.model.descriptor import Descriptor, Row
 from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.model.samples import Exemplar, NativeHistogram, Sample, Timestamp
 
-__all__ = ("METRIC_TYPES", "LiveFamily", "Metric", "Point")
+__all__ = ("METRIC_TYPES", "LiveFamily", "Metric", "Point", "copy_family")
 
 METRIC_TYPES = tuple(KINDS)
 
@@ -76,9 +77,8 @@ class Metric:
         samples = self.samples if self.name in names else [s for s in self.samples if s.name in names]
         if not samples:
             return None
-        family = Metric(self.name, self.documentation, self.type, self.unit)
-        family.samples = samples
-        family.partial = len(samples) < len(self.samples)
+        family = copy_family(self, samples)
+        family.partial = self.partial or len(samples) < len(self.samples)
         return family
 
     def __eq__(self, other: object) -> bool:
@@ -91,6 +91,17 @@ class Metric:
 
     def __repr__(self) -> str:
         return f"Metric({self.name}, {self.documentation}, {self.type}, {self.unit}, {self.samples})"
+
+
+def copy_family(family: Metric, samples: list[Sample]) -> Metric:
+    """Return a plain `Metric` with the attributes of ``family`` and these ``samples``.
+
+    The attributes are not checked: a collector may have assigned to them, and a name may end without the unit.
+    """
+    copy = Metric.__new__(Metric)
+    copy.name, copy.documentation, copy.type = family.name, family.documentation, family.type
+    copy.unit, copy.partial, copy.samples = family.unit, family.partial, samples
+    return copy
 
 
 class Point(Protocol):
@@ -157,6 +168,7 @@ class LiveFamily(Metric):
             for index, row in enumerate(descriptor.list_rows())
             if everything or (names is not None and row.name in names)
         }
+        self.partial = len(self.rows) < len(descriptor.list_rows())
         self.has_created = (
             created
             and descriptor.has_created
@@ -166,7 +178,7 @@ class LiveFamily(Metric):
     @property
     def samples(self) -> list[Sample]:
         """All samples, built on each access: for tests and small families."""
-        return list(self._iter_samples())
+        return list(self.iter_samples())
 
     @samples.setter
     def samples(self, samples: list[Sample]) -> None:  # noqa: ARG002  # the setter of the base class
@@ -183,13 +195,15 @@ class LiveFamily(Metric):
         """Return the time at which ``point`` was created, or `now` if the wall clock has been set back since."""
         return min(point.created, self.now)
 
-    def _iter_samples(self) -> Iterator[Sample]:
+    def iter_samples(self) -> Iterator[Sample]:
+        """Read the children, and yield their samples one by one; nothing that a sample has belongs to a child."""
         names = self.descriptor.all_labelnames
         for point in _flatten(self.read_batches()):
             labels = dict(zip(names, point.labelvalues, strict=True))
             labels.update(point.read_extra_labels())
             numbers = point.read_numbers()
             exemplars = point.read_exemplars()
+            exemplars = {index: one._replace(labels=dict(one.labels)) for index, one in exemplars.items()}
             for index, row in self.rows.items():
                 own = {**labels, row.label[0]: row.label[1]} if row.label else dict(labels)
                 yield Sample(row.name, own, numbers[index], None, exemplars.get(index))

@@ -19,8 +19,6 @@ MAX_EXEMPLAR_CHARACTERS = 128
 class Timestamp:
     """A Unix time in ``sec`` seconds and ``nsec`` nanoseconds; ``nsec`` gets the sign of ``sec``."""
 
-    __slots__ = ("nsec", "sec")
-
     def __init__(self, sec: float, nsec: float) -> None:
         if not 0 <= nsec < 1e9:
             raise DefinitionError("Timestamp", f"expected 0 <= nsec < 1e9, got {nsec!r}")

@@ -3,7 +3,11 @@
 - `registry`: `CollectorRegistry` and the default `REGISTRY`, restricted registries.
 - `_registrations`: the registered collectors and the names that belong to each, as one value.
 - `collection`: one collection: its collectors, and how their families are merged.
+- `collectables`: what can be exposed: a registry of these, or any other object with a method ``collect``.
 - `sources`: what a collection asks for a collector: the collector itself, or the functions of a gauge.
+- `checking`: leaves out the families and samples of collectors that cannot be written.
+- `plain`: the families that ``collect()`` returns to programs.
+- `refusals`: the advice of errors about wrong registries and families.
 - `drivers`: asks everything, for a caller in a thread and for one on an event loop.
 - `self_metrics`: the metrics about the library itself. Add a new self-metric there: its descriptor and a method. One
   about workers and slots goes into `asyncmetrics.storage.shared.self_metrics`.
@@ -15,7 +19,8 @@ is one pass over the children of one metric. A *gathering* is the calls of colle
 from __future__ import annotations
 
 from asyncmetrics.errors import DuplicateMetricError
-from asyncmetrics.registry.collection import Collectable, Collection, check_registry, is_fault
+from asyncmetrics.registry.collectables import Collectable, check_registry
+from asyncmetrics.registry.collection import Collection, is_fault
 from asyncmetrics.registry.registry import (
     REGISTRY,
     CollectorRegistry,

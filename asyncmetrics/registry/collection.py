@@ -2,11 +2,11 @@
 
 *Theory of operation.*
 
-1. `begin_collection` returns a `Collection`. It has the list of collectors to ask, and no family yet except
+1. A registry makes a `Collection`. It has the list of collectors to ask, and no family yet except
    ``target_info``.
 2. The caller asks the sources of each collector (`Collection.list_sources`), in this thread, in another or on an event
-   loop, and so decides how long one may take. It passes the outcomes to `Collection.take`, which adds one family a
-   step. The collection then has the families of that collector, or has counted its failure.
+   loop, and so decides how long one may take. It passes the outcomes to `Collection.take`, which checks and adds the
+   families in short steps. The collection then has the families of that collector, and has counted what failed.
 3. The caller runs the steps of `Collection.prepare`: the slow part of what remains.
 4. `Collection.finish` asks the registry itself for the self-metrics, last, since the collectors may have failed until
    then. It returns every family once.
@@ -14,85 +14,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, cast, final
 
 from asyncmetrics.asking import Outcome, Source, ask_now
 from asyncmetrics.children.callbacks import Callback
 from asyncmetrics.errors import is_cancellation, show
 from asyncmetrics.interruptions import pass_interruption
-from asyncmetrics.model.checks import make_refusal
 from asyncmetrics.model.escaping import UNDERSCORES, escape_name
-from asyncmetrics.model.family import LiveFamily, Metric
-from asyncmetrics.model.kinds import KINDS, list_family_names
+from asyncmetrics.model.family import LiveFamily, Metric, copy_family
+from asyncmetrics.model.kinds import list_family_names
 from asyncmetrics.model.samples import Sample
-from asyncmetrics.registry.self_metrics import SelfMetrics
-from asyncmetrics.registry.sources import CallbackCollector, Collector, CollectorSource, Registration
+from asyncmetrics.registry.checking import LeftOut, check_family, find_family_problem
+from asyncmetrics.registry.sources import Collector, CollectorSource, Registration, has_callbacks
 
 __all__ = (
-    "Collectable",
     "Collection",
     "FailureHandler",
     "FamilySet",
-    "begin_collection",
-    "check_registry",
     "is_fault",
     "list_names",
 )
 
-_BRIDGE = "asyncmetrics.bridges.prometheus_client.PrometheusClientCollector"
-
+_Outcomes: TypeAlias = "Sequence[tuple[Source[Any], Outcome[Any]]]"
 FailureHandler: TypeAlias = Callable[[Collector, BaseException], None]
-
-
-class Collectable(Protocol):
-    """A registry, or a restricted one: it can be collected in a thread and on an event loop."""
-
-    def collect(self) -> Iterable[Metric]:
-        """Yield every family once."""
-        ...
-
-    async def collect_async(self, *, on_error: str = "skip") -> list[Metric]:
-        """Return every family once; await the collectors that are async."""
-        ...
-
-    @property
-    def _self_metrics(self) -> SelfMetrics: ...
-
-    def _begin(self, on_error: str = "skip") -> Collection: ...
-
-
-def check_registry(registry: object) -> None:
-    """Raise `DefinitionError` unless ``registry`` is a registry of asyncmetrics, restricted or not."""
-    if not isinstance(getattr(registry, "_self_metrics", None), SelfMetrics):
-        raise make_refusal("registry", "a CollectorRegistry of asyncmetrics", registry, _advise(registry))
-
-
-def _advise(registry: object) -> str:
-    """Return what to write instead of ``registry``, which is no registry of this library, or an empty text."""
-    if isinstance(registry, type):
-        return "create one, CollectorRegistry(), or leave registry= out for the default one"
-    if registry is None:
-        return "leave registry= out for the default one"
-    if not type(registry).__module__.startswith("prometheus_client."):
-        return ""
-    return (
-        "change the import to 'from asyncmetrics import REGISTRY, CollectorRegistry'; "
-        f"{_BRIDGE} exposes what is registered with prometheus_client"
-    )
-
-
-def begin_collection(registry: Collectable, on_error: str = "skip") -> Collection:
-    """Begin a collection of ``registry`` in which the caller asks the collectors, as the expositions do.
-
-    ``on_error`` is ``"skip"`` or ``"fail"``, as for `CollectorRegistry.collect_async`.
-    """
-    return registry._begin(on_error)
 
 
 def list_names(family: Metric) -> frozenset[str]:
     """Return the names of ``family`` and of its samples, as a server that allows the fewest characters sees them."""
-    return list_family_names(family.name, family.type if family.type in KINDS else "")  # a collector may overwrite it
+    return list_family_names(family.name, family.type)
 
 
 def is_fault(error: BaseException) -> bool:
@@ -137,7 +87,7 @@ class Collection:
         """Add a family that ``collector`` has yielded."""
         problem = self._families.add(family)
         if problem:
-            self.fail(collector, ValueError(problem))
+            self.fail(collector, LeftOut(problem))
 
     def fail(self, collector: Collector, error: BaseException) -> None:
         """Count a failure of ``collector``. Raises `CollectorError` in a collection with ``on_error="fail"``."""
@@ -145,16 +95,16 @@ class Collection:
 
     def list_sources(self, collector: Collector) -> Sequence[Source[Any]]:
         """Return what to ask for ``collector``: the functions of a gauge, or the collector itself."""
-        if isinstance(collector, CallbackCollector):
+        if has_callbacks(collector):
             return collector.list_callbacks()
         return (CollectorSource(collector, self._registrations[collector].home),)
 
-    def take(self, collector: Collector, outcomes: Sequence[tuple[Source[Any], Outcome[Any]]]) -> Iterator[None]:
-        """Add the families of ``collector``, one a step, and count what has failed.
+    def take(self, collector: Collector, outcomes: _Outcomes) -> Generator[None, None, None]:
+        """Add the families of ``collector`` in short steps, and count what has failed or cannot be exposed.
 
         ``outcomes`` are those of all its sources.
         """
-        if isinstance(collector, CallbackCollector):
+        if has_callbacks(collector):
             for callback, outcome in outcomes:
                 problem = cast(Callback, callback).take(outcome)
                 if problem is not None:
@@ -167,10 +117,14 @@ class Collection:
             self.fail(collector, outcome)
             return
         for family in outcome:
-            self.add(collector, family)
+            checked, rest = yield from check_family(family)
+            if rest:
+                self.fail(collector, LeftOut(rest))
+            if checked is not None:
+                self.add(collector, checked)
             yield
 
-    def take_all(self, collector: Collector, outcomes: Sequence[tuple[Source[Any], Outcome[Any]]]) -> None:
+    def take_all(self, collector: Collector, outcomes: _Outcomes) -> None:
         """Do all steps of `take` at once."""
         for _ in self.take(collector, outcomes):
             pass
@@ -197,8 +151,9 @@ class FamilySet:
 
     def add(self, family: Metric) -> str | None:
         """Add a family, or its new samples to the family of its name; return the problem if neither is possible."""
-        if not isinstance(family, Metric):
-            return f"expected a metric family, got {show(family)}{_make_hint(family)}"
+        problem = find_family_problem(family)
+        if problem:
+            return problem
         if isinstance(family, LiveFamily) and family.replaces and not self._remove_replaced(family):
             return None
         key = escape_name(family.name, UNDERSCORES)
@@ -253,18 +208,12 @@ class FamilySet:
         return list(self._families.values())
 
 
-def _make_hint(family: object) -> str:
-    if not type(family).__module__.startswith("prometheus_client."):
-        return ""
-    return f": wrap its collector in {_BRIDGE}"
-
-
 @final
 class _Union:
     """A family merged from several of one name: of two samples of one series, the first one counts."""
 
     def __init__(self, first: Metric) -> None:
-        self.family = Metric(first.name, first.documentation, first.type, first.unit)
+        self.family = copy_family(first, [])
         self._seen: set[object] = set()
         self.add(first)
 

@@ -6,26 +6,26 @@ The expositions on a loop ask the collectors themselves (`asyncmetrics.expositio
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from functools import partial
-from typing import Any, TypeAlias, final
+from typing import Any, TypeAlias, TypeVar, final
 
 from asyncmetrics.asking import HOME_SECONDS, Asking, Outcome, Source, close_awaitable, is_later
 from asyncmetrics.errors import LoopError
 from asyncmetrics.interruptions import is_interruption, pass_interruption
-from asyncmetrics.loops import LoopCall
+from asyncmetrics.loops import LoopCall, pause
 from asyncmetrics.model.family import Metric
-from asyncmetrics.registry.collection import Collectable, Collection, begin_collection, is_fault
-from asyncmetrics.registry.sources import CallbackCollector
+from asyncmetrics.registry.collection import Collection, is_fault
+from asyncmetrics.registry.plain import make_plain_in_steps
+from asyncmetrics.registry.sources import has_callbacks
 
-__all__ = ("PendingFamilies", "PendingSource", "collect_all", "collect_all_async", "collect_within")
+__all__ = ("PendingFamilies", "PendingSource", "collect_all", "collect_all_async")
+
+_STEP_SECONDS = 0.001  # how long `collect_all_async` holds the loop
+
+T = TypeVar("T")
 
 _Sources: TypeAlias = "list[tuple[Any, list[Source[Any]]]]"
-
-
-def collect_within(registry: Collectable, seconds: float) -> Iterator[Metric]:
-    """Yield every family of ``registry`` once; wait for home loops for no longer than ``seconds`` in all."""
-    yield from collect_all(begin_collection(registry), seconds)
 
 
 def _list_sources(collection: Collection) -> _Sources:
@@ -59,8 +59,22 @@ def _is_sync(source: Source[Any]) -> bool:
         return True
 
 
+async def _run(steps: Generator[None, None, T]) -> T:
+    """Run ``steps``, and let other tasks run between them."""
+    end = time.perf_counter() + _STEP_SECONDS
+    while True:
+        try:
+            next(steps)
+        except StopIteration as last:
+            result: T = last.value
+            return result
+        if time.perf_counter() >= end:
+            await pause()
+            end = time.perf_counter() + _STEP_SECONDS
+
+
 async def collect_all_async(collection: Collection) -> list[Metric]:
-    """Ask the sources of all collectors from the running loop, and return the families.
+    """Ask the sources of all collectors from the running loop, and return the families, which are plain.
 
     The sync ones are called here, one after the other. Those of other loops, and all functions of gauges, run at the
     same time; the other async collectors are awaited one after the other.
@@ -71,13 +85,13 @@ async def collect_all_async(collection: Collection) -> list[Metric]:
         for collector, own in sources:
             for source in own:
                 pending[source] = PendingSource(source)
-                pending[source].start(is_detached=isinstance(collector, CallbackCollector))
+                pending[source].start(is_detached=has_callbacks(collector))
         for collector, own in sources:
-            collection.take_all(collector, [(source, await pending[source].wait()) for source in own])
+            await _run(collection.take(collector, [(source, await pending[source].wait()) for source in own]))
     finally:
         for one in pending.values():
             one.close()
-    return collection.finish()
+    return [await _run(make_plain_in_steps(family)) for family in collection.finish()]
 
 
 @final

@@ -15,15 +15,16 @@ from asyncmetrics.errors import CallbackTypeError, CollectorError, show
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.loops import RUNNING, make_home
 from asyncmetrics.model.checks import check_choice, check_flag, check_mapping, check_text, list_items, make_refusal
-from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.escaping import UNDERSCORES, escape_name
 from asyncmetrics.model.families import InfoMetricFamily
 from asyncmetrics.model.family import Metric
 from asyncmetrics.registry._registrations import Latest, Registrations
-from asyncmetrics.registry.collection import Collection, FamilySet, check_registry, list_names
+from asyncmetrics.registry.collection import Collection, FamilySet, list_names
 from asyncmetrics.registry.drivers import collect_all, collect_all_async
+from asyncmetrics.registry.plain import make_plain
+from asyncmetrics.registry.refusals import refuse_registry
 from asyncmetrics.registry.self_metrics import SelfMetrics
-from asyncmetrics.registry.sources import Collector, Registration, limit_families
+from asyncmetrics.registry.sources import Collector, Registration, get_collector_name, limit_families
 from asyncmetrics.storage.automatic import AutomaticStorage
 from asyncmetrics.storage.memory.storage import MemoryStorage
 from asyncmetrics.storage.protocol import Storage, choose_worker_label
@@ -92,16 +93,16 @@ class CollectorRegistry:
         return declare(*args, registry=self, exist_ok=True, **kwargs)
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every family once.
+        """Yield every family once, with its samples in a list; the caller may change and keep them.
 
         Sync collectors are called in this thread, one after the other. Async ones run on their home loops (`register`),
         for 10 s in all; those without one in a private loop, in another thread. A collector whose home loop is the one
         that this call blocks is left out: use `collect_async` there.
         """
-        yield from collect_all(self._begin())
+        yield from map(make_plain, collect_all(self._begin()))
 
     async def collect_async(self, *, on_error: str = "skip") -> list[Metric]:
-        """Return every family once; await the collectors that are async.
+        """Return every family once, as `collect` yields them; await the collectors that are async.
 
         Those of the running loop, and those without a home loop, run here; others on their home loops, for 10 s in all.
         A collector that raises is skipped and counted in ``asyncmetrics_collector_errors_total``. With
@@ -147,7 +148,7 @@ class CollectorRegistry:
         check_choice("on_error", on_error, ("skip", "fail"))
 
         def handle(collector: Collector, error: BaseException) -> None:
-            name = _get_name(collector)
+            name = get_collector_name(collector)
             if on_error == "fail":
                 raise CollectorError(name, str(error)) from error
             self._self_metrics.count_collector_error(name, error)
@@ -169,15 +170,11 @@ class CollectorRegistry:
 
 def check_full_registry(registry: object) -> None:
     """Raise `DefinitionError` unless metrics and collectors can register in ``registry``."""
-    check_registry(registry)
-    if not isinstance(registry, CollectorRegistry):
+    if isinstance(registry, RestrictedRegistry):
         remedy = "pass the registry that it restricts"
         raise make_refusal("registry", "a registry that collectors can register in", registry, remedy)
-
-
-def _get_name(collector: Collector) -> str:
-    descriptor = getattr(collector, "descriptor", None)  # one of the library's own metrics
-    return descriptor.name if isinstance(descriptor, Descriptor) else type(collector).__name__
+    if not isinstance(registry, CollectorRegistry):
+        raise refuse_registry(registry)
 
 
 def _check_collector(collector: object) -> None:
@@ -230,7 +227,7 @@ class RestrictedRegistry:
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family once, with only the samples of these names."""
-        yield from collect_all(self._begin())
+        yield from map(make_plain, collect_all(self._begin()))
 
     async def collect_async(self, *, on_error: str = "skip") -> list[Metric]:
         """Return every family once, with only the samples of these names."""

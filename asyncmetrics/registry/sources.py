@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Iterable, Sequence
 from itertools import islice
-from typing import NamedTuple, Protocol, TypeAlias, TypeVar, cast, final
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeGuard, TypeVar, cast, final
 
 from asyncmetrics.asking import Source, is_async_function
 from asyncmetrics.children.callbacks import Callback
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.loops import HomeLoop, pause
+from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import Metric
 
 __all__ = (
@@ -20,7 +21,10 @@ __all__ = (
     "CollectorResult",
     "CollectorSource",
     "Registration",
+    "RegistryCollector",
     "await_families",
+    "get_collector_name",
+    "has_callbacks",
     "limit_families",
 )
 
@@ -63,12 +67,69 @@ class CallbackCollector(ABC):
     __slots__ = ()
 
     @abstractmethod
+    def collect(self) -> Iterable[Metric] | Awaitable[Iterable[Metric]]:
+        """Ask the functions and return the family, for other callers than a collection."""
+
+    @abstractmethod
     def list_callbacks(self) -> Sequence[Callback]:
         """Return the functions to ask."""
 
     @abstractmethod
     def make_family(self) -> Metric:
         """Return the family with the present numbers."""
+
+    @property
+    @abstractmethod
+    def has_own_collect(self) -> bool:
+        """Whether a program has overridden ``collect``: a collection then calls that, as for any collector."""
+
+
+def has_callbacks(collector: object) -> TypeGuard[CallbackCollector]:
+    """Return whether a collection asks the functions of ``collector`` and not its ``collect``."""
+    return isinstance(collector, CallbackCollector) and not collector.has_own_collect
+
+
+@final
+class RegistryCollector:
+    """An object with a method ``collect`` that a program exposes as a registry, as the collector of a collection.
+
+    Two of them are equal if they are for the same registry and the same ``names``: a scrape then does not call what an
+    earlier scrape still waits for. With ``names`` they are passed to the registry's own ``restricted_registry``.
+    """
+
+    def __init__(self, registry: Any, names: frozenset[str] | None = None) -> None:
+        self.registry = registry
+        self.names = names
+
+    def collect(self) -> CollectorResult:
+        """Call ``collect`` of the registry, or of its part."""
+        registry = self.registry if self.names is None else self.registry.restricted_registry(self.names)
+        result: CollectorResult = registry.collect()
+        return result
+
+    @property
+    def is_async(self) -> bool:
+        """Whether ``collect`` of the registry is declared async."""
+        return self.names is None and is_async_function(self.registry.collect)
+
+    @property
+    def blocking(self) -> object:
+        """Whether ``collect`` may block; a registry may promise that it does not."""
+        return getattr(self.registry, "blocking", True)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RegistryCollector) and other.registry is self.registry and other.names == self.names
+
+    def __hash__(self) -> int:
+        return hash((id(self.registry), self.names))
+
+
+def get_collector_name(collector: object) -> str:
+    """Return what messages and the label ``collector`` call a collector: the metric, or its class."""
+    descriptor = getattr(collector, "descriptor", None)  # one of the library's own metrics
+    if isinstance(descriptor, Descriptor):
+        return descriptor.name
+    return type(collector.registry if isinstance(collector, RegistryCollector) else collector).__name__
 
 
 @final
@@ -102,13 +163,14 @@ class CollectorSource(Source[list[Metric]]):
 
     @property
     def name(self) -> str:
-        """The class of the collector."""
-        return type(self._collector).__name__
+        """The metric, or the class of the collector."""
+        return get_collector_name(self._collector)
 
     @property
     def is_async(self) -> bool:
         """Whether ``collect`` is declared async."""
-        return is_async_function(self._collector.collect)
+        collector = self._collector
+        return collector.is_async if isinstance(collector, RegistryCollector) else is_async_function(collector.collect)
 
     def call(self) -> object:
         """Call ``collect``."""

@@ -6,14 +6,15 @@ import socket
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 import pytest
 
 from asyncmetrics import CollectorRegistry, Metric
-from asyncmetrics.core import Sample
 from asyncmetrics.exposition import start_http_server
 from tests.asgi import make_scope
+from tests.live import make_live
 from tests.patience import PATIENCE_SECONDS, wait_until
 
 SAMPLES_PER_PAGE = 2000
@@ -97,22 +98,13 @@ class Pages:
         self.rendered: list[int] = []
 
     def collect(self):
-        return [_Page(number, self) for number in range(self.count)]
+        return [make_live(f"page_{number}", partial(self.read, number)) for number in range(self.count)]
 
-
-class _Page(Metric):
-    def __init__(self, number: int, pages: Pages) -> None:
-        super().__init__(f"page_{number}", "A page.", "gauge")
-        self.number = number
-        self.pages = pages
-
-    @property
-    def samples(self):
-        if self.number == self.pages.broken_at:
+    def read(self, number: int) -> list[tuple[dict[str, str], float]]:
+        if number == self.broken_at:
             raise LookupError("a page is torn")
-        self.pages.rendered.append(self.number)
-        labels = ({"position": f"{self.number:06}", "index": f"{index:06}"} for index in range(SAMPLES_PER_PAGE))
-        return [Sample(self.name, own, index) for index, own in enumerate(labels)]
+        self.rendered.append(number)
+        return [({"position": f"{number:06}", "index": f"{index:06}"}, index) for index in range(SAMPLES_PER_PAGE)]
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +113,7 @@ def wait_for_outcome() -> Callable[[CollectorRegistry, str], None]:
 
     def wait_for_outcome(registry: CollectorRegistry, outcome: str) -> None:
         def outcomes() -> list[str | None]:
-            families = [family for family in registry.collect() if family.name == "asyncmetrics_scrapes"]
+            families = registry.restricted_registry(["asyncmetrics_scrapes"]).collect()
             return [sample.labels.get("outcome") for family in families for sample in family.samples]
 
         wait_until(outcomes, lambda found: outcome in found)

@@ -9,9 +9,8 @@ from asyncmetrics import make_asgi_app
 
 
 def outcomes(registry) -> dict[str, float]:
-    families = {family.name: family for family in registry.collect()}
-    samples = families["asyncmetrics_scrapes"].samples if "asyncmetrics_scrapes" in families else ()
-    return {sample.labels["outcome"]: sample.value for sample in samples}
+    families = registry.restricted_registry(["asyncmetrics_scrapes"]).collect()
+    return {sample.labels["outcome"]: sample.value for family in families for sample in family.samples}
 
 
 async def silent() -> dict:

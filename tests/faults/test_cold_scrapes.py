@@ -23,7 +23,7 @@ from asyncmetrics.exposition.rendering import Rendering
 from asyncmetrics.formats.negotiation import negotiate
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import LiveFamily
-from asyncmetrics.registry.collection import begin_collection
+from asyncmetrics.registry.collectables import begin_collection, collect_within
 from asyncmetrics.storage import SharedStorage
 from tests.patience import PATIENCE_SECONDS
 
@@ -184,7 +184,7 @@ def test_a_scrape_after_a_log_was_rewritten_and_another_scrape_was_abandoned(wor
     registry = worker()
     Series(registry)
     scraped(registry)
-    (family,) = (family for family in registry.collect() if family.name == "jobs")
+    (family,) = (family for family in collect_within(registry) if family.name == "jobs")
     given_up = iter(family.read_batches())
     while not next(given_up):
         pass
@@ -249,7 +249,7 @@ def test_a_step_does_not_wait_for_a_thread_that_reads_for_long(worker):
         held.set()
         end.wait(PATIENCE_SECONDS)
 
-    (family,) = (family for family in registry.collect() if family.name == "jobs")
+    (family,) = (family for family in collect_within(registry) if family.name == "jobs")
     reading = iter(family.read_batches())
     thread = threading.Thread(target=registry.storage._worker.reader.use_slots, args=(hold,))
     thread.start()
@@ -270,7 +270,7 @@ def test_a_scrape_is_whole_while_another_one_numbers_the_series_again(worker, be
     theirs = [Series(worker()).fill(3000), Series(worker()).fill(3000)]
     registry = worker()
     Series(registry)
-    (family,) = (family for family in registry.collect() if family.name == "jobs")
+    (family,) = (family for family in collect_within(registry) if family.name == "jobs")
     one, two = iter(family.read_batches()), iter(family.read_batches())
     found = [next(one, ()) for _ in range(begun)]
     theirs[0].metric._children._worker.arena.rewrite_log()

@@ -15,10 +15,10 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from asyncmetrics.core import GaugeMetricFamily
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.exposition import start_http_server
 from scripts.hostile import ATTACKS, GET, SERIES, run_attack, run_server, scrape
+from tests.live import make_live
 from tests.patience import PATIENCE_SECONDS
 
 CLIENTS = 150  # more than there may be connections
@@ -59,22 +59,6 @@ def _read_to_the_end(client: socket.socket) -> None:
         pass
 
 
-class _Torn(GaugeMetricFamily):
-    """A family whose samples raise when they are rendered."""
-
-    def __init__(self, error: BaseException) -> None:
-        self._error = error
-        super().__init__("torn", "Raises.")
-
-    @property
-    def samples(self):
-        raise self._error
-
-    @samples.setter
-    def samples(self, _):
-        pass
-
-
 def _yielding(family):
     return type("Collecting", (), {"blocking": False, "collect": lambda self: [family]})()
 
@@ -92,7 +76,7 @@ ERRORS = [ValueError("no"), SystemExit(1), KeyboardInterrupt(), asyncio.Cancelle
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_whatever_a_request_raises_ends_its_own_connection_at_most(registry, error):
     """A family that raises while it is rendered, then a predicate that does."""
-    collector = _yielding(_Torn(error))
+    collector = _yielding(make_live("torn", lambda: _raising(error)(None)))
     registry.register(collector)
     for options in ({}, {"auth": _raising(error)}):
         with start_http_server(0, registry=registry, **options) as server:

@@ -9,8 +9,9 @@ import anyio
 import pytest
 
 from asyncmetrics import Counter, make_asgi_app
-from asyncmetrics.core import GaugeMetricFamily, Metric, Sample
+from asyncmetrics.core import GaugeMetricFamily
 from asyncmetrics.errors import DefinitionError
+from tests.live import make_live
 from tests.patience import PATIENCE_SECONDS
 
 
@@ -39,18 +40,11 @@ class Steps:
         self.done: list[int] = []
 
     def collect(self):
-        return [_Step(number, self.done) for number in range(self.count)]
+        return [make_live(f"step_{number}", self.read, ("n",)) for number in range(self.count)]
 
-
-class _Step(Metric):
-    def __init__(self, number: int, done: list[int]) -> None:
-        super().__init__(f"step_{number}", "One of many.", "gauge")
-        self.done = done
-
-    @property
-    def samples(self):
+    def read(self):
         self.done.append(1)
-        return [Sample(self.name, {"n": f"{number:0100}"}, number) for number in range(1000)]
+        return [({"n": f"{number:0100}"}, number) for number in range(1000)]
 
 
 async def _together(scrape, app, count, results):

@@ -11,6 +11,7 @@ import asyncmetrics
 from asyncmetrics import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info, Summary
 from asyncmetrics.model.family import METRIC_TYPES
 from asyncmetrics.model.kinds import KINDS, NUMERIC_LABELS, DeclaredKind, Merge, is_never_negative
+from asyncmetrics.registry.collectables import collect_within
 from asyncmetrics.storage import MemoryStorage, SharedStorage
 from asyncmetrics.storage.shared.scrape.merge_rules import MERGE_RULES
 
@@ -85,7 +86,7 @@ def test_created_samples_are_exposed_for_the_kinds_that_have_them(kind):
 def test_the_child_of_a_kind_with_a_value_has_it_as_an_attribute(kind, storage):
     registry = CollectorRegistry(storage=storage)
     DECLARE[kind](registry)
-    (family,) = (family for family in registry.collect() if family.name == "m")
+    (family,) = (family for family in collect_within(registry) if family.name == "m")
     points = [point for batch in family.read_batches() for point in batch]
     assert [getattr(point, "value", None) == 1.0 for point in points] == [KINDS[kind].has_value]
 

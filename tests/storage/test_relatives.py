@@ -244,7 +244,7 @@ metrics = [kind("m" + kind.__name__, "M.", ["n"], ttl=3600) for kind in (Counter
 for metric in metrics:
     for number in range(600):
         (metric.labels(number).inc if metric is metrics[0] else metric.labels(number).observe)(1)
-readings = [iter(family.read_batches()) for metric in metrics for family in metric.collect()]
+readings = [iter(family.read_batches()) for metric in metrics for family in [metric.make_family()]]
 found = [list(next(reading)) for reading in readings]
 if not os.fork():
     metrics[0].labels("child").inc()

@@ -33,7 +33,7 @@ from asyncmetrics.exposition.server.connection import Connection, Timeouts
 from asyncmetrics.exposition.server.tls import Certificates, Handshake
 from asyncmetrics.loops import is_for_program, is_task_cancelled
 from asyncmetrics.registry import Collectable
-from asyncmetrics.registry.self_metrics import get_self_metrics
+from asyncmetrics.registry.collectables import find_self_metrics
 from asyncmetrics.typing import ASGIApp
 
 __all__ = ("Connections",)
@@ -64,7 +64,7 @@ class Connections:
         self._app = app
         self._certificates = certificates
         self._timeouts = timeouts
-        self._self_metrics = get_self_metrics(registry)
+        self._self_metrics = find_self_metrics(registry)
         self._admission = Admission(max_connections)
 
     async def accept_forever(self, listening: socket.socket, tasks: TaskGroup) -> None:

@@ -25,7 +25,7 @@ from asyncmetrics.model.checks import (
     suggest_int,
 )
 from asyncmetrics.registry import Collectable, check_registry
-from asyncmetrics.registry.self_metrics import get_self_metrics
+from asyncmetrics.registry.collectables import find_self_metrics
 from asyncmetrics.typing import ASGIApp, Unpack
 
 __all__ = ("KEEP_ALIVE_SECONDS", "MAX_CONNECTIONS", "TIMEOUT_SECONDS", "ServerOptions", "make_options")
@@ -65,7 +65,7 @@ class ServerOptions:
         """Return the connections of a new server. Raises `OSError` if a certificate cannot be used."""
         certificates = None
         if self.tls is not None:
-            count_failure = partial(get_self_metrics(self.registry).count_internal_error, "exposition.certificates")
+            count_failure = partial(find_self_metrics(self.registry).count_internal_error, "exposition.certificates")
             certificates = Certificates(self.tls, count_failure)
         return Connections(self.app, certificates, self.timeouts, self.max_connections, self.registry)
 

@@ -37,7 +37,7 @@ from asyncmetrics.exposition.server.options import (
 from asyncmetrics.exposition.server.tls import TLS
 from asyncmetrics.loops import LoopCall, find_home
 from asyncmetrics.registry import REGISTRY, Collectable
-from asyncmetrics.registry.self_metrics import get_self_metrics
+from asyncmetrics.registry.collectables import find_self_metrics
 
 __all__ = ("LoopServer", "ServedMetrics", "serve_metrics")
 
@@ -84,7 +84,7 @@ class LoopServer:
                     await self._connections.accept_forever(self._listening, tasks)
         except Exception:  # noqa: BLE001  # it must not end the application: it is logged and counted
             _log.exception("the port %s is closed, the metrics are no longer served there", self.server_address)
-            get_self_metrics(self._registry).count_internal_error("exposition.server.task")
+            find_self_metrics(self._registry).count_internal_error("exposition.server.task")
         finally:
             if isinstance(self.server_address, str):
                 with CancelScope(shield=True):  # for a moment

@@ -30,7 +30,7 @@ from anyio import create_task_group, to_thread
 from asyncmetrics.exposition.server.connections import Connections
 from asyncmetrics.exposition.server.listening import read_inode, remove_unix_socket
 from asyncmetrics.registry import Collectable
-from asyncmetrics.registry.self_metrics import get_self_metrics
+from asyncmetrics.registry.collectables import find_self_metrics
 
 __all__ = ("MetricsServer",)
 
@@ -93,7 +93,7 @@ class MetricsServer:
                 self._started.set_exception(error)
             else:
                 _log.exception("%s: the server has ended, the metrics are no longer served", self._thread.name)
-                get_self_metrics(self._registry).count_internal_error("exposition.server.thread")
+                find_self_metrics(self._registry).count_internal_error("exposition.server.thread")
             self._remove_socket()
         finally:
             self._listening.close()

@@ -7,7 +7,8 @@ from asyncmetrics.formats.negotiation import CONTENT_TYPE_OPENMETRICS
 from asyncmetrics.formats.writing.lines import format_label_name, format_name
 from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
 from asyncmetrics.model.escaping import ALLOW_UTF_8, DOTS, UNDERSCORES, VALUES, check_escaping
-from asyncmetrics.registry import Collectable
+from asyncmetrics.registry import Collectable, check_registry
+from asyncmetrics.registry.collectables import collect_or_raise
 
 __all__ = (
     "ALLOWUTF8",
@@ -35,10 +36,11 @@ def generate_latest(registry: Collectable, escaping: str = UNDERSCORES, version:
     ``escaping`` is how names with other characters are written. Raises `DefinitionError` for an unknown escaping, and
     for any ``version`` but 1.0.0, the only one that is a standard.
     """
+    check_registry(registry)
     check_escaping(escaping)
     if version != "1.0.0":
         raise DefinitionError("version", f"expected '1.0.0', got {version!r}")
-    return b"".join(encode_openmetrics(registry.collect(), escaping=escaping))
+    return b"".join(encode_openmetrics(collect_or_raise(registry), escaping=escaping))
 
 
 def escape_metric_name(s: str, escaping: str = UNDERSCORES) -> str:

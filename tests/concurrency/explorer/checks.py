@@ -38,7 +38,7 @@ def _check_table(world: World, numbers: dict[str, float]) -> list[Problem]:
 def _check_second_worker(world: World, numbers: dict[str, float]) -> list[Problem]:
     registry = make_registry("shared", world.folder)
     try:
-        (family,) = world.make_metric(registry).collect()
+        family = world.make_metric(registry).make_family()
         seen = {p.labelvalues[0]: world.get_number(p) for batch in family.read_batches() for p in batch}
     finally:
         registry.storage.close()

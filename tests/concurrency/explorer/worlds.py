@@ -95,7 +95,7 @@ class Reading:
         self._counted = dict(world.counted)
         self.points: list[tuple[str, float]] = []
         self._empty_steps = 0
-        (family,) = world.metric.collect()
+        family = world.metric.make_family()
         self._batches = iter(family.read_batches())
         self._is_complete = False
 
@@ -216,7 +216,7 @@ class World:
 
     def read_quietly(self) -> dict[str, float]:
         """Read everything, and judge nothing."""
-        (family,) = self.metric.collect()
+        family = self.metric.make_family()
         return {p.labelvalues[0]: self.get_number(p) for batch in family.read_batches() for p in batch}
 
     def get_number(self, point: Any) -> float:

@@ -8,6 +8,7 @@ from asyncmetrics import CollectorRegistry, Counter, Gauge, Histogram
 from asyncmetrics.core import Metric
 from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
 from asyncmetrics.formats.writing.text import encode_text
+from asyncmetrics.registry.collectables import collect_within
 
 LIMIT = 128 * 1024
 FORMATS = [encode_text, encode_openmetrics]
@@ -24,7 +25,7 @@ def _labelled(kind, children, **options):
 @pytest.mark.parametrize("form", FORMATS, ids=["text", "openmetrics"])
 @pytest.mark.parametrize("kind", [Counter, Gauge, Histogram])
 def test_chunks_of_live_families_are_small(form, kind):
-    chunks = list(form(_labelled(kind, 3000).collect()))
+    chunks = list(form(collect_within(_labelled(kind, 3000))))
     assert len(chunks) > 1
     assert max(map(len, chunks)) <= LIMIT
     assert all(chunk.endswith(b"\n") for chunk in chunks)
@@ -66,7 +67,7 @@ def test_children_that_come_later_are_seen(form):
     """A live family is read when its lines are written, not when it is collected."""
     registry = CollectorRegistry()
     gauge = Gauge("level", "", ["a"], registry=registry)
-    families = list(registry.collect())
+    families = list(collect_within(registry))
     gauge.labels("late").set(1)
     assert b'level{a="late"} 1.0\n' in b"".join(form(families))
 

@@ -14,6 +14,7 @@ from asyncmetrics import (
     Histogram,
     Summary,
 )
+from asyncmetrics.registry.collectables import collect_within
 from tests.forks import run_forked
 from tests.storage.readings import read_lines
 
@@ -63,7 +64,7 @@ def test_a_child_in_an_adopted_slot_keeps_its_created_time(worker, kind):
     use = lambda: metric.labels("x").inc() if kind is Counter else metric.labels("x").observe(1)
 
     def created() -> float:
-        (family,) = (family for family in registry.collect() if family.name == "m")
+        (family,) = (family for family in collect_within(registry) if family.name == "m")
         ((point,),) = filter(None, family.read_batches())
         return point.created
 

@@ -21,6 +21,7 @@ from asyncmetrics import (
     generate_latest,
 )
 from asyncmetrics.errors import AmountError, StorageError
+from asyncmetrics.registry.collectables import collect_within
 from asyncmetrics.storage.shared import worker as module
 from tests.patience import PATIENCE_SECONDS
 from tests.storage.readings import read_lines, read_value
@@ -125,7 +126,7 @@ def test_an_exception_of_a_signal_handler_reaches_the_program_that_reads(worker,
     def read():
         registries.append(worker())  # a worker that has not opened the files of the others
         for registry in registries:
-            list(chain.from_iterable(family.read_batches() for family in registry.collect()))
+            list(chain.from_iterable(family.read_batches() for family in collect_within(registry)))
 
     for _ in raise_each(name, read):
         assert [read_value(registries[0]), read_value(registries[1])] == [2, 2]
@@ -138,7 +139,7 @@ def test_a_scrape_inside_a_scrape_reads_the_same(worker):
     for number in range(5000):
         counter.labels(str(number)).inc()
     Counter("c", "C.", ["n"], registry=two)
-    outer = [family for family in two.collect() if family.name == "c"][0]
+    outer = [family for family in collect_within(two) if family.name == "c"][0]
     batches = outer.read_batches()
     seen = 0
     for batch in batches:
@@ -177,7 +178,7 @@ def test_a_reading_waits_for_another_thread_that_is_about_to_remove_a_series(wor
     assert is_inside.wait(PATIENCE_SECONDS)
     counter.remove("x")  # by the thread, after its own work
     counter.labels("x").inc()
-    (family,) = (family for family in registry.collect() if family.name == "c")
+    (family,) = (family for family in collect_within(registry) if family.name == "c")
     reading = iter(family.read_batches())
     meanwhile = [list(next(reading)) for _ in range(20)]
     goes_on.set()
@@ -205,7 +206,7 @@ def test_readings_together_wait_only_once_for_work_that_does_not_end(worker, int
     thread = Thread(target=counters[0].labels, args=("x",))
     thread.start()
     assert is_inside.wait(PATIENCE_SECONDS)
-    families = [family for family in registry.collect() if family.name.startswith("c")]
+    families = [family for family in collect_within(registry) if family.name.startswith("c")]
     steps = [len(list(family.read_batches())) for family in families]
     goes_on.set()
     thread.join()

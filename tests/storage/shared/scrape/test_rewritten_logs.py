@@ -11,6 +11,7 @@ from asyncmetrics import (
     CollectorRegistry,
     Counter,
 )
+from asyncmetrics.registry.collectables import collect_within
 from asyncmetrics.storage import SharedStorage
 from tests.storage.readings import read_lines
 
@@ -69,7 +70,7 @@ def test_several_readings_follow_a_log_while_it_is_rewritten(begun):
 def test_a_scrape_is_whole_while_another_follows_a_rewritten_log(begun):
     registry, storage, write_anew = begun
     list(storage.prepare())
-    (counter,) = (family for family in registry.collect() if family.name == "c")
+    (counter,) = (family for family in collect_within(registry) if family.name == "c")
     reading = iter(counter.read_batches())
     found = list(islice(reading, 3))  # it begins to number the series
     write_anew()
