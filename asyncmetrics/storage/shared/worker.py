@@ -153,6 +153,11 @@ class Worker:
         if arena is not None:
             arena.close()
 
+    def read(self, directory: Directory) -> None:
+        """Read the slots in ``directory``, as a process that takes none of them."""
+        self.directory = directory
+        self.reader.slots = SlotReaders(directory, self._count_error)
+
     def join(self) -> None:
         """Attach to a slot, if the directory is known. Raises `StorageError` if that fails."""
         self.do(self.attach_slot)
@@ -205,6 +210,16 @@ class Worker:
             _log.warning("%s: files of this process were removed or damaged; it continues in new ones", self.path)
             self._leave_arena(arena)
         self.attach_slot()
+
+    @property
+    def interval_seconds(self) -> float:
+        """The time between two runs of `run_chore`."""
+        return 1.0
+
+    def run_chore(self) -> None:
+        """Continue in new files if those of this process were removed, but not if all is removed where they were."""
+        if self.directory is not None and self.directory.has_parent():
+            self.do(self.reattach)
 
     def _leave_arena(self, arena: Arena) -> None:
         self._attaches_all = True  # `attach_slot` attaches the children to new cells, with the numbers that they hold
