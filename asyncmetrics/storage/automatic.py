@@ -1,7 +1,7 @@
 """The storage of the default registry: memory, or shared storage if the process is one of several workers.
 
-The environment variable ``ASYNCMETRICS_DIR`` names the directory to share, and ``PROMETHEUS_MULTIPROC_DIR`` one in which
-it is made. Without them, the workers of a server, and other processes that fork or ``multiprocessing`` start, share a
+The environment variable ``ASYNCMETRICS_DIR`` names the directory to share, ``PROMETHEUS_MULTIPROC_DIR`` one in which it
+is made. Without them, the workers of a server, and other processes that fork or ``multiprocessing`` start, share a
 directory that is created for their supervisor, and removed when a later supervisor starts. A process without such
 relatives keeps its numbers in memory.
 
@@ -34,14 +34,11 @@ class AutomaticStorage:
     """Keep numbers in shared storage if this process is one of several workers, else in memory.
 
     ``name`` distinguishes registries: ``CollectorRegistry(storage=AutomaticStorage("admin"))`` shares its numbers under
-    the same conditions as the default registry, but separately. With ``exposes_others=False``, `collect` returns nothing:
-    the registry exposes its own metrics, summed over the workers, and none that only other workers have. Then several
-    registries may have one name.
+    the same conditions as the default registry, but separately.
     """
 
-    def __init__(self, name: str = "", *, exposes_others: bool = True) -> None:
+    def __init__(self, name: str = "") -> None:
         self._name = name
-        self._exposes_others = exposes_others
         self._shared: SharedStorage | None = None
 
     def open(
@@ -75,8 +72,6 @@ class AutomaticStorage:
     def collect(self) -> Iterable[Metric]:
         """Return the families that shared storage adds, and ``asyncmetrics_workers_shared`` in any worker."""
         DECISION.prepare_scrape()
-        if not self._exposes_others:
-            return ()
         shared = self._get_shared()
         if shared is not None:
             return shared.collect()
@@ -88,8 +83,6 @@ class AutomaticStorage:
 
     def list_processes(self) -> Mapping[str, int]:
         """Return the process ids of the workers; one that cannot share has a label that no other worker has."""
-        if not self._exposes_others:
-            return {}
         DECISION.prepare_scrape()
         shared = self._get_shared()
         if shared is not None:

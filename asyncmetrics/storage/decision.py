@@ -49,7 +49,7 @@ class Decision:
     """The decision of a process: there is one, `DECISION`.
 
     ``shared`` is the shared storage, None if the process shares nothing. ``opens_undecided`` is whether new tables
-    are undecided.
+    are undecided. ``multiprocess_path`` is the directory of ``PROMETHEUS_MULTIPROC_DIR``, if that decided.
     """
 
     def __init__(self) -> None:
@@ -57,20 +57,20 @@ class Decision:
         self.is_unshared = False
         self.is_undecided = False
         self.opens_undecided = False
+        self.multiprocess_path = ""
         self._is_begun = False
         self._is_inherited = False  # whether the numbers in memory are those of a parent process
         self._has_forked = False
         self._forking_pid = 0  # of the process that forks
         self._preparation: ref[object] | None = None  # to the object that exists until the main module is imported
         self._group: tuple[Supervisor, str] | None = None  # see `_find_group`
-        self._multiprocess_path = ""  # what `find_multiprocess_path` has returned
         self._tables: WeakList[AutomaticTable[Any]] = WeakList()
 
     def add_table(self, table: AutomaticTable[Any]) -> None:
         """Convert ``table`` with the others."""
         self._tables.add(table)
 
-    def _list_tables(self) -> list[AutomaticTable[Any]]:
+    def list_tables(self) -> list[AutomaticTable[Any]]:
         """Return the tables that have numbers in memory."""
         return [table for table in self._tables.list_alive() if table.successor is None or table.is_undecided]
 
@@ -82,8 +82,8 @@ class Decision:
         if path:
             self._use_directory(path)
         elif os.name == "posix":  # sharing needs flock and posix_fallocate
-            self._multiprocess_path = find_multiprocess_path()
-            if self._multiprocess_path:
+            self.multiprocess_path = find_multiprocess_path()
+            if self.multiprocess_path:
                 self._use_multiprocess_path()
             else:
                 self._begin_without_path()
@@ -150,7 +150,7 @@ class Decision:
         """Decide, and share if children of this process do, or if other programs do; this one may have no metric."""
         self.begin()
         self.decide()
-        if self.shared is None and not self._multiprocess_path and self._has_started_processes():
+        if self.shared is None and not self.multiprocess_path and self._has_started_processes():
             from asyncmetrics.storage.shared.discovery import has_directory
 
             supervisor, path = self._find_group()
@@ -176,8 +176,8 @@ class Decision:
     def _make_finder(self, supervisor: Supervisor) -> Callable[[], Directory]:
         from asyncmetrics.storage.shared.discovery import open_directory, open_multiprocess_directory
 
-        if self._multiprocess_path:
-            return partial(open_multiprocess_directory, self._multiprocess_path)
+        if self.multiprocess_path:
+            return partial(open_multiprocess_directory, self.multiprocess_path)
         return partial(open_directory, supervisor)
 
     def _share(self, supervisor: Supervisor) -> None:
@@ -188,7 +188,7 @@ class Decision:
         try:
             storage = SharedStorage.later(self._make_finder(supervisor), serves=not supervisor.is_this_process)
             storage.join()
-            if self._multiprocess_path:
+            if self.multiprocess_path:
                 storage.watch_files()
         except OSError as error:  # which the storage has logged
             pass_interruption(error)
@@ -203,20 +203,20 @@ class Decision:
         """Convert all tables to the storage that was decided for; after an exception, the next use does the rest."""
         self.is_undecided = True
         is_inherited = self._is_inherited and self.shared is not None
-        for table in self._list_tables():
+        for table in self.list_tables():
             if table.is_undecided or self.shared is not None:
                 table.convert(is_inherited=is_inherited)
         self.is_undecided = self._is_inherited = False
 
     def _suspend(self) -> None:
         self.is_undecided = self.opens_undecided = True
-        for table in self._list_tables():
+        for table in self.list_tables():
             table.suspend()
 
     def prepare_fork(self) -> None:
         """Share, in a supervisor that forks a worker."""
         self._forking_pid = os.getpid()
-        tables = self._list_tables()
+        tables = self.list_tables()
         if self.shared is None and tables:
             from asyncmetrics.storage.shared.supervisors import get_own_group, is_forking_workers
 

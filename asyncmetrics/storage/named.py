@@ -19,4 +19,4 @@ def find_own_path() -> str:
 
 def find_multiprocess_path() -> str:
     """Return the directory of ``PROMETHEUS_MULTIPROC_DIR``, an empty text if it names none."""
-    return os.environ.get("PROMETHEUS_MULTIPROC_DIR") or os.environ.get("prometheus_multiproc_dir", "")
+    return os.environ.get("PROMETHEUS_MULTIPROC_DIR") or os.environ.get("prometheus_multiproc_dir", "")  # noqa: SIM112

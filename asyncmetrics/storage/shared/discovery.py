@@ -40,12 +40,13 @@ from asyncmetrics.errors import StorageError
 from asyncmetrics.interruptions import ignoring, pass_interruption
 from asyncmetrics.storage.lineage import is_own_fork, read_image, read_start_time
 from asyncmetrics.storage.shared.files.directory import Directory
-from asyncmetrics.storage.shared.files.slots import is_owned
+from asyncmetrics.storage.shared.files.slots import is_owned, name_cells_file
 from asyncmetrics.storage.shared.supervisors import Supervisor
 
 __all__ = (
     "NoWorkerError",
     "build_path",
+    "find_foreign_directories",
     "find_multiprocess_directory",
     "has_directory",
     "open_directory",
@@ -98,12 +99,23 @@ def open_multiprocess_directory(path: str) -> Directory:
     return Directory(str(base / name), remedy=remedy)  # for the error about the first name
 
 
-def find_multiprocess_directory(path: str) -> Directory | None:
-    """Return the directory that this user's processes share in ``path``, None if there is none that can be used."""
+def find_multiprocess_directory(path: str, *, itself: bool = False) -> Directory | None:
+    """Return the directory that this user's processes share in ``path``, None if there is none that can be used.
+
+    If ``itself``, this may be ``path``, as for ``ASYNCMETRICS_DIR``.
+    """
     base, name = Path(path), _build_user_name()
-    with ignoring(StorageError):
-        return Directory(str(base / name), create=False)
-    return _find_trusted(base, _list_names(base, name), name)
+    present = _find_trusted(base, [name, *_list_names(base, name)], name)
+    if present is None and itself and (base / name_cells_file(0)).exists():
+        with ignoring(StorageError):
+            return Directory(path, create=False)
+    return present
+
+
+def find_foreign_directories(path: str) -> list[str]:
+    """Return the names of the directories that processes of other users share in ``path``."""
+    names = _list_names(Path(path), f"{_PREFIX}-")
+    return sorted(name for name in names if name.removeprefix(f"{_PREFIX}-").partition(".")[0].isdecimal())
 
 
 def build_path(supervisor: Supervisor) -> str:
@@ -124,7 +136,7 @@ def has_directory(path: str) -> bool:
 
 def _find_trusted(base: Path, names: list[str], stem: str) -> Directory | None:
     """Return the first directory called ``stem``, whatever follows it after a point, that can be used."""
-    for found in sorted(found for found in names if found == stem or found.startswith(f"{stem}.")):
+    for found in sorted(found for found in {*names} if found == stem or found.startswith(f"{stem}.")):
         with ignoring(StorageError):
             return Directory(str(base / found), create=False)
     return None

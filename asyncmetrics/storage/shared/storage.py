@@ -84,7 +84,7 @@ class SharedStorage:
 
     @classmethod
     def read_only(cls, directory: Directory) -> SharedStorage:
-        """Return a storage for `collect_all` alone: this process gets no slot, and writes nothing."""
+        """Return a storage that only reads: this process takes no slot, and opens no metric there."""
         storage = cls.later(lambda: None)
         storage._worker.read(directory)
         return storage
@@ -156,20 +156,28 @@ class SharedStorage:
                     pass
             self._prepared_by = 0
             yield from worker.reader.use_slots(partial(self._describe, now))
-        if (worker.problem and worker.is_worker) or worker.arena is not None:
-            yield describe_sharing(shared=worker.arena is not None)
+        yield from self._describe_sharing()
 
-    def collect_all(self, names: Iterable[str]) -> list[LiveFamily]:
-        """Return the families of all workers, this process's too, in the registries called ``names``.
+    def collect_all(self) -> list[LiveFamily]:
+        """Return the families that any worker has, this process too, in their newest form.
 
-        The newest definition of a family counts. A registry that metrics register in returns them itself; this is for
-        a process that has not declared them.
+        `collect` leaves out those of this process, which its metrics return.
         """
         if self._worker.arena is not None:
             self._worker.do(self._worker.reattach)
         for _ in self._worker.reader.follow_logs():
             pass
-        return [family for name in names for family in self.named(name)._list_families(time.time())]
+        return self._list_families(time.time())
+
+    def describe_workers(self) -> list[Metric]:
+        """Return the metrics about the workers, as far as `collect_all` has followed their logs."""
+        slots = self._worker.reader.use_slots(lambda slots: [*describe_slots(slots.list_readers())])
+        return [*slots, *self._describe_sharing()]
+
+    def _describe_sharing(self) -> list[Metric]:
+        worker = self._worker
+        is_known = (worker.problem and worker.is_worker) or worker.arena is not None
+        return [describe_sharing(shared=worker.arena is not None)] if is_known else []
 
     def _list_families(self, now: float) -> list[LiveFamily]:
         newest = self._worker.reader.use_slots(lambda slots: slots.choose_newest(self._space).by_name)
