@@ -66,6 +66,8 @@ class RegistryStorage:
         if _has_decided(self._path):
             return None if DECISION.shared is None else DECISION.shared.named(_SPACE)
         if self._path not in _by_path:
+            for path in [path for path in _by_path if not os.path.isdir(path)]:  # noqa: PTH112  # of tests, for instance
+                _by_path.pop(path, None)
             from asyncmetrics.storage.shared.discovery import open_multiprocess_directory
             from asyncmetrics.storage.shared.storage import SharedStorage
 

@@ -55,6 +55,7 @@ __all__ = (
 
 _PREFIX = "asyncmetrics"
 _CHOICES = 8  # names of directories that a worker tries to make
+_ATTEMPTS = 10  # to open a directory that was just made
 _EXAMINED = 256  # directories that a start examines, to remove leftovers: 0.1 ms each
 _TAKEN = frozenset({errno.EPERM, errno.EACCES, errno.ENOTDIR, errno.ELOOP, errno.EEXIST, errno.ENOENT})
 
@@ -145,12 +146,24 @@ def _find_trusted(base: Path, names: list[str], stem: str) -> Directory | None:
 def _make_directory(base: Path, name: str) -> Directory:
     for number in range(_CHOICES - 1):
         try:
-            return Directory(str(base / (f"{name}.{number}" if number else name)))
+            return _make(str(base / (f"{name}.{number}" if number else name)))
         except StorageError as error:
             pass_interruption(error)
             if error.errno not in _TAKEN:
                 raise
     return Directory(str(base / f"{name}.{_CHOICES - 1}"))
+
+
+def _make(path: str) -> Directory:
+    """Make and open a directory, again if another program removes it in between: workers must agree on one name."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return Directory(path)
+        except StorageError as error:
+            pass_interruption(error)
+            if error.errno != errno.ENOENT:
+                raise
+    return Directory(path)
 
 
 def _build_stem(supervisor: Supervisor) -> str:

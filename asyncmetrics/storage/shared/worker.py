@@ -174,11 +174,7 @@ class Worker:
         if self.arena is not None and self._is_foreign():
             self._leave_arena(self.arena)
         if self.arena is None and not self.problem:
-            try:
-                self._take_slot()
-            except OSError as error:
-                pass_interruption(error)
-                self._set_problem(error)
+            self._try_slots()
         if self.arena is not None and self._attaches_all:
             for table in self.list_tables():
                 table.attach_all()
@@ -187,6 +183,19 @@ class Worker:
     def _is_foreign(self) -> bool:
         """Return whether this process has changed its user, as a worker of ``gunicorn --user`` that counted before."""
         return self.directory is not None and self.directory.is_foreign()
+
+    def _try_slots(self) -> None:
+        """Take a slot, again if another program removes the directory meanwhile (``rm -rf``)."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                self._take_slot()
+            except OSError as error:
+                pass_interruption(error)
+                if error.errno == errno.ENOENT and attempt < _ATTEMPTS:
+                    self.directory = None
+                    continue
+                self._set_problem(error)
+            return
 
     def _take_slot(self) -> None:
         if self.directory is None or not self.directory.is_sound():
