@@ -15,11 +15,13 @@ Labels, values, timestamps, exemplars, ``_created`` samples, documentation and u
 1. Send no family back over one bridge that has come over the other: both may be in use at once.
 2. Leave the families that both libraries collect about the process (`SHARED_FAMILIES`) where they are.
 3. Leave out a family or a sample that the other library cannot write: it must not cost the whole exposition.
+4. Show no numbers of one worker as those of all: read prometheus_client's multiprocess mode if it is on, else warn.
 """
 
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar, final
@@ -31,6 +33,7 @@ from asyncmetrics.model.names import clean_text, to_label_text
 from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
 from asyncmetrics.registry import REGISTRY, Collectable, CollectorRegistry, check_registry
 from asyncmetrics.registry.collectables import begin_collection, collect_within
+from asyncmetrics.registry.self_metrics import get_self_metrics
 
 __all__ = ("SHARED_FAMILIES", "AsyncmetricsCollector", "PrometheusClientCollector", "TheirCollector", "TheirRegistry")
 
@@ -48,6 +51,10 @@ SHARED_FAMILIES = frozenset(
 
 # The ids of the registries that the current collection has come from or goes to, over this and all outer bridges.
 _CROSSED: ContextVar[frozenset[int]] = ContextVar("asyncmetrics_crossed_registries", default=frozenset())
+
+_ADVICE = (
+    "set PROMETHEUS_MULTIPROC_DIR before prometheus_client is imported, or use asyncmetrics.prometheus_client instead"
+)
 
 T = TypeVar("T")
 
@@ -76,7 +83,13 @@ class PrometheusClientCollector:
     ``registry=None`` registers nowhere. Families with a name of ``leave_out`` are left out, and so are native
     histograms and families whose names cannot be written.
 
-    Raises `DuplicateMetricError` if one of the families is in ``registry`` already, and `MissingExtraError` if
+    If ``PROMETHEUS_MULTIPROC_DIR`` was set when prometheus_client was imported, its metrics have the numbers of all
+    workers, and the default source has those of all its registries. Otherwise they have the numbers of the worker that
+    answers. If ``registry`` is shared by several workers, this is logged once, and counted in
+    ``asyncmetrics_single_worker_collections_total``.
+
+    Raises `DefinitionError` (a ValueError) while `asyncmetrics.prometheus_client.install` is in force,
+    `DuplicateMetricError` if one of the families is in ``registry`` already, and `MissingExtraError` if
     prometheus_client is needed and not installed.
     """
 
@@ -102,9 +115,29 @@ class PrometheusClientCollector:
         return [Metric(family.name, family.documentation, family.type, family.unit) for family in self.collect()]
 
     def _families(self) -> Iterator[Metric]:
-        for family in self._source.collect():
+        for family in self._collect_source():
             if family.name not in self._leave_out and (ours := _to_our_family(family)) is not None:
                 yield ours
+
+    def _collect_source(self) -> Iterator[Any]:
+        """Yield the families of the source, those of metrics with the numbers of all workers if there are any."""
+        values = sys.modules.get("prometheus_client.values")
+        if values is None or not _has_metrics(self._source):
+            yield from self._source.collect()
+        elif values.ValueClass._multiprocess:
+            yield from self._collect_all_workers()
+        else:
+            if self._registry is not None and len(self._registry.storage.list_processes()) > 1:
+                get_self_metrics(self._registry).count_single_worker(type(self).__name__, _ADVICE)
+            yield from self._source.collect()
+
+    def _collect_all_workers(self) -> Iterator[Any]:
+        library = importlib.import_module("prometheus_client.multiprocess")
+        merged = {family.name: family for family in library.MultiProcessCollector(None).collect()}
+        for family in self._source.collect():
+            yield merged.pop(family.name, family)
+        if self._source is _import_prometheus_client().REGISTRY:
+            yield from merged.values()  # what this worker has not declared
 
 
 @final
@@ -115,7 +148,8 @@ class AsyncmetricsCollector:
     name of ``leave_out`` are left out. Async collectors run on their home loops, see `CollectorRegistry.register`.
 
     Raises prometheus_client's ``DuplicateTimeseries`` (a ValueError) if one of the families is in ``registry`` already,
-    and `MissingExtraError` if prometheus_client is not installed.
+    `DefinitionError` while `asyncmetrics.prometheus_client.install` is in force, and `MissingExtraError`
+    if prometheus_client is not installed.
     """
 
     def __init__(
@@ -160,9 +194,20 @@ class AsyncmetricsCollector:
 
 def _import_prometheus_client() -> Any:
     try:
-        return importlib.import_module("prometheus_client")
+        library = importlib.import_module("prometheus_client")
     except ImportError as error:
         raise MissingExtraError("this bridge", "prometheus_client", "prometheus-client") from error
+    if library.__name__ != "prometheus_client":
+        problem = "asyncmetrics.prometheus_client is installed in its place, so there is nothing to bridge: remove this"
+        raise DefinitionError("prometheus_client", problem)
+    return library
+
+
+def _has_metrics(source: TheirCollector) -> bool:
+    """Return whether ``source`` is a metric of prometheus_client, or a registry with one."""
+    kind = importlib.import_module("prometheus_client.metrics").MetricWrapperBase
+    collectors = list(getattr(source, "_collector_to_names", (source,)))
+    return any(isinstance(collector, kind) for collector in collectors)
 
 
 def _collect_once(source: object, target: object, families: Callable[[], Iterable[T]]) -> list[T]:

@@ -138,6 +138,7 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
     _check_name = staticmethod(check_metric_name)
     _check_label_names = staticmethod(check_label_names)
     _is_created_enabled = staticmethod(is_created_enabled)
+    _make_registry = staticmethod(CollectorRegistry)  # for a metric that registers nowhere
     _library_class: ClassVar[type[MetricBase[Any, Any, Any, Any, Any]]]
 
     def __init_subclass__(cls) -> None:
@@ -180,7 +181,7 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
         if registry is not None:
             check_full_registry(registry)
         self.descriptor = Descriptor(self._kind, family, documentation, names, context, unit or "", **shape._asdict())
-        self._registry = registry if registry is not None else CollectorRegistry()
+        self._registry = registry if registry is not None else self._make_registry()
         self._self_metrics = get_self_metrics(self._registry)
         self._children: ChildTable[Any] = self._registry.storage.open(
             self.descriptor, self._self_metrics, max_children=max_children, ttl=ttl

@@ -125,6 +125,7 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
     _reserved_labelnames: ClassVar[tuple[str, ...]] = ()
     _check_name = staticmethod(validation.check_metric_name)
     _check_label_names = staticmethod(validation.check_label_names)
+    _make_registry = staticmethod(CollectorRegistry)
     _is_created_enabled = staticmethod(lambda: _use_created)
 
     if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from asyncmetrics.loops import RUNNING
 from asyncmetrics.model.family import Metric
 from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.registry import Collector, RestrictedRegistry
+from asyncmetrics.storage.all_workers import choose_registry_storage
 
 __all__ = ("REGISTRY", "Collector", "CollectorRegistry", "DuplicateTimeseries", "Metric", "RestrictedRegistry")
 
@@ -37,7 +38,12 @@ class DuplicateTimeseries(DuplicateMetricError):
 
 
 class CollectorRegistry(core.CollectorRegistry):
-    """A set of collectors, collected together: `asyncmetrics.CollectorRegistry`."""
+    """A set of collectors, collected together: `asyncmetrics.CollectorRegistry`.
+
+    If ``PROMETHEUS_MULTIPROC_DIR`` is set, workers share its metrics, as those of the default registry.
+    """
+
+    _make_storage = staticmethod(choose_registry_storage)
 
     def register(self, collector: Collector, *, loop: object = RUNNING) -> None:
         """Add a collector. Raises `DuplicateTimeseries` (a ValueError) if one of its names is taken."""

@@ -44,6 +44,8 @@ class CollectorRegistry:
     numbers of the metrics that register here.
     """
 
+    _make_storage: Callable[[], Storage] = staticmethod(MemoryStorage)
+
     def __init__(
         self,
         auto_describe: bool = False,  # prometheus_client's signature
@@ -54,7 +56,7 @@ class CollectorRegistry:
     ) -> None:
         check_flag("auto_describe", auto_describe)
         check_flag("support_collectors_without_names", support_collectors_without_names)
-        self.storage: Storage = storage or MemoryStorage()
+        self.storage: Storage = storage or self._make_storage()
         self._registrations = Latest(Registrations())
         self._asks_nameless = auto_describe or support_collectors_without_names
         self._self_metrics = SelfMetrics(self.storage)

@@ -42,6 +42,12 @@ _COLLECTOR_ERRORS = Descriptor(
     "Collections in which a collector or callback failed or was late.",
     ("collector",),
 )
+_SINGLE_WORKER_COLLECTIONS = Descriptor(
+    "counter",
+    "asyncmetrics_single_worker_collections",
+    "Collections with the numbers of one worker, where several share their metrics.",
+    ("collector",),
+)
 _SCRAPES = Descriptor("counter", "asyncmetrics_scrapes", "Scrapes over HTTP, by their outcome.", ("outcome",))
 _SCRAPE_DURATION = Descriptor(
     "summary",
@@ -85,6 +91,14 @@ class SelfMetrics:
     def count_overflowed_label_set(self, metric: str) -> None:
         """Count a use of a new label set beyond ``max_children`` of ``metric``."""
         self._open(_OVERFLOWED_LABEL_SETS).find((metric,)).inc()
+
+    def count_single_worker(self, collector: str, advice: str) -> None:
+        """Count a collection in which ``collector`` has the numbers of one of several workers; log the first one."""
+        table = self._open(_SINGLE_WORKER_COLLECTIONS)
+        is_first = (collector,) not in table.by_values
+        table.find((collector,)).inc()
+        if is_first:
+            _log.warning("%s exposes the numbers of one worker, and there are several: %s", collector, advice)
 
     def count_scrape(self, outcome: str) -> None:
         """Count a scrape over HTTP by its outcome."""

@@ -1,8 +1,9 @@
 """The storage of the default registry: memory, or shared storage if the process is one of several workers.
 
-The environment variable ``ASYNCMETRICS_DIR`` names the directory to share. Without it, the workers of a server, and
-other processes that fork or ``multiprocessing`` start, share a directory that is created for their supervisor, and
-removed when a later supervisor starts. A process without such relatives keeps its numbers in memory.
+The environment variable ``ASYNCMETRICS_DIR`` names the directory to share, ``PROMETHEUS_MULTIPROC_DIR`` one in which it
+is made. Without them, the workers of a server, and other processes that fork or ``multiprocessing`` start, share a
+directory that is created for their supervisor, and removed when a later supervisor starts. A process without such
+relatives keeps its numbers in memory.
 
 *Rules.* Raise an error if the directory of ``ASYNCMETRICS_DIR`` cannot be used. Log a warning, and set
 ``asyncmetrics_workers_shared`` to 0, if another directory cannot be used. When a process decides whether it shares is

@@ -6,8 +6,8 @@ a signal handler. Each step may be repeated.
 *Theory of operation.* The states of a process:
 
 1. *Unknown*: no metric has been created. `Decision.begin` leads on:
-   to 4 if ``ASYNCMETRICS_DIR`` is set, or the process is a worker or a supervisor that starts workers; to 3 if it is a
-   casual worker, which is one only if it uses metrics; otherwise to 2.
+   to 4 if an environment variable names a directory (`asyncmetrics.storage.named`), or the process is a worker or a
+   supervisor that starts workers; to 3 if it is a casual worker, which is one only if it uses metrics; otherwise to 2.
 2. *Alone*: numbers are in memory. From here
 
    * a fork leads the forked process to 3. It has a copy of its parent's numbers;
@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, final
 from weakref import ref
@@ -32,15 +33,15 @@ from weakref import ref
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.storage.automatic_table import AutomaticTable
 from asyncmetrics.storage.lineage import record_fork
+from asyncmetrics.storage.named import find_multiprocess_path, find_own_path
 from asyncmetrics.storage.weak_list import WeakList
 
 if TYPE_CHECKING:  # imported only in a worker
+    from asyncmetrics.storage.shared.files.directory import Directory
     from asyncmetrics.storage.shared.storage import SharedStorage
     from asyncmetrics.storage.shared.supervisors import Supervisor
 
 __all__ = ("DECISION", "Decision")
-
-_VARIABLE = "ASYNCMETRICS_DIR"
 
 
 @final
@@ -48,7 +49,7 @@ class Decision:
     """The decision of a process: there is one, `DECISION`.
 
     ``shared`` is the shared storage, None if the process shares nothing. ``opens_undecided`` is whether new tables
-    are undecided.
+    are undecided. ``multiprocess_path`` is the directory of ``PROMETHEUS_MULTIPROC_DIR``, if that decided.
     """
 
     def __init__(self) -> None:
@@ -56,6 +57,7 @@ class Decision:
         self.is_unshared = False
         self.is_undecided = False
         self.opens_undecided = False
+        self.multiprocess_path = ""
         self._is_begun = False
         self._is_inherited = False  # whether the numbers in memory are those of a parent process
         self._has_forked = False
@@ -68,7 +70,7 @@ class Decision:
         """Convert ``table`` with the others."""
         self._tables.add(table)
 
-    def _list_tables(self) -> list[AutomaticTable[Any]]:
+    def list_tables(self) -> list[AutomaticTable[Any]]:
         """Return the tables that have numbers in memory."""
         return [table for table in self._tables.list_alive() if table.successor is None or table.is_undecided]
 
@@ -76,11 +78,15 @@ class Decision:
         """Leave the state *unknown*. Raises `StorageError` if ``ASYNCMETRICS_DIR`` cannot be used."""
         if self._is_begun:
             return
-        path = os.environ.get(_VARIABLE)
+        path = find_own_path()
         if path:
             self._use_directory(path)
         elif os.name == "posix":  # sharing needs flock and posix_fallocate
-            self._begin_without_path()
+            self.multiprocess_path = find_multiprocess_path()
+            if self.multiprocess_path:
+                self._use_multiprocess_path()
+            else:
+                self._begin_without_path()
         self._is_begun = True
 
     def _use_directory(self, path: str) -> None:
@@ -90,7 +96,13 @@ class Decision:
         found = find_supervisor()  # gunicorn --preload declares metrics before there are workers
         storage = SharedStorage(path, serves=found is None or not found.is_this_process)
         storage.join()
+        storage.watch_files()
         self.shared = storage
+
+    def _use_multiprocess_path(self) -> None:
+        from asyncmetrics.storage.shared.supervisors import find_supervisor, get_own_group
+
+        self._share(find_supervisor() or get_own_group())
 
     def _begin_without_path(self) -> None:
         from asyncmetrics.storage.shared.supervisors import find_supervisor, is_being_prepared
@@ -135,9 +147,10 @@ class Decision:
             self._convert()
 
     def prepare_scrape(self) -> None:
-        """Decide, and share if children of this process do."""
+        """Decide, and share if children of this process do, or if other programs do; this one may have no metric."""
+        self.begin()
         self.decide()
-        if self.shared is None and self._has_started_processes() and self._list_tables():
+        if self.shared is None and not self.multiprocess_path and self._has_started_processes():
             from asyncmetrics.storage.shared.discovery import has_directory
 
             supervisor, path = self._find_group()
@@ -160,16 +173,23 @@ class Decision:
             self._group = supervisor, build_path(supervisor)
         return self._group
 
+    def _make_finder(self, supervisor: Supervisor) -> Callable[[], Directory]:
+        from asyncmetrics.storage.shared.discovery import open_directory, open_multiprocess_directory
+
+        if self.multiprocess_path:
+            return partial(open_multiprocess_directory, self.multiprocess_path)
+        return partial(open_directory, supervisor)
+
     def _share(self, supervisor: Supervisor) -> None:
-        from asyncmetrics.storage.shared.discovery import open_directory
         from asyncmetrics.storage.shared.storage import SharedStorage
 
         if self.is_unshared:
             return
         try:
-            find = partial(open_directory, supervisor)
-            storage = SharedStorage.later(find, serves=not supervisor.is_this_process)
+            storage = SharedStorage.later(self._make_finder(supervisor), serves=not supervisor.is_this_process)
             storage.join()
+            if self.multiprocess_path:
+                storage.watch_files()
         except OSError as error:  # which the storage has logged
             pass_interruption(error)
             self.is_unshared = True
@@ -183,20 +203,20 @@ class Decision:
         """Convert all tables to the storage that was decided for; after an exception, the next use does the rest."""
         self.is_undecided = True
         is_inherited = self._is_inherited and self.shared is not None
-        for table in self._list_tables():
+        for table in self.list_tables():
             if table.is_undecided or self.shared is not None:
                 table.convert(is_inherited=is_inherited)
         self.is_undecided = self._is_inherited = False
 
     def _suspend(self) -> None:
         self.is_undecided = self.opens_undecided = True
-        for table in self._list_tables():
+        for table in self.list_tables():
             table.suspend()
 
     def prepare_fork(self) -> None:
         """Share, in a supervisor that forks a worker."""
         self._forking_pid = os.getpid()
-        tables = self._list_tables()
+        tables = self.list_tables()
         if self.shared is None and tables:
             from asyncmetrics.storage.shared.supervisors import get_own_group, is_forking_workers
 

@@ -1,4 +1,6 @@
-"""The directory that the workers of one supervisor share by default, if ``ASYNCMETRICS_DIR`` does not name one.
+"""The directory that workers share: that of their supervisor, or one in prometheus_client's directory.
+
+If ``ASYNCMETRICS_DIR`` is set, nothing here is used.
 
 *Rules.* Use a directory only if `Directory` trusts it. A directory of another user must neither stop the sharing nor
 slow it down, whatever its name is.
@@ -16,6 +18,11 @@ slow it down, whatever its name is.
 3. A later worker takes the first trusted directory of this supervisor, whatever its secret and number are.
 4. The supervisor and its workers have ended: the directory stays, with the last counts, until the first worker of a
    later supervisor removes it in step 2.
+
+If ``PROMETHEUS_MULTIPROC_DIR`` is set, processes of one user share ``asyncmetrics-<user>`` in it, whoever has started
+them. Other users may write to the directory around it, as to an ``emptyDir`` of Kubernetes (root's, mode 777). They
+cannot write to a directory of mode 700 in it, and the numbers ``.1`` to ``.7`` are for the case that one of them has
+taken the name. Nothing here is removed: prometheus_client, too, leaves that to the program that starts the server.
 """
 
 from __future__ import annotations
@@ -33,13 +40,22 @@ from asyncmetrics.errors import StorageError
 from asyncmetrics.interruptions import ignoring, pass_interruption
 from asyncmetrics.storage.lineage import is_own_fork, read_image, read_start_time
 from asyncmetrics.storage.shared.files.directory import Directory
-from asyncmetrics.storage.shared.files.slots import is_owned
+from asyncmetrics.storage.shared.files.slots import is_owned, name_cells_file
 from asyncmetrics.storage.shared.supervisors import Supervisor
 
-__all__ = ("NoWorkerError", "build_path", "has_directory", "open_directory")
+__all__ = (
+    "NoWorkerError",
+    "build_path",
+    "find_foreign_directories",
+    "find_multiprocess_directory",
+    "has_directory",
+    "open_directory",
+    "open_multiprocess_directory",
+)
 
 _PREFIX = "asyncmetrics"
 _CHOICES = 8  # names of directories that a worker tries to make
+_ATTEMPTS = 10  # to open a directory that was just made
 _EXAMINED = 256  # directories that a start examines, to remove leftovers: 0.1 ms each
 _TAKEN = frozenset({errno.EPERM, errno.EACCES, errno.ENOTDIR, errno.ELOOP, errno.EEXIST, errno.ENOENT})
 
@@ -54,17 +70,53 @@ def open_directory(supervisor: Supervisor) -> Directory:
     If it is new, remove old ones beside it.
     """
     path = Path(build_path(supervisor))
-    base, name, stem = path.parent, path.name, _build_stem(supervisor)
+    base, name = path.parent, path.name
     with ignoring(StorageError):
         return Directory(str(path), create=False)
     names = _list_names(base)
-    for found in sorted(found for found in names if found == stem or found.startswith(f"{stem}.")):
-        with ignoring(StorageError):
-            return Directory(str(base / found), create=False)
+    present = _find_trusted(base, names, _build_stem(supervisor))
+    if present is not None:
+        return present
     for old in _list_leftovers(base, names[:_EXAMINED]):
         with ignoring(OSError):
             _remove(old)
     return _make_directory(base, name)
+
+
+def open_multiprocess_directory(path: str) -> Directory:
+    """Return the directory that this user's processes share in ``path``; make both if they are not there.
+
+    Raises `StorageError` if none can be used.
+    """
+    # prometheus_client fails at the first metric if ``path`` is missing. Without it, a process that only reads would
+    # not find the workers that share by another way.
+    present = find_multiprocess_directory(path)
+    if present is not None:
+        return present
+    base, name = Path(path), _build_user_name()
+    with ignoring(StorageError):
+        return _make_directory(base, name)
+    remedy = "Remove it, or let PROMETHEUS_MULTIPROC_DIR name another directory"
+    return Directory(str(base / name), remedy=remedy)  # for the error about the first name
+
+
+def find_multiprocess_directory(path: str, *, itself: bool = False) -> Directory | None:
+    """Return the directory that this user's processes share in ``path``, None if there is none that can be used.
+
+    If ``itself``, this may be ``path``, as for ``ASYNCMETRICS_DIR``.
+    """
+    base, name = Path(path), _build_user_name()
+    present = _find_trusted(base, [name, *_list_names(base, name)], name)
+    if present is None and itself and (base / name_cells_file(0)).exists():
+        with ignoring(StorageError):
+            return Directory(path, create=False)
+    return present
+
+
+def find_foreign_directories(path: str) -> list[str]:
+    """Return the names of the directories that processes of other users share in ``path``."""
+    names = _list_names(Path(path), f"{_PREFIX}-")
+    return sorted(name for name in names if name.removeprefix(f"{_PREFIX}-").partition(".")[0].isdecimal())
 
 
 def build_path(supervisor: Supervisor) -> str:
@@ -83,10 +135,18 @@ def has_directory(path: str) -> bool:
     return True
 
 
+def _find_trusted(base: Path, names: list[str], stem: str) -> Directory | None:
+    """Return the first directory called ``stem``, whatever follows it after a point, that can be used."""
+    for found in sorted(found for found in {*names} if found == stem or found.startswith(f"{stem}.")):
+        with ignoring(StorageError):
+            return Directory(str(base / found), create=False)
+    return None
+
+
 def _make_directory(base: Path, name: str) -> Directory:
     for number in range(_CHOICES - 1):
         try:
-            return Directory(str(base / (f"{name}.{number}" if number else name)))
+            return _make(str(base / (f"{name}.{number}" if number else name)))
         except StorageError as error:
             pass_interruption(error)
             if error.errno not in _TAKEN:
@@ -94,13 +154,29 @@ def _make_directory(base: Path, name: str) -> Directory:
     return Directory(str(base / f"{name}.{_CHOICES - 1}"))
 
 
+def _make(path: str) -> Directory:
+    """Make and open a directory, again if another program removes it in between: workers must agree on one name."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return Directory(path)
+        except StorageError as error:
+            pass_interruption(error)
+            if error.errno != errno.ENOENT:
+                raise
+    return Directory(path)
+
+
 def _build_stem(supervisor: Supervisor) -> str:
     return f"{_build_prefix()}{_read_boot_id()}-{_read_pid_namespace()}-{supervisor.pid}-{supervisor.start}"
 
 
 def _build_prefix() -> str:
-    """Return how the names of all directories of this user begin."""
-    return f"{_PREFIX}-{os.geteuid()}-"
+    """Return how the names of all directories of this user's supervisors begin."""
+    return f"{_build_user_name()}-"
+
+
+def _build_user_name() -> str:
+    return f"{_PREFIX}-{os.geteuid()}"
 
 
 def _build_secret(supervisor: Supervisor) -> str:
@@ -134,9 +210,9 @@ def _read_pid_namespace() -> str:
     return "0"
 
 
-def _list_names(base: Path) -> list[str]:
-    """Return the names of all directories that are meant for this user."""
-    prefix = _build_prefix()
+def _list_names(base: Path, prefix: str = "") -> list[str]:
+    """Return the names that begin with ``prefix``, by default those of this user's supervisors."""
+    prefix = prefix or _build_prefix()
     with ignoring(OSError):
         return [name for name in os.listdir(base) if name.startswith(prefix)]  # noqa: PTH208  # a third of the time
     return []

@@ -82,6 +82,13 @@ class SharedStorage:
         storage._set_up(Worker(find), "", serves=serves)
         return storage
 
+    @classmethod
+    def read_only(cls, directory: Directory) -> SharedStorage:
+        """Return a storage that only reads: this process takes no slot, and opens no metric there."""
+        storage = cls.later(lambda: None)
+        storage._worker.read(directory)
+        return storage
+
     def _set_up(self, worker: Worker, space: str, *, serves: bool = True, locking: bool | None = None) -> None:
         worker.keeper.is_allowed = worker.keeper.is_allowed and serves
         self._worker = worker
@@ -101,6 +108,10 @@ class SharedStorage:
     def join(self) -> None:
         """Attach this process to a slot now. Raises `StorageError` if that fails."""
         self._worker.join()
+
+    def watch_files(self) -> None:
+        """Find out once a second whether the files of this process were removed, also if it answers no scrape."""
+        self._worker.keeper.add(self._worker)
 
     def close(self) -> None:
         """Release the slot of this process: its counts stay, and the next worker takes them over."""
@@ -145,8 +156,38 @@ class SharedStorage:
                     pass
             self._prepared_by = 0
             yield from worker.reader.use_slots(partial(self._describe, now))
-        if (worker.problem and worker.is_worker) or worker.arena is not None:
-            yield describe_sharing(shared=worker.arena is not None)
+        yield from self._describe_sharing()
+
+    def collect_all(self) -> list[LiveFamily]:
+        """Return the families that any worker has, this process too, in their newest form.
+
+        `collect` leaves out those of this process, which its metrics return.
+        """
+        if self._worker.arena is not None:
+            self._worker.do(self._worker.reattach)
+        for _ in self._worker.reader.follow_logs():
+            pass
+        return self._list_families(time.time())
+
+    def describe_workers(self) -> list[Metric]:
+        """Return the metrics about the workers, as far as `collect_all` has followed their logs."""
+        slots = self._worker.reader.use_slots(lambda slots: [*describe_slots(slots.list_readers())])
+        return [*slots, *self._describe_sharing()]
+
+    def _describe_sharing(self) -> list[Metric]:
+        worker = self._worker
+        is_known = (worker.problem and worker.is_worker) or worker.arena is not None
+        return [describe_sharing(shared=worker.arena is not None)] if is_known else []
+
+    def _list_families(self, now: float) -> list[LiveFamily]:
+        newest = self._worker.reader.use_slots(lambda slots: slots.choose_newest(self._space).by_name)
+        families = []
+        for name, (descriptor, shape, _) in newest.items():
+            copies = list(self._worker.tables_by_name.get((self._space, name), {}).values())
+            own = [table.read for table in copies if table.merged_family.shape == shape]
+            read = own[0] if own else partial(self._read_other, self._get_merged_family(descriptor))
+            families.append(LiveFamily(descriptor, read, now=now))
+        return families
 
     def _describe(self, now: float, slots: SlotReaders) -> list[Metric]:
         newest = slots.choose_newest(self._space)

@@ -153,6 +153,11 @@ class Worker:
         if arena is not None:
             arena.close()
 
+    def read(self, directory: Directory) -> None:
+        """Read the slots in ``directory``, as a process that takes none of them."""
+        self.directory = directory
+        self.reader.slots = SlotReaders(directory, self._count_error)
+
     def join(self) -> None:
         """Attach to a slot, if the directory is known. Raises `StorageError` if that fails."""
         self.do(self.attach_slot)
@@ -169,11 +174,7 @@ class Worker:
         if self.arena is not None and self._is_foreign():
             self._leave_arena(self.arena)
         if self.arena is None and not self.problem:
-            try:
-                self._take_slot()
-            except OSError as error:
-                pass_interruption(error)
-                self._set_problem(error)
+            self._try_slots()
         if self.arena is not None and self._attaches_all:
             for table in self.list_tables():
                 table.attach_all()
@@ -182,6 +183,19 @@ class Worker:
     def _is_foreign(self) -> bool:
         """Return whether this process has changed its user, as a worker of ``gunicorn --user`` that counted before."""
         return self.directory is not None and self.directory.is_foreign()
+
+    def _try_slots(self) -> None:
+        """Take a slot, again if another program removes the directory meanwhile (``rm -rf``)."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                self._take_slot()
+            except OSError as error:
+                pass_interruption(error)
+                if error.errno == errno.ENOENT and attempt < _ATTEMPTS:
+                    self.directory = None
+                    continue
+                self._set_problem(error)
+            return
 
     def _take_slot(self) -> None:
         if self.directory is None or not self.directory.is_sound():
@@ -205,6 +219,16 @@ class Worker:
             _log.warning("%s: files of this process were removed or damaged; it continues in new ones", self.path)
             self._leave_arena(arena)
         self.attach_slot()
+
+    @property
+    def interval_seconds(self) -> float:
+        """The time between two runs of `run_chore`."""
+        return 1.0
+
+    def run_chore(self) -> None:
+        """Continue in new files if those of this process were removed, but not if all is removed where they were."""
+        if self.directory is not None and self.directory.has_parent():
+            self.do(self.reattach)
 
     def _leave_arena(self, arena: Arena) -> None:
         self._attaches_all = True  # `attach_slot` attaches the children to new cells, with the numbers that they hold

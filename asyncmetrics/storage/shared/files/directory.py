@@ -24,14 +24,19 @@ __all__ = ("Directory",)
 
 _DIRECTORY_MODE = 0o700
 _WRITABLE_BY_OTHERS = 0o022
+_INSIDE = "Name a directory inside it, which will be made"
 
 
 @final
 class Directory:
-    """An open directory. Raises `StorageError` for one that cannot be made, opened or trusted."""
+    """An open directory. Raises `StorageError` for one that cannot be made, opened or trusted.
 
-    def __init__(self, path: str, *, create: bool = True) -> None:
+    ``remedy`` says in the message of the error what to do about one that is not trusted.
+    """
+
+    def __init__(self, path: str, *, create: bool = True, remedy: str = _INSIDE) -> None:
         self.path = str(Path(path).absolute())
+        self._remedy = remedy
         self._file = OpenFile()
         if not hasattr(os, "O_DIRECTORY") or not hasattr(os, "register_at_fork"):
             raise StorageError(self.path, "workers can share metrics on Unix only", errno.ENOTSUP)
@@ -43,7 +48,7 @@ class Directory:
             pass_interruption(error)
             raise StorageError(self.path, _explain(error), error.errno or errno.EIO) from error
         self._owner = status.st_uid
-        problem = _find_problem(status)
+        problem = _find_problem(status, remedy)
         if problem:
             self.close()
             raise StorageError(self.path, problem, errno.EPERM)
@@ -58,7 +63,7 @@ class Directory:
     def find_problem(self) -> str:
         """Return why the directory cannot be used, or an empty string."""
         try:
-            return _find_problem(os.fstat(self._get_number()))
+            return _find_problem(os.fstat(self._get_number()), self._remedy)
         except OSError as error:
             pass_interruption(error)
             return str(error)
@@ -78,6 +83,18 @@ class Directory:
     def is_open(self) -> bool:
         """Whether the directory is open."""
         return self._file.is_open()
+
+    def is_at_path(self) -> bool:
+        """Return whether the path leads to this directory, and not to a newer one or to none."""
+        with ignoring(OSError):
+            return os.path.samestat(os.fstat(self._get_number()), os.lstat(self.path))
+        return False
+
+    def has_parent(self) -> bool:
+        """Return whether the directory that this one was made in is there."""
+        with ignoring(OSError):
+            return stat.S_ISDIR(os.stat(Path(self.path).parent).st_mode)  # noqa: PTH116  # see `_make`
+        return False
 
     def is_foreign(self) -> bool:
         """Return whether this process has changed its user since, and may not use the directory any more."""
@@ -132,13 +149,12 @@ def _make(path: Path, mode: int = 0o777) -> None:
             os.mkdir(path, mode)  # noqa: PTH102
 
 
-def _find_problem(status: os.stat_result) -> str:
+def _find_problem(status: os.stat_result, remedy: str) -> str:
     """Return why a directory is not trusted, or an empty string."""
-    inside = "Name a directory inside it, which will be made"
     if status.st_uid != os.geteuid():
-        return f"it belongs to user {status.st_uid}, and this process runs as user {os.geteuid()}. {inside}."
+        return f"it belongs to user {status.st_uid}, and this process runs as user {os.geteuid()}. {remedy}."
     if status.st_mode & _WRITABLE_BY_OTHERS:
-        return f"others may write to it (mode {stat.S_IMODE(status.st_mode):o}). {inside}, or chmod 700 it."
+        return f"others may write to it (mode {stat.S_IMODE(status.st_mode):o}). {remedy}, or chmod 700 it."
     return ""
 
 
