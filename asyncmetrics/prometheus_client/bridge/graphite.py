@@ -13,6 +13,7 @@ from typing import final
 from asyncmetrics.model.samples import Sample
 from asyncmetrics.prometheus_client.registry import REGISTRY
 from asyncmetrics.registry import Collectable
+from asyncmetrics.registry.collectables import collect_or_raise
 
 __all__ = ("GraphiteBridge",)
 
@@ -69,7 +70,7 @@ class GraphiteBridge:
             time.sleep(max(0.0, due - now))
 
     def _format_lines(self, prefix: str, now: int) -> Iterator[str]:
-        for family in self._registry.collect():
+        for family in collect_or_raise(self._registry):
             for sample in family.samples:
                 yield f"{prefix}{_sanitize(sample.name)}{self._format_labels(sample)} {float(sample.value)} {now}\n"
 
