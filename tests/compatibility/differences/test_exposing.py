@@ -36,6 +36,21 @@ def test_a_sample_that_is_no_number(value):
     assert b"\nother 7.0\n" in ours
     assert b'm{x="good"} 1.0' in ours
     assert b"bad" not in ours
+    assert b'asyncmetrics_collector_errors_total{collector="Yielding"} 1.0' in ours
+
+
+@pytest.mark.difference("no-numbers")
+@pytest.mark.parametrize("buckets", [[("1.0", None), ("+Inf", 1)], [(None, 0), ("+Inf", 1)]], ids=["count", "bound"])
+def test_a_histogram_that_no_format_can_hold(buckets):
+    def render(library):
+        family = part(library, "core").GaugeHistogramMetricFamily("m", "M.")
+        family.add_metric([], buckets, 1)
+        return library.generate_latest(register(library, Yielding(family)))
+
+    theirs, ours = both(render)
+    assert isinstance(theirs, (TypeError, AttributeError))
+    assert b"\nother 7.0\n" in ours
+    assert b"None" not in ours
 
 
 @pytest.mark.difference("one-series-once")
@@ -69,13 +84,15 @@ def test_a_sample_with_a_negative_timestamp():
     assert both(render) == (True, False)
 
 
+def write_openmetrics(library, family):
+    return part(library, "openmetrics.exposition").generate_latest(register(library, Yielding(family)))
+
+
 @pytest.mark.difference("openmetrics-forbids")
 def test_a_negative_counter_in_openmetrics():
     def render(library):
         family = part(library, "core").CounterMetricFamily("m", "M.", -1)
-        return b"m_total -1.0" in part(library, "openmetrics.exposition").generate_latest(
-            register(library, Yielding(family))
-        )
+        return b"m_total -1.0" in write_openmetrics(library, family)
 
     assert both(render) == (True, False)
 
@@ -92,6 +109,84 @@ def test_the_sum_of_negative_observations_in_openmetrics(kind):
     theirs, ours = both(render)
     assert theirs is (kind == "Summary")  # both leave it out of a histogram
     assert ours is False
+
+
+@pytest.mark.difference("openmetrics-forbids")
+@pytest.mark.parametrize("buckets", [[("1.0", 3), ("+Inf", 1)], [("1.0", 3)]], ids=["less", "no last one"])
+def test_a_histogram_that_is_not_cumulative_in_openmetrics(buckets):
+    def render(library):
+        family = part(library, "core").HistogramMetricFamily("m", "M.")
+        family.add_metric([], buckets, 2)
+        return b"m_bucket" in write_openmetrics(library, family)
+
+    assert both(render) == (True, False)
+
+
+@pytest.mark.difference("openmetrics-exemplars")
+def test_an_exemplar_of_a_gauge_in_openmetrics():
+    def render(library):
+        core = part(library, "core")
+        family = core.Metric("m", "M.", "gauge")
+        family.add_sample("m", {}, 1, exemplar=core.Exemplar({"trace_id": "1"}, 1))
+        return write_openmetrics(library, family)
+
+    theirs, ours = both(render)
+    assert isinstance(theirs, ValueError)
+    assert b"\nm 1.0\n" in ours
+
+
+@pytest.mark.difference("openmetrics-metadata")
+def test_the_order_of_the_metadata_in_openmetrics():
+    def list_words(library):
+        registry, _ = declare(library, "Gauge", unit="seconds")
+        text = part(library, "openmetrics.exposition").generate_latest(registry).decode()
+        return [line.split()[1] for line in text.splitlines() if line.startswith("# ")]
+
+    theirs, ours = both(list_words)
+    assert theirs == ["HELP", "TYPE", "UNIT", "EOF"]
+    assert ours == ["TYPE", "UNIT", "HELP", "EOF"]
+
+
+@pytest.mark.difference("openmetrics-metadata")
+def test_the_order_of_the_metadata_in_text():
+    theirs, ours = both(lambda library: library.generate_latest(declare(library, "Gauge", unit="seconds")[0]))
+    assert theirs == ours
+
+
+@pytest.mark.difference("illegal-labels")
+@pytest.mark.parametrize("labels", [{"__name__": "x"}, {"": "x"}, {"le": "x"}], ids=str)
+def test_a_label_that_prometheus_refuses(labels):
+    def render(library):
+        name = "m_bucket" if "le" in labels else "m"
+        family = part(library, "core").Metric("m", "M.", "histogram" if "le" in labels else "gauge")
+        family.add_sample(name, labels, 1)
+        return library.generate_latest(register(library, Yielding(family)))
+
+    theirs, ours = both(render)
+    assert b'"x"' in theirs
+    assert b'"x"' not in ours
+
+
+@pytest.mark.difference("stray-samples")
+def test_a_sample_with_the_name_of_another_family():
+    def render(library):
+        core = part(library, "core")
+        family = core.Metric("m", "M.", "gauge")
+        family.add_sample("n", {}, 1)
+        other = core.GaugeMetricFamily("n", "N.", 2)
+        return library.generate_latest(register(library, Yielding(family, other))).count(b"\nn ")
+
+    assert both(render) == (2, 1)
+
+
+@pytest.mark.difference("carriage-returns")
+def test_a_documentation_with_a_carriage_return():
+    def render(library):
+        registry = library.CollectorRegistry()
+        library.Gauge("m", "a\rb", registry=registry)
+        return library.generate_latest(registry).splitlines(keepends=True)[0]
+
+    assert both(render) == (b"# HELP m a\r", b"# HELP m a b\n")
 
 
 @pytest.mark.difference("openmetrics-2")
