@@ -16,6 +16,7 @@ from asyncmetrics.formats.negotiation import CONTENT_TYPE_PLAIN_0_0_4
 from asyncmetrics.formats.writing.text import encode_text
 from asyncmetrics.model.checks import check_choice, check_mapping, check_seconds, check_text, make_refusal
 from asyncmetrics.registry import REGISTRY, Collectable, check_registry
+from asyncmetrics.registry.self_metrics import get_self_metrics
 
 __all__ = (
     "Handler",
@@ -172,7 +173,8 @@ def _push(
     check_registry(registry)
     check_choice("compression", compression, (None, "gzip"))
     url = _make_url(gateway, job, grouping_key)
-    data = b"".join(encode_text(registry.collect()))
+    on_omitted = get_self_metrics(registry).count_omitted_sample
+    data = b"".join(encode_text(registry.collect(), on_omitted=on_omitted))
     if compression:
         import gzip
 

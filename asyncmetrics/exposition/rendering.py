@@ -22,6 +22,7 @@ from typing import final
 from asyncmetrics.formats.negotiation import Format
 from asyncmetrics.model.family import Metric
 from asyncmetrics.registry import Collectable, CollectorRegistry
+from asyncmetrics.registry.self_metrics import get_self_metrics
 
 __all__ = ("Chunk", "Rendering")
 
@@ -54,15 +55,16 @@ class Rendering:
             return registry.restricted_registry(self.names)
         return registry
 
-    def render_pieces(self, families: Iterable[Metric]) -> Iterator[bytes]:
-        """Yield the body piece by piece; empty pieces are steps as well."""
-        pieces = _limit_pieces(self.format.encode(self._select(families) if self.names else families))
+    def render_pieces(self, families: Iterable[Metric], registry: Collectable) -> Iterator[bytes]:
+        """Yield the body piece by piece; empty pieces are steps as well. ``registry`` counts what is left out."""
+        on_omitted = get_self_metrics(registry).count_omitted_sample
+        pieces = _limit_pieces(self.format.encode(self._select(families) if self.names else families, on_omitted))
         return _compress(pieces) if self.gzip else pieces
 
-    def render_chunks(self, families: Iterable[Metric]) -> Iterator[bytes]:
-        """Yield the body in chunks, none of which is empty."""
+    def render_chunks(self, families: Iterable[Metric], registry: Collectable) -> Iterator[bytes]:
+        """Yield the body in chunks, none of which is empty. ``registry`` counts what is left out."""
         chunk = Chunk()
-        for piece in self.render_pieces(families):
+        for piece in self.render_pieces(families, registry):
             chunk.add(piece)
             if chunk.is_full():
                 yield chunk.take()

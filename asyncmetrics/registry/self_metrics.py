@@ -42,6 +42,12 @@ _COLLECTOR_ERRORS = Descriptor(
     "Collections in which a collector or callback failed or was late.",
     ("collector",),
 )
+_OMITTED_SAMPLES = Descriptor(
+    "counter",
+    "asyncmetrics_omitted_samples",
+    "Samples that were left out of expositions because the format forbids them or cannot hold them.",
+    ("family", "format"),
+)
 _SCRAPES = Descriptor("counter", "asyncmetrics_scrapes", "Scrapes over HTTP, by their outcome.", ("outcome",))
 _SCRAPE_DURATION = Descriptor(
     "summary",
@@ -85,6 +91,16 @@ class SelfMetrics:
     def count_overflowed_label_set(self, metric: str) -> None:
         """Count a use of a new label set beyond ``max_children`` of ``metric``."""
         self._open(_OVERFLOWED_LABEL_SETS).find((metric,)).inc()
+
+    def count_omitted_sample(self, family: str, format: str, reason: str) -> None:
+        """Count a sample of ``family`` that ``format`` could not hold; log the first one of each family."""
+        table = self._open(_OMITTED_SAMPLES)
+        key = (family, format)
+        is_first = key not in table.by_values and all(values[0] != family for values in list(table.by_values))
+        table.find(key).inc()
+        if is_first:
+            problem = "left a sample of %s out of the %s format: %s; later ones are counted and not logged"
+            _log.warning(problem, family, format, reason)
 
     def count_scrape(self, outcome: str) -> None:
         """Count a scrape over HTTP by its outcome."""
