@@ -1,12 +1,13 @@
 """For authors of custom collectors: families, samples and registries, under the names of prometheus_client.
 
-This is not the core of asyncmetrics. Its names are those of prometheus_client's module ``core``, and also `Collector`
-and `METRIC_TYPES`.
+This is not the core of asyncmetrics. Its names are those of prometheus_client's module ``core``, and also `Collector`,
+`METRIC_TYPES` and `unescape_name`.
 """
 
 from __future__ import annotations
 
 from asyncmetrics.metrics import Counter, Enum, Gauge, Histogram, Info, Summary
+from asyncmetrics.model.escaping import unescape_name
 from asyncmetrics.model.families import (
     CounterMetricFamily,
     GaugeHistogramMetricFamily,
@@ -49,4 +50,5 @@ __all__ = (
     "Timestamp",
     "UnknownMetricFamily",
     "UntypedMetricFamily",
+    "unescape_name",
 )

@@ -16,7 +16,7 @@ from asyncmetrics.formats.negotiation import CONTENT_TYPE_PLAIN_0_0_4
 from asyncmetrics.formats.writing.text import encode_text
 from asyncmetrics.model.checks import check_choice, check_mapping, check_seconds, check_text, make_refusal
 from asyncmetrics.registry import REGISTRY, Collectable, check_registry
-from asyncmetrics.registry.collectables import collect_or_raise
+from asyncmetrics.registry.collectables import collect_or_raise, find_self_metrics
 
 __all__ = (
     "Handler",
@@ -173,7 +173,8 @@ def _push(
     check_registry(registry)
     check_choice("compression", compression, (None, "gzip"))
     url = _make_url(gateway, job, grouping_key)
-    data = b"".join(encode_text(collect_or_raise(registry)))
+    on_omitted = find_self_metrics(registry).count_omitted_sample
+    data = b"".join(encode_text(collect_or_raise(registry), on_omitted=on_omitted))
     if compression:
         import gzip
 

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from asyncmetrics.exposition.wsgi import make_wsgi_app
-from asyncmetrics.registry import REGISTRY, Collectable
+from asyncmetrics.registry import REGISTRY, Collectable, check_registry
 
 __all__ = ("MetricsHandler",)
 
@@ -21,7 +21,8 @@ class MetricsHandler(BaseHTTPRequestHandler):
 
     @classmethod
     def factory(cls, registry: Collectable) -> type[MetricsHandler]:
-        """Return a handler class that serves ``registry``."""
+        """Return a handler class that serves ``registry``. Raises `DefinitionError` for what is no registry."""
+        check_registry(registry)
         return type(cls.__name__, (cls,), {"registry": registry})
 
     def handle(self) -> None:

@@ -9,7 +9,7 @@ from asyncmetrics.formats.negotiation import is_gzip_accepted, negotiate
 from asyncmetrics.formats.writing.text import encode_text
 from asyncmetrics.model.escaping import check_escaping
 from asyncmetrics.registry import REGISTRY, Collectable, check_registry
-from asyncmetrics.registry.collectables import collect_or_raise
+from asyncmetrics.registry.collectables import collect_or_raise, find_self_metrics
 
 __all__ = ("choose_encoder", "generate_chunks", "generate_latest", "gzip_accepted")
 
@@ -38,7 +38,8 @@ def generate_chunks(registry: Collectable, escaping: str) -> Iterator[bytes]:
     """Collect ``registry`` and return the bytes of `generate_latest` in chunks."""
     check_registry(registry)
     check_escaping(escaping)
-    return encode_text(collect_or_raise(registry), escaping=escaping)
+    on_omitted = find_self_metrics(registry).count_omitted_sample
+    return encode_text(collect_or_raise(registry), escaping=escaping, on_omitted=on_omitted)
 
 
 def choose_encoder(accept_header: str | None) -> tuple[Encoder, str]:
@@ -53,7 +54,8 @@ def choose_encoder(accept_header: str | None) -> tuple[Encoder, str]:
 
     def encode(registry: Collectable) -> bytes:
         check_registry(registry)
-        return b"".join(format_.encode(collect_or_raise(registry)))
+        on_omitted = find_self_metrics(registry).count_omitted_sample
+        return b"".join(format_.encode(collect_or_raise(registry), on_omitted))
 
     return encode, format_.content_type
 

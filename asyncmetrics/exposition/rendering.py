@@ -22,7 +22,7 @@ from typing import final
 from asyncmetrics.formats.negotiation import Format
 from asyncmetrics.model.family import Metric
 from asyncmetrics.registry import Collectable
-from asyncmetrics.registry.collectables import select_part
+from asyncmetrics.registry.collectables import find_self_metrics, select_part
 
 __all__ = ("Chunk", "Rendering")
 
@@ -53,15 +53,16 @@ class Rendering:
         """Return ``registry``, or with ``names`` the part of it whose collectors have them."""
         return select_part(registry, self.names) if self.names else registry
 
-    def render_pieces(self, families: Iterable[Metric]) -> Iterator[bytes]:
-        """Yield the body piece by piece; empty pieces are steps as well."""
-        pieces = _limit_pieces(self.format.encode(self._select(families) if self.names else families))
+    def render_pieces(self, families: Iterable[Metric], registry: Collectable) -> Iterator[bytes]:
+        """Yield the body piece by piece; empty pieces are steps as well. ``registry`` counts what is left out."""
+        on_omitted = find_self_metrics(registry).count_omitted_sample
+        pieces = _limit_pieces(self.format.encode(self._select(families) if self.names else families, on_omitted))
         return _compress(pieces) if self.gzip else pieces
 
-    def render_chunks(self, families: Iterable[Metric]) -> Iterator[bytes]:
-        """Yield the body in chunks, none of which is empty."""
+    def render_chunks(self, families: Iterable[Metric], registry: Collectable) -> Iterator[bytes]:
+        """Yield the body in chunks, none of which is empty. ``registry`` counts what is left out."""
         chunk = Chunk()
-        for piece in self.render_pieces(families):
+        for piece in self.render_pieces(families, registry):
             chunk.add(piece)
             if chunk.is_full():
                 yield chunk.take()

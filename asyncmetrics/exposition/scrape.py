@@ -74,7 +74,7 @@ class Scrape:
     async def _render_chunks(self) -> AsyncGenerator[bytes, None]:
         """Gather the families and yield them rendered, in chunks none of which is empty."""
         try:
-            pieces = self._rendering.render_pieces(await self._gather())
+            pieces = self._rendering.render_pieces(await self._gather(), self._registry)
             chunk = Chunk()
             more = True
             while more:

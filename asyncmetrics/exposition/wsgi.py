@@ -78,7 +78,8 @@ def _is_granted(access: Access, request: Request, environ: Environ, registry: Co
 
 def _begin_body(rendering: Rendering, registry: Collectable) -> Iterator[bytes]:
     """Return the chunks, the first of them rendered already: a fault until then is answered with a 500."""
-    chunks = rendering.render_chunks(collect_within(rendering.select_source(registry), rendering.seconds))
+    families = collect_within(rendering.select_source(registry), rendering.seconds)
+    chunks = rendering.render_chunks(families, registry)
     return chain([first] if (first := next(chunks, b"")) else [], chunks)
 
 

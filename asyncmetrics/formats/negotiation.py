@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple, final
 
+from asyncmetrics.formats.writing.omissions import OmissionHandler
 from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
 from asyncmetrics.formats.writing.text import encode_text
 from asyncmetrics.model.escaping import ESCAPING_SCHEMES, UNDERSCORES
@@ -63,9 +64,9 @@ class Format:
     encode_with: Callable[..., Iterator[bytes]] = field(repr=False)
     escaping: str = UNDERSCORES
 
-    def encode(self, families: Iterable[Metric]) -> Iterator[bytes]:
-        """Yield the exposition of ``families`` in chunks."""
-        return self.encode_with(families, escaping=self.escaping)
+    def encode(self, families: Iterable[Metric], on_omitted: OmissionHandler | None = None) -> Iterator[bytes]:
+        """Yield the exposition of ``families`` in chunks; report the samples that are left out to ``on_omitted``."""
+        return self.encode_with(families, escaping=self.escaping, on_omitted=on_omitted)
 
 
 class _Offer(NamedTuple):

@@ -20,7 +20,7 @@ def is_created_enabled() -> bool:
 
 
 def enable_created_metrics() -> None:
-    """Expose the creation time of each counter, summary and histogram (OpenMetrics only)."""
+    """Expose the creation time of each counter, summary and histogram in all text formats."""
     global _enabled  # one switch for the process, as in prometheus_client
     _enabled = True
 

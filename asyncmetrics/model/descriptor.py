@@ -23,20 +23,17 @@ def _show(value: object) -> str:
 
 
 def format_bound(bound: float) -> str:
-    """Return a bucket's bound as a canonical number, such as ``1.0``, ``1e+06`` or ``+Inf``.
+    """Return a bucket's bound as text, such as ``1.0``, ``1e+06`` or ``+Inf``, as prometheus_client writes it.
 
-    OpenMetrics 1.0, "Canonical Numbers": Go's ``%g`` with ``.0`` after whole numbers. All clients write the same
-    ``le`` for the same bound.
+    That is Go's ``%g`` with ``.0`` after whole numbers, and Python's repr for negative bounds.
     """
     text = repr(float(bound))
     if text in {"inf", "-inf"}:
         return "+Inf" if bound > 0 else "-Inf"
     whole, _, fraction = text.partition(".")
-    digits = whole.lstrip("-")
-    if len(digits) < 7 or "e" in text:  # %g of Go takes an exponent from 1e+06 on, repr from 1e+16 on
+    if bound < 0 or len(whole) < 7 or "e" in text:  # %g of Go takes an exponent from 1e+06 on, repr from 1e+16 on
         return text
-    mantissa = f"{digits[0]}.{digits[1:]}{fraction}".rstrip("0").rstrip(".")
-    return f"{'-' if bound < 0 else ''}{mantissa}e+{len(digits) - 1:02d}"
+    return f"{f'{whole[0]}.{whole[1:]}{fraction}'.rstrip('0.')}e+{len(whole) - 1:02d}"
 
 
 @final

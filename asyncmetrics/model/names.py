@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 
 from asyncmetrics.errors import DefinitionError, show
 from asyncmetrics.model.checks import check_text, make_refusal
-from asyncmetrics.model.escaping import UNDERSCORES, escape_name
+from asyncmetrics.model.escaping import ESCAPING_SCHEMES, escape_name
 from asyncmetrics.model.kinds import KINDS
 
 __all__ = (
@@ -93,19 +93,24 @@ def check_label_names(metric: str, names: Iterable[str], reserved: frozenset[str
     Two names that are equal when escaped are refused: two children could be exposed as one series.
     """
     checked = tuple(names)
-    seen: set[str] = set()
-    reserved = frozenset(escape_name(name, UNDERSCORES, label=True) for name in reserved)
+    taken = {form for name in reserved for form in _list_written_forms(name)}
+    seen: set[tuple[str, str]] = set()
     for name in checked:
         if not isinstance(name, str) or not _DECLARED_LABEL_NAME.fullmatch(name):
             problem = f"expected letters, digits, '_' or '.', and no digit first{_suggest_name(name)}"
         elif name.startswith("__"):
             problem = "names that start with '__' are reserved for Prometheus"
-        elif (escaped := escape_name(name, UNDERSCORES, label=True)) in reserved:
+        elif not taken.isdisjoint(forms := _list_written_forms(name)):
             problem = "this name, or its escaped form, is reserved for this metric"
-        elif escaped in seen:
+        elif not seen.isdisjoint(forms):
             problem = "this name occurs twice, or another name has the same escaped form"
         else:
-            seen.add(escaped)
+            seen |= forms
             continue
         raise DefinitionError(metric, f"bad label name {show(name)}: {problem}")
     return checked
+
+
+def _list_written_forms(name: str) -> set[tuple[str, str]]:
+    """Return how each scheme writes a label: no two labels of a metric may have a form in common."""
+    return {(scheme, escape_name(name, scheme, label=True)) for scheme in ESCAPING_SCHEMES}

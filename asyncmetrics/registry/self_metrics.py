@@ -48,6 +48,12 @@ _SINGLE_WORKER_COLLECTIONS = Descriptor(
     "Collections with the numbers of one worker, where several share their metrics.",
     ("collector",),
 )
+_OMITTED_SAMPLES = Descriptor(
+    "counter",
+    "asyncmetrics_omitted_samples",
+    "Samples that were left out of expositions because the format forbids them or cannot hold them.",
+    ("family", "format"),
+)
 _SCRAPES = Descriptor("counter", "asyncmetrics_scrapes", "Scrapes over HTTP, by their outcome.", ("outcome",))
 _SCRAPE_DURATION = Descriptor(
     "summary",
@@ -99,6 +105,16 @@ class SelfMetrics:
         table.find((collector,)).inc()
         if is_first:
             _log.warning("%s exposes the numbers of one worker, and there are several: %s", collector, advice)
+
+    def count_omitted_sample(self, family: str, format: str, reason: str) -> None:
+        """Count a sample of ``family`` that ``format`` could not hold; log the first one of each family."""
+        table = self._open(_OMITTED_SAMPLES)
+        key = (family, format)
+        is_first = key not in table.by_values and all(values[0] != family for values in list(table.by_values))
+        table.find(key).inc()
+        if is_first:
+            problem = "left a sample of %s out of the %s format: %s; later ones are counted and not logged"
+            _log.warning(problem, family, format, reason)
 
     def count_scrape(self, outcome: str) -> None:
         """Count a scrape over HTTP by its outcome."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import prometheus_client
 import prometheus_client.core
@@ -15,6 +17,7 @@ import asyncmetrics.core
 from asyncmetrics.bridges.prometheus_client import SHARED_FAMILIES, AsyncmetricsCollector, PrometheusClientCollector
 from asyncmetrics.prometheus_client.openmetrics import exposition as our_openmetrics
 from asyncmetrics.prometheus_client.openmetrics.parser import text_string_to_metric_families
+from asyncmetrics.storage import SharedStorage
 
 
 @pytest.fixture
@@ -322,3 +325,89 @@ def test_prometheus_client_pushes_a_registry_of_ours(registry):
     prometheus_client.push_to_gateway("127.0.0.1:1", "job", registry, handler=handler)
     assert pushed == [("PUT", prometheus_client.generate_latest(registry))]
     assert b"jobs_total 1.0" in pushed[0][1]
+
+
+MULTIPROCESS = """
+import os, sys
+import prometheus_client
+import prometheus_client.core
+import asyncmetrics
+from asyncmetrics.bridges.prometheus_client import PrometheusClientCollector
+
+class Custom:
+    def collect(self):
+        yield prometheus_client.core.GaugeMetricFamily("free_bytes", "Of the disk.", 7)
+
+chosen = prometheus_client.CollectorRegistry()
+prometheus_client.REGISTRY.register(Custom())
+prometheus_client.Counter("jobs_total", "Jobs.").inc()
+prometheus_client.Counter("chosen_total", "In a registry.", registry=chosen).inc(2)
+if sys.argv[1:]:
+    prometheus_client.Counter("late_total", "Declared in one worker.").inc(5)
+own = asyncmetrics.CollectorRegistry()
+PrometheusClientCollector()
+PrometheusClientCollector(chosen, own)
+for registry in (asyncmetrics.REGISTRY, own):
+    print(*(registry.get_sample_value(name) for name in ("jobs_total", "chosen_total", "late_total", "free_bytes")))
+"""
+
+
+def test_metrics_in_multiprocess_mode_have_the_numbers_of_all_workers(tmp_path):
+    """Of all registries, since the library's files do not say which. Custom collectors are asked as ever."""
+    environment = {
+        **os.environ,
+        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", MULTIPROCESS, *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for arguments in (["late"], [])
+    ]
+    assert [done.stdout.splitlines()[0] for done in outputs] == ["1.0 2.0 5.0 7", "2.0 4.0 5.0 7"]
+    assert [done.stdout.splitlines()[1] for done in outputs] == ["None 2.0 None None", "None 4.0 None None"]
+    assert [done.stderr for done in outputs] == ["", ""]
+
+
+@pytest.fixture
+def shared(tmp_path):
+    """The registries of two workers."""
+    return [asyncmetrics.CollectorRegistry(storage=SharedStorage(str(tmp_path / "shared"))) for _ in range(2)]
+
+
+def test_numbers_of_one_of_several_workers_are_logged_once_and_counted(theirs, shared, caplog):
+    prometheus_client.Counter("jobs_total", "Jobs.", registry=theirs).inc()
+    PrometheusClientCollector(theirs, shared[0])
+    for registry in shared:
+        asyncmetrics.Counter("ours_total", "Ours.", registry=registry)
+    for _ in range(3):
+        assert shared[0].get_sample_value("jobs_total") == 1
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "exposes the numbers of one worker" in line
+    assert "set PROMETHEUS_MULTIPROC_DIR before prometheus_client is imported" in line
+    labels = {"collector": "PrometheusClientCollector"}
+    assert shared[1].get_sample_value("asyncmetrics_single_worker_collections_total", labels) == 3
+
+
+def test_a_custom_collector_is_the_same_in_each_worker(theirs, shared, caplog):
+    """So nothing is logged; nor where there is one worker."""
+    theirs.register(prometheus_client.ProcessCollector(registry=None))
+    PrometheusClientCollector(theirs, shared[0], leave_out=())
+    for registry in shared:
+        asyncmetrics.Counter("ours_total", "Ours.", registry=registry)
+    assert shared[0].get_sample_value("process_max_fds") > 0
+    assert caplog.records == []
+
+
+def test_one_worker_has_all_numbers(theirs, tmp_path, caplog):
+    prometheus_client.Counter("jobs_total", "Jobs.", registry=theirs).inc()
+    registry = asyncmetrics.CollectorRegistry(storage=SharedStorage(str(tmp_path / "shared")))
+    PrometheusClientCollector(theirs, registry)
+    asyncmetrics.Counter("ours_total", "Ours.", registry=registry)
+    assert registry.get_sample_value("jobs_total") == 1
+    assert caplog.records == []

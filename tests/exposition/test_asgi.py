@@ -103,6 +103,35 @@ def test_a_scrape_needs_memory_for_a_few_chunks_only(scope, registry):
     assert peak < 1_000_000
 
 
+def test_other_tasks_run_while_the_samples_of_a_collector_are_checked(scope, registry, backend):
+    """The check of 200 000 samples takes tens of milliseconds, before the response starts."""
+    family = Metric("level", "Many.", "gauge")
+    for number in range(200_000):
+        family.add_sample("level", {"number": str(number)}, number)
+    registry.register(type("Collecting", (), {"blocking": False, "collect": lambda self: [family]})())
+    ticks = 0
+    at_start = []
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            ticks += 1
+            await anyio.sleep(0)
+
+    async def send(message: dict) -> None:
+        at_start.append(ticks)
+        raise ConnectionResetError
+
+    async def main() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(tick)
+            await make_asgi_app(registry)(scope(), silent, send)
+            tasks.cancel_scope.cancel()
+
+    anyio.run(main, backend=backend)
+    assert at_start[0] > 100
+
+
 @pytest.mark.parametrize("headers", [[], GZIP])
 def test_other_tasks_run_while_there_is_much_to_render(scope, paged, backend, headers):
     """A ticker on the same loop gets its goes again and again, though sending never waits."""

@@ -76,7 +76,7 @@ def steps(registry: CollectorRegistry, accept: str, names: frozenset[str], *, gz
         outcomes = [(source, ask_now(source)) for source in collection.list_sources(collector)]
         yield from (b"" for _ in collection.take(collector, outcomes))
     yield from collection.prepare()
-    yield from rendering.render_pieces(collection.finish())
+    yield from rendering.render_pieces(collection.finish(), registry)
 
 
 def heaviest(work: Iterator[object]) -> int:
@@ -236,7 +236,7 @@ def test_an_empty_slice_is_a_step_of_its_own(form):
     rendering = Rendering(negotiate(TEXT), options["names"], options["gzip"], 10.0)
     read = lambda: iter([()] * 50)  # noqa: E731
     family = LiveFamily(Descriptor("counter", "jobs", "Jobs.", ("name",)), read, now=0.0)
-    assert len(list(rendering.render_pieces([family]))) >= 50
+    assert len(list(rendering.render_pieces([family], CollectorRegistry()))) >= 50
 
 
 def test_a_step_does_not_wait_for_a_thread_that_reads_for_long(worker):

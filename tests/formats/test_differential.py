@@ -18,10 +18,8 @@ import asyncmetrics
 from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
 from asyncmetrics.formats.writing.text import encode_text
 
-# It writes labels in the order of their names, we in that of their declaration; "le" comes after these.
-LABELS = ["a", "b"]
-# From a million on it writes numbers in Go's way, 1e+06, we in Python's, 1000000.0: the same doubles.
-AMOUNTS = st.floats(0, 1e5)
+LABELS = ["z", "a"]
+AMOUNTS = st.floats(0, 1e18)
 
 
 def fill(library, actions, texts):
@@ -126,7 +124,7 @@ def test_their_parser_reads_our_exemplars_and_creation_times(written):
     assert [sample.name for sample in jobs.samples] == ["jobs_total", "jobs_created"]
     assert jobs.samples[0].exemplar.labels == {"trace_id": "a{b"}
     assert [sample.exemplar and sample.exemplar.value for sample in size.samples[:2]] == [None, 3.0]
-    assert "_created" not in written(encode_text, families)
+    assert "# TYPE jobs_created gauge\njobs_created 1." in written(encode_text, families)
 
 
 @pytest.mark.real

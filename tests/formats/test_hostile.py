@@ -258,11 +258,11 @@ def test_a_stateset_whose_label_cannot_be_called_so_has_no_states(escaping, coun
     assert len(found.samples) == count
 
 
-def test_created_is_for_openmetrics_only(written):
+def test_created_is_a_gauge_of_its_own_in_text(written):
     family = Metric("a", "", "counter")
     family.samples = [Sample("a_total", {}, 1), Sample("a_created", {}, 5)]
     assert "a_created 5.0\n" in written(encode_openmetrics, [family])
-    assert "a_created" not in written(encode_text, [family])
+    assert written(encode_text, [family]).endswith("# HELP a_created \n# TYPE a_created gauge\na_created 5.0\n")
 
 
 def test_a_gauge_may_be_called_created(written):

@@ -15,6 +15,7 @@ import pytest
 
 from asyncmetrics.prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from asyncmetrics.prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from tests.other_users import OTHER_USER, is_root
 from tests.patience import PROGRAM_SECONDS, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -201,14 +202,14 @@ def test_nothing_is_to_be_done_for_a_process_that_has_ended(folder):
     values.close_all_multiprocess_files()
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may make such files")
+@is_root
 def test_workers_of_another_user_are_named_in_the_log(folder, caplog):
-    path = folder / "asyncmetrics-1234"
+    path = folder / f"asyncmetrics-{OTHER_USER}"
     path.mkdir()
-    os.chown(path, 1234, 1234)
+    os.chown(path, OTHER_USER, OTHER_USER)
     collector = MultiProcessCollector(None)
     for _ in range(2):
         assert list(collector.collect()) == []
-    assert [record.getMessage() for record in caplog.records] == [
-        f"{folder}: the workers there run as another user (asyncmetrics-1234); run them and this process as one user"
-    ]
+    (line,) = [record.getMessage() for record in caplog.records]
+    who = f"run as another user (asyncmetrics-{OTHER_USER}); run them and this process as one user"
+    assert line == f"{folder}: the workers there {who}"

@@ -224,3 +224,31 @@ def test_a_name_that_ends_without_its_unit_is_kept(registry):
         registry.register(Yielding(made))
     assert [family.name for family in registry.collect()] == ["m"]
     assert made.restrict(frozenset(["m"])).name == "m"
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("kind", ["custom", "live"])
+def test_other_tasks_run_while_many_samples_are_collected(registry, backend, kind):
+    if kind == "custom":
+        registry.register(Yielding(family(*(Sample("m", {"n": str(number)}, number) for number in range(200_000)))))
+    else:
+        gauge = Gauge("m", "M.", ["n"], registry=registry, max_children=None)
+        for number in range(30_000):
+            gauge.labels(number)
+
+    async def run():
+        ticks = 0
+
+        async def tick():
+            nonlocal ticks
+            while True:
+                ticks += 1
+                await anyio.sleep(0)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(tick)
+            await registry.collect_async()
+            tasks.cancel_scope.cancel()
+        return ticks
+
+    assert anyio.run(run, backend=backend) > 5

@@ -13,13 +13,12 @@ from tempfile import mkdtemp
 
 import pytest
 
+from tests.other_users import OTHER_USER, RUN_AS_OTHER, is_root, require_other_user
 from tests.patience import PROGRAM_SECONDS
 
 ROOT = Path(__file__).parents[2]
-OTHER_USER = 65534
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/auxv").exists(), reason="procfs")
-is_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may make such files")
 
 COUNT = """
 from asyncmetrics import Counter, REGISTRY
@@ -37,11 +36,10 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-def run(*arguments: str, user: int | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     settings = {name: text for name, text in os.environ.items() if name != "ASYNCMETRICS_DIR"}
-    command = [sys.executable, *arguments]
     return subprocess.run(
-        command if user is None else ["setpriv", f"--reuid={user}", "--clear-groups", *command],
+        [sys.executable, *arguments],
         env={**settings, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
@@ -62,8 +60,9 @@ def test_processes_share_in_a_directory_of_their_own_in_it(folder, variable):
 @is_root
 def test_a_process_of_another_user_shares_in_roots_directory(folder):
     """As in a pod: the directory is root's, with mode 777 and without the sticky bit."""
+    require_other_user()
     for expected in ("1.0 1.0\n", "2.0 1.0\n"):
-        done = run("-c", COUNT, user=OTHER_USER, PROMETHEUS_MULTIPROC_DIR=str(folder))
+        done = run(*RUN_AS_OTHER, "-c", COUNT, PROMETHEUS_MULTIPROC_DIR=str(folder))
         assert (done.stdout, done.stderr) == (expected, "")
     assert (folder / f"asyncmetrics-{OTHER_USER}").stat().st_uid == OTHER_USER
 

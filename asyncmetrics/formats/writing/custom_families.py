@@ -15,7 +15,9 @@ from asyncmetrics.model.escaping import UNDERSCORES
 from asyncmetrics.model.family import METRIC_TYPES, LiveFamily, Metric
 from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
 
-__all__ = ("SampleReader", "get_help", "is_writable", "list_samples")
+__all__ = ("UNREADABLE", "SampleReader", "get_help", "is_writable", "list_samples")
+
+UNREADABLE = "a sample needs a printable name, labels, a number as its value and a finite time"
 
 
 def is_writable(family: object) -> bool:
@@ -51,7 +53,7 @@ class SampleReader:
     """Converts the fields of samples to their types, and the names of labels to their written form."""
 
     def __init__(self, escaping: str, *, exemplars: bool) -> None:
-        self._names = LabelNames(escaping)
+        self.names = LabelNames(escaping)
         self._exemplars = exemplars
 
     def __call__(self, sample: Sample) -> Sample | None:
@@ -62,7 +64,7 @@ class SampleReader:
                 return None
             timestamp = None if sample.timestamp is None else _convert_time(sample.timestamp)
             exemplar = self._convert(sample.exemplar) if self._exemplars and sample.exemplar is not None else None
-            return Sample(name, rename_labels(sample.labels, self._names), float(sample.value), timestamp, exemplar)
+            return Sample(name, rename_labels(sample.labels, self.names), float(sample.value), timestamp, exemplar)
         except Exception as error:  # noqa: BLE001  # the objects of a collector may raise anything: it costs this sample only
             pass_interruption(error)
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import final
 
-from asyncmetrics.model.escaping import DOTS, escape_name, is_legacy_label_name, is_legacy_metric_name
+from asyncmetrics.model.escaping import escape_name, is_legacy_label_name, is_legacy_metric_name
 from asyncmetrics.model.label_blocks import escape_label_value
 from asyncmetrics.model.names import clean_text, to_label_text
 
@@ -17,7 +17,6 @@ __all__ = (
     "format_labels",
     "format_name",
     "format_sample_line",
-    "is_block_reusable",
     "rename_labels",
 )
 
@@ -31,9 +30,12 @@ def escape_help(text: str, *, quotes: bool) -> str:
     return text.replace('"', '\\"') if quotes else text
 
 
-def format_name(name: str, escaping: str) -> str:
-    """Return a metric name, escaped, and in quotes if it still has other characters than the legacy ones."""
-    escaped = escape_name(name, escaping)
+def format_name(name: str, escaping: str, suffix: str = "") -> str:
+    """Return a metric name, escaped, and in quotes if it still has other characters than the legacy ones.
+
+    For a sample of a family, ``name`` is the family's, and ``suffix`` is appended to its escaped form.
+    """
+    escaped = escape_name(name, escaping) + suffix
     return escaped if is_legacy_metric_name(escaped) else f'"{escape_label_value(escaped)}"'
 
 
@@ -43,12 +45,7 @@ def format_label_name(name: str, escaping: str) -> str:
     return escaped if is_legacy_label_name(escaped) else f'"{escape_label_value(escaped)}"'
 
 
-def is_block_reusable(names: Iterable[str], escaping: str) -> bool:
-    """Return whether ``escaping`` leaves all these label names unchanged.
-
-    A child's `Point.label_block` is then right without a change.
-    """
-    return all(is_legacy_label_name(name) and (escaping != DOTS or "_" not in name) for name in names)
+_MAX_ORDERS = 1000  # label sets with different names, such as infos with different facts, in one exposition
 
 
 @final
@@ -60,6 +57,8 @@ class LabelNames(dict[object, str]):
 
     def __init__(self, escaping: str) -> None:
         super().__init__()
+        self.has_renamed = False  # whether the written form of one of the names differs from it
+        self._orders: dict[tuple[object, ...], list[tuple[str, str]]] = {}
         self._escaping = escaping
 
     def __missing__(self, name: object) -> str:
@@ -67,25 +66,41 @@ class LabelNames(dict[object, str]):
         written = format_label_name(text, self._escaping) if text else ""
         if written == "__name__":
             written = ""
+        if written != name:
+            self.has_renamed = True
         if type(name) is str:  # equal objects, such as 1 and True, can have different texts
             self[name] = written
         return written
 
+    def order(self, labels: Iterable[str]) -> list[tuple[str, str]]:
+        """Return the names of ``labels`` in their order, each with its written form.
+
+        Of two names with one written form only the last one of ``labels`` is returned.
+        """
+        key = tuple(labels)
+        order = self._orders.get(key)
+        if order is None:
+            last = {self[name]: name for name in key}
+            last.pop("", None)
+            order = sorted(((name, written) for written, name in last.items()), key=_get_text)
+            if len(self._orders) < _MAX_ORDERS and all(type(name) is str for name in key):
+                self._orders[key] = order
+        return order
+
+
+def _get_text(pair: tuple[object, str]) -> str:
+    return to_label_text(pair[0])
+
 
 def rename_labels(labels: Mapping[str, str], names: LabelNames) -> dict[str, str]:
-    """Return labels under their written names, with texts as values. Of two labels with one name the last stays."""
-    renamed = {
-        names[name]: text if type(text) is str and text.isascii() else to_label_text(text)
-        for name, text in labels.items()
+    """Return labels under their written names, with texts as values, in the order of their names.
+
+    Of two labels with one written name the last one in ``labels`` stays.
+    """
+    return {
+        written: text if type(text := labels[name]) is str and text.isascii() else to_label_text(text)
+        for name, written in names.order(labels)
     }
-    if len(renamed) == len(labels) and "" not in renamed:
-        return renamed
-    renamed = {}
-    for name, text in labels.items():
-        renamed.pop(names[name], None)
-        renamed[names[name]] = to_label_text(text)
-    renamed.pop("", None)
-    return renamed
 
 
 def format_labels(labels: Mapping[str, str]) -> list[str]:

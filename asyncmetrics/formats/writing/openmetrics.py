@@ -5,6 +5,7 @@
 * Leave out what OpenMetrics forbids: samples with labels or values that their type does not have, counters and sums
   that are NaN or negative, histograms without their last bucket, exemplars where none is allowed, units that the name
   does not end with.
+* Report each sample that is left out (``omissions``).
 * Put the samples of custom collectors in order (``sample_order``).
 * End with ``# EOF``.
 * Write nothing that `parse_openmetrics` refuses, except a family that `Metric.restrict` has left incomplete.
@@ -27,7 +28,8 @@ from asyncmetrics.formats.writing.lines import (
     format_name,
     format_sample_line,
 )
-from asyncmetrics.formats.writing.live_families import SpecialWriter, format_rows, render_live_family
+from asyncmetrics.formats.writing.live_families import FamilyLabels, Row, SpecialWriter, format_rows, render_live_family
+from asyncmetrics.formats.writing.omissions import OPENMETRICS, OmissionHandler, Omissions
 from asyncmetrics.formats.writing.sample_order import order_samples
 from asyncmetrics.model.escaping import UNDERSCORES
 from asyncmetrics.model.family import LiveFamily, Metric, Point
@@ -36,24 +38,35 @@ from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
 
 __all__ = ("encode_openmetrics",)
 
+# Of a histogram the count is left out as well: neither may be exposed alone.
+_NEGATIVE = "OpenMetrics forbids a counter or a sum that is negative or NaN, and the count of such a histogram"
 _is_unit: Callable[[str], object] = re.compile(r'[^\s"\\]+').fullmatch
 
 
-def encode_openmetrics(families: Iterable[Metric], *, escaping: str = UNDERSCORES) -> Iterator[bytes]:
-    """Yield the exposition of ``families`` in chunks. A sample that the format forbids is left out."""
-    return join_chunks(_render_families(families, escaping))
+def encode_openmetrics(
+    families: Iterable[Metric], *, escaping: str = UNDERSCORES, on_omitted: OmissionHandler | None = None
+) -> Iterator[bytes]:
+    """Yield the exposition of ``families`` in chunks.
+
+    A sample that the format forbids is left out and reported to ``on_omitted`` (see `OmissionHandler`).
+    """
+    return join_chunks(_render_families(families, escaping, Omissions(OPENMETRICS, on_omitted)))
 
 
-def _render_families(families: Iterable[Metric], escaping: str) -> Iterator[str | None]:
-    claims = Claims(escaping)
+def _render_families(families: Iterable[Metric], escaping: str, omissions: Omissions) -> Iterator[str | None]:
+    claims = Claims(escaping, omissions)
     for family in claims.iterate_families(families):
-        if not claims.claim([family.name, *(family.name + suffix for suffix in KINDS[family.type].suffixes)]):
+        if not claims.claim(family, ["", *KINDS[family.type].suffixes]):
             continue
         yield _format_header(family, escaping)
         if isinstance(family, LiveFamily):
-            yield from render_live_family(family, escaping, _make_special_writer(family, escaping))
+            labels = FamilyLabels(family, escaping)
+            rows = format_rows(family, escaping, is_canonical=True)
+            created = format_name(family.name, escaping, "_created")
+            special = _make_special_writer(family, rows, created, labels, omissions)
+            yield from render_live_family(family, rows, labels, special)
         else:
-            yield from _render_custom_family(family, escaping, claims)
+            yield from _render_custom_family(family, escaping, claims, omissions)
     yield "# EOF\n"
 
 
@@ -70,17 +83,17 @@ def _has_unit(family: Metric, written: str) -> bool:
     return written.strip('"').endswith(f"_{family.unit}")
 
 
-def _make_special_writer(family: LiveFamily, escaping: str) -> SpecialWriter | None:
+def _make_special_writer(
+    family: LiveFamily, rows: Sequence[Row], created: str, labels: FamilyLabels, omissions: Omissions
+) -> SpecialWriter | None:
     """Return a writer of the children with an exemplar, a forbidden number, or a ``_created`` sample.
 
-    Return None for kinds that have none of these.
+    ``created`` is the written name of these. Return None for kinds that have none of all this.
     """
     kind = KINDS[family.type]
     if not any(map(is_never_negative, kind.value_suffixes)):
         return None
     find_forbidden = _find_negative_sum if kind.totals else _find_negative
-    rows = format_rows(family, escaping)
-    created = format_name(f"{family.name}_created", escaping)
 
     def write(point: Point, block: str) -> str | None:
         exemplars = point.read_exemplars()
@@ -88,11 +101,14 @@ def _make_special_writer(family: LiveFamily, escaping: str) -> SpecialWriter | N
         forbidden = find_forbidden(numbers)
         if not (exemplars or forbidden or family.has_created):
             return None
+        place = labels.find_place(point)
         lines = []
         for index, name, own in rows:
-            if index not in forbidden:
+            if index in forbidden:
+                omissions.add(family, _NEGATIVE)
+            else:
                 rest = format_number(numbers[index]) + _format_exemplar(exemplars.get(index))
-                lines.append(format_sample_line(name, ",".join(filter(None, (block, own))), rest))
+                lines.append(format_sample_line(name, place.insert(block, own) if own else block, rest))
         if family.has_created:
             lines.append(format_sample_line(created, block, format_number(family.get_created(point))))
         return "".join(lines)
@@ -114,11 +130,9 @@ def _find_negative_sum(numbers: Sequence[float]) -> Sequence[int]:
     return () if numbers[-1] >= 0 else (len(numbers) - 2, len(numbers) - 1)
 
 
-def _render_custom_family(family: Metric, escaping: str, claims: Claims) -> Iterator[str]:
-    names = {
-        family.name + suffix: format_name(family.name + suffix, escaping) for suffix in KINDS[family.type].suffixes
-    }
-    for sample in order_samples(family, escaping, claims):
+def _render_custom_family(family: Metric, escaping: str, claims: Claims, omissions: Omissions) -> Iterator[str]:
+    names = {family.name + suffix: format_name(family.name, escaping, suffix) for suffix in KINDS[family.type].suffixes}
+    for sample in order_samples(family, escaping, claims, omissions):
         yield "" if sample is None else _format_sample(names[sample.name], sample)
 
 
@@ -136,7 +150,7 @@ def _format_time(timestamp: float | Timestamp | None) -> str:
         return ""
     if isinstance(timestamp, Timestamp):
         return f" {timestamp}"
-    text = format_number(timestamp)
+    text = repr(timestamp)  # without an exponent as far as repr writes none, as prometheus_client
     return f" {text}0" if len(text.partition(".")[2]) == 9 and "e" not in text else f" {text}"
 
 

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from typing import TypeAlias, final
 
-from asyncmetrics.formats.numbers import parse_bound
+from asyncmetrics.formats.numbers import format_canonical
 from asyncmetrics.formats.rules import find_buckets_problem, find_exemplar_problem, find_value_problem
 from asyncmetrics.formats.writing.claims import Claims
-from asyncmetrics.formats.writing.custom_families import SampleReader
+from asyncmetrics.formats.writing.custom_families import UNREADABLE, SampleReader
 from asyncmetrics.formats.writing.lines import format_label_name, format_name
-from asyncmetrics.model.caching import cache_short_texts
-from asyncmetrics.model.descriptor import format_bound
+from asyncmetrics.formats.writing.omissions import Omissions
 from asyncmetrics.model.family import Metric
 from asyncmetrics.model.kinds import KINDS, NUMERIC_LABELS
 from asyncmetrics.model.samples import Sample
@@ -36,7 +35,7 @@ class SampleFilter:
     ``raw_own`` to the name of that label before it is written.
     """
 
-    def __init__(self, family: Metric, escaping: str, claims: Claims) -> None:
+    def __init__(self, family: Metric, escaping: str, claims: Claims, omissions: Omissions) -> None:
         kind = KINDS[family.type]
         self._kind = kind
         self._partial = family.partial
@@ -45,7 +44,9 @@ class SampleFilter:
         self._is_possible = kind.own_label != "<name>" or label.strip('"') == format_name(family.name, escaping).strip(
             '"'
         )
+        self._family = family
         self._claims = claims
+        self._omissions = omissions
         self._read = SampleReader(escaping, exemplars=True)
         self.own = {family.name + suffix: (suffix, kind.get_own_label(label, suffix)) for suffix in kind.suffixes}
         self.raw_own = {family.name + suffix: kind.get_own_label(family.name, suffix) for suffix in kind.suffixes}
@@ -56,16 +57,22 @@ class SampleFilter:
         A sample whose name is none of the family's goes to the claims as a stray.
         """
         sample = self._read(raw)
-        if sample is None or not self._is_possible:
+        if sample is None:
+            self.omit(UNREADABLE)
+            return None
+        if not self._is_possible:
+            self.omit("the label of a state has the name of its family, which cannot be the name of a label")
             return None
         if sample.name not in self.own:
-            self._claims.add_stray(raw)
+            self._claims.add_stray(self._family, raw)
             return None
         suffix, own = self.own[sample.name]
         labels = sample.labels
         if own in NUMERIC_LABELS and own in labels:
-            labels[own] = _to_canonical(labels[own])
-        if find_value_problem(self._label, self._kind.name, suffix, labels, sample.value):
+            labels[own] = format_canonical(labels[own])
+        problem = find_value_problem(self._label, self._kind.name, suffix, labels, sample.value)
+        if problem:
+            self.omit(problem)
             return None
         if sample.exemplar is not None and find_exemplar_problem(self._kind.name, suffix, labels, sample.exemplar):
             return sample._replace(exemplar=None)
@@ -80,16 +87,19 @@ class SampleFilter:
         if not totals or self._partial:
             return point
         ordered = dict(sorted(point.items(), key=_by_bound))
+        problem = ""
         for candidate in (point, ordered, {key: sample for key, sample in ordered.items() if key[0] not in totals}):
-            if not find_buckets_problem(self._kind.name, {key: sample.value for key, sample in candidate.items()}):
+            found = find_buckets_problem(self._kind.name, {key: sample.value for key, sample in candidate.items()})
+            if not found:
+                self.omit(problem, len(point) - len(candidate))
                 return candidate
+            problem = found
+        self.omit(problem, len(point))
         return {}
 
-
-@cache_short_texts  # the same few bounds recur
-def _to_canonical(text: str) -> str:
-    bound = parse_bound(text)
-    return text if bound is None else format_bound(bound)
+    def omit(self, reason: str, count: int = 1) -> None:
+        """Report ``count`` samples that are left out."""
+        self._omissions.add(self._family, reason, count)
 
 
 def _by_bound(item: tuple[tuple[str, str], Sample]) -> tuple[bool, float]:

@@ -15,8 +15,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from asyncmetrics.formats.writing.claims import Claims
-from asyncmetrics.formats.writing.custom_families import list_samples
+from asyncmetrics.formats.writing.custom_families import UNREADABLE, list_samples
+from asyncmetrics.formats.writing.omissions import Omissions
 from asyncmetrics.formats.writing.sample_filter import MetricPoint, SampleFilter
+from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.model.family import Metric
 from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.model.names import to_label_text
@@ -26,17 +28,19 @@ __all__ = ("order_samples",)
 
 _STEP = 64  # samples in one step of an event loop: benchmarks/scrape.py
 
+_REPEATED = "the series occurs twice"
+
 _Child: TypeAlias = frozenset[tuple[str, str]]
 _Points: TypeAlias = dict[float | None, MetricPoint]  # by their time
 
 
-def order_samples(family: Metric, escaping: str, claims: Claims) -> Iterator[Sample | None]:
+def order_samples(family: Metric, escaping: str, claims: Claims, omissions: Omissions) -> Iterator[Sample | None]:
     """Yield the samples that OpenMetrics allows of a custom family, with the written names of their labels.
 
     None is yielded after each step of work that led to no sample.
     """
     samples = list_samples(family)
-    sample_filter = SampleFilter(family, escaping, claims)
+    sample_filter = SampleFilter(family, escaping, claims, omissions)
     is_flat = not KINDS[family.type].own_label
     for start in range(0, len(samples) if is_flat else 0, _STEP):
         is_flat = is_flat and _are_alike(samples[start : start + _STEP], samples[0])
@@ -50,7 +54,10 @@ def _filter_flat(samples: Sequence[Sample], sample_filter: SampleFilter) -> Iter
     for raw in samples:
         sample = sample_filter.filter_sample(raw)
         child = None if sample is None else frozenset(sample.labels.items())
-        if child is None or child in seen:
+        if child is None:
+            yield None
+        elif child in seen:
+            sample_filter.omit(_REPEATED)
             yield None
         else:
             seen.add(child)
@@ -65,9 +72,11 @@ def _filter_children(samples: Sequence[Sample], sample_filter: SampleFilter) -> 
         yield None
     for own_samples in children.values():
         child, points = _sort_by_time(own_samples, sample_filter)
-        if child not in seen:  # two children can have the same labels once these are written
+        if child in seen:  # two children can have the same labels once these are written
+            sample_filter.omit(_REPEATED, sum(map(len, points.values())))
+        else:
             seen.add(child)
-            for point in _list_points(points):
+            for point in _list_points(points, sample_filter):
                 yield from sample_filter.filter_point(point).values()
         yield None
 
@@ -78,8 +87,9 @@ def _sort_by_child(
     for raw in samples:
         try:
             children.setdefault(_make_child_key(raw, sample_filter.raw_own.get(raw.name, "")), []).append(raw)
-        except Exception:  # noqa: BLE001, S112  # an object without labels is no sample
-            continue
+        except Exception as error:  # noqa: BLE001  # an object without labels is no sample
+            pass_interruption(error)
+            sample_filter.omit(UNREADABLE)
 
 
 def _make_child_key(raw: Sample, own: str) -> _Child:
@@ -101,15 +111,22 @@ def _sort_by_time(samples: Iterable[Sample], sample_filter: SampleFilter) -> tup
             if not points:
                 child = frozenset([item for item in sample.labels.items() if item[0] != own])
             time = None if sample.timestamp is None else float(sample.timestamp)
-            points.setdefault(time, {}).setdefault((suffix, sample.labels.get(own, "")), sample)
+            kept = points.setdefault(time, {}).setdefault((suffix, sample.labels.get(own, "")), sample)
+            if kept is not sample:
+                sample_filter.omit(_REPEATED)
     return child, points
 
 
-def _list_points(points: _Points) -> Iterable[MetricPoint]:
+def _list_points(points: _Points, sample_filter: SampleFilter) -> Iterable[MetricPoint]:
     """Return the points of one child in the order of their times, or only the point without a time if there is one."""
     if len(points) == 1:
         return points.values()
-    return [points[None]] if None in points else [point for _, point in sorted(points.items(), key=_get_time)]
+    if None not in points:
+        return [point for _, point in sorted(points.items(), key=_get_time)]
+    sample_filter.omit(
+        "the series also has a sample without a time", sum(map(len, points.values())) - len(points[None])
+    )
+    return [points[None]]
 
 
 def _get_time(item: tuple[float | None, MetricPoint]) -> float:

@@ -6,9 +6,9 @@ from asyncmetrics.errors import DefinitionError
 from asyncmetrics.formats.negotiation import CONTENT_TYPE_OPENMETRICS
 from asyncmetrics.formats.writing.lines import format_label_name, format_name
 from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
-from asyncmetrics.model.escaping import ALLOW_UTF_8, DOTS, UNDERSCORES, VALUES, check_escaping
+from asyncmetrics.model.escaping import ALLOW_UTF_8, DOTS, UNDERSCORES, VALUES, check_escaping, escape_name
 from asyncmetrics.registry import Collectable, check_registry
-from asyncmetrics.registry.collectables import collect_or_raise
+from asyncmetrics.registry.collectables import collect_or_raise, find_self_metrics
 
 __all__ = (
     "ALLOWUTF8",
@@ -40,16 +40,17 @@ def generate_latest(registry: Collectable, escaping: str = UNDERSCORES, version:
     check_escaping(escaping)
     if version != "1.0.0":
         raise DefinitionError("version", f"expected '1.0.0', got {version!r}")
-    return b"".join(encode_openmetrics(collect_or_raise(registry), escaping=escaping))
+    on_omitted = find_self_metrics(registry).count_omitted_sample
+    return b"".join(encode_openmetrics(collect_or_raise(registry), escaping=escaping, on_omitted=on_omitted))
 
 
 def escape_metric_name(s: str, escaping: str = UNDERSCORES) -> str:
     """Return a metric's name as an exposition has it: escaped, and in quotes if it still needs them."""
     check_escaping(escaping)
-    return format_name(s, escaping) if s else s
+    return format_name(escape_name(s, escaping, keep_legacy=False), ALLOW_UTF_8) if s else s
 
 
 def escape_label_name(s: str, escaping: str = UNDERSCORES) -> str:
     """Return a label's name as an exposition has it: escaped, and in quotes if it still needs them."""
     check_escaping(escaping)
-    return format_label_name(s, escaping) if s else s
+    return format_label_name(escape_name(s, escaping, label=True, keep_legacy=False), ALLOW_UTF_8) if s else s

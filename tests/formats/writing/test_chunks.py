@@ -56,7 +56,8 @@ def test_nothing_is_read_before_it_is_asked_for(form):
     chunks = form(families())
     assert asked == []
     next(chunks)
-    assert len(asked) <= 5
+    # OpenMetrics writes a family when it gets it. Text needs the names of all families first, some in each step.
+    assert len(asked) <= (5 if form is encode_openmetrics else 32)
     for _ in chunks:
         pass
     assert len(asked) == 100

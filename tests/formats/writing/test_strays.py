@@ -24,8 +24,24 @@ def read(parse, text):
     return [(found.name, found.type, [(s.name, s.labels, s.value) for s in found.samples]) for found in parse(text)]
 
 
-@both
-def test_a_stray_becomes_a_family_of_its_own_at_the_end(form, parse, written):
+def test_in_text_a_stray_stands_where_it_was_added(written):
+    """As in prometheus_client."""
+    strays = family("service", "gauge", ("service_up", {}, 1), ("service", {}, 2), ("service_gsum", {}, 3))
+    assert written(encode_text, [strays, family("queue", "gauge", ("service_up", {"a": "b"}, 0))]) == (
+        "# HELP service \n# TYPE service gauge\nservice_up 1.0\nservice 2.0\n"
+        "# HELP service_gsum \n# TYPE service_gsum gauge\nservice_gsum 3.0\n"
+        '# HELP queue \n# TYPE queue gauge\nservice_up{a="b"} 0.0\n'
+    )
+
+
+def test_a_series_of_stray_samples_is_written_once(written):
+    one, other = family("a", "gauge", ("x", {}, 1)), family("b", "gauge", ("x", {}, 2), ("x", {"c": "d"}, 3))
+    lines = [line for line in written(encode_text, [one, other]).split("\n") if line and line[0] != "#"]
+    assert lines == ["x 1.0", 'x{c="d"} 3.0']
+
+
+def test_in_openmetrics_a_stray_becomes_a_family_of_its_own_at_the_end(written):
+    form, parse = encode_openmetrics, parse_openmetrics
     first = family("service", "gauge", ("service_up", {}, 1), ("service", {}, 2))
     second = family("queue", "gauge", ("queue", {}, 3), ("service_up", {"a": "b"}, 0))
     assert read(parse, written(form, [first, second])) == [

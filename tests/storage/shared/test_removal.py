@@ -52,7 +52,7 @@ def test_removing_by_labels_finds_what_only_dead_workers_had(worker):
     run_forked(lambda: counter.labels("x", "theirs").inc())
     counter.labels("y", "mine").inc()
     counter.remove_by_labels({"n": "x"})
-    assert read_lines(registry, "c_total") == ['c_total{n="y",m="mine"} 1.0']
+    assert read_lines(registry, "c_total") == ['c_total{m="mine",n="y"} 1.0']
 
 
 def test_churn_keeps_the_files_bounded(worker, tmp_path):

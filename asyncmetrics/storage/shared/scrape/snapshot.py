@@ -24,6 +24,7 @@ from typing import Any, NamedTuple, final
 
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.kinds import KINDS
+from asyncmetrics.model.label_blocks import LabelPlace
 from asyncmetrics.model.samples import Exemplar
 from asyncmetrics.storage.protocol import choose_worker_label
 from asyncmetrics.storage.shared.files.keys import JoinedKey, Key, split_key
@@ -202,8 +203,8 @@ class Snapshot:
         """Return the label blocks of a slice of the series, with the extra labels."""
         blocks = self.numbering.label_blocks.get_slice(piece)
         for name, text in self.extra_labels.items():
-            label = f'{name}="{text}"'
-            blocks = [block and f"{block},{label}" if block != "" else label for block in blocks]
+            insert, label = LabelPlace(name, self.descriptor.all_labelnames).insert, f'{name}="{text}"'
+            blocks = [block if block is None else insert(block, label) for block in blocks]
         return blocks
 
     def sum_rows(self, ordinal: int) -> Sequence[float]:

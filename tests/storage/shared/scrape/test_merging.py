@@ -105,10 +105,10 @@ def test_histograms_and_summaries_per_worker_are_not_added_up(worker):
         Histogram("h", "H.", buckets=[1], per_worker=True, registry=registry).observe(amount)
         Summary("s", "S.", per_worker=True, registry=registry).observe(amount)
     assert read_lines(two, "h_bucket") == [
-        'h_bucket{worker="0",le="1.0"} 1.0',
-        'h_bucket{worker="0",le="+Inf"} 1.0',
-        'h_bucket{worker="1",le="1.0"} 0.0',
-        'h_bucket{worker="1",le="+Inf"} 1.0',
+        'h_bucket{le="1.0",worker="0"} 1.0',
+        'h_bucket{le="+Inf",worker="0"} 1.0',
+        'h_bucket{le="1.0",worker="1"} 0.0',
+        'h_bucket{le="+Inf",worker="1"} 1.0',
     ]
     assert read_lines(two, "s_sum") == ['s_sum{worker="0"} 0.5', 's_sum{worker="1"} 5.0']
     assert two.get_sample_value("h_count", {"worker": "1"}) == 1
