@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -148,6 +151,30 @@ def test_names_under_the_legacy_validation(name):
         return True
 
     assert same(make) == bool(re.fullmatch("[a-zA-Z_:][a-zA-Z0-9_:]*", name))
+
+
+SWITCHED = """
+import {package} as library
+from {package} import validation
+counter = library.Counter("m", "M.", registry=None)
+names = [sample.name for family in counter.collect() for sample in family.samples]
+print(names, validation.get_legacy_validation())
+"""
+
+
+@pytest.mark.parametrize("name", ["PROMETHEUS_DISABLE_CREATED_SERIES", "PROMETHEUS_LEGACY_NAME_VALIDATION"])
+@pytest.mark.parametrize("value", ["true", "1", "false", ""])
+def test_the_switches_in_the_environment(name, value):
+    def read(library):
+        return subprocess.run(
+            [sys.executable, "-c", SWITCHED.format(package=library.__name__)],
+            env={**os.environ, name: value},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    assert same(read)
 
 
 ACCEPTS = [

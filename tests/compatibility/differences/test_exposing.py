@@ -313,6 +313,14 @@ def test_a_line_that_prometheus_refuses(text):
     assert isinstance(ours, ValueError)
 
 
+@pytest.mark.difference("openmetrics-parser")
+def test_a_sample_that_occurs_twice_in_openmetrics():
+    text = '# TYPE a gauge\na{b="1"} 1\na{b="1"} 1\n# EOF\n'
+    theirs, ours = both(lambda library: list(part(library, "openmetrics.parser").text_string_to_metric_families(text)))
+    assert len(theirs) == 1
+    assert isinstance(ours, ValueError)
+
+
 @pytest.mark.difference("parser-numbers")
 def test_the_type_of_a_parsed_number():
     theirs, ours = both(lambda library: type(parse(library, "a 1\n")[0][2]))
