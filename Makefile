@@ -23,7 +23,7 @@ help:
 	@echo "make matrix  the tests of middleware and integrations on old and new frameworks, and a table of them (ARGS='-s oldest')"
 	@echo "make bench   the benchmarks, with other libraries in the same run"
 	@echo "make lint    ruff and mypy --strict;  make types adds pyright;  make format rewrites the layout"
-	@echo "make tables  the tables of docs/migrating.md, from the installed prometheus_client"
+	@echo "make tables  the table of names in docs/migrating.md, from the installed prometheus_client"
 	@echo "make charts  the charts and tables of docs/performance.md, from the results in docs/benchmarks"
 	@echo "make docs    the documentation, in build/site"
 	@echo "make wheel   dist/*.whl;  make clean removes all generated files"

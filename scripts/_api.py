@@ -142,7 +142,8 @@ def _compare_parameter(
 def _is_equal(theirs: object, ours: object) -> bool:
     both_callable = callable(theirs) and callable(ours)
     same_class = type(theirs).__module__ != "builtins" and type(theirs).__name__ == type(ours).__name__
-    return both_callable or same_class or bool(theirs == ours)
+    both_nan = theirs != theirs and ours != ours  # noqa: PLR0124  # NaN is not equal to itself
+    return both_callable or same_class or both_nan or bool(theirs == ours)
 
 
 def _format_default(default: object) -> str:

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 import asyncmetrics
 import asyncmetrics.core
+from asyncmetrics import prometheus_client as drop_in
+from tests.compatibility.libraries import part
 
 KINDS = (ValueError, TypeError, KeyError, AttributeError)
 VALUES = st.sampled_from(["a", "b", "", 'q"\\\n', 1, 2.5, None, True])
@@ -22,13 +24,16 @@ NUMBERS = st.floats(-5, 1e6) | st.integers(-5, 10**6) | st.sampled_from([inf, -i
 FINITE = st.floats(-5, 1e6) | st.integers(-5, 10**6) | st.sampled_from([None, [], "one"])
 EXEMPLARS = st.none() | st.sampled_from([{}, {"trace_id": "abc"}, {"trace_id": "x" * 129}])
 NAMES = ("c", "g", "s", "h", "i", "e")
+BOTH = pytest.mark.parametrize("ours", [asyncmetrics, drop_in], ids=["roof", "drop-in"])
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _no_created_samples():
-    prometheus_client.disable_created_metrics()
+    for library in (prometheus_client, drop_in):
+        library.disable_created_metrics()
     yield
-    prometheus_client.enable_created_metrics()
+    for library in (prometheus_client, drop_in):
+        library.enable_created_metrics()
 
 
 def metrics(library, labelnames):
@@ -103,40 +108,41 @@ def samples(registry):
     return sorted(found, key=repr)
 
 
+@BOTH
 @settings(max_examples=300)
-@given(st.lists(calls(), max_size=12))
-def test_calls_on_labelled_metrics(program):
-    (our_registry, ours), (their_registry, theirs) = (
-        metrics(library, ["x", "y"]) for library in (asyncmetrics, prometheus_client)
+@given(program=st.lists(calls(), max_size=12))
+def test_calls_on_labelled_metrics(ours, program):
+    (our_registry, made), (their_registry, theirs) = (
+        metrics(library, ["x", "y"]) for library in (ours, prometheus_client)
     )
     for call in program:
-        mine, other = outcome(lambda call=call: perform(ours, call)), outcome(lambda call=call: perform(theirs, call))
+        mine, other = outcome(lambda call=call: perform(made, call)), outcome(lambda call=call: perform(theirs, call))
         assert mine == other, call
     assert samples(our_registry) == samples(their_registry)
 
 
+@BOTH
 @settings(max_examples=200)
-@given(st.lists(calls(), max_size=12))
-def test_calls_on_metrics_without_labels(program):
-    (our_registry, ours), (their_registry, theirs) = (
-        metrics(library, ()) for library in (asyncmetrics, prometheus_client)
-    )
+@given(program=st.lists(calls(), max_size=12))
+def test_calls_on_metrics_without_labels(ours, program):
+    (our_registry, made), (their_registry, theirs) = (metrics(library, ()) for library in (ours, prometheus_client))
     for name, _, method, arguments in program:
         call = (name, None, method, arguments)
-        mine, other = outcome(lambda call=call: perform(ours, call)), outcome(lambda call=call: perform(theirs, call))
+        mine, other = outcome(lambda call=call: perform(made, call)), outcome(lambda call=call: perform(theirs, call))
         assert mine == other, call
     assert samples(our_registry) == samples(their_registry)
 
 
+@BOTH
 @settings(max_examples=200)
 @given(
     amounts=st.lists(st.tuples(st.floats(0, 1e6), EXEMPLARS), max_size=5),
     kind=st.sampled_from(["Counter", "Histogram"]),
 )
-def test_exemplars(amounts, kind):
+def test_exemplars(ours, amounts, kind):
     """But that one which is refused costs its observation: prometheus_client raises after it has counted."""
     found = []
-    for library in (asyncmetrics, prometheus_client):
+    for library in (ours, prometheus_client):
         registry = library.CollectorRegistry()
         metric = getattr(library, kind)("m", "M.", registry=registry)
         use = metric.inc if kind == "Counter" else metric.observe
@@ -155,9 +161,10 @@ DECLARATIONS = {
 }
 
 
+@BOTH
 @settings(max_examples=300)
 @given(kind=st.sampled_from(["Counter", "Gauge", "Summary", "Histogram", "Info", "Enum"]), data=st.data())
-def test_declarations(kind, data):
+def test_declarations(ours, kind, data):
     """The same names come of the same arguments, and the same label names are refused."""
     name = data.draw(st.sampled_from(["a", "a_total", "a_seconds", "a_info", "", "a:b", "é"]))
     options = {key: data.draw(values) for key, values in DECLARATIONS.items() if key != "names"}
@@ -169,7 +176,7 @@ def test_declarations(kind, data):
     if kind == "Summary" and "quantile" in options["labelnames"]:
         options["labelnames"] = ()
     families = []
-    for library in (asyncmetrics, prometheus_client):
+    for library in (ours, prometheus_client):
         registry = library.CollectorRegistry()
         declare = lambda library=library, registry=registry: getattr(library, kind)(  # noqa: E731
             name, "Help.", registry=registry, **options
@@ -193,42 +200,48 @@ CONTENT = {
 }
 
 
+@BOTH
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("labelled", [False, True])
-def test_families_of_custom_collectors(family, labelled):
+def test_families_of_custom_collectors(ours, family, labelled):
     for arguments in CONTENT[family]:
         found = []
-        for library in (asyncmetrics.core, prometheus_client.core):
-            made = getattr(library, f"{family}MetricFamily")("a_total", "A.", labels=["x"] if labelled else None)
+        for library in (ours, prometheus_client):
+            made = getattr(part(library, "core"), f"{family}MetricFamily")(
+                "a_total", "A.", labels=["x"] if labelled else None
+            )
             made.add_metric(["1"] if labelled else [], *arguments)
             found.append((made.name, made.type, made.unit, made.documentation, [s[:5] for s in made.samples]))
         assert found[0] == found[1]
 
 
+@BOTH
 @pytest.mark.parametrize("family", FAMILIES)
-def test_families_of_one_number(family):
+def test_families_of_one_number(ours, family):
     found = []
-    for library in (asyncmetrics.core, prometheus_client.core):
+    for library in (ours, prometheus_client):
         arguments = CONTENT[family][0]
-        made = getattr(library, f"{family}MetricFamily")("a", "A.", *arguments)
+        made = getattr(part(library, "core"), f"{family}MetricFamily")("a", "A.", *arguments)
         found.append([sample[:5] for sample in made.samples])
     assert found[0] == found[1]
 
 
+@BOTH
 @pytest.mark.parametrize("names", [["c_total"], ["h_bucket", "g"], ["h_sum"], ["i_info", "e"], ["nothing"], []])
-def test_restricted_registries(names):
+def test_restricted_registries(ours, names):
     found = []
-    for library in (asyncmetrics, prometheus_client):
+    for library in (ours, prometheus_client):
         registry, made = metrics(library, ())
         made["h"].observe(2)
         found.append(samples(registry.restricted_registry(names)))
     assert found[0] == found[1]
 
 
+@BOTH
 @pytest.mark.parametrize("labels", [None, {}, {"env": "test"}])
-def test_target_info(labels):
+def test_target_info(ours, labels):
     found = []
-    for library in (asyncmetrics, prometheus_client):
+    for library in (ours, prometheus_client):
         registry = library.CollectorRegistry(target_info=labels)
         found.append((samples(registry), registry.get_sample_value("target_info", labels)))
         registry.set_target_info({"env": "other"})
@@ -237,9 +250,10 @@ def test_target_info(labels):
     assert found[0] == found[1]
 
 
-def test_registering_twice_and_unregistering_what_is_not_there():
+@BOTH
+def test_registering_twice_and_unregistering_what_is_not_there(ours):
     found = []
-    for library in (asyncmetrics, prometheus_client):
+    for library in (ours, prometheus_client):
         registry, made = metrics(library, ())
         twice = outcome(lambda r=registry, m=made: r.register(m["c"]))
         registry.unregister(made["c"])
@@ -248,11 +262,12 @@ def test_registering_twice_and_unregistering_what_is_not_there():
     assert found[0] == found[1] == (ValueError, KeyError, None, 0.0)
 
 
+@BOTH
 @pytest.mark.parametrize("times", [(1, 0), (1, 5), (-1, 5), (1, 999_999_999)])
 @pytest.mark.parametrize("others", [(1, 0), (2, 0), (-2, 5)])
-def test_timestamps(times, others):
+def test_timestamps(ours, times, others):
     found = []
-    for library in (asyncmetrics.core, prometheus_client.core):
-        one, other = library.Timestamp(*times), library.Timestamp(*others)
+    for library in (ours, prometheus_client):
+        one, other = part(library, "core").Timestamp(*times), part(library, "core").Timestamp(*others)
         found.append((float(one), repr(one), one == other, one < other, one > other))
     assert found[0] == found[1]

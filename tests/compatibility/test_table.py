@@ -1,7 +1,10 @@
-"""The compatibility table of the documentation is what the two libraries are, and every name in it is explained."""
+"""The table of names in the documentation is what the two libraries are, and every name in it is explained."""
 
 from __future__ import annotations
 
+from math import nan
+
+import prometheus_client
 import pytest
 
 from scripts import _api, compatibility
@@ -31,26 +34,31 @@ def test_the_names_that_everybody_uses_are_compared(rows):
     assert {"Counter.inc", "start_http_server", "core.Sample.value", "parser.text_string_to_metric_families"} <= names
 
 
-def test_a_name_without_an_explanation_is_a_problem(monkeypatch):
-    monkeypatch.delitem(compatibility.NOT_PLANNED, "core.NativeHistogram")
-    assert compatibility.find_problems() == ["core.NativeHistogram: there is none"]
+def test_a_name_that_is_not_here_is_a_problem_without_an_explanation(monkeypatch):
+    monkeypatch.delitem(compatibility.DIFFERS, "context_managers.Timer.labels")
+    assert compatibility.find_problems() == ["context_managers.Timer.labels: is not here"]
 
 
 def test_a_difference_without_an_explanation_is_a_problem(monkeypatch):
-    monkeypatch.delitem(compatibility.DIFFERS, "start_wsgi_server")
+    monkeypatch.delitem(compatibility.DIFFERS, "exposition.gzip_accepted")
     (problem,) = compatibility.find_problems()
-    assert problem == "start_wsgi_server: `addr` is `'127.0.0.1'` by default, not `'0.0.0.0'`"
+    assert problem.startswith("exposition.gzip_accepted: no `accept_encoding_header`")
 
 
-def test_a_reason_for_what_is_not_there_is_a_problem(monkeypatch):
-    monkeypatch.setitem(compatibility.DIFFERS, "Counter.decrease", "Counters only go up.")
-    assert compatibility.find_problems() == ["Counter.decrease: a reason for a name that does not exist"]
+@pytest.mark.parametrize("name", ["Counter.decrease", "Counter.inc"])
+def test_a_reason_for_what_is_the_same_or_nowhere_is_a_problem(monkeypatch, name):
+    monkeypatch.setitem(compatibility.DIFFERS, name, "Counters only go up.")
+    assert compatibility.find_problems() == [f"{name}: a reason for what is the same"]
 
 
-def test_what_is_not_planned_but_there_is_a_problem(monkeypatch):
-    monkeypatch.setitem(compatibility.NOT_PLANNED, "generate_latest", "Never.")
-    monkeypatch.delitem(compatibility.DIFFERS, "generate_latest")
-    assert compatibility.find_problems() == ["generate_latest: not planned, but it exists"]
+def test_a_module_that_is_listed_as_missing_but_is_here_is_a_problem(monkeypatch):
+    monkeypatch.setitem(compatibility.MISSING_MODULES, "asgi", "Never.")
+    assert compatibility.find_problems() == ["asgi: listed as missing, but it is here"]
+
+
+def test_every_environment_variable_of_theirs_is_on_the_page():
+    text = compatibility.PAGE.read_text(encoding="utf-8")
+    assert [name for name in _api.find_environment_names(prometheus_client) if f"`{name}`" not in text] == []
 
 
 def test_a_page_without_the_marks_is_an_error():
@@ -87,6 +95,10 @@ def test_signatures_are_compared_argument_by_argument(ours, expected):
 @pytest.mark.parametrize(("value", "expected"), [(1, []), (1.0, []), (2, ["2, not 1"])])
 def test_values_are_compared(value, expected):
     assert _api.list_differences(1, value) == expected
+
+
+def test_a_nan_is_a_nan():
+    assert _api.list_differences(nan, nan) == []
 
 
 def test_an_attribute_that_there_is_not_cannot_be_found():

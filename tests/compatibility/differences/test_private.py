@@ -1,0 +1,69 @@
+"""What differs for programs that use private names, as docs/migrating.md lists it: each row on both libraries."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.compatibility.libraries import both, declare, part
+
+
+@pytest.mark.difference("read-only-views")
+@pytest.mark.parametrize("name", ["_collector_to_names", "_names_to_collectors"])
+def test_a_change_of_the_names_of_a_registry(name):
+    def clear(library):
+        registry, _ = declare(library, "Gauge")
+        getattr(registry, name).clear()
+        return len(getattr(registry, name))
+
+    theirs, ours = both(clear)
+    assert theirs == 0
+    assert isinstance(ours, AttributeError)
+
+
+@pytest.mark.difference("locks")
+def test_the_lock_of_a_registry():
+    def compare(library):
+        registry = library.CollectorRegistry()
+        return registry._lock is registry._lock
+
+    assert both(compare) == (True, False)
+
+
+@pytest.mark.difference("parts-of-histograms")
+def test_a_sum_that_is_set():
+    def set_sum(library):
+        registry, histogram = declare(library, "Histogram")
+        histogram._sum.set(3)
+        return registry.get_sample_value("m_sum")
+
+    theirs, ours = both(set_sum)
+    assert theirs == 3
+    assert "cannot be set" in str(ours)
+
+
+@pytest.mark.difference("patched-classes")
+def test_a_method_of_a_class_that_is_replaced(monkeypatch):
+    """A metric without labels has the operations of its child, whichever the class has."""
+
+    def count(library):
+        called = []
+        monkeypatch.setattr(library.Counter, "inc", lambda *_: called.append(1))
+        declare(library, "Counter")[1].inc()
+        return len(called)
+
+    assert both(count) == (1, 0)
+
+
+@pytest.mark.difference("representations")
+def test_the_representation_of_a_child():
+    theirs, ours = both(lambda library: repr(declare(library, "Counter", ["x"])[1].labels("1")))
+    assert theirs == "prometheus_client.metrics.Counter(m)"
+    assert ours == "m_total{x='1'}"
+
+
+@pytest.mark.difference("value-classes")
+def test_the_values_of_the_multiprocess_mode():
+    def make(library):
+        return part(library, "values").MultiProcessValue()._multiprocess
+
+    assert both(make) == (True, False)
