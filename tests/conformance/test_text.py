@@ -238,12 +238,17 @@ def test_our_parser_takes_all_of_it(data, registries, rendered, read, tally):
 @given(data=st.data())
 def test_the_order_is_always_the_same_and_times_of_creation_are_never_there(data, registries, rendered):
     registry = data.draw(registries)
-    plain = rendered("text", registry)
+    rendered("text", registry)  # counts the samples that are left out, and so does each later one
+    plain = _without_errors(rendered("text", registry))
     asyncmetrics.enable_created_metrics()
     try:
-        assert rendered("text", registry) == plain
+        assert _without_errors(rendered("text", registry)) == plain
     finally:
         asyncmetrics.disable_created_metrics()
+
+
+def _without_errors(text):
+    return [line for line in text.splitlines() if not line.startswith("asyncmetrics_collector_errors_total{")]
 
 
 @pytest.mark.parametrize("name", RULES)
