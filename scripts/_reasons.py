@@ -74,7 +74,7 @@ NOT_PLANNED = {
     "validation.enable_legacy_validation": _NAMES,
     "validation.get_legacy_validation": _NAMES,
     "$PROMETHEUS_LEGACY_NAME_VALIDATION": _NAMES,
-    "$PROMETHEUS_MULTIPROC_DIR": "Remove it: workers find each other, or share the directory `ASYNCMETRICS_DIR`.",
+    "$PROMETHEUS_MULTIPROC_DIR": "Keep or remove it: workers share in a sub-directory (`docs/workers.md`).",
 }
 
 _MADE = "Call `time()`, `count_exceptions()` or `track_inprogress()` instead of the class."

@@ -124,6 +124,21 @@ def test_families_are_plain(start):
     assert not [name for name in families if name.startswith(("process_", "python_"))]
 
 
+def test_a_derived_class_may_change_the_families(start):
+    """As programs do that relabel."""
+
+    class Relabelling(MultiProcessCollector):
+        def collect(self):
+            for family in super().collect():
+                family.samples = [sample._replace(labels={"team": "shop"}) for sample in family.samples]
+                yield family
+
+    start().do(COUNT)
+    registry = CollectorRegistry()
+    Relabelling(registry)
+    assert b'own_total{team="shop"} 2.0' in generate_latest(registry)
+
+
 def test_an_emptied_directory_is_filled_again_by_live_workers(start, folder):
     """``rm -rf dir/*`` of an entrypoint; no worker answers a scrape, and no count is lost."""
     registry = CollectorRegistry()
