@@ -15,6 +15,7 @@ import pytest
 
 from asyncmetrics.prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from asyncmetrics.prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from asyncmetrics.storage.decision import DECISION
 from tests.other_users import OTHER_USER, is_root
 from tests.patience import PROGRAM_SECONDS, wait_for
 
@@ -46,7 +47,8 @@ COUNT = (
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """The directory of the variable."""
+    """The directory of the variable; the process of the tests has decided before that it is alone."""
+    DECISION.begin()
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     return tmp_path
 
