@@ -65,6 +65,15 @@ def test_nothing_is_lost_when_workers_are_killed(start_as_other, folder, load, s
     )
 
 
+@pytest.mark.parametrize("launcher", ["gunicorn-preload", "gunicorn-program", "granian-program"])
+def test_a_supervisor_that_has_the_metrics_is_no_worker(start, folder, launcher):
+    server = start(launcher, PROMETHEUS_MULTIPROC_DIR=str(folder))
+    for number in range(20):
+        server.get(f"/items/{number}")
+    server.await_value(3, "asyncmetrics_workers", state="live")
+    assert {server.value("answered_total") for _ in range(10)} == {21}
+
+
 def test_an_entrypoint_may_empty_the_directory_while_workers_live(start_as_other, folder, load):
     server = start_as_other("collector_app")
     tally = load(server, 1, enough=lambda tally: len(tally.pids) == 3)
