@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.compatibility.libraries import both, declare, part, register
+from tests.compatibility.libraries import Yielding, both, declare, part, register
 
 KINDS = ("Counter", "Gauge", "Summary", "Histogram", "Info", "Enum")
 
@@ -191,6 +191,27 @@ def test_the_answers_of_the_wsgi_application(request_):
         return started, len(body), environ["PATH_INFO"]
 
     same(answer)
+
+
+def test_collected_families_can_be_changed_and_compared():
+    def change(library):
+        registry, gauge = declare(library, "Gauge", ["x"])
+        gauge.labels("1").set(1)
+        before = list(registry.collect())
+        gauge.labels("1").set(2)
+        (after,) = registry.collect()
+        after.add_sample("m", {"x": "2"}, 3)
+        return [sample[:3] for sample in before[0].samples], [sample[:3] for sample in after.samples], before == [after]
+
+    same(change)
+
+
+def test_a_duck_typed_registry_is_rendered():
+    def render(library):
+        family = part(library, "core").GaugeMetricFamily("m", "M.", value=1)
+        return library.generate_latest(Yielding(family))
+
+    assert same(render) == b"# HELP m M.\n# TYPE m gauge\nm 1.0\n"
 
 
 def test_a_collector_that_prefixes_the_names_of_another_registry():

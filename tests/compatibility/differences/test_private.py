@@ -67,3 +67,17 @@ def test_the_values_of_the_multiprocess_mode():
         return part(library, "values").MultiProcessValue()._multiprocess
 
     assert both(make) == (True, False)
+
+
+@pytest.mark.difference("value-classes")
+def test_the_class_of_the_numbers_that_metrics_use(monkeypatch):
+    def declare_with_own_class(library):
+        values = part(library, "values")
+
+        class Own(values.MutexValue):
+            pass
+
+        monkeypatch.setattr(values, "ValueClass", Own)
+        return isinstance(declare(library, "Counter")[1]._value, Own)
+
+    assert both(declare_with_own_class) == (True, False)
