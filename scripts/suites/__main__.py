@@ -1,8 +1,8 @@
 """``python -m scripts.suites [NAMES] [--way alias|install|path|real|all] [--json FILE]``: print the shares that pass.
 
-Without names all suites run; ``--quick`` runs those that a merge must pass. The exit status is 1 if a share is below
-``--least`` per cent, or a run broke off. ``--pin`` writes the versions that pip chooses today. The output of each run
-is kept in build/suites.
+Without names all suites run; ``--quick`` runs those that a merge must pass. The exit status is 1 if less than
+``--least`` per cent of all tests pass in one of the ways, or a run broke off. ``--pin`` writes the versions that pip
+chooses today. The output of each run is kept in build/suites.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from scripts.suites.differences import DIFFERENCES
 from scripts.suites.environments import PIP, build_ours, prepare
 from scripts.suites.outcomes import Comparison, Run, compare
-from scripts.suites.reports import describe, find_problems, make_table
+from scripts.suites.reports import describe, find_low_shares, find_problems, make_table
 from scripts.suites.running import REAL, WAYS, run
 from scripts.suites.table import CONSTRAINTS, SUITES
 
@@ -43,8 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
     for name in names:
         runs, comparisons = _run_suite(name, ways, options.folder, ours)
         results[name] = comparisons
-        problems += [f"{name}: {problem}" for problem in find_problems(runs, comparisons, options.least / 100)]
+        problems += [f"{name}: {problem}" for problem in find_problems(runs, comparisons)]
         print("\n".join(describe(name, runs, comparisons)), flush=True)
+    problems += find_low_shares(results, options.least / 100)
     print("\n".join(["", *make_table(results)]))
     if options.json:
         options.json.write_text(json.dumps(results, indent=1, default=_to_json) + "\n", encoding="utf-8")
@@ -58,7 +59,7 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument("names", nargs="*", metavar="NAMES", help="of suites; all if there are none")
     parser.add_argument("--way", choices=("all", "real", *WAYS), default="all")
     parser.add_argument("--quick", action="store_true", help="only the suites that a merge must pass")
-    parser.add_argument("--least", type=float, default=0.0, metavar="PERCENT", help="fail below this share")
+    parser.add_argument("--least", type=float, default=0.0, metavar="PERCENT", help="fail below this share of tests")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here")
     parser.add_argument("--folder", type=Path, default=_FOLDER, help="where everything is kept")
     parser.add_argument("--pin", action="store_true", help="write the versions that pip chooses today")

@@ -66,6 +66,11 @@ def compare(real: Iterable[Run], ours: Run, differences: Collection[str]) -> Com
     """Compare our run with those of the real library: a test that fails in one of those does not count."""
     passes = frozenset[str].intersection(*(run.passed for run in real))
     expected = passes.difference(differences)
-    missed = {test: ours.failed.get(test, "did not run") for test in sorted(expected - ours.passed)}
+    missed = {test: _find_cause(test, ours) for test in sorted(expected - ours.passed)}
     listed = passes.intersection(differences)
     return Comparison(expected, missed, listed - ours.passed, listed & ours.passed)
+
+
+def _find_cause(test: str, run: Run) -> str:
+    """Return why a test did not pass: it failed, its file could not be imported, or the run never came to it."""
+    return run.failed.get(test) or run.failed.get(test.partition("::")[0], "did not run")

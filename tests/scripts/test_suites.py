@@ -10,7 +10,7 @@ import pytest
 
 from scripts.suites.differences import DIFFERENCES
 from scripts.suites.outcomes import Run, compare, parse
-from scripts.suites.reports import describe, find_problems, make_table
+from scripts.suites.reports import describe, find_low_shares, find_problems, make_table
 from scripts.suites.running import REAL, WAYS, replace_name
 from scripts.suites.table import CONSTRAINTS, SUITES
 
@@ -31,10 +31,10 @@ def _real(*passed: str) -> Run:
     return _run(*passed, loaded_real=True)
 
 
-def _problems(ours: Run, least: float = 0.98) -> list[str]:
+def _problems(ours: Run) -> list[str]:
     runs = {**dict.fromkeys(REAL, _real("a", "b")), "path": ours}
     comparisons = {"path": compare([_real("a", "b")], ours, ())}
-    return list(find_problems(runs, comparisons, least))
+    return list(find_problems(runs, comparisons))
 
 
 def test_a_test_passes_if_its_call_passes():
@@ -70,6 +70,10 @@ def test_a_test_that_did_not_run_is_missed():
     assert compare([_real("a")], _run(), ()).missed == {"a": "did not run"}
 
 
+def test_a_test_whose_file_could_not_be_imported_is_missed_with_that_cause():
+    assert compare([_real("f.py::a")], _run(failed={"f.py": "why"}), ()).missed == {"f.py::a": "why"}
+
+
 def test_a_listed_difference_is_left_out_of_both_numbers():
     comparison = compare([_real("a", "b")], _run("a"), {"b"})
     assert (comparison.ratio, comparison.differences, comparison.unused) == (1.0, {"b"}, frozenset())
@@ -78,15 +82,17 @@ def test_a_listed_difference_is_left_out_of_both_numbers():
 def test_a_listed_difference_that_passes_is_a_problem():
     comparison = compare([_real("a", "b")], _run("a", "b"), {"b"})
     runs = dict.fromkeys(REAL, _real("a", "b"))
-    assert list(find_problems(runs, {"path": comparison}, 0.98)) == ["path: b is a listed difference, but it passes"]
+    assert list(find_problems(runs, {"path": comparison})) == ["path: b is a listed difference, but it passes"]
 
 
 def test_a_good_run_is_no_problem():
     assert _problems(_run("a", "b")) == []
 
 
-def test_a_share_below_the_limit_is_a_problem():
-    assert _problems(_run("a")) == ["path: 1 / 2 (50.0%) is less than 98%"]
+def test_a_share_of_all_suites_below_the_limit_is_a_problem():
+    good, bad = compare([_real("a")], _run("a"), ()), compare([_real("b")], _run(), ())
+    results = {"one": {"alias": good, "path": bad}, "two": {"alias": good, "path": good}}
+    assert list(find_low_shares(results, 0.98)) == ["path: 1 / 2 (50.0%) is less than 98%"]
 
 
 def test_a_run_that_broke_off_is_a_problem():
@@ -99,7 +105,7 @@ def test_a_run_of_ours_that_loaded_the_real_library_is_a_problem():
 
 def test_a_suite_without_a_passing_test_is_a_problem():
     comparison = compare([_real()], _run(), ())
-    assert "alias: no test passes with the real prometheus_client" in list(find_problems({}, {"alias": comparison}, 0))
+    assert "alias: no test passes with the real prometheus_client" in list(find_problems({}, {"alias": comparison}))
 
 
 def test_a_missed_test_is_described_once_for_all_ways():
