@@ -73,7 +73,7 @@ def _render_families(families: Iterable[Metric], escaping: str, omissions: Omiss
 def _format_header(family: Metric, escaping: str) -> str:
     name = format_name(family.name, escaping)
     unit = f"# UNIT {name} {family.unit}\n" if _has_unit(family, name) else ""
-    return f"# TYPE {name} {family.type}\n{unit}# HELP {name} {escape_help(get_help(family), quotes=True)}\n"
+    return f"# HELP {name} {escape_help(get_help(family), quotes=True)}\n# TYPE {name} {family.type}\n{unit}"
 
 
 def _has_unit(family: Metric, written: str) -> bool:
