@@ -214,24 +214,6 @@ def test_an_exemplar_of_a_gauge_in_openmetrics():
     assert b"\nm 1.0\n" in ours
 
 
-@pytest.mark.difference("openmetrics-metadata")
-def test_the_order_of_the_metadata_in_openmetrics():
-    def list_words(library):
-        registry, _ = declare(library, "Gauge", unit="seconds")
-        text = part(library, "openmetrics.exposition").generate_latest(registry).decode()
-        return [line.split()[1] for line in text.splitlines() if line.startswith("# ")]
-
-    theirs, ours = both(list_words)
-    assert theirs == ["HELP", "TYPE", "UNIT", "EOF"]
-    assert ours == ["TYPE", "UNIT", "HELP", "EOF"]
-
-
-@pytest.mark.difference("openmetrics-metadata")
-def test_the_order_of_the_metadata_in_text():
-    theirs, ours = both(lambda library: library.generate_latest(declare(library, "Gauge", unit="seconds")[0]))
-    assert theirs == ours
-
-
 @pytest.mark.difference("illegal-labels")
 @pytest.mark.parametrize("labels", [{"__name__": "x"}, {"": "x"}, {"le": "x"}], ids=str)
 def test_a_label_that_prometheus_refuses(labels):
