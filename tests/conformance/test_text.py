@@ -120,11 +120,13 @@ RULES = {
         "Only one HELP line, only one TYPE line may exist for any given metric name.",
         _metadata_again,
         "# TYPE a gauge\n" * 2,
+        refused=False,
     ),
     "TYPE comes before the samples": Rule(
         "The TYPE line must appear before the first sample is reported for that metric name.",
         _late_metadata,
         "a 1\n# TYPE a gauge\n",
+        refused=False,
     ),
     "the types are those there are": Rule(
         "counter, gauge, histogram, summary, or untyped",
