@@ -11,8 +11,9 @@ import prometheus_client
 import pytest
 
 from asyncmetrics import Gauge, Metric, generate_latest
-from asyncmetrics.core import GaugeMetricFamily, Sample, Timestamp
+from asyncmetrics.core import GaugeMetricFamily, NativeHistogram, Sample, Timestamp
 from asyncmetrics.errors import CollectorError
+from asyncmetrics.registry.checking import check_family
 
 
 class Yielding:
@@ -247,3 +248,18 @@ def test_other_tasks_run_while_many_samples_are_collected(registry, backend, kin
         return ticks
 
     assert anyio.run(run, backend=backend) > 5
+
+
+def test_right_samples_are_checked_by_the_batch():
+    """A step checks 256 samples at once; sample by sample there would be four times as many steps."""
+    large = family(*(Sample("m", {"n": str(number)}, number) for number in range(2560)))
+    assert sum(1 for _ in check_family(large)) == 10
+
+
+@pytest.mark.parametrize("value", [None, 1.0])
+def test_a_native_histogram_is_left_out_and_no_error(registry, value):
+    histogram = Metric("h", "H.", "histogram")
+    histogram.add_sample("h", {}, value, native_histogram=NativeHistogram(1, 1, 0, 0, 0))
+    registry.register(Yielding(histogram))
+    assert generate_latest(registry) == b"# HELP h H.\n# TYPE h histogram\n"
+    assert [found.name for found in registry.collect()] == ["h"]
