@@ -257,9 +257,9 @@ def test_right_samples_are_checked_by_the_batch():
 
 
 @pytest.mark.parametrize("value", [None, 1.0])
-def test_a_native_histogram_is_left_out_and_no_error(registry, value):
+def test_a_native_histogram_is_left_out_of_the_text_and_no_error(registry, value):
     histogram = Metric("h", "H.", "histogram")
     histogram.add_sample("h", {}, value, native_histogram=NativeHistogram(1, 1, 0, 0, 0))
     registry.register(Yielding(histogram))
     assert generate_latest(registry) == b"# HELP h H.\n# TYPE h histogram\n"
-    assert [found.name for found in registry.collect()] == ["h"]
+    assert [found.name for found in registry.collect()] == ["h", "asyncmetrics_omitted_samples"]
