@@ -32,6 +32,7 @@ from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.model.names import clean_text, to_label_text
 from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
 from asyncmetrics.registry import REGISTRY, Collectable, CollectorRegistry, check_registry
+from asyncmetrics.registry.checking import find_family_problem
 from asyncmetrics.registry.collectables import begin_collection, collect_within
 from asyncmetrics.registry.self_metrics import get_self_metrics
 
@@ -223,10 +224,12 @@ def _collect_once(source: object, target: object, families: Callable[[], Iterabl
 
 
 def _to_our_family(family: Any) -> Metric | None:
-    """Return a family of prometheus_client as ours, or None if its name cannot be written."""
+    """Return a family of prometheus_client as ours, or None if it cannot be exposed."""
     try:
         ours = Metric(family.name, family.documentation, family.type, family.unit)
     except DefinitionError:
+        return None
+    if find_family_problem(ours):
         return None
     samples = (sample for sample in family.samples if not getattr(sample, "native_histogram", None))
     ours.samples = [_to_our_sample(sample) for sample in samples]

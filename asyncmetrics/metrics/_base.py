@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
@@ -25,16 +24,17 @@ from asyncmetrics.children.interfaces import Labelled, name_methods
 from asyncmetrics.children.table import ChildTable
 from asyncmetrics.context import read_labels
 from asyncmetrics.context.names import declare_labels
-from asyncmetrics.errors import DuplicateMetricError, LabelError, show
+from asyncmetrics.errors import LabelError, show
 from asyncmetrics.interruptions import pass_interruption
-from asyncmetrics.metrics._mistakes import (
-    KINDS_OF_OPTIONS,
-    ExplainingType,
-    check_labels,
-    check_limits,
-    explain_duplicate,
+from asyncmetrics.metrics._metric_type import MetricType
+from asyncmetrics.metrics._mistakes import check_labels, check_limits
+from asyncmetrics.metrics._resolvers import (
+    ContextChild,
+    Resolver,
+    Views,
+    bind_operations,
+    find_own_operations,
 )
-from asyncmetrics.metrics._resolvers import ContextChild, Resolver, Views, find_own_operations
 from asyncmetrics.metrics.created import is_created_enabled
 from asyncmetrics.model.checks import check_flag, check_text
 from asyncmetrics.model.descriptor import Descriptor, GaugeMode
@@ -58,34 +58,6 @@ B = TypeVar("B")
 S = TypeVar("S")
 G = TypeVar("G")
 W = TypeVar("W")
-
-
-class _MetricType(ExplainingType):
-    """The type of the metric classes: serves ``exist_ok=True``, and shows each class's own arguments."""
-
-    def __call__(cls: type[M], *args: Any, **kwargs: Any) -> M:  # noqa: N805  # of a metaclass
-        """Return a new metric or, with ``exist_ok=True``, the equal metric that the registry already has."""
-        try:
-            metric: M = ExplainingType.__call__(cls, *args, **kwargs)
-        except DuplicateMetricError as error:
-            existing, wanted = error.existing, error.rejected
-            if not isinstance(existing, MetricBase) or not isinstance(wanted, MetricBase):
-                raise
-            if kwargs.get("exist_ok") and existing.descriptor == wanted.descriptor:
-                return existing  # type: ignore[return-value]  # equal descriptors are of one kind
-            raise explain_duplicate(error, existing.descriptor, wanted.descriptor) from None
-        return metric
-
-    @property
-    def __signature__(cls) -> inspect.Signature:  # noqa: N805  # as above
-        """What `help` and `inspect.signature` show: the arguments that this class takes, with their defaults."""
-        metric = cast(type[MetricBase[Any, Any, Any, Any, Any]], cls)
-        _, *shared = inspect.signature(metric.__init__).parameters.values()
-        options = inspect.signature(metric._make_shape).parameters
-        own = [parameter for parameter in options.values() if parameter.kind is parameter.KEYWORD_ONLY]
-        positional = [parameter for parameter in shared if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
-        rest = [parameter for parameter in shared if parameter.kind is parameter.KEYWORD_ONLY]
-        return inspect.Signature([*positional, *own, *(item for item in rest if item.name not in KINDS_OF_OPTIONS)])
 
 
 class Shape(NamedTuple):
@@ -112,7 +84,7 @@ def _make_picker(names: tuple[str, ...]) -> Callable[[Mapping[str, object]], tup
 
 
 @name_methods
-class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metaclass=_MetricType):
+class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metaclass=MetricType):
     """A metric: a definition, and a child for each combination of label values.
 
     `labels` takes the values of ``labelnames``; the values of ``context_labels`` are read from the context at each use.
@@ -140,12 +112,13 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
     _is_created_enabled = staticmethod(is_created_enabled)
     _make_registry = staticmethod(CollectorRegistry)  # for a metric that registers nowhere
     _library_class: ClassVar[type[MetricBase[Any, Any, Any, Any, Any]]]
+    _library_methods: ClassVar[Mapping[str, object]]
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "_kind" in vars(cls):
-            cls._library_class = cls
-        cls._own_operations = find_own_operations(cls, cls._library_class, cls._operations)
+            cls._library_class, cls._library_methods = cls, {name: getattr(cls, name) for name in cls._operations}
+        cls._own_operations = find_own_operations(cls, cls._library_methods)
 
     def __init__(
         self,
@@ -206,13 +179,15 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
 
     def _use_table(self, children: ChildTable[Any]) -> None:
         """Find children in this table from now on."""
-        if not self.descriptor.all_labelnames:
-            child = children.find_only()
-            for operation in self._own_operations:
-                setattr(self, operation, getattr(child, operation))
         self._children = children
+        self._bind()
         if self._views is None:
             self._table = children.by_values  # type: ignore[assignment]
+
+    def _bind(self) -> None:
+        """Take the methods of the only child, if there are no labels."""
+        if not self.descriptor.all_labelnames:
+            bind_operations(self, self._children.find_only())
 
     @classmethod
     def _pick_options(cls, **options: Any) -> dict[str, Any]:

@@ -81,9 +81,10 @@ def _describe_call(
     An unknown argument comes before a missing one: ``help=`` stands for ``documentation``, which is missing then.
     """
     known = signature.parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
     given = args[0] if args else kwargs.get("name")
     call = f"{name}({'' if given is None else show(given)})"
-    unknown = next((argument for argument in kwargs if argument not in known), None)
+    unknown = None if takes_any else next((argument for argument in kwargs if argument not in known), None)
     if unknown is not None:
         owner = KINDS_OF_OPTIONS.get(unknown)
         hint = f", which only {owner} has" if owner else suggest(unknown, known)

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import gc
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Generic, NoReturn, Protocol, TypeVar, final
@@ -20,7 +21,15 @@ from asyncmetrics.children.table import Child, ChildTable
 from asyncmetrics.errors import LabelError
 from asyncmetrics.model.descriptor import Descriptor
 
-__all__ = ("ContextChild", "Resolver", "View", "Views", "find_own_operations")
+__all__ = (
+    "ContextChild",
+    "Resolver",
+    "View",
+    "Views",
+    "bind_operations",
+    "find_own_operations",
+    "rebind_operations",
+)
 
 C = TypeVar("C", bound=Labelled)
 C_co = TypeVar("C_co", bound=Labelled, covariant=True)
@@ -33,7 +42,6 @@ class _Owner(Protocol):
 
     descriptor: Descriptor
     _children: ChildTable[Any]
-    _own_operations: tuple[str, ...]
 
     def read_context(self) -> tuple[str, ...]:
         """Return the values that the context labels have at this moment."""
@@ -103,6 +111,12 @@ class View(Labelled):
         target = self._target
         return target if target.is_fixed else target._resolve()
 
+    def _bind(self) -> None:
+        if self._target.is_fixed:
+            bind_operations(self, self._target)
+            for name in _UNBOUND:
+                vars(self).pop(name, None)
+
     def labels(self, *values: object, **named: object) -> NoReturn:
         """Raise `LabelError`, since the labels are set."""
         Labelled.labels(self._target, *values, **named)
@@ -132,12 +146,31 @@ class View(Labelled):
         return repr(self._target)
 
 
-def find_own_operations(cls: type, library_class: type, operations: tuple[str, ...]) -> tuple[str, ...]:
-    """Return those of ``operations`` that ``cls`` does not override."""
-    overridden = {name for name in operations if getattr(cls, name) is not getattr(library_class, name)}
+def find_own_operations(cls: type, methods: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the operations of ``methods``, which are the library's, that ``cls`` does not override."""
+    overridden = {name for name, method in methods.items() if getattr(cls, name) is not method}
     if "observe" in overridden:
         overridden.add("recorder")  # a timer has to observe by the method of the class
-    return tuple(name for name in operations if name not in overridden)
+    return tuple(name for name in methods if name not in overridden)
+
+
+def bind_operations(metric: Any, child: Any) -> None:
+    """Give ``metric`` the methods of ``child`` as its own attributes, except those that its class overrides."""
+    attributes = vars(metric)
+    for name in metric._operations:
+        attributes.pop(name, None)
+    for name in metric._own_operations:
+        attributes[name] = getattr(child, name)
+
+
+def rebind_operations(cls: Any) -> None:
+    """Let the metrics of ``cls`` use the methods that it has now: a test has replaced one in the class."""
+    cls._own_operations = find_own_operations(cls, cls._library_methods)
+    for derived in cls.__subclasses__():
+        rebind_operations(derived)
+    for metric in gc.get_objects():
+        if type(metric) is cls:
+            metric._bind()
 
 
 @final
@@ -150,7 +183,6 @@ class Views:
     def __init__(self, metric: _Owner, *, keeps: bool) -> None:
         self._metric = metric
         self._type = _find_view_type(type(metric))
-        self._bound = tuple(name for name in metric._own_operations if name not in _UNBOUND)
         self._keeps = keeps
         self._views: dict[tuple[Any, ...], Any] = {}
 
@@ -181,8 +213,7 @@ class Views:
         """Return a new view of a child or of a `ContextChild`."""
         view = object.__new__(self._type)
         view._metric, view._target, view.is_fixed = self._metric, target, target.is_fixed
-        for name in self._bound if target.is_fixed else ():
-            setattr(view, name, getattr(target, name))
+        view._bind()
         self._metric._complete(view)
         return view
 

@@ -110,7 +110,7 @@ class Descriptor:
     def list_rows(self) -> tuple[Row, ...]:
         """Return the samples of one child, in the order of the numbers of `Point.read_numbers`.
 
-        A histogram with a negative bound has neither ``_count`` nor ``_sum`` (OpenMetrics 1.0, "Histogram").
+        A histogram with a negative bound has no ``_sum``, which could fall (OpenMetrics 1.0, "Histogram").
         """
         kind = KINDS[self.kind]
         # A summary has none: no metric of this library computes quantiles.
@@ -120,6 +120,6 @@ class Descriptor:
             own = kind.get_own_label(self.name, suffix)
             if own:
                 rows += (Row(self.name + suffix, (own, value)) for value in values)
-            elif suffix not in kind.totals or self.buckets[0] >= 0:
+            elif suffix != "_sum" or not self.buckets or self.buckets[0] >= 0:
                 rows.append(Row(self.name + suffix))
         return tuple(rows)

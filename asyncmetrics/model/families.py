@@ -37,7 +37,9 @@ class _Family(Metric):
         unit: str = "",
     ) -> None:
         super().__init__(name, documentation, typ, unit)
-        self._labelnames = () if labels is None else list_texts("labels", labels, "label names", f"metric {name!r}")
+        # The names alone count of a mapping, which collectors pass for its order.
+        names = tuple(labels) if isinstance(labels, Mapping) else () if labels is None else labels
+        self._labelnames = list_texts("labels", names, "label names", f"metric {name!r}")
         if single is not None and labels is not None:
             raise DefinitionError(
                 f"metric {name!r}",

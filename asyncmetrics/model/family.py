@@ -17,6 +17,7 @@ from asyncmetrics.errors import DefinitionError
 from asyncmetrics.model.checks import check_text
 from asyncmetrics.model.descriptor import Descriptor, Row
 from asyncmetrics.model.kinds import KINDS
+from asyncmetrics.model.names import clean_text
 from asyncmetrics.model.samples import Exemplar, NativeHistogram, Sample, Timestamp
 
 __all__ = ("METRIC_TYPES", "LiveFamily", "Metric", "Point", "copy_family")
@@ -30,8 +31,8 @@ class Metric:
     Custom collectors use the subclasses in `asyncmetrics.core`.
 
     ``typ`` is one of `METRIC_TYPES` (``untyped`` means ``unknown``). The ``unit`` is appended to the name if the name
-    does not end with it. ``partial`` is whether `restrict` has removed samples. Raises `DefinitionError` for a name
-    that is empty or not printable, and for an unknown type.
+    does not end with it. ``partial`` is whether `restrict` has removed samples. Raises `DefinitionError` for an unknown
+    type, and for a name that is empty or that no exposition can hold: with NUL or a lone surrogate.
     """
 
     def __init__(self, name: str, documentation: str, typ: str, unit: str = "") -> None:
@@ -45,8 +46,10 @@ class Metric:
         self._samples: list[Sample] = []
         if self.type not in METRIC_TYPES:
             raise DefinitionError(f"metric {name!r}", f"expected one of the types {METRIC_TYPES}, got {typ!r}")
-        if not self.name or not self.name.isprintable():
-            raise DefinitionError(f"metric name {name!r}", "expected one or more printable characters")
+        if not self.name or "\0" in self.name or clean_text(self.name) != self.name:
+            raise DefinitionError(
+                f"metric name {name!r}", "expected at least one character, and neither NUL nor a lone surrogate"
+            )
 
     @property
     def samples(self) -> list[Sample]:

@@ -11,10 +11,11 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from asyncmetrics.model.family import Metric
+from asyncmetrics.model.family import Metric, copy_family
 from asyncmetrics.model.samples import Sample
 from asyncmetrics.prometheus_client.registry import REGISTRY
-from asyncmetrics.storage.all_workers import AllWorkers
+from asyncmetrics.registry.sources import LiveCollector
+from asyncmetrics.storage.all_workers import get_all_workers
 from asyncmetrics.storage.named import find_multiprocess_path
 
 __all__ = ("MultiProcessCollector", "mark_process_dead")
@@ -22,7 +23,7 @@ __all__ = ("MultiProcessCollector", "mark_process_dead")
 _SUMMED = frozenset({"counter", "histogram", "summary"})
 
 
-class MultiProcessCollector:
+class MultiProcessCollector(LiveCollector):
     """A collector of the metrics that all processes have which share in ``path``, and register with ``registry``.
 
     ``path`` is the directory of ``PROMETHEUS_MULTIPROC_DIR`` unless another is given, whose processes are then read.
@@ -39,16 +40,30 @@ class MultiProcessCollector:
             raise ValueError("env PROMETHEUS_MULTIPROC_DIR is not set or not a directory")
         self._path = directory
         self._is_default = registry is REGISTRY
-        self._workers = AllWorkers(directory, is_explicit=path is not None)
+        self._workers = get_all_workers(directory, is_explicit=path is not None)
         if registry:
             registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families, with the numbers of all processes."""
+        for family in self.collect_live():
+            yield copy_family(family, list(family.samples))
+
+    def collect_live(self) -> list[Metric]:
+        """Return the same families, live but for those that two registries have."""
         families: dict[str, Metric] = {}
         for family in self._workers.collect(beside_default=self._is_default):
-            _add(families, family)
-        yield from families.values()
+            before = families.get(family.name)
+            if before is None:
+                families[family.name] = family
+            elif before.type == family.type:
+                families[family.name] = copy_family(before, _merge_samples(before, family))
+        return list(families.values())
+
+    @property
+    def has_own_collect(self) -> bool:
+        """Whether a derived class overrides `collect`."""
+        return type(self).collect is not MultiProcessCollector.collect
 
 
 def mark_process_dead(pid: int, path: str | None = None) -> None:
@@ -62,15 +77,6 @@ def _find_path() -> str:
         text = "prometheus_multiproc_dir is deprecated: set PROMETHEUS_MULTIPROC_DIR"
         warnings.warn(text, DeprecationWarning, stacklevel=3)
     return path
-
-
-def _add(families: dict[str, Metric], family: Metric) -> None:
-    """Add a copy of ``family`` to ``families``; two of one name and type become one."""
-    copy = Metric(family.name, family.documentation, family.type, family.unit)
-    copy.samples = list(family.samples)
-    before = families.setdefault(family.name, copy)
-    if before is not copy and before.type == copy.type:
-        before.samples = _merge_samples(before, copy)
 
 
 def _merge_samples(one: Metric, other: Metric) -> list[Sample]:

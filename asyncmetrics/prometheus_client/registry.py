@@ -87,6 +87,9 @@ class CollectorRegistry(core.CollectorRegistry):
         return show(object.__repr__(self))
 
 
+_is_reloaded = (
+    "REGISTRY" in globals()
+)  # by a test that wants a fresh default registry, as prometheus_client's gives one
 core.REGISTRY.__class__ = CollectorRegistry  # one registry for both libraries, and both find their own names on it
-REGISTRY = cast(CollectorRegistry, core.REGISTRY)
+REGISTRY = CollectorRegistry(auto_describe=True) if _is_reloaded else cast(CollectorRegistry, core.REGISTRY)
 """The default registry, which is that of asyncmetrics."""

@@ -140,7 +140,7 @@ def _is_right(batch: Sequence[Sample]) -> bool:
     if {*map(type, batch)} != {Sample}:
         return False
     try:
-        names, labels, values, timestamps, _ = zip(*batch, strict=True)
+        names, labels, values, timestamps, *_ = zip(*batch, strict=True)
         deque(map(float, values), 0)
         texts = {*map(type, chain.from_iterable(map(dict.values, labels)))}
         times = {*timestamps} - {None}
@@ -160,6 +160,7 @@ def _find_sample_problem(sample: Sample) -> _Problem | None:
             sample.timestamp,
             sample.exemplar,
         )
+        is_native = getattr(sample, "native_histogram", None) is not None  # such a sample may have no other value
     except Exception as error:  # noqa: BLE001  # it may be anything
         pass_interruption(error)
         return _Problem("expected a Sample", sample)
@@ -167,7 +168,7 @@ def _find_sample_problem(sample: Sample) -> _Problem | None:
         return _Problem("expected one or more printable characters as the name of a sample", name)
     if not _has_texts(labels):
         return _Problem("expected a mapping of names to texts as its labels", labels, name)
-    if not _is_number(value):
+    if not (is_native or _is_number(value)):
         return _Problem("expected a number as its value", value, name, labels)
     if timestamp is not None and not _is_time(timestamp):
         return _Problem("expected a Unix time in seconds, from 0 to 1e15, as its timestamp", timestamp, name, labels)

@@ -20,6 +20,7 @@ __all__ = (
     "Collector",
     "CollectorResult",
     "CollectorSource",
+    "LiveCollector",
     "Registration",
     "RegistryCollector",
     "await_families",
@@ -77,6 +78,23 @@ class CallbackCollector(ABC):
     @abstractmethod
     def make_family(self) -> Metric:
         """Return the family with the present numbers."""
+
+    @property
+    @abstractmethod
+    def has_own_collect(self) -> bool:
+        """Whether a program has overridden ``collect``: a collection then calls that, as for any collector."""
+
+
+class LiveCollector(ABC):
+    """A collector that has live families for a collection, which renders them in steps, and plain ones for programs."""
+
+    @abstractmethod
+    def collect(self) -> Iterable[Metric]:
+        """Yield plain families."""
+
+    @abstractmethod
+    def collect_live(self) -> Iterable[Metric]:
+        """Return the same families, live."""
 
     @property
     @abstractmethod
@@ -173,7 +191,10 @@ class CollectorSource(Source[list[Metric]]):
         return collector.is_async if isinstance(collector, RegistryCollector) else is_async_function(collector.collect)
 
     def call(self) -> object:
-        """Call ``collect``."""
+        """Call ``collect``, or ``collect_live`` of a `LiveCollector`."""
+        collector: object = self._collector
+        if isinstance(collector, LiveCollector) and not collector.has_own_collect:
+            return collector.collect_live()
         return self._collector.collect()
 
     def read(self, result: object) -> list[Metric]:

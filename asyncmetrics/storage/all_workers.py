@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # imported only where the variable is set
     from asyncmetrics.storage.shared.files.directory import Directory
     from asyncmetrics.storage.shared.storage import SharedStorage
 
-__all__ = ("AllWorkers", "RegistryStorage", "choose_registry_storage")
+__all__ = ("AllWorkers", "RegistryStorage", "choose_registry_storage", "get_all_workers")
 
 _log = logging.getLogger("asyncmetrics")
 _SPACE = "registries"  # of all registries but the default one
@@ -150,6 +150,17 @@ class AllWorkers:
             return
         storage = SharedStorage.read_only(directory)
         self._storages, self._directory = (storage, storage.named(_SPACE)), directory
+
+
+def get_all_workers(path: str, *, is_explicit: bool) -> AllWorkers:
+    """Return the object for a path, one for all callers: programs make a registry and a collector for each scrape."""
+    for key in [key for key in _readers if not os.path.isdir(key[0])]:  # noqa: PTH112
+        _readers.pop(key, None)
+    key = path, is_explicit
+    return _readers.get(key) or _readers.setdefault(key, AllWorkers(path, is_explicit=is_explicit))
+
+
+_readers: dict[tuple[str, bool], AllWorkers] = {}
 
 
 def _collect_unshared() -> list[Metric]:

@@ -216,13 +216,17 @@ class Decision:
     def prepare_fork(self) -> None:
         """Share, in a supervisor that forks a worker."""
         self._forking_pid = os.getpid()
-        tables = self.list_tables()
-        if self.shared is None and tables:
-            from asyncmetrics.storage.shared.supervisors import get_own_group, is_forking_workers
+        if self.shared is None and not self.list_tables():
+            return
+        from asyncmetrics.storage.shared.supervisors import find_supervisor, get_own_group, is_forking_workers
 
-            if is_forking_workers():
-                self._share(get_own_group()._replace(is_this_process=True))
-                self._convert()
+        if not is_forking_workers():
+            return
+        if self.shared is None:
+            self._share(get_own_group()._replace(is_this_process=True))
+            self._convert()
+        elif (found := find_supervisor()) is None or found.is_this_process:  # a variable names the directory
+            self.shared.stop_serving()
 
     def note_fork(self) -> None:
         """Remember that this process has a child."""

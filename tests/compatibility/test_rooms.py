@@ -110,7 +110,7 @@ def test_an_escaping_that_there_is_not_is_an_error(use):
 
 
 def test_openmetrics_is_written_at_once(filled):
-    assert openmetrics.generate_latest(filled) == b"# TYPE jobs counter\n# HELP jobs Jobs.\njobs_total 3.0\n# EOF\n"
+    assert openmetrics.generate_latest(filled) == b"# HELP jobs Jobs.\n# TYPE jobs counter\njobs_total 3.0\n# EOF\n"
 
 
 def test_another_version_of_openmetrics_is_refused(filled):

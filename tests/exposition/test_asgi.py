@@ -103,11 +103,12 @@ def test_a_scrape_needs_memory_for_a_few_chunks_only(scope, registry):
     assert peak < 1_000_000
 
 
-def test_other_tasks_run_while_the_samples_of_a_collector_are_checked(scope, registry, backend):
-    """The check of 200 000 samples takes tens of milliseconds, before the response starts."""
+def test_other_tasks_run_while_the_samples_of_a_collector_are_checked(scope, registry, backend, caplog):
+    """The check of 200 000 samples takes tens of milliseconds. The last one is wrong, so nothing is rendered."""
     family = Metric("level", "Many.", "gauge")
     for number in range(200_000):
         family.add_sample("level", {"number": str(number)}, number)
+    family.add_sample("level", {}, None)
     registry.register(type("Collecting", (), {"blocking": False, "collect": lambda self: [family]})())
     ticks = 0
     at_start = []
@@ -125,7 +126,7 @@ def test_other_tasks_run_while_the_samples_of_a_collector_are_checked(scope, reg
     async def main() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(tick)
-            await make_asgi_app(registry)(scope(), silent, send)
+            await make_asgi_app(registry, on_error="fail")(scope(), silent, send)
             tasks.cancel_scope.cancel()
 
     anyio.run(main, backend=backend)

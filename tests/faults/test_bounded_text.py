@@ -88,7 +88,7 @@ SAID = {
     "a last line": lambda: list(parse_openmetrics("x" * LONG)),
     "a type": lambda: list(parse_prometheus("# TYPE a " + "x" * LONG)),
     "a label that is there twice": lambda: list(parse_prometheus("a{" + ("x" * LONG + '="",') * 2 + "} 1")),
-    "a name": lambda: Metric("\n" * LONG, "", "gauge"),
+    "a name": lambda: Metric("\0" * LONG, "", "gauge"),
     "a name that is declared": lambda: Gauge("-" * LONG, "", registry=None),
     "a type of a family": lambda: Metric("a", "", "x" * LONG),
     "label values": lambda: GaugeMetricFamily("a", "", labels=["b"]).add_metric(["x"] * LONG, 1),

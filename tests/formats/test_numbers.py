@@ -72,7 +72,7 @@ def test_any_numbers_are_written_as_those_of_samples(form, escaping, kind, numbe
 def test_a_live_counter_that_openmetrics_forbids_is_left_out(value, exemplar, labelnames, written):
     values = tuple("x" for _ in labelnames)
     family = live("counter", [Point(values, [value], exemplar)], labelnames=labelnames)
-    assert written(encode_openmetrics, [family]) == "# TYPE a counter\n# HELP a \n# EOF\n"
+    assert written(encode_openmetrics, [family]) == "# HELP a \n# TYPE a counter\n# EOF\n"
     assert written(encode_text, [family]).count("\na_total") == 1
 
 

@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -164,6 +165,33 @@ def test_child_refuses_what_only_the_metric_can(registry: Registry) -> None:
     for call in (lambda: child.labels("other"), lambda: child.remove("mail"), child.clear):
         with pytest.raises(LabelError, match="labels are already set"):
             call()
+
+
+@pytest.mark.parametrize("kind", [Counter, Doubling])
+def test_replaced_method_is_called(registry: Registry, kind: type[Counter]) -> None:
+    """A test may replace a method in the class, for metrics that exist already, and put it back."""
+    jobs = kind("jobs_total", "Jobs.", registry=registry)
+    with mock.patch.object(kind, "inc") as replaced:
+        jobs.inc()
+    replaced.assert_called_once_with()
+    jobs.inc()
+    assert registry.get_sample_value("jobs_total") == (2 if kind is Doubling else 1)
+
+
+def test_replaced_method_is_called_of_children(registry: Registry) -> None:
+    """The children of a derived class use the method of the class as well."""
+
+    class Plain(Counter):
+        """A derived class without any method."""
+
+    jobs = Plain("jobs_total", "Jobs.", ["kind"], registry=registry)
+    child = jobs.labels("mail")
+    with mock.patch.object(Plain, "inc") as replaced:
+        child.inc()
+        jobs.labels("print").inc()
+    assert replaced.call_count == 2
+    child.inc()
+    assert registry.get_sample_value("jobs_total", {"kind": "mail"}) == 1
 
 
 def _make_metrics(registry: Registry) -> list[Any]:

@@ -64,7 +64,8 @@ REFUSED = {
     "too few label values": lambda: _with(ours.GaugeMetricFamily("g", "G.", labels=["a", "b"]), ["x"], 1),
     "a type that is none": lambda: ours.Metric("m", "M.", "average"),
     "no name": lambda: ours.Metric("", "M.", "gauge"),
-    "a name that cannot be printed": lambda: ours.Metric("a\nb", "M.", "gauge"),
+    "a name with NUL": lambda: ours.Metric("a\0b", "M.", "gauge"),
+    "a name with a lone surrogate": lambda: ours.Metric("a\ud800b", "M.", "gauge"),
     "nanoseconds that are none": lambda: ours.Timestamp(1, 1e9),
 }
 
@@ -73,6 +74,12 @@ REFUSED = {
 def test_wrong_arguments_are_refused(kind):
     with pytest.raises(DefinitionError):
         REFUSED[kind]()
+
+
+def test_the_label_names_can_be_the_keys_of_a_dict():
+    family = ours.GaugeMetricFamily("g", "G.", labels={"a": "x", "b": "y"})
+    family.add_metric(["1", "2"], 3)
+    assert family.samples == [ours.Sample("g", {"a": "1", "b": "2"}, 3)]
 
 
 def test_untyped_means_unknown():

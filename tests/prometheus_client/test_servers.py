@@ -12,7 +12,7 @@ import pytest
 
 from asyncmetrics.__main__ import find_path_directory
 from asyncmetrics.prometheus_client.parser import text_string_to_metric_families
-from tests.patience import PATIENCE_SECONDS, wait_for, wait_until
+from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.servers.processes import ROOT, find_free_port, is_listening, run_server
 
 pytestmark = pytest.mark.real
@@ -118,11 +118,11 @@ def service(request: pytest.FixtureRequest, folder: Path, environment: dict[str,
 def test_workers_agree_and_survive_a_kill(service: Service) -> None:
     """Each scrape has the counts of all workers, also of one that was killed; live gauges lose the killed one."""
     assert service.get("/module") == "asyncmetrics.prometheus_client"
-    wait_for(lambda: service.read("busy"), 3.0)
+    wait_until(lambda: service.read("busy") == 3.0)
     pids = [int(service.get("/")) for _ in range(60)]
     assert [service.read("hits_total") for _ in range(6)] == [60.0] * 6
     os.kill(pids[0], signal.SIGKILL)
-    wait_for(lambda: service.read("busy"), 3.0)  # another worker has taken its place
+    wait_until(lambda: service.read("busy") == 3.0)  # another worker has taken its place
     for _ in range(30):
         service.get("/")
     assert [service.read("hits_total") for _ in range(6)] == [90.0] * 6

@@ -67,6 +67,26 @@ class Queue(Collector):
         return []
 
 
+class Public(CollectorRegistry):
+    def collect(self) -> Iterator[Metric]:
+        for family in super().collect():
+            family.name = f"public_{family.name}"
+            family.samples = [sample for sample in family.samples if sample.labels]
+            yield family
+
+
+class Later:
+    async def collect(self) -> list[Metric]:
+        return [family for family in await registry.collect_async() if family.type == "gauge"]
+
+
+def expose_other_registries() -> None:
+    assert_type(generate_latest(Public()), bytes)
+    make_asgi_app(Later())
+    make_wsgi_app(Queue())
+    make_asgi_app(object())  # type: ignore[arg-type]
+
+
 def use() -> None:
     requests.labels("GET").inc()
     requests.labels(method="GET").inc(2.5, {"trace_id": "a"})

@@ -15,9 +15,9 @@ __all__ = ("OpenFamily", "check_family_name")
 class OpenFamily:
     """A family whose lines are being read: its ``metadata`` by keyword (``HELP``, ``TYPE``, ``UNIT``) and samples."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, metadata: dict[str, str] | None = None) -> None:
         self.name = name
-        self.metadata: dict[str, str] = {}
+        self.metadata = {} if metadata is None else metadata
         self.samples: list[Sample] = []
 
     def add_metadata(self, keyword: str, text: str) -> str:

@@ -21,15 +21,15 @@ from asyncmetrics.model.kinds import KINDS
 
 __all__ = ("parse_openmetrics",)
 
-_METADATA = re.compile(rf"# (HELP|TYPE|UNIT) ({NAME})(?: (.*))?")
-_ALL_SUFFIXES = frozenset(suffix for kind in KINDS.values() for suffix in kind.suffixes)
+_METADATA = re.compile(rf"# (HELP|TYPE|UNIT) ({NAME}) (.*)")
 
 
 def parse_openmetrics(text: str) -> Iterator[Metric]:
     """Yield the families of a text in the format OpenMetrics 1.0.
 
-    A timestamp with nine decimals becomes a `Timestamp`, any other a float. Raises `ParseError` for a text that breaks
-    a rule of the format.
+    A timestamp becomes a `Timestamp`, cut off after nine decimals, or a float if it has an exponent. A HELP loses the
+    blanks before it. Of two samples of one series with the same timestamp the first stays. Raises `ParseError` for a
+    text that breaks a rule of the format.
     """
     lines = text.removesuffix("\n").split("\n")
     if lines[-1] != "# EOF":
@@ -59,8 +59,11 @@ class _Reader:
         """Read one line. Return the family that ends before it, if one does."""
         match = _METADATA.fullmatch(line)
         if match is None and line.startswith("#"):
-            raise ParseError("expected '# HELP', '# TYPE', '# UNIT' or, as the last line, '# EOF'", number, line)
-        family = self._read_metadata(number, line, *match.groups("")) if match else self._read_sample(number, line)
+            expected = (
+                "expected '# HELP name text', '# TYPE name type', '# UNIT name unit' or, as the last line, '# EOF'"
+            )
+            raise ParseError(expected, number, line)
+        family = self._read_metadata(number, line, *match.groups()) if match else self._read_sample(number, line)
         self._number, self._line = number, line
         return family
 
@@ -92,7 +95,7 @@ class _Reader:
             closed = self.close_family()
             self._family = OpenFamily(name)
         assert self._family is not None
-        if problem := self._family.add_metadata(keyword, unescape(rest) if keyword == "HELP" else rest):
+        if problem := self._family.add_metadata(keyword, unescape(rest.lstrip(" ")) if keyword == "HELP" else rest):
             raise ParseError(problem, number, line)
         return closed
 
@@ -110,7 +113,8 @@ class _Reader:
             self._rules = FamilyRules(self._family.name, _get_kind(self._family))
         if problem := self._rules.check_sample(sample):
             raise ParseError(problem, number, line)
-        self._family.samples.append(sample)
+        if not self._rules.is_repeat:
+            self._family.samples.append(sample)
         return closed
 
 
@@ -122,7 +126,7 @@ def _is_member(family: OpenFamily, name: str, number: int, line: str) -> bool:
     kind = _get_kind(family)
     if name in {family.name + suffix for suffix in KINDS[kind].suffixes}:
         return True
-    if name in {family.name + suffix for suffix in _ALL_SUFFIXES} and family.metadata:
+    if name == family.name:  # which therefore cannot be the name of another family
         raise ParseError(f"a {kind} has no sample {name!r}", number, line)
     return False
 

@@ -1,13 +1,14 @@
 """Reads one sample line, in either text format: the name, labels, value, timestamp and exemplar.
 
 The formats differ in blanks, a comma before ``}``, the unit of timestamps, and exemplars: a `Dialect` holds the
-patterns for these. All else is one grammar.
+patterns for these. All else is one grammar, in which a metric name in quotes can stand anywhere between the braces.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from math import isinf
 from typing import NamedTuple, final
 
 from asyncmetrics.errors import ParseError
@@ -23,8 +24,9 @@ _LABEL_NAME = re.compile(rf"[a-zA-Z_][a-zA-Z0-9_]*|{_QUOTED_TEXT}")
 _QUOTED = re.compile(_QUOTED_TEXT)
 _WORD = re.compile(r"[^ \t]+")
 _ESCAPED = re.compile(r'\\([\\n"])')
-_MILLISECONDS = re.compile(r"-?[0-9]{1,18}")
-_NANOSECONDS = re.compile(r"(-?[0-9]{1,18})\.([0-9]{9})")
+_MILLISECONDS = re.compile(r"0*([0-9]{1,19})")
+_LAST_MILLISECOND = 2**63 - 1
+_DECIMAL = re.compile(r"([+-]?[0-9]{1,308})(?:\.([0-9]*))?")  # a double has at most 309 digits before its point
 
 When = float | Timestamp | None
 
@@ -40,14 +42,17 @@ def unquote(name: str) -> str:
 
 
 def _parse_milliseconds(text: str) -> float | None:
-    return int(text) / 1000 if _MILLISECONDS.fullmatch(text) else None
+    digits = _MILLISECONDS.fullmatch(text)  # Prometheus (2.42) gives up the whole scrape at a sign
+    return int(digits[1]) / 1000 if digits and int(digits[1]) <= _LAST_MILLISECOND else None
 
 
 def _parse_seconds(text: str) -> When:
-    """Return a `Timestamp` for nine decimals, else a float: `encode_openmetrics` writes them in this way."""
-    exact = _NANOSECONDS.fullmatch(text)
-    if exact and not text.startswith("-0."):  # the sign of a Timestamp is that of its seconds
-        return Timestamp(int(exact[1]), int(exact[2]))
+    """Return a `Timestamp` for decimal digits, cut off after nine decimals, and a float for an exponent."""
+    exact = _DECIMAL.fullmatch(text)
+    if exact:
+        seconds, nanoseconds = int(exact[1]), int((exact[2] or "")[:9].ljust(9, "0"))
+        if seconds or not nanoseconds or text[0] != "-":  # the sign of a Timestamp is that of its seconds
+            return Timestamp(seconds, nanoseconds)
     value = parse_number(text)
     return value if value is not None and value - value == 0.0 else None
 
@@ -67,6 +72,7 @@ class Dialect:
         self.open = re.compile(rf"{blank}\{{{blank}")
         self.close = re.compile(rf"{blank}\}}")
         self.comma = re.compile(rf"{blank},{blank}")
+        self.only_comma = re.compile(rf"{blank},(?={blank}\}})" if trailing_comma else "")
         self.equals = re.compile(rf"{blank}={blank}")
         self.gap = re.compile(gap)
         self.end = re.compile(rf"{blank}\Z")
@@ -80,7 +86,7 @@ OPENMETRICS = Dialect("", " ", _parse_seconds, trailing_comma=False, exemplars=T
 
 
 class _Labels(NamedTuple):
-    metric: str
+    metric: str | None
     labels: dict[str, str]
 
 
@@ -116,9 +122,10 @@ class _Reader:
         return ParseError(problem, self.number, self.line)
 
     def read_labels(self) -> _Labels:
-        """Read from behind an opening brace to the closing one. A metric name in quotes can come first."""
-        metric = ""
+        """Read from behind an opening brace to the closing one. A metric name in quotes can stand among the labels."""
+        metric = None
         labels: dict[str, str] = {}
+        self.skip(self.dialect.only_comma)  # Prometheus refuses it; prometheus_client reads it
         first = True
         while self.skip(self.dialect.close) is None:
             if not first:
@@ -126,11 +133,13 @@ class _Reader:
                 if self.dialect.trailing_comma and self.skip(self.dialect.close) is not None:
                     break
             name = self.expect(_LABEL_NAME, "a label name")
-            if first and name.startswith('"') and self.skip(self.dialect.equals) is None:
+            is_quoted = name.startswith('"')
+            if not is_quoted or self.skip(self.dialect.equals) is not None:
+                self._read_label_value(unquote(name), labels, has_equals=is_quoted)
+            elif metric is None:
                 metric = unquote(name)
             else:
-                has_equals = first and name.startswith('"')  # the test for a metric name has skipped it
-                self._read_label_value(unquote(name), labels, has_equals=has_equals)
+                raise self.make_error("a second metric name in quotes")
             first = False
         return _Labels(metric, labels)
 
@@ -150,6 +159,8 @@ class _Reader:
         value = parse_number(text)
         if value is None:
             raise self.make_error(f"expected a number, got {text!r}")
+        if isinf(value) and not text[-1].isalpha():  # Prometheus (2.42) gives up the whole scrape at 1e400
+            raise self.make_error(f"expected a number that a double can hold, got {text!r}")
         return value
 
     def read_timestamp(self) -> When:
@@ -169,7 +180,7 @@ class _Reader:
         if self.skip(self.dialect.exemplar) is None:
             return None
         metric, labels = self.read_labels()
-        if metric:
+        if metric is not None:
             raise self.make_error("an exemplar has no name, only labels")
         self.expect(self.dialect.gap, "a blank")
         return Exemplar(labels, self.read_value(), self.read_timestamp())
@@ -179,11 +190,11 @@ def read_sample(line: str, number: int, dialect: Dialect) -> Sample:
     """Return the sample in line ``number``, or raise `ParseError`."""
     reader = _Reader(line, number, dialect)
     reader.skip(dialect.start)
-    name = reader.skip(_METRIC_NAME) or ""
-    quoted, labels = reader.read_labels() if reader.skip(dialect.open) is not None else _Labels("", {})
-    if bool(name) is bool(quoted):
-        raise reader.make_error("expected one metric name, before the labels or in quotes as the first of them")
+    name = reader.skip(_METRIC_NAME)
+    quoted, labels = reader.read_labels() if reader.skip(dialect.open) is not None else _Labels(None, {})
+    if (name is None) is (quoted is None) or quoted == "":
+        raise reader.make_error("expected one metric name, before the braces or in quotes between them")
     reader.expect(dialect.gap, "a blank")
-    sample = Sample(name or quoted, labels, reader.read_value(), reader.read_timestamp(), reader.read_exemplar())
+    sample = Sample(name or quoted or "", labels, reader.read_value(), reader.read_timestamp(), reader.read_exemplar())
     reader.expect(dialect.end, "the end of the line")
     return sample

@@ -1,12 +1,27 @@
 """From text in the Prometheus formats 0.0.4 and 1.0.0 to families.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/.
+
+*Rules.*
+
+* Raise nothing but `ParseError`, whatever the text is.
+* Accept what a Prometheus server (2.42) accepts, which asks for no order of lines, but not what its lexer accepts by
+  accident: labels without commas, line feeds between quotes, a HELP without a blank after the name.
+
+*Theory of operation.*
+
+1. Each line is read by itself, and is kept with the name in it. The last HELP and the last TYPE of a name stay.
+2. After the last line the types of all names are known. Each sample goes to the family that has its name, or its name
+   without the suffix of a summary or a histogram. A sample without such a family makes one.
+3. Each counter and its samples get the names that OpenMetrics has for them.
 """
 
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterator
+from typing import final
 
 from asyncmetrics.errors import ParseError
 from asyncmetrics.formats.reading.open_family import OpenFamily, check_family_name
@@ -18,69 +33,102 @@ from asyncmetrics.model.samples import Sample
 __all__ = ("parse_prometheus",)
 
 _METADATA = re.compile(rf"[ \t]*#[ \t]+(HELP|TYPE)[ \t]+({NAME})(?:[ \t](.*))?")
-_KEYWORD = re.compile(r"[ \t]*#[ \t]+(HELP|TYPE)(?![^ \t])")
+_KEYWORD = re.compile(r"[ \t]*#[ \t]+(HELP|TYPE)[ \t]")  # without a blank behind it, Prometheus takes it for a comment
 _ESCAPE = re.compile(r"\\([\\n])")
 
 # The types that a text can declare, and what the names of their samples add to the name of the family. In this format a
-# counter's family has the name of its samples, with _total.
+# counter's family has the name of its samples.
 _SUFFIXES = {
-    kind.text_type: ("", *kind.value_suffixes) if kind.text_suffix else kind.value_suffixes
+    kind.text_type: ("",) if kind.text_suffix else kind.value_suffixes
     for kind in KINDS.values()
     if kind.text_type in {kind.name, "untyped"}
 }
+_SAMPLE_SUFFIXES = {suffix for suffixes in _SUFFIXES.values() for suffix in suffixes if suffix}
 
 
 def parse_prometheus(text: str) -> Iterator[Metric]:
-    """Yield the families of a text in the format 0.0.4 or 1.0.0.
+    """Yield the families of a text in the format 0.0.4 or 1.0.0, in the order in which they first occur.
 
-    Timestamps become seconds. The name of a counter's family loses its ``_total``. Samples without TYPE and HELP
-    become families of the type ``unknown``. Raises `ParseError`.
+    Lines of one family can stand anywhere in the text. Of several HELP or TYPE lines the last one stays. A HELP loses
+    the white space around it. Timestamps become seconds. The name of a counter's family loses its ``_total``, and its
+    samples get it if they have none. Samples without TYPE and HELP become families of the type ``unknown``. Raises
+    `ParseError`, before the first family is yielded.
     """
-    family: OpenFamily | None = None
+    exposition = _Exposition()
     for number, line in enumerate(text.split("\n"), 1):
-        name, addition = _read_line(line, number)
-        if addition is None:
-            continue
-        if family is None or not _is_member(name, family, isinstance(addition, Sample)):
-            if family is not None:
-                yield _build_metric(family)
-            family = OpenFamily(name)
-        if isinstance(addition, Sample):
-            family.samples.append(addition)
-        elif problem := family.add_metadata(*addition):
-            raise ParseError(problem, number, line)
-    if family is not None:
+        exposition.read_line(line, number)
+    for family in exposition.list_families():
         yield _build_metric(family)
 
 
-def _is_member(name: str, family: OpenFamily, is_sample: bool) -> bool:
-    if not is_sample:
-        return name == family.name
-    return name in {family.name + suffix for suffix in _SUFFIXES[family.metadata.get("TYPE", "untyped")]}
+@final
+class _Exposition:
+    """The lines of a text: the metadata by name and keyword, and the names and samples in their order."""
+
+    def __init__(self) -> None:
+        self._metadata: dict[str, dict[str, str]] = {}
+        self._lines: list[tuple[str, Sample | None]] = []
+
+    def read_line(self, line: str, number: int) -> None:
+        """Read one line. Raises `ParseError`."""
+        if not line.strip(" \t"):
+            return
+        if line.lstrip(" \t").startswith("#"):
+            self._read_metadata(line, number)
+        else:
+            sample = read_sample(line, number, PROMETHEUS)
+            self._lines.append((check_family_name(sample.name, number, line), sample))
+
+    def _read_metadata(self, line: str, number: int) -> None:
+        match = _METADATA.fullmatch(line)
+        if match is None:
+            if _KEYWORD.match(line):
+                raise ParseError("expected '# HELP name text' or '# TYPE name type'", number, line)
+            return
+        keyword, name = match[1], check_family_name(unquote(match[2]), number, line)
+        text = _unescape_help(match[3] or "") if keyword == "HELP" else (match[3] or "").strip(" \t")
+        if keyword == "TYPE" and text not in _SUFFIXES:
+            raise ParseError(f"expected one of the types {tuple(_SUFFIXES)}, got {text!r}", number, line)
+        self._metadata.setdefault(name, {})[keyword] = text
+        self._lines.append((name, None))
+
+    def list_families(self) -> list[OpenFamily]:
+        """Return the families of all lines, in the order of their first lines."""
+        families: dict[tuple[str, bool], OpenFamily] = {}
+        for name, sample in self._lines:
+            key = (name, True) if sample is None else self._find_family(name)
+            if key not in families:
+                families[key] = OpenFamily(key[0], self._metadata.get(key[0]) if key[1] else None)
+            if sample is not None:
+                families[key].samples.append(sample)
+        return list(families.values())
+
+    def _find_family(self, name: str) -> tuple[str, bool]:
+        """Return the name of the family of a sample, and whether it has metadata."""
+        if name in self._metadata:  # a histogram has no sample with its own name
+            return name, "" in _SUFFIXES[self._get_type(name)]
+        for suffix in _SAMPLE_SUFFIXES:
+            family = name.removesuffix(suffix)
+            if family != name and suffix in _SUFFIXES[self._get_type(family)]:
+                return family, True
+        return name, False
+
+    def _get_type(self, name: str) -> str:
+        return self._metadata.get(name, {}).get("TYPE", "untyped")
 
 
-def _read_line(line: str, number: int) -> tuple[str, Sample | tuple[str, str] | None]:
-    """Return the name in a line, and its sample or its metadata, or None for a blank line or a comment."""
-    if not line.strip(" \t"):
-        return "", None
-    if not line.lstrip(" \t").startswith("#"):
-        sample = read_sample(line, number, PROMETHEUS)
-        return check_family_name(sample.name, number, line), sample
-    match = _METADATA.fullmatch(line)
-    if match is None:
-        if _KEYWORD.match(line):
-            raise ParseError("expected '# HELP name text' or '# TYPE name type'", number, line)
-        return "", None
-    keyword, name, rest = match[1], check_family_name(unquote(match[2]), number, line), match[3] or ""
-    if keyword == "HELP":
-        return name, (keyword, _ESCAPE.sub(lambda escape: "\n" if escape[1] == "n" else "\\", rest))
-    kind = rest.strip(" \t")
-    if kind not in _SUFFIXES:
-        raise ParseError(f"expected one of the types {tuple(_SUFFIXES)}, got {kind!r}", number, line)
-    return name, (keyword, kind)
+def _unescape_help(text: str) -> str:
+    """Return the text of a HELP line; prometheus_client strips white space in the same way."""
+    stripped = text.lstrip(string.whitespace).rstrip()
+    return _ESCAPE.sub(lambda escape: "\n" if escape[1] == "n" else "\\", stripped)
 
 
 def _build_metric(family: OpenFamily) -> Metric:
     kind = family.metadata.get("TYPE", "untyped")
-    is_shortened = kind == "counter" and family.name != "_total"  # a family has to keep a name
-    return family.build_metric(family.name.removesuffix("_total") if is_shortened else family.name, kind)
+    if kind != "counter":
+        return family.build_metric(family.name, kind)
+    name = family.name.removesuffix("_total")
+    if not name or name == family.name:  # a family has to keep a name
+        name = family.name
+        family.samples = [sample._replace(name=f"{name}_total") for sample in family.samples]
+    return family.build_metric(name, kind)

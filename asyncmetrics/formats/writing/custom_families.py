@@ -17,7 +17,7 @@ from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
 
 __all__ = ("UNREADABLE", "SampleReader", "get_help", "is_writable", "list_samples")
 
-UNREADABLE = "a sample needs a printable name, labels, a number as its value and a finite time"
+UNREADABLE = "a sample needs a printable name, labels, a number (no native histogram) and a finite time"
 
 
 def is_writable(family: object) -> bool:

@@ -61,7 +61,7 @@ def _render_families(families: Iterable[Metric], escaping: str, omissions: Omiss
         yield _format_header(family, escaping)
         if isinstance(family, LiveFamily):
             labels = FamilyLabels(family, escaping)
-            rows = format_rows(family, escaping, is_canonical=True)
+            rows = _list_rows(family, escaping)
             created = format_name(family.name, escaping, "_created")
             special = _make_special_writer(family, rows, created, labels, omissions)
             yield from render_live_family(family, rows, labels, special)
@@ -73,7 +73,7 @@ def _render_families(families: Iterable[Metric], escaping: str, omissions: Omiss
 def _format_header(family: Metric, escaping: str) -> str:
     name = format_name(family.name, escaping)
     unit = f"# UNIT {name} {family.unit}\n" if _has_unit(family, name) else ""
-    return f"# TYPE {name} {family.type}\n{unit}# HELP {name} {escape_help(get_help(family), quotes=True)}\n"
+    return f"# HELP {name} {escape_help(get_help(family), quotes=True)}\n# TYPE {name} {family.type}\n{unit}"
 
 
 def _has_unit(family: Metric, written: str) -> bool:
@@ -81,6 +81,13 @@ def _has_unit(family: Metric, written: str) -> bool:
     if not KINDS[family.type].has_unit or not isinstance(family.unit, str) or not _is_unit(family.unit):
         return False
     return written.strip('"').endswith(f"_{family.unit}")
+
+
+def _list_rows(family: LiveFamily, escaping: str) -> list[Row]:
+    """Return the rows of a live family. A histogram with a negative bound has no sum, and so no count either."""
+    rows = format_rows(family, escaping, is_canonical=True)
+    is_without_sum = KINDS[family.type].own_label == "le" and family.descriptor.buckets[0] < 0
+    return [row for row in rows if row[2]] if is_without_sum else rows
 
 
 def _make_special_writer(
@@ -125,7 +132,7 @@ def _find_negative_sum(numbers: Sequence[float]) -> Sequence[int]:
     """Return the indexes of a histogram's count and sum, the last two rows, if the sum is negative or NaN.
 
     Neither may be exposed without the other (OpenMetrics 1.0, "Histogram"). A histogram with a negative bound has no
-    such rows: its last row is the +Inf bucket, which is never negative.
+    sum: its last number is the count, which is never negative.
     """
     return () if numbers[-1] >= 0 else (len(numbers) - 2, len(numbers) - 1)
 

@@ -238,8 +238,8 @@ class MemoryHistogram(Child, HistogramChild):
         """Return the cumulative buckets, and the count and the sum where the descriptor has rows for them."""
         counts, total = self.read_counts()
         cumulative = [*accumulate(counts)]
-        # OpenMetrics 1.0, "Histogram": with a negative bound there is neither a count nor a sum.
-        return cumulative if self._bounds[0] < 0 else [*cumulative, cumulative[-1], total]
+        # OpenMetrics 1.0, "Histogram": with a negative bound there is no sum.
+        return [*cumulative, cumulative[-1]] if self._bounds[0] < 0 else [*cumulative, cumulative[-1], total]
 
     def read_exemplars(self) -> Mapping[int, Exemplar]:
         """Return the latest exemplar of each bucket that has one, by the index of the bucket."""

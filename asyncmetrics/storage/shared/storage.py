@@ -113,6 +113,10 @@ class SharedStorage:
         """Find out once a second whether the files of this process were removed, also if it answers no scrape."""
         self._worker.keeper.add(self._worker)
 
+    def stop_serving(self) -> None:
+        """Count this process no longer as a worker: it is the supervisor of some."""
+        self._worker.do(self._worker.stop_serving)
+
     def close(self) -> None:
         """Release the slot of this process: its counts stay, and the next worker takes them over."""
         self._worker.close()

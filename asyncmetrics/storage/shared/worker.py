@@ -230,6 +230,12 @@ class Worker:
         if self.directory is not None and self.directory.has_parent():
             self.do(self.reattach)
 
+    def stop_serving(self) -> None:
+        """Be no worker from now on, but the supervisor of some."""
+        self.keeper.is_allowed = False
+        if self.arena is not None:
+            self.arena.mark_idle()
+
     def _leave_arena(self, arena: Arena) -> None:
         self._attaches_all = True  # `attach_slot` attaches the children to new cells, with the numbers that they hold
         for table in self.list_tables():

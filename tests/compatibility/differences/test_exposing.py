@@ -214,24 +214,6 @@ def test_an_exemplar_of_a_gauge_in_openmetrics():
     assert b"\nm 1.0\n" in ours
 
 
-@pytest.mark.difference("openmetrics-metadata")
-def test_the_order_of_the_metadata_in_openmetrics():
-    def list_words(library):
-        registry, _ = declare(library, "Gauge", unit="seconds")
-        text = part(library, "openmetrics.exposition").generate_latest(registry).decode()
-        return [line.split()[1] for line in text.splitlines() if line.startswith("# ")]
-
-    theirs, ours = both(list_words)
-    assert theirs == ["HELP", "TYPE", "UNIT", "EOF"]
-    assert ours == ["TYPE", "UNIT", "HELP", "EOF"]
-
-
-@pytest.mark.difference("openmetrics-metadata")
-def test_the_order_of_the_metadata_in_text():
-    theirs, ours = both(lambda library: library.generate_latest(declare(library, "Gauge", unit="seconds")[0]))
-    assert theirs == ours
-
-
 @pytest.mark.difference("illegal-labels")
 @pytest.mark.parametrize("labels", [{"__name__": "x"}, {"": "x"}, {"le": "x"}], ids=str)
 def test_a_label_that_prometheus_refuses(labels):
@@ -306,18 +288,33 @@ def parse(library, text):
 
 
 @pytest.mark.difference("parser-strictness")
-@pytest.mark.parametrize("text", ["a 1 2 3\n", "a 1 1.5\n"])
+@pytest.mark.parametrize("text", ["a 1 2 3\n", "a 1 1.5\n", "a 1 -5\n", "a 1e400\n", 'a{,b="c"} 1\n'])
 def test_a_line_that_prometheus_refuses(text):
     theirs, ours = both(lambda library: parse(library, text))
     assert len(theirs) == 1
     assert isinstance(ours, ValueError)
 
 
-@pytest.mark.difference("openmetrics-parser")
-def test_a_sample_that_occurs_twice_in_openmetrics():
-    text = '# TYPE a gauge\na{b="1"} 1\na{b="1"} 1\n# EOF\n'
-    theirs, ours = both(lambda library: list(part(library, "openmetrics.parser").text_string_to_metric_families(text)))
-    assert len(theirs) == 1
+@pytest.mark.difference("parser-families")
+@pytest.mark.parametrize("text", ["a 1\na 2\n", "# TYPE a gauge\na 1\nb 1\na 2\n", "a 1\n# TYPE a gauge\n"])
+def test_the_lines_of_a_family_that_are_apart(text):
+    def read(library):
+        return [family.name for family in part(library, "parser").text_string_to_metric_families(text)]
+
+    theirs, ours = both(read)
+    assert (theirs.count("a"), ours.count("a")) == (2, 1)
+
+
+@pytest.mark.difference("parser-openmetrics")
+@pytest.mark.parametrize(
+    "text", ["a 1\na 2\n", '# TYPE a histogram\na_bucket{le="1"} 1 # {} 2\na_bucket{le="+Inf"} 1\n']
+)
+def test_a_line_that_openmetrics_forbids(text):
+    def read(library):
+        return len(list(part(library, "openmetrics.parser").text_string_to_metric_families(f"{text}# EOF\n")))
+
+    theirs, ours = both(read)
+    assert theirs == 1
     assert isinstance(ours, ValueError)
 
 

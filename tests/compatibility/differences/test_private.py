@@ -41,19 +41,6 @@ def test_a_sum_that_is_set():
     assert "cannot be set" in str(ours)
 
 
-@pytest.mark.difference("patched-classes")
-def test_a_method_of_a_class_that_is_replaced(monkeypatch):
-    """A metric without labels has the operations of its child, whichever the class has."""
-
-    def count(library):
-        called = []
-        monkeypatch.setattr(library.Counter, "inc", lambda *_: called.append(1))
-        declare(library, "Counter")[1].inc()
-        return len(called)
-
-    assert both(count) == (1, 0)
-
-
 @pytest.mark.difference("representations")
 def test_the_representation_of_a_child():
     theirs, ours = both(lambda library: repr(declare(library, "Counter", ["x"])[1].labels("1")))

@@ -210,6 +210,10 @@ class Arena:
             return is_ours and self._directory.is_at(name, self._cells_file) and self._log.has_its_files()
         return False
 
+    def mark_idle(self) -> None:
+        """Write to the header that this process serves nothing."""
+        self._idle = self._header[IDLE] = 1
+
     @property
     def files(self) -> OwnFiles:
         """What the reader of this slot uses instead of files of its own."""

@@ -256,5 +256,5 @@ def _to_rows(descriptor: Descriptor, cells: Sequence[float]) -> Sequence[float]:
     if descriptor.kind != "histogram":
         return tuple(cells)
     cumulative = [*accumulate(cells[:-1])]
-    # OpenMetrics 1.0, "Histogram": with a negative bound there is neither count nor sum.
-    return cumulative if descriptor.buckets[0] < 0 else [*cumulative, cumulative[-1], cells[-1]]
+    # OpenMetrics 1.0, "Histogram": with a negative bound there is no sum.
+    return [*cumulative, cumulative[-1]] if descriptor.buckets[0] < 0 else [*cumulative, cumulative[-1], cells[-1]]
