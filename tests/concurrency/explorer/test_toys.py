@@ -54,8 +54,11 @@ class Metric:
     def label_values(self):
         return list(self.table)
 
-    def collect(self):
-        return [Family(self.read)]
+    def list_callbacks(self):
+        return []
+
+    def make_family(self):
+        return Family(self.read)
 
     def read(self):
 {read}

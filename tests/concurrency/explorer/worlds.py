@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncmetrics import CollectorRegistry, Counter, Gauge, Histogram
+from asyncmetrics.asking import ask_now
 from asyncmetrics.storage import MemoryStorage, SharedStorage
 from tests.concurrency.explorer.model import Setup
 from tests.concurrency.explorer.operations import Step
@@ -86,6 +87,13 @@ def make_registry(storage: str, folder: str = "") -> CollectorRegistry:
     return CollectorRegistry(storage=MemoryStorage(locking=storage == "locked"))
 
 
+def make_live_family(metric: Any) -> Any:
+    """Return the family that a collection gets from a metric: its functions are asked first."""
+    for callback in metric.list_callbacks():
+        callback.take(ask_now(callback))
+    return metric.make_family()
+
+
 class Reading:
     """A reading of the world's metric, in steps."""
 
@@ -95,7 +103,7 @@ class Reading:
         self._counted = dict(world.counted)
         self.points: list[tuple[str, float]] = []
         self._empty_steps = 0
-        family = world.metric.make_family()
+        family = make_live_family(world.metric)
         self._batches = iter(family.read_batches())
         self._is_complete = False
 
@@ -216,7 +224,7 @@ class World:
 
     def read_quietly(self) -> dict[str, float]:
         """Read everything, and judge nothing."""
-        family = self.metric.make_family()
+        family = make_live_family(self.metric)
         return {p.labelvalues[0]: self.get_number(p) for batch in family.read_batches() for p in batch}
 
     def get_number(self, point: Any) -> float:
