@@ -137,6 +137,10 @@ def test_reload(folder: Path) -> None:
         service = Service(port)
         before = service.get("/")
         assert service.get("/module") == "asyncmetrics.prometheus_client"
-        (folder / "service.py").write_text(SERVICE + "\n")
-        wait_until(lambda: service.get("/") != before)
+
+        def has_reloaded() -> bool:
+            (folder / "service.py").touch()  # again each time: the reloader may not have looked at the file before
+            return service.get("/") != before
+
+        wait_until(has_reloaded, pause=1.0)
         assert service.get("/module") == "asyncmetrics.prometheus_client"
