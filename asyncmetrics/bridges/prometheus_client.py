@@ -48,8 +48,6 @@ SHARED_FAMILIES = frozenset(
 )
 """The families that both libraries collect in their default registries."""
 
-# prometheus_client refuses the whole exposition for an exemplar on any other sample.
-
 # The ids of the registries that the current collection has come from or goes to, over this and all outer bridges.
 _CROSSED: ContextVar[frozenset[int]] = ContextVar("asyncmetrics_crossed_registries", default=frozenset())
 
@@ -245,6 +243,7 @@ def _to_our_sample(sample: Any) -> Sample:
 
 def _to_their_samples(family: Metric, samples: Any) -> Iterator[Any]:
     """Yield the samples of ``family`` as prometheus_client's, without those that it could not write."""
+    # prometheus_client refuses the whole exposition for an exemplar on any other sample.
     suffixes = tuple(KINDS[family.type].exemplars) if family.type in KINDS else ()
     for sample in family.samples:
         try:

@@ -322,8 +322,8 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
         if not values and len(named) == len(names):
             try:
                 return self._pick(named)
-            except KeyError:
-                pass
+            except KeyError as error:
+                pass_interruption(error)
         raise make_label_error(self.descriptor, names, values, named)
 
     def _labels_in_context(self, *values: object, **named: object) -> ContextChild[C]:

@@ -19,6 +19,7 @@ from typing import Any, Generic, NoReturn, Protocol, TypeVar, final
 from asyncmetrics.children.interfaces import Labelled
 from asyncmetrics.children.table import Child, ChildTable
 from asyncmetrics.errors import LabelError
+from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.model.descriptor import Descriptor
 
 __all__ = (
@@ -194,8 +195,9 @@ class Views:
             view = self._views[values]
             if view._target is self._metric._children.by_values[values]:  # type: ignore[index]  # raises for others
                 return view
-        except (KeyError, TypeError):
-            pass
+        except (KeyError, TypeError) as error:  # as in `MetricBase.labels`
+            if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+                pass_interruption(error)
         return self.find(values)
 
     def find(self, values: tuple[object, ...]) -> Any:
@@ -206,6 +208,9 @@ class Views:
             view = self.make(child)
             if self._keeps:
                 self._make_room()
+                known = self._views.setdefault(child.labelvalues, view)  # another thread may have been faster
+                if known._target is child:
+                    return known
                 self._views[child.labelvalues] = view
         return view
 
@@ -221,7 +226,9 @@ class Views:
         """Forget the views of removed children, before they outnumber the others."""
         children = self._metric._children.by_values
         if len(self._views) > 2 * len(children) + _SPARE_VIEWS:
-            self._views = {values: view for values, view in self._views.items() if view._target is children.get(values)}
+            for values, view in list(self._views.items()):
+                if view._target is not children.get(values):
+                    self._views.pop(values, None)
 
 
 _VIEW_TYPE = "_view_type"

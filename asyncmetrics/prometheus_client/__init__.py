@@ -17,6 +17,8 @@ What differs is in docs/migrating.md. Nothing of this package is used by the res
 from __future__ import annotations
 
 from asyncmetrics.prometheus_client import (
+    context_managers,
+    decorator,
     exposition,
     gc_collector,
     metrics,
@@ -24,6 +26,7 @@ from asyncmetrics.prometheus_client import (
     platform_collector,
     process_collector,
     registry,
+    values,
 )
 from asyncmetrics.prometheus_client._installation import install, uninstall
 from asyncmetrics.prometheus_client.exposition import (
@@ -78,6 +81,8 @@ __all__ = (
     "PlatformCollector",
     "ProcessCollector",
     "Summary",
+    "context_managers",
+    "decorator",
     "delete_from_gateway",
     "disable_created_metrics",
     "enable_created_metrics",
@@ -98,5 +103,6 @@ __all__ = (
     "start_http_server",
     "start_wsgi_server",
     "uninstall",
+    "values",
     "write_to_textfile",
 )

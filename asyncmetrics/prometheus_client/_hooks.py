@@ -24,6 +24,7 @@ from asyncmetrics.model.samples import Sample
 __all__ = ("adopt_values", "collect_samples", "find_hooks", "sample_values")
 
 _HOOKS = ("_metric_init", "_child_samples", "_multi_samples", "_samples")
+_ADVICE = "its class overrides how samples are read, which prometheus_client defines for one process"
 _VALUES = ("_value", "_sum", "_count", "_buckets")
 
 
@@ -34,6 +35,12 @@ def find_hooks(cls: type, base: type) -> list[str]:
 
 def collect_samples(metric: Any) -> list[Metric]:
     """Return the family of the samples that ``metric._samples()`` yields."""
+    if not metric._keeps_values and not any(
+        getattr(type(metric), name) is not getattr(metric._hook_base, name) for name in _HOOKS[1:]
+    ):
+        return list(metric._library_class.collect(metric))  # only `_metric_init` is overridden
+    if len(metric._registry.storage.list_processes()) > 1:
+        metric._self_metrics.count_single_worker(metric._name, _ADVICE)
     family: Metric = metric._get_metric()
     for sample in metric._samples():
         suffix, *rest = sample
@@ -41,14 +48,18 @@ def collect_samples(metric: Any) -> list[Metric]:
     return [family]
 
 
-def adopt_values(metric: Any) -> None:
-    """Let the operations of a metric, or of a child, use the values that its ``_metric_init`` has stored in it."""
+def adopt_values(metric: Any) -> bool:
+    """Let the operations of a metric, or of a child, use the values that its ``_metric_init`` has stored in it.
+
+    Return whether there are some.
+    """
     if vars(metric).keys().isdisjoint(_VALUES):
-        return
+        return False
     child = _CHILDREN[metric.descriptor.kind](metric)
     metric._resolve = lambda: child
     for operation in metric._own_operations:
         vars(metric).pop(operation, None)
+    return True
 
 
 def sample_values(metric: Any) -> Iterator[Sample] | None:

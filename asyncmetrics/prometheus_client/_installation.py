@@ -18,8 +18,8 @@ from importlib.machinery import ModuleSpec
 from importlib.metadata import Distribution, DistributionFinder, MetadataPathFinder
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
-from typing import Any, final
+from types import FunctionType, ModuleType
+from typing import Any, cast, final
 
 from asyncmetrics.errors import InstallationError, shorten
 
@@ -94,9 +94,10 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Let ``import prometheus_client`` be the library itself again.
+    """Undo `install`: let ``import prometheus_client`` be the library itself again.
 
-    What has imported it between `install` and this call keeps this package.
+    What has imported it between `install` and this call keeps this package. Where PYTHONPATH has our directory, the
+    next import finds that again.
     """
     if _FINDER in sys.meta_path:
         sys.meta_path.remove(_FINDER)
@@ -119,13 +120,19 @@ def _describe_importers() -> str:
 def _list_importers() -> Iterator[str]:
     """Yield the modules that have a module, a class, a function or an object of prometheus_client as a global."""
     for name, module in list(sys.modules.items()):
-        if isinstance(module, ModuleType) and name.partition(".")[0] not in {NAME, "asyncmetrics"}:
-            values = list(vars(module).values())
-            if any(map(_is_theirs, values)):
-                yield f"{name} ({path})" if (path := getattr(module, "__file__", None)) else name
+        if type(module) is ModuleType and name.partition(".")[0] not in {NAME, "asyncmetrics"}:
+            attributes = dict(vars(module))
+            if any(map(_is_theirs, attributes.values())):
+                yield f"{name} ({path})" if (path := attributes.get("__file__")) else name
 
 
 def _is_theirs(value: object) -> bool:
-    names = (getattr(value, "__name__", None) if isinstance(value, ModuleType) else getattr(value, "__module__", None),)
-    home = next(iter(names))
+    """Return whether ``value`` is from prometheus_client. Ask it nothing: it may be a proxy that loads something."""
+    kind = type(value)
+    if issubclass(kind, ModuleType):
+        home = object.__getattribute__(value, "__dict__").get("__name__")
+    elif issubclass(kind, type):
+        home = type.__getattribute__(cast(type, value), "__module__")
+    else:
+        home = getattr(value, "__module__", None) if kind is FunctionType else kind.__module__
     return isinstance(home, str) and home.partition(".")[0] == NAME

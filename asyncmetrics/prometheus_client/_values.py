@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar, final
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from math import inf
+from typing import Any, Generic, NoReturn, TypeVar, final
 
-from asyncmetrics.errors import MetricsError
+from asyncmetrics.errors import AmountError, MetricsError
 
-__all__ = ("Number", "PrivateView")
+__all__ = ("Children", "Number", "PrivateView")
 
 T = TypeVar("T")
 
@@ -38,6 +39,8 @@ class Number:
             case "gauge":
                 self._child.set(value)
             case "counter":
+                if not 0 <= value < inf:  # before the old number is gone
+                    raise AmountError(repr(self._child), value, "a finite number that is not negative")
                 self._child.reset()
                 self._child.inc(value)
             case kind:
@@ -45,8 +48,44 @@ class Number:
                 raise MetricsError(f"{self._child!r}: {problem}")
 
     def inc(self, amount: float) -> None:
-        """Increase a gauge or a counter by ``amount``, which may be negative."""
+        """Increase a gauge or a counter by ``amount``, which may be negative if the result is a number for it."""
         self.set(self.get() + amount)
+
+
+@final
+class Children(MutableMapping["tuple[str, ...]", Any]):
+    """The children of a metric by their label values, as its ``_metrics``; what is deleted here is removed there."""
+
+    __slots__ = ("_metric",)
+
+    def __init__(self, metric: Any) -> None:
+        self._metric = metric
+
+    def __getitem__(self, values: tuple[str, ...]) -> Any:
+        if values not in set(self):
+            raise KeyError(values)
+        return self._metric._find(values)
+
+    def __setitem__(self, values: tuple[str, ...], child: object) -> NoReturn:
+        raise TypeError(f"{self._metric!r} makes its children itself: call labels()")
+
+    def __delitem__(self, values: tuple[str, ...]) -> None:
+        if values not in set(self):
+            raise KeyError(values)
+        self._metric.remove(*values)
+
+    def __iter__(self) -> Iterator[tuple[str, ...]]:
+        return iter(self._metric.label_values())
+
+    def __len__(self) -> int:
+        return len(self._metric.label_values())
+
+    def clear(self) -> None:
+        """Remove all children."""
+        self._metric.clear()
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 @final

@@ -5,9 +5,9 @@ from __future__ import annotations
 import gzip
 import re
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from socketserver import ThreadingMixIn
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, final
 from urllib.parse import parse_qs
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -31,11 +31,13 @@ from asyncmetrics.formats.negotiation import (
     CONTENT_TYPE_PLAIN_1_0_0,
     is_gzip_accepted,
 )
+from asyncmetrics.model.family import Metric
 from asyncmetrics.prometheus_client.asgi import make_asgi_app
 from asyncmetrics.prometheus_client.openmetrics import exposition as openmetrics
 from asyncmetrics.prometheus_client.registry import REGISTRY, Collector
 from asyncmetrics.prometheus_client.utils import floatToGoString, parse_version
 from asyncmetrics.registry import Collectable
+from asyncmetrics.registry.collectables import collect_or_raise, select_part
 
 __all__ = (
     "CONTENT_TYPE_LATEST",
@@ -96,6 +98,20 @@ def choose_encoder(accept_header: str | None) -> tuple[Encoder, str]:
     return encode, content_type
 
 
+@final
+class _Selection:
+    """The samples of a registry that have one of ``names``."""
+
+    def __init__(self, registry: Collectable, names: frozenset[str]) -> None:
+        self._part = select_part(registry, names)
+        self._names = names
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families with these samples."""
+        families = (family.restrict(self._names) for family in collect_or_raise(self._part))
+        return (family for family in families if family is not None)
+
+
 def bake_output(
     registry: Any,
     accept_header: str | None,
@@ -109,7 +125,7 @@ def bake_output(
     """
     encode, content_type = choose_encoder(accept_header)
     if "name[]" in params:
-        registry = registry.restricted_registry(params["name[]"])
+        registry = _Selection(registry, frozenset(params["name[]"]))
     output, headers = encode(registry), [("Content-Type", content_type)]
     if not disable_compression and gzip_accepted(accept_encoding_header):
         output = gzip.compress(output)

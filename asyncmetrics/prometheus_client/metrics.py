@@ -27,7 +27,7 @@ from asyncmetrics.model.descriptor import GAUGE_MODES
 from asyncmetrics.model.names import build_name
 from asyncmetrics.prometheus_client import validation
 from asyncmetrics.prometheus_client._hooks import adopt_values, collect_samples, find_hooks, sample_values
-from asyncmetrics.prometheus_client._values import Number, PrivateView
+from asyncmetrics.prometheus_client._values import Children, Number, PrivateView
 from asyncmetrics.prometheus_client.metrics_core import Metric
 from asyncmetrics.prometheus_client.registry import REGISTRY, Collector, CollectorRegistry, DuplicateTimeseries
 from asyncmetrics.prometheus_client.samples import Exemplar, Sample
@@ -91,10 +91,10 @@ def _make_number(index: int) -> PrivateView[Number]:
     return PrivateView(lambda metric: Number(_find_child(metric), index))
 
 
-def _list_children(metric: Any) -> Mapping[tuple[str, ...], Any]:
+def _list_children(metric: Any) -> Children:
     if not metric.descriptor.all_labelnames or "_target" in vars(metric):
         raise AttributeError(f"{metric!r} has no children")
-    return {values: metric._find(values) for values in metric.label_values()}
+    return Children(metric)
 
 
 def _read_label_values(metric: Any) -> tuple[str, ...]:
@@ -122,6 +122,8 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
     """What the classes of this module have in common."""
 
     _type: ClassVar[str]
+    _keeps_values: bool = False
+    _hook_base: ClassVar[type[Any]]  # has the private methods as the library defines them
     _reserved_labelnames: ClassVar[tuple[str, ...]] = ()
     _check_name = staticmethod(validation.check_metric_name)
     _check_label_names = staticmethod(validation.check_label_names)
@@ -129,6 +131,10 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
     _is_created_enabled = staticmethod(lambda: _use_created)
 
     if TYPE_CHECKING:
+
+        def collect(self) -> Iterable[Metric]:
+            """Return the family of this metric."""
+            ...
 
         def labels(self: M, *labelvalues: object, **labelkwargs: object) -> M:  # noqa: PYI019  # for Python 3.10
             """Return the child with these label values: an object of the metric's class."""
@@ -171,6 +177,9 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        if not issubclass(cls, MetricBase):
+            message = f"{cls.__name__}: derive it from Counter, Gauge, Summary, Histogram, Info or Enum"
+            raise TypeError(message)
         if cls.__module__ != __name__ and find_hooks(cls, MetricWrapperBase) and cls.collect is MetricBase.collect:
             type.__setattr__(cls, "collect", collect_samples)
 
@@ -179,7 +188,8 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
 
     def _complete(self, view: Any) -> None:
         view._metric_init()
-        adopt_values(view)
+        if adopt_values(view):
+            self._keeps_values = True
 
     _name = PrivateView(lambda metric: metric.descriptor.name)
     _documentation = PrivateView(lambda metric: metric.descriptor.documentation)
@@ -238,10 +248,17 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
             raise self._explain(error, text) from None
         return positional
 
+    def remove(self, *labelvalues: object) -> None:
+        """Remove the child with these label values; see `asyncmetrics.Counter`."""
+        try:
+            super().remove(*labelvalues)
+        except LabelError as error:
+            raise self._explain(error, "Incorrect label count") from None
+
     def _explain(self, error: LabelError, text: str) -> LabelError:
         if not self._labelnames:
             text = f"No label names were set when constructing {self}"
-        return LabelError(error.metric, f"{text}: {error.problem}")
+        return LabelError(error.metric, f"{text}; it {error.problem}")
 
     def __str__(self) -> str:
         return f"{self._type}:{self._name}"
@@ -252,6 +269,9 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
         return f"{type(self).__module__.removeprefix('asyncmetrics.')}.{type(self).__name__}({self._name})"
 
 
+MetricWrapperBase._hook_base = MetricWrapperBase
+
+
 class Counter(MetricWrapperBase, core.Counter):
     """A number that only goes up: `asyncmetrics.Counter`."""
 
@@ -259,11 +279,13 @@ class Counter(MetricWrapperBase, core.Counter):
     _value = _make_number(0)
     _created = PrivateView(lambda metric: _find_child(metric).created)
 
-    def count_exceptions(self, exception: Any = Exception, **options: Any) -> Any:
-        """Count exceptions; see `asyncmetrics.Counter`. Raises `LabelError` if the labels are not chosen."""
-        if not options:
-            self.require_labels()
-        return super().count_exceptions(exception, **options)
+    if not TYPE_CHECKING:  # type checkers see the method of asyncmetrics
+
+        def count_exceptions(self, exception: Any = Exception, **options: Any) -> Any:
+            """Count exceptions; see `asyncmetrics.Counter`. Raises `LabelError` if the labels are not chosen."""
+            if not options:
+                self.require_labels()
+            return super().count_exceptions(exception, **options)
 
 
 class Gauge(MetricWrapperBase, core.Gauge):
@@ -275,11 +297,13 @@ class Gauge(MetricWrapperBase, core.Gauge):
     _value = _make_number(0)
     _multiprocess_mode = PrivateView(lambda metric: metric.descriptor.mode)
 
-    def track_inprogress(self, *args: Any, **options: Any) -> Any:
-        """Count what runs; see `asyncmetrics.Gauge`. Raises `LabelError` if the labels are not chosen."""
-        if not options:
-            self.require_labels()
-        return super().track_inprogress(*args, **options)
+    if not TYPE_CHECKING:  # type checkers see the method of asyncmetrics
+
+        def track_inprogress(self, *args: Any, **options: Any) -> Any:
+            """Count what runs; see `asyncmetrics.Gauge`. Raises `LabelError` if the labels are not chosen."""
+            if not options:
+                self.require_labels()
+            return super().track_inprogress(*args, **options)
 
 
 class Summary(MetricWrapperBase, core.Summary):

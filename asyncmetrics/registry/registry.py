@@ -18,6 +18,7 @@ from asyncmetrics.model.checks import check_choice, check_flag, check_mapping, c
 from asyncmetrics.model.escaping import UNDERSCORES, escape_name
 from asyncmetrics.model.families import InfoMetricFamily
 from asyncmetrics.model.family import Metric
+from asyncmetrics.model.sharing import Unique
 from asyncmetrics.registry._registrations import Latest, Registrations
 from asyncmetrics.registry.collection import Collection, FamilySet, list_names
 from asyncmetrics.registry.drivers import collect_all, collect_all_async
@@ -35,7 +36,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class CollectorRegistry:
+class CollectorRegistry(Unique):
     """A set of collectors, collected together.
 
     ``target_info`` has labels that describe the process as a whole. With ``auto_describe`` or

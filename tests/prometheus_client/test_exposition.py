@@ -82,6 +82,22 @@ def test_wsgi_restricts_by_name(library: Any, registry: Any) -> None:
     assert b"jobs" not in body[0]
 
 
+def test_wsgi_restricts_what_a_registry_of_the_program_yields() -> None:
+    """``name[]`` selects among the families that an overridden ``collect`` yields, and finds nothing that it hides."""
+
+    class Public(ours.CollectorRegistry):
+        def collect(self) -> Any:
+            """Hide a family."""
+            return (family for family in super().collect() if family.name != "secret")
+
+    registry = Public()
+    for name in ("secret", "size"):
+        ours.Gauge(name, "G.", registry=registry)
+    _, _, body = request(ours.make_wsgi_app(registry), QUERY_STRING="name[]=secret&name[]=size")
+    assert b"size 0.0" in body[0]
+    assert b"secret" not in body[0]
+
+
 @pytest.mark.parametrize(
     "accept",
     [

@@ -79,6 +79,20 @@ install()
     assert "prometheus-client-path" in printed
 
 
+def test_install_asks_no_object_of_the_program() -> None:
+    """A proxy that loads settings when it is looked at is left alone, and the error names the importer."""
+    program = """
+import prometheus_client
+class Lazy:
+    def __getattribute__(self, name):
+        raise RuntimeError(f"looked at {name}")
+settings = Lazy()
+from asyncmetrics.prometheus_client import install
+install()
+"""
+    assert "InstallationError: prometheus_client is loaded already, by __main__" in run(program, check=False)
+
+
 def test_uninstall_gives_the_library_back() -> None:
     """After `uninstall`, the next import is the library itself; a second `install` then says that it is loaded."""
     program = """

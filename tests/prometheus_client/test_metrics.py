@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import prometheus_client as theirs
@@ -278,3 +280,50 @@ def test_private_samples(library: Any, registry: Any) -> None:
 def test_created_switch_is_a_variable() -> None:
     """Programs read and set the private variable of the module."""
     assert metrics._use_created is True
+
+
+def test_children_can_be_removed_through_the_private_mapping(library: Any, registry: Any) -> None:
+    """Tests clear ``_metrics``, or delete a child there."""
+    jobs = library.Counter("jobs", "Jobs.", ["kind"], registry=registry)
+    for kind in "abc":
+        jobs.labels(kind).inc()
+    del jobs._metrics["a",]
+    assert jobs._metrics.pop(("b",))._value.get() == 1
+    assert [registry.get_sample_value("jobs_total", {"kind": kind}) for kind in "abc"] == [None, None, 1]
+    jobs._metrics.clear()
+    assert registry.get_sample_value("jobs_total", {"kind": "c"}) is None
+
+
+def test_a_refused_value_leaves_the_counter() -> None:
+    """A counter that is set to a negative number keeps its own."""
+    jobs = Counter("jobs", "Jobs.", registry=None)
+    jobs.inc(5)
+    with pytest.raises(ValueError, match="unchanged"):
+        jobs._value.set(-1)
+    assert jobs._value.get() == 5
+
+
+def test_a_base_class_is_no_metric() -> None:
+    """The class that only stands for all kinds cannot be derived from, and says what can."""
+    with pytest.raises(TypeError, match="Own: derive it from Counter, Gauge"):
+        type("Own", (MetricWrapperBase,), {"_type": "gauge"})
+
+
+def test_words_of_remove(library: Any, registry: Any) -> None:
+    """`remove` has prometheus_client's words as well."""
+    jobs = library.Counter("jobs", "Jobs.", ["a", "b"], registry=registry)
+    with pytest.raises(ValueError, match="Incorrect label count"):
+        jobs.remove("x")
+
+
+def test_threads_share_the_values_of_a_derived_class() -> None:
+    """Threads that create one child at the same time count in the same values."""
+
+    def init(self: Any) -> None:
+        time.sleep(0.01)  # so that all threads are here at once
+        self._value = MutexValue()
+
+    jobs = type("Stored", (Counter,), {"_metric_init": init})("jobs", "J.", ["k"], registry=None)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: jobs.labels("x").inc(), range(8)))
+    assert jobs.labels("x")._value.get() == 8

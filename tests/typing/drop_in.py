@@ -36,6 +36,15 @@ async def work(x: int) -> str:
     return str(x)
 
 
+@requests.labels("GET").count_exceptions(ValueError)
+@Gauge("active", "Active.").track_inprogress()
+def tracked(x: int) -> str:
+    return str(x)
+
+
+assert_type(tracked(1), str)
+
+
 async def use() -> str:
     await work("1")  # type: ignore[arg-type]
     return await work(1)
