@@ -37,7 +37,8 @@ def clean_text(text: str) -> str:
 
 def to_label_text(value: object) -> str:
     """Return a label's value as text that UTF-8 can encode. A member of a string enumeration becomes its string."""
-    return clean_text(str.__str__(value) if isinstance(value, str) else str(value))
+    text = str.__str__(value) if isinstance(value, str) else str(value)
+    return text if text.isascii() else clean_text(text)  # most texts are, and need no search
 
 
 def build_name(
