@@ -81,7 +81,7 @@ def test_a_read_only_directory_that_was_asked_for_is_an_error_that_names_it(moun
     assert path in done.stderr.splitlines()[-1]
 
 
-def test_workers_without_room_count_for_themselves_and_expose_that(start, mount):
+def test_workers_without_room_count_for_themselves_and_expose_that(mount, start):  # unmounted after the end
     path = mount("size=8k")
     server = start("uvicorn", XDG_RUNTIME_DIR=str(path))
     assert server.value("asyncmetrics_workers_shared") == 0
