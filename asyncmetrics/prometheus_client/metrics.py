@@ -25,13 +25,13 @@ from asyncmetrics.errors import DuplicateMetricError, LabelError
 from asyncmetrics.metrics import MetricWrapperBase as MetricBase
 from asyncmetrics.model.descriptor import GAUGE_MODES
 from asyncmetrics.model.names import build_name
-from asyncmetrics.prometheus_client import validation
 from asyncmetrics.prometheus_client._hooks import adopt_values, collect_samples, find_hooks, sample_values
 from asyncmetrics.prometheus_client._values import Children, Number, PrivateView
 from asyncmetrics.prometheus_client.metrics_core import Metric
 from asyncmetrics.prometheus_client.registry import REGISTRY, Collector, CollectorRegistry, DuplicateTimeseries
 from asyncmetrics.prometheus_client.samples import Exemplar, Sample
 from asyncmetrics.prometheus_client.utils import INF, floatToGoString
+from asyncmetrics.prometheus_client.validation import check_label_names, check_metric_name
 
 __all__ = (
     "INF",
@@ -76,7 +76,7 @@ def enable_created_metrics() -> None:
 
 
 def _build_full_name(metric_type: str, name: str, namespace: str, subsystem: str, unit: str) -> str:
-    return build_name(metric_type, name, namespace, subsystem, unit, validation.check_metric_name)
+    return build_name(metric_type, name, namespace, subsystem, unit, check_metric_name)
 
 
 def _find_child(metric: Any) -> Any:
@@ -125,8 +125,8 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
     _keeps_values: bool = False
     _hook_base: ClassVar[type[Any]]  # has the private methods as the library defines them
     _reserved_labelnames: ClassVar[tuple[str, ...]] = ()
-    _check_name = staticmethod(validation.check_metric_name)
-    _check_label_names = staticmethod(validation.check_label_names)
+    _check_name = staticmethod(check_metric_name)
+    _check_label_names = staticmethod(check_label_names)
     _make_registry = staticmethod(CollectorRegistry)
     _is_created_enabled = staticmethod(lambda: _use_created)
 
