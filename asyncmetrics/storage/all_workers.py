@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, final
+from weakref import ref
 
 from asyncmetrics.children.table import ChildTable, TableEvents
 from asyncmetrics.model.descriptor import Descriptor
@@ -32,6 +33,7 @@ __all__ = ("AllWorkers", "RegistryStorage", "choose_registry_storage", "get_all_
 
 _log = logging.getLogger("asyncmetrics")
 _SPACE = "registries"  # of all registries but the default one
+_owners: dict[tuple[str, str], tuple[ref[RegistryStorage], object]] = {}  # of the names that are shared, by path
 _by_path: dict[str, SharedStorage] = {}  # where the variable has changed since this process decided
 
 
@@ -55,10 +57,28 @@ class RegistryStorage:
     def open(
         self, descriptor: Descriptor, events: TableEvents, *, max_children: int | None = None, ttl: float | None = None
     ) -> ChildTable[Any]:
-        """Return a new child table for a metric."""
+        """Return a new child table for a metric.
+
+        A metric that another registry of this process has with other labels, or of another kind, is not shared: only
+        one definition of a name can be. That is logged and counted.
+        """
         shared = self._share()
+        if shared is not None and not self._take_name(descriptor):
+            problem = (
+                f"{descriptor.exposed_name} is not shared between workers: another registry defines it differently"
+            )
+            events.count_collector_error(descriptor.name, ValueError(problem))
+            shared = None
         storage: Storage = MemoryStorage() if shared is None else shared
         return storage.open(descriptor, events, max_children=max_children, ttl=ttl)
+
+    def _take_name(self, descriptor: Descriptor) -> bool:
+        """Return whether no other registry that lives in this process has taken the name with another shape."""
+        owner, shape = _owners.get((self._path, descriptor.name), (None, None))
+        is_free = owner is None or owner() is None or shape == descriptor.shape
+        if is_free:
+            _owners[self._path, descriptor.name] = ref(self), descriptor.shape
+        return is_free
 
     def _share(self) -> SharedStorage | None:
         """Return the shared storage, None if this process cannot share."""

@@ -229,3 +229,15 @@ def test_workers_of_another_user_are_named_in_the_log(folder, caplog):
     (line,) = [record.getMessage() for record in caplog.records]
     who = f"run as another user (asyncmetrics-{OTHER_USER}); run them and this process as one user"
     assert line == f"{folder}: the workers there {who}"
+
+
+def test_one_name_with_other_labels_in_two_registries(start):
+    """Both registries expose their own metric; only the first one is shared, and the other says so."""
+    worker = start()
+    worker.do("app, admin = CollectorRegistry(), CollectorRegistry()")
+    worker.do("Counter('requests', 'R.', ['path'], registry=app).labels('/').inc(2)")
+    worker.do("Counter('requests', 'R.', ['user'], registry=admin).labels('joe').inc(3)")
+    worker.do("assert app.get_sample_value('requests_total', {'path': '/'}) == 2")
+    worker.do("assert admin.get_sample_value('requests_total', {'user': 'joe'}) == 3")
+    worker.do("errors = admin.get_sample_value('asyncmetrics_collector_errors_total', {'collector': 'requests'})")
+    worker.do("assert errors == 1, errors")
