@@ -26,6 +26,7 @@ from asyncmetrics.metrics import MetricWrapperBase as MetricBase
 from asyncmetrics.model.descriptor import GAUGE_MODES
 from asyncmetrics.model.names import build_name
 from asyncmetrics.prometheus_client._hooks import adopt_values, collect_samples, find_hooks, sample_values
+from asyncmetrics.prometheus_client._installation import is_installed
 from asyncmetrics.prometheus_client._values import Children, Number, PrivateView
 from asyncmetrics.prometheus_client.metrics_core import Metric
 from asyncmetrics.prometheus_client.registry import REGISTRY, Collector, CollectorRegistry, DuplicateTimeseries
@@ -266,7 +267,9 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
     def __repr__(self) -> str:
         if self._labelvalues:
             return f"{super().__repr__()}"
-        return f"{type(self).__module__.removeprefix('asyncmetrics.')}.{type(self).__name__}({self._name})"
+        module = type(self).__module__
+        home = module.removeprefix("asyncmetrics.") if is_installed() else module  # as the program has imported it
+        return f"{home}.{type(self).__name__}({self._name})"
 
 
 MetricWrapperBase._hook_base = MetricWrapperBase
