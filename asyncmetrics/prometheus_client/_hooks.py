@@ -35,9 +35,7 @@ def find_hooks(cls: type, base: type) -> list[str]:
 
 def collect_samples(metric: Any) -> list[Metric]:
     """Return the family of the samples that ``metric._samples()`` yields."""
-    if not metric._keeps_values and not any(
-        getattr(type(metric), name) is not getattr(metric._hook_base, name) for name in _HOOKS[1:]
-    ):
+    if not metric._keeps_values and {*find_hooks(type(metric), metric._hook_base)} <= {"_metric_init"}:
         return list(metric._library_class.collect(metric))  # only `_metric_init` is overridden
     if len(metric._registry.storage.list_processes()) > 1:
         metric._self_metrics.count_single_worker(metric._name, _ADVICE)

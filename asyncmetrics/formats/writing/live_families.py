@@ -175,7 +175,7 @@ def _make_filler(family: LiveFamily, rows: Sequence[Row], labels: FamilyLabels) 
         numbers = point.read_numbers()
         values: Sequence[object] = numbers if is_whole else [numbers[index] for index in indexes]
         # %s writes a float as by repr, which is right for numbers below the bound only. Only the last one, a sum or a
-        # value, can be negative: the sum of all tells whether one of them is too large.
+        # value, can be negative: their sum shows whether one of them is too large.
         if not sum(numbers) < FIRST_EXPONENT or numbers[-1] < 0:
             values = [format_number(numbers[index]) for index in indexes]
         if not block:

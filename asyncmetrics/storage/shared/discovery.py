@@ -19,10 +19,11 @@ slow it down, whatever its name is.
 4. The supervisor and its workers have ended: the directory stays, with the last counts, until the first worker of a
    later supervisor removes it in step 2.
 
-If ``PROMETHEUS_MULTIPROC_DIR`` is set, processes of one user share ``asyncmetrics-<user>`` in it, whoever has started
-them. Other users may write to the directory around it, as to an ``emptyDir`` of Kubernetes (root's, mode 777). They
-cannot write to a directory of mode 700 in it, and the numbers ``.1`` to ``.7`` are for the case that one of them has
-taken the name. Nothing here is removed: prometheus_client, too, leaves that to the program that starts the server.
+If ``PROMETHEUS_MULTIPROC_DIR`` is set, all processes of one user share ``asyncmetrics-<user>`` in it, also those that
+have different parents. Other users may write to the directory around it, as to an ``emptyDir`` of Kubernetes (root's,
+mode 777). They cannot write to a directory of mode 700 in it, and the numbers ``.1`` to ``.7`` are for the case that
+one of them has taken the name. Nothing here is removed: prometheus_client, too, leaves that to the program that starts
+the server.
 """
 
 from __future__ import annotations
