@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from functools import total_ordering
-from typing import NamedTuple, final
+from math import floor
+from typing import NamedTuple, TypeAlias, final
 
 from asyncmetrics.errors import DefinitionError
 
-__all__ = ("MAX_EXEMPLAR_CHARACTERS", "BucketSpan", "Exemplar", "NativeHistogram", "Sample", "Timestamp")
+__all__ = (
+    "MAX_EXEMPLAR_CHARACTERS",
+    "BucketSpan",
+    "Exemplar",
+    "Moment",
+    "NativeHistogram",
+    "Sample",
+    "Timestamp",
+    "get_moment",
+)
 
 MAX_EXEMPLAR_CHARACTERS = 128
 """Code points that the names and values of an exemplar's labels may have in all (OpenMetrics 1.0, "Exemplars")."""
@@ -42,6 +53,18 @@ class Timestamp:
 
     def __hash__(self) -> int:
         return hash((self.sec, self.nsec))
+
+
+Moment: TypeAlias = tuple[int, int | Fraction]
+"""Whole seconds and the nanoseconds after them, which are not negative."""
+
+
+def get_moment(timestamp: float | Timestamp) -> Moment:
+    """Return a finite time exactly, so that times of both types can be compared, however close they are."""
+    if isinstance(timestamp, Timestamp):
+        return (timestamp.sec - 1, timestamp.nsec + 10**9) if timestamp.nsec < 0 else (timestamp.sec, timestamp.nsec)
+    seconds = floor(timestamp)
+    return seconds, (Fraction(timestamp) - seconds) * 10**9
 
 
 class Exemplar(NamedTuple):

@@ -12,17 +12,15 @@
 
 from __future__ import annotations
 
-from math import floor
 from typing import TypeAlias, final
 
 from asyncmetrics.formats.rules import find_buckets_problem, find_exemplar_problem, find_value_problem
 from asyncmetrics.model.kinds import KINDS
-from asyncmetrics.model.samples import Sample, Timestamp
+from asyncmetrics.model.samples import Moment, Sample, get_moment
 
 __all__ = ("FamilyRules",)
 
 _Labels: TypeAlias = frozenset[tuple[str, str]]
-_Moment: TypeAlias = tuple[int, float]
 
 
 @final
@@ -37,7 +35,7 @@ class FamilyRules:
         self._name = name
         self._kind = kind
         self._child: _Labels | None = None
-        self._time: _Moment | None = None
+        self._time: Moment | None = None
         self._seen: set[_Labels] = set()
         self._point: dict[tuple[str, str], float] = {}
         self.is_repeat = False
@@ -58,7 +56,7 @@ class FamilyRules:
         own = KINDS[self._kind].get_own_label(self._name, suffix)
         problem = ""
         child = frozenset(item for item in sample.labels.items() if item[0] != own)
-        time = _get_moment(sample.timestamp)
+        time = None if sample.timestamp is None else get_moment(sample.timestamp)
         if child != self._child or time != self._time:
             problem = self.check_end() or self._begin_point(child, time)
         key = (suffix, sample.labels.get(own, ""))
@@ -68,19 +66,9 @@ class FamilyRules:
         self._point.setdefault(key, sample.value)
         return problem
 
-    def _begin_point(self, child: _Labels, time: _Moment | None) -> str:
+    def _begin_point(self, child: _Labels, time: Moment | None) -> str:
         is_later = child == self._child and self._time is not None and time is not None and time > self._time
         is_repeated = child in self._seen and not is_later
         self._seen.add(child)
         self._child, self._time, self._point = child, time, {}
         return "the samples of one child are contiguous, in increasing order of their timestamps" if is_repeated else ""
-
-
-def _get_moment(timestamp: float | Timestamp | None) -> _Moment | None:
-    """Return whole seconds and nanoseconds: a double of today's seconds has no digits for nanoseconds."""
-    if timestamp is None:
-        return None
-    if isinstance(timestamp, Timestamp):
-        return (timestamp.sec - 1, timestamp.nsec + 10**9) if timestamp.nsec < 0 else (timestamp.sec, timestamp.nsec)
-    seconds = floor(timestamp)
-    return seconds, (timestamp - seconds) * 1e9

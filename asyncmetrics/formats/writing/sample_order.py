@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import TypeAlias
 
 from asyncmetrics.formats.writing.claims import Claims
@@ -22,7 +23,7 @@ from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.model.family import Metric
 from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.model.names import to_label_text
-from asyncmetrics.model.samples import Sample
+from asyncmetrics.model.samples import Moment, Sample, get_moment
 
 __all__ = ("order_samples",)
 
@@ -31,7 +32,7 @@ _STEP = 64  # samples in one step of an event loop: benchmarks/scrape.py
 _REPEATED = "the series occurs twice"
 
 _Child: TypeAlias = frozenset[tuple[str, str]]
-_Points: TypeAlias = dict[float | None, MetricPoint]  # by their time
+_Points: TypeAlias = dict[Moment | None, MetricPoint]  # by their time
 
 
 def order_samples(family: Metric, escaping: str, claims: Claims, omissions: Omissions) -> Iterator[Sample | None]:
@@ -110,7 +111,7 @@ def _sort_by_time(samples: Iterable[Sample], sample_filter: SampleFilter) -> tup
             suffix, own = sample_filter.own[sample.name]
             if not points:
                 child = frozenset([item for item in sample.labels.items() if item[0] != own])
-            time = None if sample.timestamp is None else float(sample.timestamp)
+            time = None if sample.timestamp is None else get_moment(sample.timestamp)
             kept = points.setdefault(time, {}).setdefault((suffix, sample.labels.get(own, "")), sample)
             if kept is not sample:
                 sample_filter.omit(_REPEATED)
@@ -122,15 +123,11 @@ def _list_points(points: _Points, sample_filter: SampleFilter) -> Iterable[Metri
     if len(points) == 1:
         return points.values()
     if None not in points:
-        return [point for _, point in sorted(points.items(), key=_get_time)]
+        return [point for _, point in sorted(points.items(), key=itemgetter(0))]
     sample_filter.omit(
         "the series also has a sample without a time", sum(map(len, points.values())) - len(points[None])
     )
     return [points[None]]
-
-
-def _get_time(item: tuple[float | None, MetricPoint]) -> float:
-    return item[0] or 0.0
 
 
 def _are_alike(samples: Iterable[Sample], first: Sample) -> bool:

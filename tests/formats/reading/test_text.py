@@ -206,6 +206,12 @@ def test_openmetrics_points_may_be_a_nanosecond_apart(later):
     assert [sample.value for sample in family.samples] == [1, 2]
 
 
+def test_openmetrics_points_may_be_less_than_a_nanosecond_apart():
+    """Times with an exponent are doubles, and doubles beside zero are close together."""
+    [family] = openmetrics("# TYPE a gauge", "a 1 -7e-124", "a 2 -7e-224")
+    assert [sample.value for sample in family.samples] == [1, 2]
+
+
 @pytest.mark.parametrize("later", ["0", "0.0000000001", "0e5"])
 def test_of_two_openmetrics_samples_at_one_time_the_first_stays(later):
     [family] = openmetrics("# TYPE a gauge", "a 1 0.0", f"a 2 {later}", "a 3 1")
@@ -274,6 +280,7 @@ FAULTS = {
     "the same sample twice": ["# TYPE a gauge", 'a{b="c",d="e"} 1', 'a{d="e",b="c"} 2'],
     "time that goes back": ["# TYPE a gauge", "a 1 5", "a 1 4"],
     "time that goes back by a nanosecond": ["a 1 1700000000.000000002", "a 1 1700000000.000000001"],
+    "time that goes back by less than a nanosecond": ["a 1 -7e-224", "a 1 -7e-124"],
     "time before 1970 that goes back": ["a 1 -1.1", "a 1 -1.2"],
     "time that comes and goes": ["# TYPE a gauge", "a 1 5", "a 1"],
     "interleaved children": ["# TYPE a summary", 'a_sum{b="1"} 1', 'a_sum{b="2"} 1', 'a_count{b="1"} 1'],

@@ -110,6 +110,15 @@ def test_points_of_one_child_go_forward_in_time(written):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [(Timestamp(1_700_000_000, 1), Timestamp(1_700_000_000, 2)), (Timestamp(1, 1), 1.5), (-7e-124, -7e-224)],
+)
+def test_points_that_are_close_together_are_all_written(earlier, later, written):
+    lines = kept("gauge", [("a", {}, 2, later), ("a", {}, 1, earlier)], written)
+    assert [line[:5] for line in lines] == ["a 1.0", "a 2.0"]
+
+
 def test_of_points_with_and_without_time_the_one_without_is_written(written):
     assert kept("gauge", [("a", {}, 1, 5), ("a", {}, 2), ("a", {}, 3, 6)], written) == ["a 2.0"]
 
