@@ -15,7 +15,6 @@ MISSING_MODULES = {
 
 MISSING = {
     "decorator.*": "Parts of a copy of another library; `decorate` is here.",
-    "metrics.MetricWrapperBase.*": "The class is for `isinstance` and annotations: the six kinds have the methods.",
     "multiprocess.MultiProcessCollector.*": "It merges files that are not here: `collect()` merges the workers.",
     "openmetrics.parser.*": "A detail of the parser.",
     "parser.*": "A detail of the parser.",

@@ -3,5 +3,10 @@
 from __future__ import annotations
 
 from asyncmetrics.exposition import make_asgi_app
+from asyncmetrics.prometheus_client.registry import REGISTRY, Collector
 
-__all__ = ("make_asgi_app",)
+__all__ = (
+    "REGISTRY",
+    "Collector",
+    "make_asgi_app",
+)

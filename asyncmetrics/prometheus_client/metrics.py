@@ -14,10 +14,9 @@ What the classes of asyncmetrics do not have:
 from __future__ import annotations
 
 import os
-import threading
-from abc import ABC
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from threading import Lock
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from asyncmetrics import metrics as core
 from asyncmetrics import registry as core_registry
@@ -28,6 +27,8 @@ from asyncmetrics.model.names import build_name
 from asyncmetrics.prometheus_client._hooks import adopt_values, collect_samples, find_hooks, sample_values
 from asyncmetrics.prometheus_client._installation import is_installed
 from asyncmetrics.prometheus_client._values import Children, Number, PrivateView
+from asyncmetrics.prometheus_client._wrapper import MetricWrapperBase
+from asyncmetrics.prometheus_client.context_managers import ExceptionCounter, InprogressTracker, Timer
 from asyncmetrics.prometheus_client.metrics_core import Metric
 from asyncmetrics.prometheus_client.registry import REGISTRY, Collector, CollectorRegistry, DuplicateTimeseries
 from asyncmetrics.prometheus_client.samples import Exemplar, Sample
@@ -41,20 +42,22 @@ __all__ = (
     "CollectorRegistry",
     "Counter",
     "Enum",
+    "ExceptionCounter",
     "Exemplar",
     "Gauge",
     "Histogram",
     "Info",
+    "InprogressTracker",
+    "Lock",
     "Metric",
     "MetricWrapperBase",
     "Sample",
     "Summary",
+    "Timer",
     "disable_created_metrics",
     "enable_created_metrics",
     "floatToGoString",
 )
-
-M = TypeVar("M", bound="MetricWrapperBase")
 
 
 def _get_use_created() -> bool:
@@ -119,29 +122,23 @@ def _sample_child(metric: Any) -> Iterator[Sample]:
         yield Sample("_created", {}, child.created)
 
 
-class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING else ABC):  # type: ignore[misc]
-    """What the classes of this module have in common."""
+if TYPE_CHECKING:
+    _Wrapper = MetricWrapperBase
+else:
+    _Wrapper = object
 
-    _type: ClassVar[str]
+
+class _LibraryMetric(_Wrapper):
+    """What the six kinds have in common. Each has `MetricWrapperBase` as its last base, so that ours come before it."""
+
+    _hook_base: ClassVar[type[Any]]  # the kind, with the private methods as the library defines them
     _keeps_values: bool = False
-    _hook_base: ClassVar[type[Any]]  # has the private methods as the library defines them
-    _reserved_labelnames: ClassVar[tuple[str, ...]] = ()
     _check_name = staticmethod(check_metric_name)
     _check_label_names = staticmethod(check_label_names)
     _make_registry = staticmethod(CollectorRegistry)
     _is_created_enabled = staticmethod(lambda: _use_created)
 
-    if TYPE_CHECKING:
-
-        def collect(self) -> Iterable[Metric]:
-            """Return the family of this metric."""
-            ...
-
-        def labels(self: M, *labelvalues: object, **labelkwargs: object) -> M:  # noqa: PYI019  # for Python 3.10
-            """Return the child with these label values: an object of the metric's class."""
-            ...
-
-    else:  # the arguments are those of the classes of asyncmetrics
+    if not TYPE_CHECKING:  # the arguments are those of the classes of asyncmetrics
 
         def __init__(
             self,
@@ -178,10 +175,9 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if not issubclass(cls, MetricBase):
-            message = f"{cls.__name__}: derive it from Counter, Gauge, Summary, Histogram, Info or Enum"
-            raise TypeError(message)
-        if cls.__module__ != __name__ and find_hooks(cls, MetricWrapperBase) and cls.collect is MetricBase.collect:
+        if cls.__module__ == __name__:
+            cls._hook_base = cls
+        elif find_hooks(cls, cls._hook_base) and cls.collect is MetricBase.collect:
             type.__setattr__(cls, "collect", collect_samples)
 
     def _metric_init(self) -> None:
@@ -198,38 +194,11 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
     _labelnames = PrivateView(lambda metric: metric.descriptor.labelnames)
     _labelvalues = PrivateView(_read_label_values)
     _metrics = PrivateView(_list_children)
-    _lock = PrivateView(lambda _: threading.Lock())
+    _lock = PrivateView(lambda _: Lock())
 
     def require_labels(self) -> None:
         """Raise `LabelError` if this is a metric whose labels are not chosen."""
-        if not self._is_observable():
-            raise LabelError(
-                self._name, f"{self._type} metric is missing label values: choose a child by labels() first"
-            )
-
-    def _is_observable(self) -> bool:
-        return not self._labelnames or bool(self._labelvalues)
-
-    def _is_parent(self) -> bool:
-        return not self._is_observable()
-
-    def _raise_if_not_observable(self) -> None:
-        self.require_labels()
-
-    def _get_metric(self) -> Metric:
-        family: Metric = next(iter(self.describe()))
-        return family
-
-    def _samples(self) -> Iterable[Sample]:
-        """Yield the samples, under suffixes instead of names, as prometheus_client's method of this name."""
-        return self._multi_samples() if self._is_parent() else self._child_samples()
-
-    def _multi_samples(self) -> Iterable[Sample]:
-        for values, child in _list_children(self).items():
-            labels = dict(zip(self._labelnames, values, strict=True))
-            for sample in child._samples():
-                suffix, own, *rest = sample
-                yield Sample(suffix, {**labels, **own}, *rest)
+        self._raise_if_not_observable()
 
     def _child_samples(self) -> Iterable[Sample]:
         own = sample_values(self)
@@ -261,9 +230,6 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
             text = f"No label names were set when constructing {self}"
         return LabelError(error.metric, f"{text}; it {error.problem}")
 
-    def __str__(self) -> str:
-        return f"{self._type}:{self._name}"
-
     def __repr__(self) -> str:
         if self._labelvalues:
             return f"{super().__repr__()}"
@@ -272,10 +238,7 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
         return f"{home}.{type(self).__name__}({self._name})"
 
 
-MetricWrapperBase._hook_base = MetricWrapperBase
-
-
-class Counter(MetricWrapperBase, core.Counter):
+class Counter(_LibraryMetric, core.Counter, MetricWrapperBase):
     """A number that only goes up: `asyncmetrics.Counter`."""
 
     _type: ClassVar[str] = "counter"
@@ -291,7 +254,7 @@ class Counter(MetricWrapperBase, core.Counter):
             return super().count_exceptions(exception, **options)
 
 
-class Gauge(MetricWrapperBase, core.Gauge):
+class Gauge(_LibraryMetric, core.Gauge, MetricWrapperBase):
     """A number that goes up and down: `asyncmetrics.Gauge`."""
 
     _type: ClassVar[str] = "gauge"
@@ -309,21 +272,21 @@ class Gauge(MetricWrapperBase, core.Gauge):
             return super().track_inprogress(*args, **options)
 
 
-class Summary(MetricWrapperBase, core.Summary):
+class Summary(_LibraryMetric, core.Summary, MetricWrapperBase):
     """A count and a sum of observations: `asyncmetrics.Summary`."""
 
     _type: ClassVar[str] = "summary"
-    _reserved_labelnames: ClassVar[tuple[str, ...]] = ("quantile",)
+    _reserved_labelnames: Sequence[str] = ("quantile",)
     _count = _make_number(0)
     _sum = _make_number(1)
     _created = PrivateView(lambda metric: _find_child(metric).created)
 
 
-class Histogram(MetricWrapperBase, core.Histogram):
+class Histogram(_LibraryMetric, core.Histogram, MetricWrapperBase):
     """Counts of observations by size: `asyncmetrics.Histogram`."""
 
     _type: ClassVar[str] = "histogram"
-    _reserved_labelnames: ClassVar[tuple[str, ...]] = ("le",)
+    _reserved_labelnames: Sequence[str] = ("le",)
     _upper_bounds = PrivateView(lambda metric: list(metric.descriptor.buckets))
     _buckets = PrivateView(
         lambda metric: [Number(_find_child(metric), index) for index in range(len(metric.descriptor.buckets))]
@@ -333,14 +296,14 @@ class Histogram(MetricWrapperBase, core.Histogram):
     _created = PrivateView(lambda metric: _find_child(metric).created)
 
 
-class Info(MetricWrapperBase, core.Info):
+class Info(_LibraryMetric, core.Info, MetricWrapperBase):
     """Facts as labels: `asyncmetrics.Info`."""
 
     _type: ClassVar[str] = "info"
     _value = PrivateView(lambda metric: dict(_find_child(metric).read_extra_labels()))
 
 
-class Enum(MetricWrapperBase, core.Enum):
+class Enum(_LibraryMetric, core.Enum, MetricWrapperBase):
     """The present state of something: `asyncmetrics.Enum`."""
 
     _type: ClassVar[str] = "stateset"

@@ -14,17 +14,22 @@ from asyncmetrics.model.families import (
     UntypedMetricFamily,
 )
 from asyncmetrics.model.family import METRIC_TYPES, Metric
+from asyncmetrics.model.samples import Exemplar, NativeHistogram, Sample, Timestamp
 
 __all__ = (
     "METRIC_TYPES",
     "CounterMetricFamily",
+    "Exemplar",
     "GaugeHistogramMetricFamily",
     "GaugeMetricFamily",
     "HistogramMetricFamily",
     "InfoMetricFamily",
     "Metric",
+    "NativeHistogram",
+    "Sample",
     "StateSetMetricFamily",
     "SummaryMetricFamily",
+    "Timestamp",
     "UnknownMetricFamily",
     "UntypedMetricFamily",
 )

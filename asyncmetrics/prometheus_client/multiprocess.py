@@ -13,12 +13,14 @@ from typing import Any
 
 from asyncmetrics.model.family import Metric, copy_family
 from asyncmetrics.model.samples import Sample
+from asyncmetrics.prometheus_client.metrics import Gauge
 from asyncmetrics.prometheus_client.registry import REGISTRY
+from asyncmetrics.prometheus_client.utils import floatToGoString
 from asyncmetrics.registry.sources import LiveCollector
 from asyncmetrics.storage.all_workers import get_all_workers
 from asyncmetrics.storage.named import find_multiprocess_path
 
-__all__ = ("MultiProcessCollector", "mark_process_dead")
+__all__ = ("Gauge", "Metric", "MultiProcessCollector", "Sample", "floatToGoString", "mark_process_dead")
 
 _SUMMED = frozenset({"counter", "histogram", "summary"})
 

@@ -7,8 +7,9 @@ from typing import TextIO
 
 from asyncmetrics.formats.reading.text import parse_prometheus
 from asyncmetrics.model.family import Metric
+from asyncmetrics.model.samples import Sample
 
-__all__ = ("text_fd_to_metric_families", "text_string_to_metric_families")
+__all__ = ("Metric", "Sample", "text_fd_to_metric_families", "text_string_to_metric_families")
 
 
 def text_string_to_metric_families(text: str) -> Iterator[Metric]:

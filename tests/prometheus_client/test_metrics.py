@@ -303,12 +303,6 @@ def test_a_refused_value_leaves_the_counter() -> None:
     assert jobs._value.get() == 5
 
 
-def test_a_base_class_is_no_metric() -> None:
-    """The class that only stands for all kinds cannot be derived from, and says what can."""
-    with pytest.raises(TypeError, match="Own: derive it from Counter, Gauge"):
-        type("Own", (MetricWrapperBase,), {"_type": "gauge"})
-
-
 def test_words_of_remove(library: Any, registry: Any) -> None:
     """`remove` has prometheus_client's words as well."""
     jobs = library.Counter("jobs", "Jobs.", ["a", "b"], registry=registry)

@@ -8,10 +8,13 @@ import anyio.to_thread
 from aiohttp import web
 
 from asyncmetrics.prometheus_client.exposition import bake_output
-from asyncmetrics.prometheus_client.registry import REGISTRY
+from asyncmetrics.prometheus_client.registry import REGISTRY, Collector
 from asyncmetrics.registry import Collectable
 
-__all__ = ("make_aiohttp_handler",)
+__all__ = (
+    "Collector",
+    "make_aiohttp_handler",
+)
 
 
 def make_aiohttp_handler(registry: Collectable = REGISTRY, disable_compression: bool = False) -> Any:

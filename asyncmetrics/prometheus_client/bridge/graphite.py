@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator
 from typing import final
 
 from asyncmetrics.model.samples import Sample
-from asyncmetrics.prometheus_client.registry import REGISTRY
+from asyncmetrics.prometheus_client.registry import REGISTRY, Collector
 from asyncmetrics.registry import Collectable
 from asyncmetrics.registry.collectables import collect_or_raise
 
-__all__ = ("GraphiteBridge",)
+__all__ = (
+    "Collector",
+    "GraphiteBridge",
+)
 
 _INVALID = re.compile(r"[^a-zA-Z0-9_-]")  # a dot separates the parts of a path
 _log = logging.getLogger("asyncmetrics")

@@ -7,6 +7,7 @@ from asyncmetrics.formats.negotiation import CONTENT_TYPE_OPENMETRICS
 from asyncmetrics.formats.writing.lines import format_label_name, format_name
 from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
 from asyncmetrics.model.escaping import ALLOW_UTF_8, DOTS, UNDERSCORES, VALUES, check_escaping, escape_name
+from asyncmetrics.prometheus_client.utils import floatToGoString, parse_version
 from asyncmetrics.registry import Collectable, check_registry
 from asyncmetrics.registry.collectables import collect_or_raise, find_self_metrics
 
@@ -20,7 +21,9 @@ __all__ = (
     "VALUES",
     "escape_label_name",
     "escape_metric_name",
+    "floatToGoString",
     "generate_latest",
+    "parse_version",
 )
 
 ALLOWUTF8 = ALLOW_UTF_8

@@ -7,8 +7,20 @@ from typing import TextIO
 
 from asyncmetrics.formats.reading.openmetrics import parse_openmetrics
 from asyncmetrics.model.family import Metric
+from asyncmetrics.model.samples import BucketSpan, Exemplar, NativeHistogram, Sample, Timestamp
+from asyncmetrics.prometheus_client.utils import floatToGoString
 
-__all__ = ("text_fd_to_metric_families", "text_string_to_metric_families")
+__all__ = (
+    "BucketSpan",
+    "Exemplar",
+    "Metric",
+    "NativeHistogram",
+    "Sample",
+    "Timestamp",
+    "floatToGoString",
+    "text_fd_to_metric_families",
+    "text_string_to_metric_families",
+)
 
 
 def text_string_to_metric_families(text: str) -> Iterator[Metric]:
