@@ -74,7 +74,8 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
             _labelvalues: Sequence[str] | None = None,
         ) -> None:
             kind = getattr(self, "_type", None)
-            if kind not in (*METRIC_TYPES, "untyped"):
+            kind = "unknown" if kind == "untyped" else kind
+            if kind not in METRIC_TYPES:
                 owner = f"class {type(self).__name__}"
                 raise DefinitionError(owner, f"expected a _type that is one of {METRIC_TYPES}, got {show(kind)}")
             self._original_name, self._namespace, self._subsystem, self._unit = name, namespace, subsystem, unit

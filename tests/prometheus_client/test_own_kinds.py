@@ -159,6 +159,14 @@ def test_labels_of_a_metric_without_labels(settable_counter: Any, registry: Any)
             use("a")
 
 
+def test_an_old_word_for_unknown(base: Any, registry: Any) -> None:
+    """``untyped`` is the text format's word."""
+    methods = {"_type": "untyped", "_metric_init": lambda _: None, "_child_samples": lambda _: ()}
+    type("Mirrored", (base,), methods)("load", "L.", unit="seconds", registry=registry)
+    (family,) = registry.collect()
+    assert (family.name, family.type) == ("load_seconds", "unknown")
+
+
 def test_wrong_names(switch: Any, registry: Any) -> None:
     """Names are checked as those of other metrics, and a name can be registered once."""
     with pytest.raises(ValueError, match="Reserved label"):
