@@ -154,7 +154,8 @@ class _LibraryMetric(_Wrapper):
         ) -> None:
             self._original_name, self._namespace, self._subsystem = name, namespace, subsystem
             self._kwargs = dict(options)
-            is_ours = isinstance(registry, core_registry.CollectorRegistry)
+            # A class that a program derives may have a constructor that does not call ours: then it has no storage.
+            is_ours = isinstance(registry, core_registry.CollectorRegistry) and hasattr(registry, "storage")
             try:
                 super().__init__(
                     name,

@@ -130,8 +130,12 @@ def select_part(registry: Collectable, names: frozenset[str]) -> Collectable:
 
 
 def find_self_metrics(registry: Collectable) -> SelfMetrics:
-    """Return the self-metrics in which the exposition of ``registry`` counts its events."""
-    return registry._self_metrics if isinstance(registry, _OWN_CLASSES) else REGISTRY._self_metrics
+    """Return the self-metrics in which the exposition of ``registry`` counts its events.
+
+    A class that a program derives may have a constructor that does not call ours: then those of the default registry.
+    """
+    own: SelfMetrics | None = getattr(registry, "_self_metrics", None) if isinstance(registry, _OWN_CLASSES) else None
+    return REGISTRY._self_metrics if own is None else own
 
 
 def _is_own(registry: object) -> TypeGuard[CollectorRegistry | RestrictedRegistry]:

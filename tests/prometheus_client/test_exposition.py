@@ -98,6 +98,28 @@ def test_wsgi_restricts_what_a_registry_of_the_program_yields() -> None:
     assert b"secret" not in body[0]
 
 
+def test_registry_of_the_program_whose_constructor_does_not_call_ours(library: Any) -> None:
+    """It is exposed, as long as its class has what it inherits from no constructor, and metrics register in it."""
+
+    class Own(library.CollectorRegistry):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.metrics: list[Any] = []
+
+        def register(self, collector: Any) -> None:
+            """Keep a metric."""
+            self.metrics.append(collector)
+
+        def collect(self) -> Any:
+            """Yield the families of the metrics."""
+            return (family for metric in self.metrics for family in metric.collect())
+
+    registry = Own()
+    library.Gauge("size", "Size.", registry=registry).set(3)
+    assert b"size 3.0" in library.generate_latest(registry)
+    assert b"size 3.0" in request(library.make_wsgi_app(registry))[2][0]
+    assert registry.get_sample_value("size") == 3
+
+
 @pytest.mark.parametrize(
     "accept",
     [
