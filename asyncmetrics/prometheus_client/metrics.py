@@ -14,9 +14,9 @@ What the classes of asyncmetrics do not have:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Lock
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from asyncmetrics import metrics as core
 from asyncmetrics import registry as core_registry
@@ -24,6 +24,7 @@ from asyncmetrics.errors import DuplicateMetricError, LabelError
 from asyncmetrics.metrics import MetricWrapperBase as MetricBase
 from asyncmetrics.model.descriptor import GAUGE_MODES
 from asyncmetrics.model.names import build_name
+from asyncmetrics.prometheus_client import validation
 from asyncmetrics.prometheus_client._hooks import adopt_values, collect_samples, find_hooks, sample_values
 from asyncmetrics.prometheus_client._installation import is_installed
 from asyncmetrics.prometheus_client._values import Children, Number, PrivateView
@@ -58,6 +59,13 @@ __all__ = (
     "enable_created_metrics",
     "floatToGoString",
 )
+
+T = TypeVar("T", bound="MetricWrapperBase")
+F = TypeVar("F", bound=Callable[..., Any])
+
+_validate_exemplar = validation._validate_exemplar  # programs import these from here
+_validate_labelnames = validation._validate_labelnames
+_validate_metric_name = validation._validate_metric_name
 
 
 def _get_use_created() -> bool:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import prometheus_client
 import pytest
@@ -58,6 +58,25 @@ def test_module_has_the_names(name: str) -> None:
     left_out = MISSING_NAMES.get(name, set())
     wanted = set() if "*" in left_out else list_names(theirs) - left_out
     assert wanted <= set(dir(importlib.import_module(f"asyncmetrics.prometheus_client.{name}")))
+
+
+@pytest.mark.parametrize(
+    "name", ["F", "T", "_build_full_name", "_get_use_created", "_use_created", "_validate_exemplar"]
+)
+@pytest.mark.parametrize("package", [prometheus_client, ours])
+def test_metrics_has_the_names_that_programs_import_all_the_same(package: ModuleType, name: str) -> None:
+    """Type variables and private functions, for classes and functions that wrap metrics."""
+    assert hasattr(importlib.import_module(f"{package.__name__}.metrics"), name)
+
+
+@pytest.mark.parametrize("package", [prometheus_client, ours])
+def test_checks_of_names_that_programs_import_from_metrics(package: ModuleType) -> None:
+    """`_validate_labelnames` and `_validate_metric_name`."""
+    module: Any = importlib.import_module(f"{package.__name__}.metrics")
+    assert module._validate_labelnames(module.Counter, ["kind"]) == ("kind",)
+    with pytest.raises(ValueError):  # noqa: PT011  # each library has its words
+        module._validate_labelnames(module.Histogram, ["le"])
+    module._validate_metric_name("jobs")
 
 
 def test_the_package_has_the_names() -> None:
