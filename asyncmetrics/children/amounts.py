@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncmetrics.children.table import Child
 from asyncmetrics.errors import AmountError, AmountTypeError
 
-__all__ = ("COUNTED", "to_amount")
+__all__ = ("COUNTED", "to_amount", "to_value")
 
 COUNTED = "a finite amount that is not negative (what goes down as well is a Gauge)"
 """The amounts that a counter accepts, for an `AmountError`."""
@@ -24,3 +24,16 @@ def to_amount(child: Child, amount: object) -> float:
         raise AmountError(repr(child), amount, "a number that a double can hold") from None
     except (TypeError, ValueError):
         raise AmountTypeError(repr(child), amount) from None
+
+
+def to_value(child: Child, value: object) -> float:
+    """Return what a gauge is set to as an exact float: that of a text as well, if the table of the child takes texts.
+
+    Raises `AmountTypeError` or `AmountError`, which name the metric, for anything that no double can hold.
+    """
+    if not (child.table.takes_text and isinstance(value, (str, bytes, bytearray))):
+        return to_amount(child, value)
+    try:
+        return float(value)
+    except ValueError:
+        raise AmountError(repr(child), value, "a number") from None

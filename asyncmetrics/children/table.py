@@ -131,6 +131,7 @@ class ChildTable(Generic[C]):
         "descriptor",
         "failed",
         "functions",
+        "takes_text",
     )
 
     def __init__(
@@ -146,6 +147,7 @@ class ChildTable(Generic[C]):
         self.descriptor = descriptor
         self.functions: dict[C, FunctionCallback] = {}
         self.failed: dict[C, None] = {}
+        self.takes_text = False  # whether a gauge may be set to the text of a number
         self._make = make if ttl is None else add_times(make)
         self._events = events
         self._sampler: SamplerCallback | None = None

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from asyncmetrics import metrics as core
 from asyncmetrics import registry as core_registry
+from asyncmetrics.children.table import ChildTable
 from asyncmetrics.errors import DuplicateMetricError, LabelError
 from asyncmetrics.metrics import MetricWrapperBase as MetricBase
 from asyncmetrics.model.descriptor import GAUGE_MODES
@@ -271,6 +272,10 @@ class Gauge(_LibraryMetric, core.Gauge, MetricWrapperBase):
     _MOST_RECENT_MODES: ClassVar[frozenset[str]] = frozenset({"mostrecent", "livemostrecent"})
     _value = _make_number(0)
     _multiprocess_mode = PrivateView(lambda metric: metric.descriptor.mode)
+
+    def _use_table(self, children: ChildTable[Any]) -> None:
+        children.takes_text = True  # as numbers come from tools, files and responses: set() converts them
+        super()._use_table(children)
 
     if not TYPE_CHECKING:  # type checkers see the method of asyncmetrics
 

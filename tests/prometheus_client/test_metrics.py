@@ -43,6 +43,33 @@ def test_private_views_of_a_child(library: Any, registry: Any) -> None:
     assert isinstance(child, library.Counter)
 
 
+@pytest.mark.parametrize("labelnames", [(), ("node",)])
+@pytest.mark.parametrize("text", ["0.600", " 5 ", "1e3", "-inf", b"7"])
+def test_gauge_is_set_to_the_text_of_a_number(library: Any, registry: Any, labelnames: Any, text: Any) -> None:
+    """By `set`, by the function of `set_function` and by `_value`."""
+    gauge = library.Gauge("volts", "Volts.", labelnames, registry=registry)
+    child = gauge.labels("1") if labelnames else gauge
+    child.set(text)
+    assert child._value.get() == float(text)
+    child.set(0)
+    child._value.set(text)
+    assert float(registry.get_sample_value("volts", dict.fromkeys(labelnames, "1"))) == float(text)
+    child.set_function(lambda: text)
+    assert registry.get_sample_value("volts", dict.fromkeys(labelnames, "1")) == float(text)
+
+
+def test_no_text_but_that_of_a_number(library: Any, registry: Any) -> None:
+    """And nothing but `Gauge.set` takes one."""
+    gauge = library.Gauge("volts", "Volts.", registry=registry)
+    with pytest.raises(ValueError):  # noqa: PT011  # each library has its words
+        gauge.set("five")
+    counter, latency = (kind("n", "N.", registry=None) for kind in (library.Counter, library.Histogram))
+    for call in (gauge.inc, gauge.dec, counter.inc, latency.observe):
+        with pytest.raises(TypeError):
+            call("5")
+    assert gauge._value.get() == 0
+
+
 def test_private_views_of_a_metric(library: Any, registry: Any) -> None:
     """The private attributes of a metric that programs read."""
     jobs = library.Counter("jobs_total", "Jobs.", ["kind"], "shop", "back", "", registry)

@@ -20,7 +20,7 @@ from itertools import accumulate
 from sys import float_info
 from typing import Any, NoReturn
 
-from asyncmetrics.children.amounts import COUNTED, to_amount
+from asyncmetrics.children.amounts import COUNTED, to_amount, to_value
 from asyncmetrics.children.callbacks import FunctionCallback
 from asyncmetrics.children.exemplars import make_exemplar
 from asyncmetrics.children.facts import NO_FACTS, check_facts, find_state
@@ -144,12 +144,12 @@ class MemoryGauge(Child, GaugeChild):
     def set(self, value: float) -> None:
         """Set the gauge to ``value``."""
         # A number that is stored, and not added, becomes an exact float here. An int beyond all doubles raises
-        # OverflowError; to_amount() then raises an error that names the metric.
+        # OverflowError; to_value() then raises an error that names the metric.
         if type(value) is not float:
             try:
-                value = value + 0.0 if type(value) is int else to_amount(self, value)
+                value = value + 0.0 if type(value) is int else to_value(self, value)
             except OverflowError:
-                value = to_amount(self, value)
+                value = to_value(self, value)
         self.value = value
 
     def set_function(self, f: GaugeFunction, *, loop: object = RUNNING) -> None:

@@ -32,7 +32,7 @@ from operator import add
 from sys import float_info
 from typing import Any, NoReturn
 
-from asyncmetrics.children.amounts import COUNTED, to_amount
+from asyncmetrics.children.amounts import COUNTED, to_amount, to_value
 from asyncmetrics.children.exemplars import make_exemplar
 from asyncmetrics.children.facts import NO_FACTS, find_state
 from asyncmetrics.children.interfaces import GaugeFunction
@@ -157,9 +157,9 @@ class SharedGauge(SharedChild, MemoryGauge):
         """Set the gauge to ``value``."""
         if type(value) is not float:  # see MemoryGauge.set
             try:
-                value = value + 0.0 if type(value) is int else to_amount(self, value)
+                value = value + 0.0 if type(value) is int else to_value(self, value)
             except OverflowError:
-                value = to_amount(self, value)
+                value = to_value(self, value)
         self.value = self.cells[self.index] = value
 
     def store(self, cells: Doubles, index: int) -> None:

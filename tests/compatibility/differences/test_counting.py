@@ -39,18 +39,6 @@ def test_a_sum_that_is_nan_for_ever(kind):
     assert ours == 1
 
 
-@pytest.mark.difference("text-as-number")
-def test_a_gauge_that_is_set_to_a_text():
-    def set_text(library):
-        registry, gauge = declare(library, "Gauge")
-        gauge.set("5")
-        return registry.get_sample_value("m")
-
-    theirs, ours = both(set_text)
-    assert theirs == 5
-    assert isinstance(ours, TypeError)
-
-
 @pytest.mark.difference("exemplar-names")
 def test_an_exemplar_with_a_name_that_openmetrics_does_not_allow():
     theirs, ours = both(lambda library: declare(library, "Counter")[1].inc(exemplar={"trace id": "1"}))
