@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from types import FunctionType
 from typing import Any, NoReturn, TypeVar, cast, overload
 
-from asyncmetrics.errors import LabelError
+from asyncmetrics.errors import LabelError, MetricsError
 from asyncmetrics.loops import RUNNING
 from asyncmetrics.model.sharing import Unique
 from asyncmetrics.timing import CallLabels, ExceptionCounter, Exceptions, InprogressTracker, Timer
@@ -210,6 +210,14 @@ class _ObservingChild(_TimedChild):
     def recorder(self) -> Callable[[float], None]:
         """Return the fastest function that observes the seconds of a timer, which are exact and finite floats."""
         return self.observe
+
+    def add_part(self, part: int, amount: float) -> None:  # noqa: ARG002  # of the storages that can
+        """Add to one of the numbers alone, without a check: for programs that observe in their own way.
+
+        The parts of a summary are the count and the sum; those of a histogram are its buckets and the sum. Raises
+        `MetricsError` if the storage does not keep them apart.
+        """
+        raise MetricsError(f"{self!r}: the storage of this registry sets no part of a metric")
 
 
 class SummaryChild(_ObservingChild):

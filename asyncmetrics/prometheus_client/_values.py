@@ -34,7 +34,7 @@ class Number:
         return self._child.read_exemplars().get(self._index)
 
     def set(self, value: float, timestamp: object = None) -> None:  # noqa: ARG002  # prometheus_client's signature
-        """Set a gauge or a counter to ``value``, as tests do. Raises `MetricsError` for the parts of other metrics."""
+        """Set the number, as tests do. Raises `MetricsError` for the count of a histogram, which its buckets have."""
         match self._child.table.descriptor.kind:
             case "gauge":
                 self._child.set(value)
@@ -43,13 +43,23 @@ class Number:
                     raise AmountError(repr(self._child), value, "a finite number that is not negative")
                 self._child.reset()
                 self._child.inc(value)
-            case kind:
-                problem = f"the parts of a {kind} cannot be set apart: remove its children, or use a new registry"
-                raise MetricsError(f"{self._child!r}: {problem}")
+            case _:
+                self._add_part(value - self.get())
 
     def inc(self, amount: float) -> None:
-        """Increase a gauge or a counter by ``amount``, which may be negative if the result is a number for it."""
-        self.set(self.get() + amount)
+        """Increase the number by ``amount``, which may be negative if the result is a number for it."""
+        if self._child.table.descriptor.kind in {"summary", "histogram"}:
+            self._add_part(amount)
+        else:
+            self.set(self.get() + amount)
+
+    def _add_part(self, amount: float) -> None:
+        bounds = len(getattr(self._child.table.descriptor, "buckets", ()))
+        if bounds and self._index == bounds:
+            raise MetricsError(f"{self._child!r}: the count of a histogram is the sum of its buckets: set these")
+        if not -inf < amount < inf:
+            raise AmountError(repr(self._child), amount, "a finite number")
+        self._child.add_part(self._index - (self._index > bounds > 0), amount + 0.0)
 
 
 @final

@@ -11,20 +11,11 @@ from threading import Thread
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
-import prometheus_client as theirs
 import prometheus_client.exposition
 import pytest
 
 from asyncmetrics import prometheus_client as ours
 from asyncmetrics.prometheus_client.exposition import _bake_output, choose_encoder
-
-LIBRARIES = {"prometheus_client": theirs, "asyncmetrics": ours}
-
-
-@pytest.fixture(params=LIBRARIES.values(), ids=LIBRARIES.keys())
-def library(request: pytest.FixtureRequest) -> Any:
-    """Both libraries: what is claimed has to be true of prometheus_client as well."""
-    return request.param
 
 
 @pytest.fixture

@@ -20,14 +20,6 @@ from asyncmetrics.prometheus_client.registry import DuplicateTimeseries
 from asyncmetrics.prometheus_client.samples import Sample
 from asyncmetrics.prometheus_client.values import MutexValue
 
-LIBRARIES = {"prometheus_client": theirs, "asyncmetrics": ours}
-
-
-@pytest.fixture(params=LIBRARIES.values(), ids=LIBRARIES.keys())
-def library(request: pytest.FixtureRequest) -> Any:
-    """Both libraries: what is claimed has to be true of prometheus_client as well."""
-    return request.param
-
 
 @pytest.fixture
 def registry(library: Any) -> Any:

@@ -6,21 +6,12 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-import prometheus_client as theirs
 import pytest
 
 import asyncmetrics
 from asyncmetrics import prometheus_client as ours
 from asyncmetrics.prometheus_client.metrics import MetricWrapperBase
 from asyncmetrics.storage import SharedStorage
-
-LIBRARIES = {"prometheus_client": theirs, "asyncmetrics": ours}
-
-
-@pytest.fixture(params=LIBRARIES.values(), ids=LIBRARIES.keys())
-def library(request: pytest.FixtureRequest) -> Any:
-    """Both libraries: what is claimed has to be true of prometheus_client as well."""
-    return request.param
 
 
 @pytest.fixture

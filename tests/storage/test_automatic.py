@@ -86,3 +86,38 @@ def test_a_process_that_is_alone_exposes_nothing_about_workers():
     registry = CollectorRegistry(storage=AutomaticStorage())
     Counter("c", "C.", registry=registry).inc()
     assert read_value(registry, "asyncmetrics_workers_shared") is None
+
+
+KEPT = """
+import os
+from asyncmetrics import REGISTRY, Histogram, Summary
+
+histogram = Histogram("h", "H.", ["n"], buckets=(1, 2)).labels("x")
+summary = Summary("s", "S.", ["n"]).labels("x")
+
+def add():
+    histogram.add_part(1, 5.0)
+    histogram.add_part(3, 8.0)
+    summary.add_part(0, 2.0)
+    summary.add_part(1, 3.0)
+
+add()
+if not (pid := os.fork()):
+    histogram.observe(1.5)
+    add()
+    os._exit(0)
+os.waitpid(pid, 0)
+add()
+REGISTRY.get_sample_value("h_count")
+histogram.observe(1.5)  # the child passes changes on from now on
+add()
+print(type(histogram).__name__)
+print([REGISTRY.get_sample_value(name, {"n": "x"}) for name in ("h_count", "h_sum", "s_count", "s_sum")])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
+def test_parts_of_children_that_a_program_kept_when_the_process_began_to_share():
+    environment = {name: text for name, text in os.environ.items() if name != "ASYNCMETRICS_DIR"}
+    ended = subprocess.run([sys.executable, "-c", KEPT], env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines() == ["StandInMemoryHistogram", "[22.0, 35.0, 8.0, 12.0]"]

@@ -189,6 +189,13 @@ class MemorySummary(Child, SummaryChild):
         """Return the count and the sum of the same moment."""
         return (self._count, self._sum)
 
+    def add_part(self, part: int, amount: float) -> None:
+        """Add to the count, which is part 0, or to the sum alone: for programs that observe in their own way."""
+        if part:
+            self._sum += amount
+        else:
+            self._count += amount
+
 
 class MemoryHistogram(Child, HistogramChild):
     """The child of a histogram; ``_counts`` has a count for each bucket, not cumulative, that of ``+Inf`` last."""
@@ -219,6 +226,13 @@ class MemoryHistogram(Child, HistogramChild):
             self._exemplars = {**(self._exemplars or {}), index: latest}
         self._counts[index] += 1.0
         self._sum += amount
+
+    def add_part(self, part: int, amount: float) -> None:
+        """Add to one bucket, or behind the last one to the sum: for programs that observe in their own way."""
+        if part < len(self._counts):
+            self._counts[part] += amount
+        else:
+            self._sum += amount
 
     def recorder(self) -> Callable[[float], None]:
         """Return a function that observes seconds without any check: benchmarks/decorators.py."""

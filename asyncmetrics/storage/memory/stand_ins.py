@@ -159,6 +159,10 @@ def _set_function(child: Any, f: GaugeFunction, *, loop: object = RUNNING) -> No
     child.table.get_successor(child).set_function(f, loop=loop)
 
 
+def _add_part(child: Any, part: int, amount: float) -> None:
+    child.table.get_successor(child).add_part(part, amount)
+
+
 def _find_plain(kind: type[Any]) -> type[Any]:
     """Return the class of `plain` that a class is or inherits from."""
     return next(plain for plain in kind.__mro__ if plain in _HIDDEN)
@@ -170,6 +174,8 @@ def _make_class(kind: type[Any], hide: Callable[[Any, _Hidden], property]) -> ty
     names.update((name, hide(plain.__dict__[name], hidden)) for name, hidden in _HIDDEN[plain].items())
     if plain is MemoryGauge:
         names["set_function"] = _set_function
+    if plain in {MemorySummary, MemoryHistogram}:
+        names["add_part"] = _add_part
     if hide is _hide_linked:
         names["read_numbers"] = lambda child: child.position.successor.read_numbers()
     return type(f"StandIn{kind.__name__}", (kind,), names)

@@ -226,6 +226,11 @@ class SharedSummary(SharedChild, MemorySummary):
         self.cells[self.index] = self._count
         self.cells[self.index + 1] = self._sum
 
+    def add_part(self, part: int, amount: float) -> None:
+        """Add to the count or to the sum alone."""
+        super().add_part(part, amount)
+        self.cells[self.index + part] = self._sum if part else self._count
+
     def store(self, cells: Doubles, index: int) -> None:
         """Copy the numbers of the child to cells."""
         cells[index], cells[index + 1], cells[index + 2] = self._count, self._sum, self.created
@@ -271,6 +276,11 @@ class SharedHistogram(SharedChild, MemoryHistogram):
         self._counts[bucket] = self._counts[bucket] + 1.0
         self.cells[self.index + bucket] = self._counts[bucket]
         self.cells[self.index + self._sum_offset] = self._sum
+
+    def add_part(self, part: int, amount: float) -> None:
+        """Add to one bucket or to the sum."""
+        super().add_part(part, amount)
+        self.cells[self.index + part] = self._counts[part] if part < self._sum_offset else self._sum
 
     def recorder(self) -> Callable[[float], None]:
         """Return a function that observes seconds, which are floats and need no check: benchmarks/workers.py."""

@@ -27,6 +27,17 @@ def test_children_of_either_kind_count_the_same(storage_registry):
     assert [value("c_total"), value("g"), value("s_sum"), value("h_bucket", {"le": "0.25"})] == [2, 3, 4, 1]
 
 
+def test_parts_of_summaries_and_histograms(storage_registry):
+    """The count and the sum of a summary; the buckets and, behind them, the sum of a histogram."""
+    summary = Summary("s", "S.", ["n"], registry=storage_registry).labels("x")
+    histogram = Histogram("h", "H.", ["n"], buckets=(1, 2), registry=storage_registry).labels("x")
+    for child, parts in ((summary, 2), (histogram, 4)):
+        for part in range(parts):
+            child.add_part(part, part + 1.0)
+    assert list(summary.read_numbers()) == [1, 2]
+    assert histogram.read_counts() == ([1, 2, 3], 4)
+
+
 def test_a_child_that_locks_can_be_used_inside_itself(storage_registry):
     """As a signal handler would: the lock is taken already."""
     counter = Counter("c", "C.", ["n"], registry=storage_registry)
