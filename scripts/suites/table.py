@@ -138,4 +138,54 @@ SUITES = {
         "rq-exporter==3.1.0",
         requires=("rq", "redis"),
     ),
+    "argus-dpy": Suite(
+        "argus-dpy==0.4.2",
+        requires=("argus-dpy==0.4.2", "pytest-asyncio", "pytest-aiohttp", "python-dotenv", "hypothesis"),
+        source="src",
+    ),
+    "django-business-metrics": Suite(
+        "django-business-metrics==1.0.1",
+        requires=("django", "pytest-django"),
+    ),
+    "duplicacy-exporter": Suite(
+        "duplicacy-exporter==0.6.1",
+        requires=("duplicacy-exporter==0.6.1",),
+    ),
+    "gds-metrics": Suite(
+        "gds-metrics==0.2.4",
+        requires=("flask", "blinker", "pytest-mock"),
+    ),
+    "huntflow-base-metrics": Suite(
+        "huntflow-base-metrics==0.2.1",
+        requires=("aiofiles", "fastapi", "litestar", "httpx", "aiohttp", "pytest-asyncio", "pytest-aiohttp"),
+        source="src",
+        options=("-k", "not test_ok"),  # which expects that a request takes less than 5 ms
+    ),
+    "ironic-prometheus-exporter": Suite(
+        "ironic-prometheus-exporter==4.10.0",
+        tests=("ironic_prometheus_exporter/tests",),
+        requires=("ironic-prometheus-exporter==4.10.0", "oslotest", "fixtures", "stestr"),
+    ),
+    "prometheus-pusher": Suite(
+        "prometheus-pusher==1.0.0",
+        requires=("prometheus-pusher==1.0.0", "pytest-asyncio"),
+    ),
+    "prometheus-tornado-instrumentator": Suite(
+        "prometheus-tornado-instrumentator==0.1.2",
+        requires=("tornado",),
+        source="src",
+    ),
+    "requester-kit": Suite(
+        "requester-kit==0.6.0",
+        requires=(
+            "httpx",
+            "pydantic",
+            "orjson",
+            "tenacity",
+            "pytest-mock",
+            "pytest-fixture-classes",
+            "pytest-asyncio",
+            "respx",
+        ),
+    ),
 }
