@@ -25,7 +25,6 @@ from asyncmetrics.errors import DuplicateMetricError, LabelError
 from asyncmetrics.metrics import MetricWrapperBase as MetricBase
 from asyncmetrics.model.descriptor import GAUGE_MODES
 from asyncmetrics.model.names import build_name
-from asyncmetrics.prometheus_client import validation
 from asyncmetrics.prometheus_client._hooks import adopt_values, collect_samples, find_hooks, sample_values
 from asyncmetrics.prometheus_client._installation import is_installed
 from asyncmetrics.prometheus_client._values import Children, Number, PrivateView
@@ -35,7 +34,12 @@ from asyncmetrics.prometheus_client.metrics_core import Metric
 from asyncmetrics.prometheus_client.registry import REGISTRY, Collector, CollectorRegistry, DuplicateTimeseries
 from asyncmetrics.prometheus_client.samples import Exemplar, Sample
 from asyncmetrics.prometheus_client.utils import INF, floatToGoString
-from asyncmetrics.prometheus_client.validation import check_label_names, check_metric_name
+from asyncmetrics.prometheus_client.validation import (
+    check_exemplar,
+    check_label_names,
+    check_label_names_of,
+    check_metric_name,
+)
 
 __all__ = (
     "INF",
@@ -64,9 +68,9 @@ __all__ = (
 T = TypeVar("T", bound="MetricWrapperBase")
 F = TypeVar("F", bound=Callable[..., Any])
 
-_validate_exemplar = validation._validate_exemplar  # programs import these from here
-_validate_labelnames = validation._validate_labelnames
-_validate_metric_name = validation._validate_metric_name
+_validate_metric_name = check_metric_name  # programs import these from here
+_validate_labelnames = check_label_names_of
+_validate_exemplar = check_exemplar
 
 
 def _get_use_created() -> bool:

@@ -13,7 +13,9 @@ __all__ = (
     "METRIC_LABEL_NAME_RE",
     "METRIC_NAME_RE",
     "RESERVED_METRIC_LABEL_NAME_RE",
+    "check_exemplar",
     "check_label_names",
+    "check_label_names_of",
     "check_metric_name",
     "disable_legacy_validation",
     "enable_legacy_validation",
@@ -90,21 +92,27 @@ def _is_valid_legacy_labelname(name: str) -> bool:
     return METRIC_LABEL_NAME_RE.match(name) is not None and RESERVED_METRIC_LABEL_NAME_RE.match(name) is None
 
 
-def _validate_metric_name(name: str) -> None:
-    check_metric_name(name)
-
-
 def _validate_labelname(name: str) -> None:
     _check_label_name("label", name)
 
 
-def _validate_labelnames(cls: type, labelnames: Iterable[str]) -> tuple[str, ...]:
-    return check_label_names(cls.__name__, labelnames, frozenset(getattr(cls, "_reserved_labelnames", ())))
+def check_label_names_of(cls: object, labelnames: Iterable[str]) -> tuple[str, ...]:
+    """Return ``labelnames`` of a metric class, or raise `DefinitionError` for one that is wrong or reserved."""
+    return check_label_names(
+        getattr(cls, "__name__", type(cls).__name__), labelnames, frozenset(getattr(cls, "_reserved_labelnames", ()))
+    )
 
 
-def _validate_exemplar(exemplar: Mapping[str, str]) -> None:
+def check_exemplar(exemplar: Mapping[str, str]) -> None:
+    """Raise `DefinitionError` for an exemplar's labels that OpenMetrics does not allow."""
     for name in exemplar:
         _check_label_name("exemplar", name)
     length = sum(len(name) + len(value) for name, value in exemplar.items())
     if length > MAX_EXEMPLAR_CHARACTERS:
         raise DefinitionError("exemplar", f"Exemplar labels have {length} UTF-8 characters, exceeding the limit of 128")
+
+
+# Private names of prometheus_client that programs import, also from `metrics`.
+_validate_metric_name = check_metric_name
+_validate_labelnames = check_label_names_of
+_validate_exemplar = check_exemplar
