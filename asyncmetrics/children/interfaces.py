@@ -211,7 +211,7 @@ class _ObservingChild(_TimedChild):
         """Return the fastest function that observes the seconds of a timer, which are exact and finite floats."""
         return self.observe
 
-    def add_part(self, part: int, amount: float) -> None:  # noqa: ARG002  # of the storages that can
+    def add_part(self, part: int, amount: float) -> None:  # noqa: ARG002  # the storages use them
         """Add to one of the numbers alone, without a check: for programs that observe in their own way.
 
         The parts of a summary are the count and the sum; those of a histogram are its buckets and the sum. Raises

@@ -44,7 +44,8 @@ class Number:
                 self._child.reset()
                 self._child.inc(value)
             case _:
-                self._add_part(value - self.get())
+                for _ in range(2):  # the first difference may be rounded, and the second one is exact
+                    self._add_part(value - self.get())
 
     def inc(self, amount: float) -> None:
         """Increase the number by ``amount``, which may be negative if the result is a number for it."""
