@@ -101,7 +101,8 @@ def _blocking_calls_are_errors(request: pytest.FixtureRequest) -> Iterator[None]
     with blockbuster_ctx("asyncmetrics") as blockbuster:
         for function in blockbuster.functions.values():
             function.can_block_in("asyncmetrics/collectors/process.py", PROC_READERS)
-        if Coverage.current() is not None:  # the tracer takes a lock of its own inside whatever it traces
+        if Coverage.current() is not None:
+            # The tracer takes a lock of its own inside whatever it traces. Runs without it watch the package's locks.
             for name in ("threading.Lock.acquire", "threading.Lock.acquire_lock"):
                 blockbuster.functions[name].deactivate()
         yield

@@ -27,7 +27,7 @@ def to_amount(child: Child, amount: object) -> float:
 
 
 def to_value(child: Child, value: object) -> float:
-    """Return what a gauge is set to as an exact float: that of a text as well, if the table of the child takes texts.
+    """Return ``value`` as an exact float. Text is converted if the child table has ``takes_text``.
 
     Raises `AmountTypeError` or `AmountError`, which name the metric, for anything that no double can hold.
     """

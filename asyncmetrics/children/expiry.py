@@ -111,6 +111,14 @@ def _time_facts(method: Callable[..., None]) -> Callable[..., None]:
     return change
 
 
+def _time_number(method: Callable[..., None]) -> Callable[..., None]:
+    def change(self: Any, index: int, number: float) -> None:
+        self.changed_at = time.monotonic()
+        method(self, index, number)
+
+    return change
+
+
 def _time_state(method: Callable[..., None]) -> Callable[..., None]:
     def change(self: Any, state: Any) -> None:
         states = self.table.descriptor.states
@@ -126,8 +134,12 @@ def _time_state(method: Callable[..., None]) -> Callable[..., None]:
 _CHANGES: dict[type[Any], dict[str, Callable[[Callable[..., None]], Callable[..., None]]]] = {
     CounterChild: {"inc": _time_amount_and_exemplar, "reset": _time_reset},
     GaugeChild: {"inc": _time_amount, "dec": _time_amount, "set": _time_value},
-    SummaryChild: {"observe": _time_amount},
-    HistogramChild: {"observe": _time_amount_and_exemplar},
+    SummaryChild: {"observe": _time_amount, "add_number": _time_number, "set_number": _time_number},
+    HistogramChild: {
+        "observe": _time_amount_and_exemplar,
+        "add_number": _time_number,
+        "set_number": _time_number,
+    },
     InfoChild: {"info": _time_facts},
     EnumChild: {"state": _time_state},
 }

@@ -55,8 +55,8 @@ class Labelled(Unique, ABC):  # every child inherits all methods
 
     __slots__ = ()
 
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
         if cls.__module__.startswith(_PACKAGE):  # the methods of a program's own class keep their names
             name_methods(cls)
 
@@ -211,13 +211,17 @@ class _ObservingChild(_TimedChild):
         """Return the fastest function that observes the seconds of a timer, which are exact and finite floats."""
         return self.observe
 
-    def add_part(self, part: int, amount: float) -> None:  # noqa: ARG002  # the storages use them
-        """Add to one of the numbers alone, without a check: for programs that observe in their own way.
+    def add_number(self, index: int, amount: float) -> None:  # noqa: ARG002  # for the storages that override it
+        """Add to one number alone, without a check: for programs that observe in their own way.
 
-        The parts of a summary are the count and the sum; those of a histogram are its buckets and the sum. Raises
-        `MetricsError` if the storage does not keep them apart.
+        By index, a summary has its count and its sum; a histogram has its buckets, not cumulative, and its sum. Raises
+        `MetricsError` if the storage cannot do it.
         """
-        raise MetricsError(f"{self!r}: the storage of this registry sets no part of a metric")
+        raise MetricsError(f"{self!r}: the storage of this registry cannot change one number alone")
+
+    def set_number(self, index: int, value: float) -> None:  # noqa: ARG002  # as above
+        """Replace one number, as `add_number` adds to it."""
+        raise MetricsError(f"{self!r}: the storage of this registry cannot change one number alone")
 
 
 class SummaryChild(_ObservingChild):

@@ -114,8 +114,8 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
     _library_class: ClassVar[type[MetricBase[Any, Any, Any, Any, Any]]]
     _library_methods: ClassVar[Mapping[str, object]]
 
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
         if "_kind" in vars(cls):
             cls._library_class, cls._library_methods = cls, {name: getattr(cls, name) for name in cls._operations}
         cls._own_operations = find_own_operations(cls, cls._library_methods)

@@ -60,11 +60,15 @@ Moment: TypeAlias = tuple[int, int | Fraction]
 
 
 def get_moment(timestamp: float | Timestamp) -> Moment:
-    """Return a finite time exactly, so that times of both types can be compared, however close they are."""
+    """Return a finite time as its decimal digits state it, so that times of both types can be compared.
+
+    The digits of a float are those that the formats write: 0.3 is that time, and not the double below it.
+    """
     if isinstance(timestamp, Timestamp):
         return (timestamp.sec - 1, timestamp.nsec + 10**9) if timestamp.nsec < 0 else (timestamp.sec, timestamp.nsec)
-    seconds = floor(timestamp)
-    return seconds, (Fraction(timestamp) - seconds) * 10**9
+    exact = Fraction(repr(float(timestamp)))
+    seconds = floor(exact)
+    return seconds, (exact - seconds) * 10**9
 
 
 class Exemplar(NamedTuple):

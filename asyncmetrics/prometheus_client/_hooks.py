@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 from asyncmetrics.children.interfaces import CounterChild, GaugeChild, HistogramChild, Labelled, SummaryChild
 from asyncmetrics.errors import AmountError
@@ -23,7 +23,7 @@ from asyncmetrics.model.samples import Sample
 from asyncmetrics.registry import CollectorRegistry
 from asyncmetrics.registry.self_metrics import get_self_metrics
 
-__all__ = ("adopt_values", "collect_samples", "count_single_worker", "find_hooks", "sample_values")
+__all__ = ("adopt_values", "collect_samples", "count_single_worker", "find_hooks", "is_complete", "sample_values")
 
 _HOOKS = ("_metric_init", "_child_samples", "_multi_samples", "_samples")
 _ADVICE = "its class makes its samples itself, which prometheus_client defines for one process"
@@ -32,8 +32,13 @@ _VALUES = ("_value", "_sum", "_count", "_buckets")
 
 def count_single_worker(registry: object, metric: str) -> None:
     """Count, if several workers share the metrics of ``registry``, that a collection has the numbers of this one."""
-    if isinstance(registry, CollectorRegistry) and len(registry.storage.list_processes()) > 1:
+    if is_complete(registry) and len(registry.storage.list_processes()) > 1:
         get_self_metrics(registry).count_single_worker(metric, _ADVICE)
+
+
+def is_complete(registry: object) -> TypeGuard[CollectorRegistry]:
+    """Return whether ``registry`` has a storage: the constructor of a derived class may not have called ours."""
+    return isinstance(registry, CollectorRegistry) and "storage" in vars(registry)
 
 
 def find_hooks(cls: type, base: type) -> list[str]:

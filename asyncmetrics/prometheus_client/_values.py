@@ -34,7 +34,11 @@ class Number:
         return self._child.read_exemplars().get(self._index)
 
     def set(self, value: float, timestamp: object = None) -> None:  # noqa: ARG002  # prometheus_client's signature
-        """Set the number, as tests do. Raises `MetricsError` for the count of a histogram, which its buckets have."""
+        """Set the number, as tests do.
+
+        Raises `MetricsError` for the count of a histogram, which is the sum of its buckets, and `AmountError` for a
+        value that the number cannot have.
+        """
         match self._child.table.descriptor.kind:
             case "gauge":
                 self._child.set(value)
@@ -44,23 +48,23 @@ class Number:
                 self._child.reset()
                 self._child.inc(value)
             case _:
-                for _ in range(2):  # the first difference may be rounded, and the second one is exact
-                    self._add_part(value - self.get())
+                self._child.set_number(self._find_index(value), value + 0.0)
 
     def inc(self, amount: float) -> None:
         """Increase the number by ``amount``, which may be negative if the result is a number for it."""
         if self._child.table.descriptor.kind in {"summary", "histogram"}:
-            self._add_part(amount)
+            self._child.add_number(self._find_index(amount), amount + 0.0)
         else:
             self.set(self.get() + amount)
 
-    def _add_part(self, amount: float) -> None:
+    def _find_index(self, number: float) -> int:
+        """Return the index of the child's `add_number` and `set_number`, after a check of ``number``."""
         bounds = len(getattr(self._child.table.descriptor, "buckets", ()))
         if bounds and self._index == bounds:
             raise MetricsError(f"{self._child!r}: the count of a histogram is the sum of its buckets: set these")
-        if not -inf < amount < inf:
-            raise AmountError(repr(self._child), amount, "a finite number")
-        self._child.add_part(self._index - (self._index > bounds > 0), amount + 0.0)
+        if not -inf < number < inf:
+            raise AmountError(repr(self._child), number, "a finite number")
+        return self._index - (self._index > bounds > 0)  # a child does not keep the count, which is before the sum
 
 
 @final

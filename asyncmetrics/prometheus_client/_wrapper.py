@@ -2,7 +2,7 @@
 
 *Theory of operation.* A class that derives from `MetricWrapperBase` alone keeps its numbers itself, in one process:
 
-1. The constructor checks the definition. ``_metric_init`` prepares a metric without labels; it registers then.
+1. The constructor checks the definition. ``_metric_init`` prepares a metric without labels. Then the metric registers.
 2. ``labels()`` creates an object of the class for label values that are new, with ``_labelvalues``. ``_metric_init``
    prepares it, and ``_metrics`` of the metric holds it.
 3. ``collect()`` makes the family of the samples that ``_child_samples`` yields for each object, under suffixes instead
@@ -41,7 +41,7 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
     ``remove_by_labels`` raise `LabelError`.
     """
 
-    _type: ClassVar[str]
+    _type: ClassVar[Any] = None
     _reserved_labelnames: Sequence[str] = ()
 
     if TYPE_CHECKING:  # type checkers see the methods of asyncmetrics
@@ -73,8 +73,7 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
             registry: object = REGISTRY,
             _labelvalues: Sequence[str] | None = None,
         ) -> None:
-            kind = getattr(self, "_type", None)
-            kind = "unknown" if kind == "untyped" else kind
+            kind = "unknown" if self._type == "untyped" else self._type
             if kind not in METRIC_TYPES:
                 owner = f"class {type(self).__name__}"
                 raise DefinitionError(owner, f"expected a _type that is one of {METRIC_TYPES}, got {show(kind)}")
@@ -84,9 +83,9 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
             self._labelvalues = tuple(_labelvalues or ())
             self._kwargs: dict[str, Any] = {}
             self._documentation = str(documentation)
-            self._registry = registry
-            self._lock = Lock()
+            self._registry = None if self._labelvalues else registry
             if self._is_parent():
+                self._lock = Lock()
                 self._metrics = {}
             else:
                 self._metric_init()
@@ -98,24 +97,24 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
             values = self._read_label_values(labelvalues, labelkwargs)
             child = self._metrics.get(values)
             if child is None:
-                made = type(self)(
-                    self._original_name,
-                    documentation=self._documentation,
-                    labelnames=self._labelnames,
-                    namespace=self._namespace,
-                    subsystem=self._subsystem,
-                    unit=self._unit,
-                    _labelvalues=values,
-                    **self._kwargs,
-                )
-                child = self._metrics.setdefault(values, made)  # no lock: a finaliser may call this method too
+                definition = {
+                    "documentation": self._documentation,
+                    "labelnames": self._labelnames,
+                    "namespace": self._namespace,
+                    "subsystem": self._subsystem,
+                    "unit": self._unit,
+                    "_labelvalues": values,
+                }
+                new_child = type(self)(self._original_name, **{**(self._kwargs or {}), **definition})
+                # No lock, as a finaliser may call this method too. Threads may each make a child: the first one stays.
+                child = self._metrics.setdefault(values, new_child)
             return child
 
         def _read_label_values(self, values: tuple[object, ...], named: Mapping[str, object]) -> tuple[str, ...]:
             self._require_label_names()
             if self._labelvalues:
-                chosen = dict(zip(self._labelnames, self._labelvalues, strict=True))
-                raise LabelError(self._name, f"already has labels set ({chosen}): call labels() of the metric")
+                present = dict(zip(self._labelnames, self._labelvalues, strict=True))
+                raise LabelError(self._name, f"already has labels set ({present}): call labels() of the metric")
             if values and named:
                 raise LabelError(self._name, "Can't pass both *args and **kwargs")
             if named:
@@ -158,7 +157,7 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
 
         def clear(self) -> None:
             """Remove every child; a metric without labels stays as it is."""
-            if self._labelnames:
+            if self._is_parent():
                 self._metrics = {}
 
         def describe(self) -> Iterable[Metric]:
@@ -190,7 +189,7 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
         return self._multi_samples() if self._is_parent() else self._child_samples()
 
     def _multi_samples(self) -> Iterable[Sample]:
-        for values, child in [*self._metrics.items()]:
+        for values, child in dict(self._metrics).items():  # of this moment, in one call: a finaliser may add to it
             labels = dict(zip(self._labelnames, values, strict=True))
             for sample in child._samples():
                 suffix, own, *rest = sample

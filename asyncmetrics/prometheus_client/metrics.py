@@ -19,13 +19,12 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from asyncmetrics import metrics as core
-from asyncmetrics import registry as core_registry
 from asyncmetrics.children.table import ChildTable
 from asyncmetrics.errors import DuplicateMetricError, LabelError
 from asyncmetrics.metrics import MetricWrapperBase as MetricBase
 from asyncmetrics.model.descriptor import GAUGE_MODES
 from asyncmetrics.model.names import build_name
-from asyncmetrics.prometheus_client._hooks import adopt_values, collect_samples, find_hooks, sample_values
+from asyncmetrics.prometheus_client._hooks import adopt_values, collect_samples, find_hooks, is_complete, sample_values
 from asyncmetrics.prometheus_client._installation import is_installed
 from asyncmetrics.prometheus_client._values import Children, Number, PrivateView
 from asyncmetrics.prometheus_client._wrapper import MetricWrapperBase
@@ -167,8 +166,7 @@ class _LibraryMetric(_Wrapper):
         ) -> None:
             self._original_name, self._namespace, self._subsystem = name, namespace, subsystem
             self._kwargs = dict(options)
-            # A class that a program derives may have a constructor that does not call ours: then it has no storage.
-            is_ours = isinstance(registry, core_registry.CollectorRegistry) and hasattr(registry, "storage")
+            is_ours = is_complete(registry)
             try:
                 super().__init__(
                     name,
@@ -187,8 +185,8 @@ class _LibraryMetric(_Wrapper):
             if registry and not is_ours:
                 registry.register(self)
 
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
         if cls.__module__ == __name__:
             cls._hook_base = cls
         elif find_hooks(cls, cls._hook_base) and cls.collect is MetricBase.collect:

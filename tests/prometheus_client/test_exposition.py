@@ -105,6 +105,8 @@ def test_registry_of_the_program_whose_constructor_does_not_call_ours(library: A
             return (family for metric in self.metrics for family in metric.collect())
 
     registry = Own()
+    methods = {"_type": "gauge", "_metric_init": lambda _: None, "_child_samples": lambda _: ()}
+    type("Empty", (library.metrics.MetricWrapperBase,), methods)("empty", "E.", registry=registry)
     library.Gauge("size", "Size.", registry=registry).set(3)
     assert b"size 3.0" in library.generate_latest(registry)
     assert b"size 3.0" in request(library.make_wsgi_app(registry))[2][0]

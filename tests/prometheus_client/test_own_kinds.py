@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,34 @@ def test_a_child_for_each_label_set(settable_counter: Any, registry: Any) -> Non
     assert registry.get_sample_value("sent_total", {"to": "a", "by": "1"}) == 3
     assert registry.get_sample_value("sent_total", {"to": "b", "by": "2"}) == 4
     assert list(sent._metrics) == [("a", "1"), ("b", "2")]
+
+
+def test_children_have_the_whole_definition(settable_counter: Any, registry: Any) -> None:
+    """And what the program has put into ``_kwargs`` besides."""
+    sent = settable_counter("sent", "Sent.", ["to"], "shop", "mail", "bytes", registry=registry)
+    sent._kwargs["namespace"] = "shop"
+    child = sent.labels("a")
+    assert (child._name, child._documentation, child._unit) == ("shop_mail_sent_bytes", "Sent.", "bytes")
+    assert repr(child).endswith("SettableCounter(shop_mail_sent_bytes)")
+
+
+class Picklable(MetricWrapperBase):
+    """A metric whose number is a plain attribute."""
+
+    _type = "gauge"
+
+    def _metric_init(self) -> None:
+        self.value = 0
+
+
+def test_copies() -> None:
+    """What has no lock can be pickled and copied, as with prometheus_client."""
+    plain = Picklable("size", "Size.", registry=None)
+    child = Picklable("sizes", "Sizes.", ["of"]).labels("a")
+    ours.REGISTRY.unregister(ours.REGISTRY._names_to_collectors["sizes"])
+    for metric in (plain, child):
+        metric.value = 3
+        assert pickle.loads(pickle.dumps(metric)).value == copy.deepcopy(metric).value == 3
 
 
 def test_an_option_of_its_own_reaches_the_children(switch: Any, library: Any, registry: Any) -> None:

@@ -52,9 +52,9 @@ def test_parts_of_a_summary(library: Any, registry: Any) -> None:
     assert (summary._sum.get(), summary._count.get()) == (1, 0)
 
 
-@pytest.mark.parametrize(("before", "after"), [(0.3, 0.1), (1e300, 0.1), (0.1, 1e-20)])
+@pytest.mark.parametrize(("before", "after"), [(0.3, 0.1), (1e300, 0.1), (0.1, 1e-20), (float("inf"), 0.0)])
 def test_a_sum_is_set_exactly(library: Any, registry: Any, before: float, after: float) -> None:
-    """Whatever the difference is rounded to."""
+    """Whatever it was before."""
     summary = library.Summary("latency", "L.", registry=registry)
     summary.observe(before)
     summary._sum.set(after)

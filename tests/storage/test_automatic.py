@@ -96,10 +96,10 @@ histogram = Histogram("h", "H.", ["n"], buckets=(1, 2)).labels("x")
 summary = Summary("s", "S.", ["n"]).labels("x")
 
 def add():
-    histogram.add_part(1, 5.0)
-    histogram.add_part(3, 8.0)
-    summary.add_part(0, 2.0)
-    summary.add_part(1, 3.0)
+    histogram.add_number(1, 5.0)
+    histogram.add_number(3, 8.0)
+    summary.add_number(0, 2.0)
+    summary.add_number(1, 3.0)
 
 add()
 if not (pid := os.fork()):

@@ -144,7 +144,9 @@ async def _is_cancelled(*scopes: CancelScope) -> bool:
     """Return whether a cancellation ends this task; if not, the application has raised it."""
     if any(scope.cancel_called for scope in scopes) or is_task_cancelled():
         return True
-    with CancelScope(shield=True):  # before Python 3.11 the end of a loop shows only after the group's own task has run
+    # Before Python 3.11 a task does not know who cancels it. When its loop ends, the scope of the group is cancelled
+    # only once the group's own task has run.
+    with CancelScope(shield=True):
         await checkpoint()
     return any(scope.cancel_called for scope in scopes)
 

@@ -65,8 +65,8 @@ def _add_lock(method: Callable[..., Any]) -> Callable[..., Any]:
 _METHODS: dict[type[Child], tuple[str, ...]] = {
     MemoryCounter: ("inc", "reset"),
     MemoryGauge: ("inc", "dec", "set"),
-    MemorySummary: ("observe", "add_part", "read_numbers"),
-    MemoryHistogram: ("observe", "add_part", "read_counts"),
+    MemorySummary: ("observe", "add_number", "set_number", "read_numbers"),
+    MemoryHistogram: ("observe", "add_number", "set_number", "read_counts"),
     MemoryInfo: ("info",),
     MemoryEnum: ("state",),
 }

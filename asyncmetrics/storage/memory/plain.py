@@ -189,12 +189,19 @@ class MemorySummary(Child, SummaryChild):
         """Return the count and the sum of the same moment."""
         return (self._count, self._sum)
 
-    def add_part(self, part: int, amount: float) -> None:
-        """Add to the count, which is part 0, or to the sum alone: for programs that observe in their own way."""
-        if part:
+    def add_number(self, index: int, amount: float) -> None:
+        """Add to the count (index 0) or to the sum alone."""
+        if index:
             self._sum += amount
         else:
             self._count += amount
+
+    def set_number(self, index: int, value: float) -> None:
+        """Replace the count (index 0) or the sum."""
+        if index:
+            self._sum = value
+        else:
+            self._count = value
 
 
 class MemoryHistogram(Child, HistogramChild):
@@ -227,12 +234,19 @@ class MemoryHistogram(Child, HistogramChild):
         self._counts[index] += 1.0
         self._sum += amount
 
-    def add_part(self, part: int, amount: float) -> None:
-        """Add to one bucket, or behind the last one to the sum: for programs that observe in their own way."""
-        if part < len(self._counts):
-            self._counts[part] += amount
+    def add_number(self, index: int, amount: float) -> None:
+        """Add to one bucket alone, or to the sum, whose index follows that of the last bucket."""
+        if index < len(self._counts):
+            self._counts[index] += amount
         else:
             self._sum += amount
+
+    def set_number(self, index: int, value: float) -> None:
+        """Replace one bucket, or the sum, as `add_number`."""
+        if index < len(self._counts):
+            self._counts[index] = value
+        else:
+            self._sum = value
 
     def recorder(self) -> Callable[[float], None]:
         """Return a function that observes seconds without any check: benchmarks/decorators.py."""

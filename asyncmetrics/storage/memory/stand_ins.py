@@ -159,8 +159,12 @@ def _set_function(child: Any, f: GaugeFunction, *, loop: object = RUNNING) -> No
     child.table.get_successor(child).set_function(f, loop=loop)
 
 
-def _add_part(child: Any, part: int, amount: float) -> None:
-    child.table.get_successor(child).add_part(part, amount)
+def _add_number(child: Any, index: int, amount: float) -> None:
+    child.table.get_successor(child).add_number(index, amount)
+
+
+def _set_number(child: Any, index: int, value: float) -> None:
+    child.table.get_successor(child).set_number(index, value)
 
 
 def _find_plain(kind: type[Any]) -> type[Any]:
@@ -175,7 +179,7 @@ def _make_class(kind: type[Any], hide: Callable[[Any, _Hidden], property]) -> ty
     if plain is MemoryGauge:
         names["set_function"] = _set_function
     if plain in {MemorySummary, MemoryHistogram}:
-        names["add_part"] = _add_part
+        names.update(add_number=_add_number, set_number=_set_number)
     if hide is _hide_linked:
         names["read_numbers"] = lambda child: child.position.successor.read_numbers()
     return type(f"StandIn{kind.__name__}", (kind,), names)

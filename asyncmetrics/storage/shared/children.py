@@ -226,10 +226,15 @@ class SharedSummary(SharedChild, MemorySummary):
         self.cells[self.index] = self._count
         self.cells[self.index + 1] = self._sum
 
-    def add_part(self, part: int, amount: float) -> None:
-        """Add to the count or to the sum alone."""
-        super().add_part(part, amount)
-        self.cells[self.index + part] = self._sum if part else self._count
+    def add_number(self, index: int, amount: float) -> None:
+        """Add to the count (index 0) or to the sum alone."""
+        super().add_number(index, amount)
+        self.cells[self.index + index] = self._sum if index else self._count
+
+    def set_number(self, index: int, value: float) -> None:
+        """Replace the count (index 0) or the sum."""
+        super().set_number(index, value)
+        self.cells[self.index + index] = value
 
     def store(self, cells: Doubles, index: int) -> None:
         """Copy the numbers of the child to cells."""
@@ -277,10 +282,15 @@ class SharedHistogram(SharedChild, MemoryHistogram):
         self.cells[self.index + bucket] = self._counts[bucket]
         self.cells[self.index + self._sum_offset] = self._sum
 
-    def add_part(self, part: int, amount: float) -> None:
-        """Add to one bucket or to the sum."""
-        super().add_part(part, amount)
-        self.cells[self.index + part] = self._counts[part] if part < self._sum_offset else self._sum
+    def add_number(self, index: int, amount: float) -> None:
+        """Add to one bucket alone, or to the sum."""
+        super().add_number(index, amount)
+        self.cells[self.index + index] = self._counts[index] if index < self._sum_offset else self._sum
+
+    def set_number(self, index: int, value: float) -> None:
+        """Replace one bucket, or the sum."""
+        super().set_number(index, value)
+        self.cells[self.index + index] = value
 
     def recorder(self) -> Callable[[float], None]:
         """Return a function that observes seconds, which are floats and need no check: benchmarks/workers.py."""

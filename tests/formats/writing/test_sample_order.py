@@ -119,6 +119,20 @@ def test_points_that_are_close_together_are_all_written(earlier, later, written)
     assert [line[:5] for line in lines] == ["a 1.0", "a 2.0"]
 
 
+@pytest.mark.parametrize(
+    ("time", "before"),
+    [(1_700_000_000.3, Timestamp(1_700_000_000, 299_999_999)), (0.3, Timestamp(0, 299_999_999))],
+)
+def test_a_time_is_what_its_digits_state(time, before, written):
+    """The double of .3 is a bit less: the parser, which reads the digits, would see a time that goes back."""
+    lines = kept("gauge", [("a", {}, 2, time), ("a", {}, 1, before)], written)
+    assert [line[:5] for line in lines] == ["a 1.0", "a 2.0"]
+
+
+def test_a_float_and_a_timestamp_of_the_same_digits_are_one_time(written):
+    assert kept("gauge", [("a", {}, 1, 0.1), ("a", {}, 2, Timestamp(0, 100_000_000))], written) == ["a 1.0 0.1"]
+
+
 def test_of_points_with_and_without_time_the_one_without_is_written(written):
     assert kept("gauge", [("a", {}, 1, 5), ("a", {}, 2), ("a", {}, 3, 6)], written) == ["a 2.0"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -33,7 +34,8 @@ def test_parts_of_summaries_and_histograms(storage_registry):
     histogram = Histogram("h", "H.", ["n"], buckets=(1, 2), registry=storage_registry).labels("x")
     for child, parts in ((summary, 2), (histogram, 4)):
         for part in range(parts):
-            child.add_part(part, part + 1.0)
+            child.set_number(part, 5.0)
+            child.add_number(part, part - 4.0)
     assert list(summary.read_numbers()) == [1, 2]
     assert histogram.read_counts() == ([1, 2, 3], 4)
 
@@ -74,3 +76,14 @@ def test_threads_that_create_and_remove_lose_no_child_that_stays(storage_registr
         stop.set()
         for thread in threads:
             thread.join()
+
+
+@pytest.mark.parametrize("change", ["add_number", "set_number"])
+@pytest.mark.parametrize("kind", [Summary, Histogram])
+def test_a_change_of_one_number_is_a_change_for_the_ttl(storage_registry, kind, change, monkeypatch):
+    """A child that is still used stays."""
+    child = kind("m", "M.", ["n"], ttl=60, registry=storage_registry).labels("x")
+    later = child.changed_at + 59
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    getattr(child, change)(0, 1.0)
+    assert child.changed_at == later
