@@ -46,7 +46,7 @@ from asyncmetrics.model.label_errors import make_label_error
 from asyncmetrics.model.names import to_label_text
 from asyncmetrics.model.samples import Exemplar
 
-__all__ = ("OVERFLOW", "Child", "ChildTable", "TableEvents")
+__all__ = ("OVERFLOW", "Child", "ChildTable", "TableEvents", "select_keys")
 
 OVERFLOW = "__overflow__"
 """The value of every label of the child that label sets beyond ``max_children`` share."""
@@ -343,3 +343,11 @@ def _find_problem(child: GaugeChild, number: float) -> BaseException | None:
         pass_interruption(error)
         return error
     return None
+
+
+def select_keys(
+    keys: Iterable[tuple[str, ...]], names: Sequence[str], labels: Mapping[str, object]
+) -> list[tuple[str, ...]]:
+    """Return those of ``keys``, the values of ``names``, that have all of ``labels``; none if there are no labels."""
+    wanted = [(names.index(name), to_label_text(value)) for name, value in labels.items()]
+    return [key for key in keys if all(key[index] == value for index, value in wanted)] if wanted else []

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 
 from asyncmetrics.children.callbacks import Callback
 from asyncmetrics.children.interfaces import Labelled, name_methods
-from asyncmetrics.children.table import ChildTable
+from asyncmetrics.children.table import ChildTable, select_keys
 from asyncmetrics.context import read_labels
 from asyncmetrics.context.names import declare_labels
 from asyncmetrics.errors import LabelError, show
@@ -256,10 +256,8 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
         unknown = sorted(str(name) for name in labels if name not in names)
         if unknown:
             raise make_label_error(self.descriptor, names, (), dict.fromkeys((*names, *unknown)))
-        wanted = [(names.index(name), to_label_text(value)) for name, value in labels.items()]
-        for key in self._children.list_keys() if wanted else ():
-            if all(key[index] == value for index, value in wanted):
-                self._children.remove(key)
+        for key in select_keys(self._children.list_keys(), names, labels):
+            self._children.remove(key)
 
     def clear(self) -> None:
         """Remove every child; a metric without labels keeps its only child."""

@@ -23,17 +23,11 @@ from asyncmetrics.model.samples import Sample
 from asyncmetrics.registry import CollectorRegistry
 from asyncmetrics.registry.self_metrics import get_self_metrics
 
-__all__ = ("adopt_values", "collect_samples", "count_single_worker", "find_hooks", "is_complete", "sample_values")
+__all__ = ("adopt_values", "collect_own_samples", "collect_samples", "find_hooks", "is_complete", "sample_values")
 
 _HOOKS = ("_metric_init", "_child_samples", "_multi_samples", "_samples")
 _ADVICE = "its class makes its samples itself, which prometheus_client defines for one process"
 _VALUES = ("_value", "_sum", "_count", "_buckets")
-
-
-def count_single_worker(registry: object, metric: str) -> None:
-    """Count, if several workers share the metrics of ``registry``, that a collection has the numbers of this one."""
-    if is_complete(registry) and len(registry.storage.list_processes()) > 1:
-        get_self_metrics(registry).count_single_worker(metric, _ADVICE)
 
 
 def is_complete(registry: object) -> TypeGuard[CollectorRegistry]:
@@ -50,7 +44,14 @@ def collect_samples(metric: Any) -> list[Metric]:
     """Return the family of the samples that ``metric._samples()`` yields."""
     if not metric._keeps_values and {*find_hooks(type(metric), metric._hook_base)} <= {"_metric_init"}:
         return list(metric._library_class.collect(metric))  # only `_metric_init` is overridden
-    count_single_worker(metric._registry, metric._name)
+    return collect_own_samples(metric)
+
+
+def collect_own_samples(metric: Any) -> list[Metric]:
+    """Return the family of what ``metric._samples()`` yields, and count that it has the numbers of one worker."""
+    registry = metric._registry
+    if is_complete(registry) and len(registry.storage.list_processes()) > 1:
+        get_self_metrics(registry).count_single_worker(metric._name, _ADVICE)
     family: Metric = metric._get_metric()
     for sample in metric._samples():
         suffix, *rest = sample

@@ -18,12 +18,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from asyncmetrics.children.table import select_keys
 from asyncmetrics.errors import DefinitionError, LabelError, show
 from asyncmetrics.metrics import MetricWrapperBase as MetricBase
 from asyncmetrics.model.family import METRIC_TYPES, Metric
 from asyncmetrics.model.names import build_name, to_label_text
 from asyncmetrics.model.samples import Sample
-from asyncmetrics.prometheus_client._hooks import count_single_worker
+from asyncmetrics.prometheus_client._hooks import collect_own_samples
 from asyncmetrics.prometheus_client.registry import REGISTRY
 from asyncmetrics.prometheus_client.validation import check_label_names, check_metric_name
 
@@ -150,10 +151,8 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
             if unknown := [name for name in labels if name not in self._labelnames]:
                 problem = f"Unknown label names: {unknown}; expected {list(self._labelnames)}"
                 raise LabelError(self._name, problem)
-            wanted = [(self._labelnames.index(name), to_label_text(value)) for name, value in labels.items()]
-            for key in list(self._metrics) if wanted else ():
-                if all(key[index] == value for index, value in wanted):
-                    self._metrics.pop(key, None)
+            for key in select_keys(list(self._metrics), self._labelnames, labels):
+                self._metrics.pop(key, None)
 
         def clear(self) -> None:
             """Remove every child; a metric without labels stays as it is."""
@@ -166,12 +165,7 @@ class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING els
 
         def collect(self) -> Iterable[Metric]:
             """Return the family of this metric, with the numbers of this process."""
-            count_single_worker(self._registry, self._name)
-            family = self._get_metric()
-            for sample in self._samples():
-                suffix, *rest = sample
-                family.add_sample(self._name + suffix, *rest)
-            return [family]
+            return collect_own_samples(self)
 
     def _get_metric(self) -> Metric:
         return Metric(self._name, self._documentation, self._type, self._unit)
