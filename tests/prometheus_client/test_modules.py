@@ -71,12 +71,17 @@ def test_metrics_has_the_names_that_programs_import_all_the_same(package: Module
 
 @pytest.mark.parametrize("package", [prometheus_client, ours])
 def test_checks_of_names_that_programs_import_from_metrics(package: ModuleType) -> None:
-    """`_validate_labelnames` and `_validate_metric_name`."""
+    """`_validate_labelnames`, `_validate_metric_name` and `_validate_exemplar`."""
     module: Any = importlib.import_module(f"{package.__name__}.metrics")
     assert module._validate_labelnames(module.Counter, ["kind"]) == ("kind",)
     with pytest.raises(ValueError):  # noqa: PT011  # each library has its words
         module._validate_labelnames(module.Histogram, ["le"])
     module._validate_metric_name("jobs")
+    with pytest.raises(ValueError):  # noqa: PT011
+        module._validate_metric_name("")
+    module._validate_exemplar({"trace_id": "1"})
+    with pytest.raises(ValueError):  # noqa: PT011
+        module._validate_exemplar({"trace_id": "1" * 200})
 
 
 def test_the_package_has_the_names() -> None:

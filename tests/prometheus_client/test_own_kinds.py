@@ -148,6 +148,8 @@ def test_children_are_removed(settable_counter: Any, registry: Any) -> None:
     sent.remove("a", "x")
     sent.remove("no", "child")
     assert len(sent._metrics) == 3
+    sent.remove_by_labels({})
+    assert len(sent._metrics) == 3
     sent.remove_by_labels({"by": "y"})
     assert list(sent._metrics) == [("b", "x")]
     sent.clear()
