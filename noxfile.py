@@ -17,7 +17,11 @@ nox.options.reuse_venv = "yes"
 
 # The requirements of each session in addition to the test group. The newest versions are those that pip finds.
 VERSIONS = {
-    "oldest": ["starlette==0.41.*", "fastapi==0.115.*", "litestar==2.13.*", "django==4.2.*", "quart==0.19.*"],
+    "oldest": [
+        *("starlette==0.41.*", "fastapi==0.115.*", "litestar==2.13.*", "django==4.2.*", "quart==0.19.*"),
+        *("sqlalchemy==2.0.*", "asyncpg==0.29.*", "psycopg[binary]==3.1.*", "psycopg-pool==3.2.*", "redis==5.0.*"),
+        *("aiosqlite==0.20.*", "urllib3==2.0.*", "requests==2.31.*", "structlog==24.*", "loguru==0.7.*"),
+    ],
     "middle": ["starlette==1.3.*", "fastapi==0.141.*"],
     "newest": ["starlette", "fastapi", "litestar", "django", "quart"],
 }

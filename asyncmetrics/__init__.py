@@ -78,7 +78,7 @@ if TYPE_CHECKING:
         start_wsgi_server,
         write_to_textfile,
     )
-    from asyncmetrics.integrations import instrument, uninstrument
+    from asyncmetrics.integrations import Instrumentation, instrument, instrument_all, uninstrument
     from asyncmetrics.middleware import MetricsMiddleware
 
 __all__ = (
@@ -98,6 +98,7 @@ __all__ = (
     "Gauge",
     "Histogram",
     "Info",
+    "Instrumentation",
     "Metric",
     "MetricsMiddleware",
     "PlatformCollector",
@@ -115,6 +116,7 @@ __all__ = (
     "get_labels",
     "instance_ip_grouping_key",
     "instrument",
+    "instrument_all",
     "linear_buckets",
     "make_asgi_app",
     "make_wsgi_app",
@@ -148,7 +150,7 @@ _LOADED_ON_USE = {
         ),
         "asyncmetrics.exposition",
     ),
-    **dict.fromkeys(("instrument", "uninstrument"), "asyncmetrics.integrations"),
+    **dict.fromkeys(("Instrumentation", "instrument", "instrument_all", "uninstrument"), "asyncmetrics.integrations"),
     "MetricsMiddleware": "asyncmetrics.middleware",
 }
 

@@ -1,89 +1,150 @@
-"""One call for each framework: `instrument` measures an application and serves its metrics.
+"""One verb for everything: `instrument` measures an application, a client, a pool or a logger.
 
-To add an integration, say with Redis, add one file, ``integrations/redis.py``, with a function ``instrument``, and one
-entry in the table below, which leads from the name of a class to that file. The file imports the framework or client
-that it measures, and:
+`libraries` has the tables of what can be instrumented, and says how to add a library. An application is measured by
+the middleware, which `outermost` puts around it; the options are in `options`. Everything else is a client: `library`
+is the base of its integration, `client_options` has its options. `everything` has `instrument_all`.
 
-- `asyncmetrics.metrics` for the metrics of a client such as Redis;
-- for a web framework, ``integrations/outermost.py`` and ``integrations/options.py``, and
-  `asyncmetrics.middleware.scope` to write the framework's route and exceptions into the scope of a request.
-
-A client has none of the options of `InstrumentOptions`: its ``instrument`` must refuse them. Raise `MissingExtraError`
-if the library is not installed, and add the extra to pyproject.toml.
-
-The table holds names, so an application loads the integration of its own framework only.
+An integration imports the framework or library that it measures. A program loads those of its own libraries only.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, overload
 
+from asyncmetrics.integrations.client_options import ClientOptions, DatabaseOptions, HttpClientOptions, ServerNames
+from asyncmetrics.integrations.everything import Instrumentation, instrument_all
+from asyncmetrics.integrations.libraries import CLIENTS, FRAMEWORKS, find_by_class
 from asyncmetrics.integrations.options import INSTRUMENT_DEFAULTS, InstrumentOptions
-from asyncmetrics.integrations.outermost import find_outermost
 from asyncmetrics.middleware.applications import make_application_error
 from asyncmetrics.middleware.options import show_options
 from asyncmetrics.typing import Unpack
 
-__all__ = ("InstrumentOptions", "instrument", "uninstrument")
+__all__ = (
+    "ClientOptions",
+    "DatabaseOptions",
+    "HttpClientOptions",
+    "InstrumentOptions",
+    "Instrumentation",
+    "ServerNames",
+    "instrument",
+    "instrument_all",
+    "uninstrument",
+)
 
-A = TypeVar("A")
+X = TypeVar("X")
 
-# The class of an application, searched among its bases from the most derived on, and its integration.
-_FRAMEWORKS = {
-    "fastapi.applications.FastAPI": "asyncmetrics.integrations.fastapi",
-    "starlette.applications.Starlette": "asyncmetrics.integrations.starlette",
-    "litestar.app.Litestar": "asyncmetrics.integrations.litestar",
-    "quart.app.Quart": "asyncmetrics.integrations.quart",
-    "django.core.handlers.asgi.ASGIHandler": "asyncmetrics.integrations.django",
-}
+
+class _Application(Protocol):
+    """An application of a framework."""
+
+    @property
+    def __call__(self) -> Any: ...
+
+
+# The public shapes of clients: the types of a library that is not installed would say nothing to a type checker.
+class _HttpxClient(Protocol):
+    def build_request(self, method: Any, url: Any) -> Any: ...
+    @property
+    def event_hooks(self) -> Any: ...
+
+
+class _RequestsSession(Protocol):
+    def mount(self, prefix: Any, adapter: Any) -> Any: ...
+    @property
+    def adapters(self) -> Any: ...
+
+
+class _Urllib3Pool(Protocol):
+    def urlopen(self, method: Any, url: Any) -> Any: ...
+
+
+class _Engine(Protocol):
+    @property
+    def dialect(self) -> Any: ...
+    def dispose(self) -> Any: ...
+
+
+class _AsyncpgPool(Protocol):
+    def get_idle_size(self) -> int: ...
+
+
+class _PsycopgPool(Protocol):
+    def get_stats(self) -> Any: ...
+
+
+class _Connection(Protocol):
+    """A connection of asyncpg, psycopg or aiosqlite."""
+
+    def execute(self, query: Any, /) -> Any: ...
+
+
+class _Redis(Protocol):
+    def execute_command(self, *args: Any) -> Any: ...
+
+
+class _Logger(Protocol):
+    def setLevel(self, level: Any) -> Any: ...  # noqa: N802
+
+
+A = TypeVar("A", bound=_Application)
+H = TypeVar("H", bound="_HttpxClient | _RequestsSession | _Urllib3Pool")
+D = TypeVar("D", bound="_Engine | _AsyncpgPool | _PsycopgPool | _Connection | _Redis")
+L = TypeVar("L", bound=_Logger)
 
 _EXPECTED = (
     "an application of FastAPI, Starlette, Litestar or Quart, or Django's ASGI application "
-    "(MetricsMiddleware(app) measures any other ASGI application)"
+    "(MetricsMiddleware(app) measures any other ASGI application), or one of {}"
 )
 
 
+@overload
+def instrument(client: H, /, **options: Unpack[HttpClientOptions]) -> H: ...
+@overload
+def instrument(database: D, /, **options: Unpack[DatabaseOptions]) -> D: ...
+@overload
+def instrument(logger: L, /, **options: Unpack[ClientOptions]) -> L: ...
+@overload
+def instrument(app: A, **options: Unpack[InstrumentOptions]) -> A: ...
 @show_options(InstrumentOptions, INSTRUMENT_DEFAULTS)
-def instrument(app: A, **options: Unpack[InstrumentOptions]) -> A:
-    """Measure ``app`` from the outside, serve its metrics at ``path``, and return it.
+def instrument(app: Any, **options: Any) -> Any:
+    """Measure ``app`` and return it: an application, or a client, a pool or a logger.
+
+    An application is measured from the outside, and its metrics are served at ``path``:
 
     - ``path``: where the metrics are served, before any route of the application, with and without a slash at the end.
       Scrapes are not measured, and the path is in no OpenAPI schema. None serves them nowhere.
     - ``auth``: which clients may read them: a bearer token, a ``(user, password)``, or a predicate of the ASGI scope.
     - ``max_concurrent``: the limit of scrapes at the same time, as for `make_asgi_app`.
 
-    The other options are those of `MetricsMiddleware`. If the application is instrumented already, the options of the
+    The other options of an application are those of `MetricsMiddleware`. Clients have the options of
+    `HttpClientOptions`, `DatabaseOptions` or `ClientOptions`. If the object is instrumented already, the options of the
     first call stay, and a warning is logged for those of this one.
 
     Raises `DefinitionError` for anything else, with the advice that fits it (a `MetricsMiddleware` wraps any other ASGI
     application), or for a wrong value of an option, and `TypeError` for an unknown option.
     """
-    framework: Any = importlib.import_module(_find_integration("instrument", app))
-    framework.instrument(app, **options)
-    return app
+    return _load("instrument", app).instrument(app, **options)
 
 
-def uninstrument(app: A) -> A:
+def uninstrument(app: X) -> X:
     """Undo `instrument`: measure ``app`` no more, serve its metrics no more, and return it.
 
-    The application is as it was before, also if other libraries have changed it since. The metrics stay in their
-    registry, with their values. It may be instrumented again, with other options. An application that is not
-    instrumented stays as it is.
+    The object is as it was before, also if other libraries have changed it since. The metrics stay in their registry,
+    with their values. It may be instrumented again, with other options. What is not instrumented stays as it is.
 
-    Raises `DefinitionError` for an application of an unknown framework.
+    Raises `DefinitionError` for an object that `instrument` does not know.
     """
-    _find_integration("uninstrument", app)
-    outermost = find_outermost(app)
-    if outermost is not None:
-        outermost.release()
-    return app
+    uninstrumented: X = _load("uninstrument", app).uninstrument(app)
+    return uninstrumented
 
 
-def _find_integration(function: str, app: object) -> str:
-    """Return the name of the module that instruments ``app``."""
-    names = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(app).__mro__]
-    module = next((_FRAMEWORKS[name] for name in names if name in _FRAMEWORKS), None)
-    if module is None:
-        raise make_application_error(f"{function}(app)", _EXPECTED, app)
-    return module
+def _load(function: str, target: object) -> Any:
+    """Return what has the functions ``instrument`` and ``uninstrument`` for ``target``."""
+    framework = find_by_class(FRAMEWORKS, target)
+    if framework is not None:
+        return importlib.import_module(framework)
+    client = find_by_class(CLIENTS, target)
+    if client is not None:
+        return importlib.import_module(client).INTEGRATION
+    raise make_application_error(f"{function}(app)", _EXPECTED.format(", ".join(CLIENTS)), target)

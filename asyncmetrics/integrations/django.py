@@ -23,7 +23,7 @@ from asyncmetrics.integrations.options import (
     check_options,
     log_ignored_options,
 )
-from asyncmetrics.integrations.outermost import Outermost, find_outermost, replace_class
+from asyncmetrics.integrations.outermost import Outermost, find_outermost, replace_class, uninstrument
 from asyncmetrics.integrations.templates import make_template
 from asyncmetrics.middleware.options import show_options
 from asyncmetrics.middleware.scope import EXCEPTION_KEY, ROUTE_KEY, set_scope_value
@@ -37,7 +37,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("instrumenting a Django application", "django", "django") from error
 
-__all__ = ("RouteMiddleware", "instrument")
+__all__ = ("RouteMiddleware", "instrument", "uninstrument")
 
 D = TypeVar("D", bound=ASGIHandler)
 

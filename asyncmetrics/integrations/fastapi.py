@@ -12,6 +12,6 @@ try:
 except ImportError as error:
     raise MissingExtraError("instrumenting a FastAPI application", "fastapi", "fastapi") from error
 
-from asyncmetrics.integrations.starlette import instrument
+from asyncmetrics.integrations.starlette import instrument, uninstrument
 
-__all__ = ("instrument",)
+__all__ = ("instrument", "uninstrument")

@@ -15,7 +15,7 @@ from asyncmetrics.integrations.options import (
     check_options,
     log_ignored_options,
 )
-from asyncmetrics.integrations.outermost import Outermost, find_outermost
+from asyncmetrics.integrations.outermost import Outermost, find_outermost, uninstrument
 from asyncmetrics.middleware import RouteCallable
 from asyncmetrics.middleware.options import show_options
 from asyncmetrics.middleware.scope import EXCEPTION_KEY, ROUTE_KEY, set_scope_value
@@ -28,7 +28,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("instrumenting a Litestar application", "litestar", "litestar") from error
 
-__all__ = ("instrument",)
+__all__ = ("instrument", "uninstrument")
 
 L = TypeVar("L", bound=Litestar)
 

@@ -29,8 +29,9 @@ from asyncmetrics.middleware.scope import remove_root_path
 from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.typing import ASGIApp, Receive, Scope, Send
 
-__all__ = ("Outermost", "find_outermost", "replace_class")
+__all__ = ("Outermost", "find_outermost", "replace_class", "uninstrument")
 
+A = TypeVar("A")
 F = TypeVar("F", bound=Callable[..., object])
 
 _log = logging.getLogger("asyncmetrics")
@@ -138,6 +139,14 @@ _OUTERMOSTS: WeakValueDictionary[int, Outermost] = WeakValueDictionary()
 def find_outermost(target: object) -> Outermost | None:
     """Return the record of ``target`` if it is instrumented."""
     return _OUTERMOSTS.get(id(target))
+
+
+def uninstrument(app: A) -> A:
+    """Take an application out of the measuring, if it is measured, and return it."""
+    outermost = find_outermost(app)
+    if outermost is not None:
+        outermost.release()
+    return app
 
 
 def replace_class(target: object, **members: object) -> Callable[[], None]:

@@ -15,7 +15,7 @@ from asyncmetrics.integrations.options import (
     check_options,
     log_ignored_options,
 )
-from asyncmetrics.integrations.outermost import Outermost, find_outermost
+from asyncmetrics.integrations.outermost import Outermost, find_outermost, uninstrument
 from asyncmetrics.integrations.templates import make_template
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.middleware.options import show_options
@@ -31,7 +31,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("instrumenting a Quart application", "quart", "quart") from error
 
-__all__ = ("instrument",)
+__all__ = ("instrument", "uninstrument")
 
 Q = TypeVar("Q", bound=Quart)
 

@@ -24,7 +24,7 @@ from asyncmetrics.integrations.options import (
     check_options,
     log_ignored_options,
 )
-from asyncmetrics.integrations.outermost import Outermost, find_outermost, replace_class
+from asyncmetrics.integrations.outermost import Outermost, find_outermost, replace_class, uninstrument
 from asyncmetrics.middleware.options import show_options
 from asyncmetrics.middleware.routes.table import RouteTable
 from asyncmetrics.typing import ASGIApp, Receive, Scope, Send, Unpack
@@ -34,7 +34,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("instrumenting a Starlette application", "starlette", "starlette") from error
 
-__all__ = ("instrument",)
+__all__ = ("instrument", "uninstrument")
 
 S = TypeVar("S", bound=Starlette)
 

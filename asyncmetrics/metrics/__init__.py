@@ -19,7 +19,7 @@ timers, in ``recorder``: of ``MemoryHistogram`` there, and again of ``SharedHist
 from __future__ import annotations
 
 from asyncmetrics.metrics._base import MetricBase
-from asyncmetrics.metrics.calls import CallMetrics
+from asyncmetrics.metrics.call_metrics import CallMetrics
 from asyncmetrics.metrics.counter import Counter
 from asyncmetrics.metrics.created import disable_created_metrics, enable_created_metrics
 from asyncmetrics.metrics.enum import Enum

@@ -1,194 +1,245 @@
-"""`CallMetrics`: the rate, errors and duration of calls, measured by one decorator."""
+"""`Calls`: how many calls there are, how long they take, how they end, and how many run now.
+
+`CallMetrics`, the middleware and every integration measure through it.
+
+*Theory of operation.*
+
+1. `declare_calls` declares three metrics, or none of them: a histogram of durations with one label for the outcome, a
+   gauge of running calls, and a counter of exceptions.
+2. `Calls.at` returns the `CallSeries` of some label values. It keeps one for each set of values, so a call pays for a
+   look-up, not for the making of children. The child of an outcome is made when that outcome first occurs.
+3. `CallSeries.begin` adds 1 to a child of the gauge. `CallSeries.end` or `CallSeries.fail` subtracts 1 from the same
+   child. A program may remove this child meanwhile: `Calls.at` then makes another `CallSeries`, and calls that have
+   begun end with the old one.
+"""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from contextlib import ExitStack
-from typing import Any, TypeVar, final
+from functools import partial
+from typing import Any, NamedTuple, TypeVar, final
 
 from asyncmetrics.children.interfaces import GaugeChild
 from asyncmetrics.errors import DuplicateMetricError, is_cancellation
-from asyncmetrics.metrics._mistakes import ExplainingType
 from asyncmetrics.metrics.counter import Counter
 from asyncmetrics.metrics.gauge import Gauge
 from asyncmetrics.metrics.histogram import Histogram
-from asyncmetrics.model.checks import check_text, list_texts, make_refusal
+from asyncmetrics.metrics.totals import KINDS, TOTALS
 from asyncmetrics.model.descriptor import GaugeMode
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
-from asyncmetrics.timing import CallLabels, Instrument, Measure, Started, is_closed, track
+from asyncmetrics.timing import Measure, Started, is_closed
 
-__all__ = ("CallMetrics",)
+__all__ = ("CallNames", "CallSeries", "Calls", "declare_calls")
 
 M = TypeVar("M", Histogram, Gauge, Counter)
 
+_MAX_SERIES = 10_000
+
+
+class CallNames(NamedTuple):
+    """The names of the three metrics of some calls, and of the label for the outcome."""
+
+    durations: str
+    active: str
+    exceptions: str
+    outcome: str = "outcome"
+    type: str = "type"
+
 
 @final
-class CallMetrics(Instrument["_Series"], metaclass=ExplainingType):
-    """Measure calls of anything: how many there are, how long they take, how they end, how many run now.
+class Calls:
+    """The metrics of calls of one kind, and their series.
 
-    Declares ``<prefix>_duration_seconds`` with the label ``outcome`` (``ok``, ``error`` or ``cancelled``),
-    ``<prefix>_active``, and ``<prefix>_exceptions_total`` with the label ``type``. Each has the labels ``labelnames``
-    and ``context_labels`` as well. Use it as a decorator, with ``with`` or ``async with``, or on an awaitable. Choose
-    the labels by ``track.labels(...)``, by ``labels=`` (a mapping, or a callable that is called with the arguments of
-    each call), or inside the block: ``with track as call: call.labels(...)``. The context labels are read when a call
-    begins for ``<prefix>_active``, whose child goes up and down, and when it ends for the other two.
-
-    If several workers share their metrics, ``per_worker=True`` exposes each with the label ``worker``; otherwise their
-    calls are added up. ``multiprocess_mode`` says how their running calls are merged: by default over live workers
-    only. Raises what declaring the three metrics raises; then none of them is registered.
-
-        >>> from asyncmetrics import CallMetrics, CollectorRegistry
-        >>> registry = CollectorRegistry()
-        >>> track = CallMetrics("jobs", "Jobs run.", ["kind"], registry=registry)
-        >>> @track.labels(kind="mail")
-        ... def job():
-        ...     return "done"
-        >>> job()
-        'done'
-        >>> registry.get_sample_value("jobs_duration_seconds_count", {"kind": "mail", "outcome": "ok"})
-        1.0
+    ``kind`` is the label ``client`` of the request totals (`asyncmetrics.metrics.totals`); calls of no kind count in
+    none. ``closed`` is the outcome of a call that is closed: that is no fault of a generator, but a coroutine that is
+    closed was abandoned.
     """
 
-    __slots__ = ()
-
-    _verb = "labels()"
-
     def __init__(
-        self,
-        prefix: str,
-        documentation: str,
-        labelnames: Iterable[str] = (),
-        *,
-        labels: CallLabels | None = None,
-        context_labels: Iterable[str] = (),
-        buckets: Iterable[float | str] = Histogram.DEFAULT_BUCKETS,
-        multiprocess_mode: GaugeMode | None = None,
-        per_worker: bool = False,
-        registry: CollectorRegistry | None = REGISTRY,
-        exist_ok: bool = False,
+        self, durations: Histogram, exceptions: Counter, active: Gauge, kind: str = "", closed: str = "ok"
     ) -> None:
-        if not isinstance(prefix, str) or not prefix:
-            raise make_refusal("prefix", "a str such as 'jobs'", prefix)
-        check_text("documentation", documentation, "Jobs run.", prefix)
-        names = list_texts("labelnames", labelnames, "label names", prefix)
-        context = list_texts("context_labels", context_labels, "label names", prefix)
-        shared: dict[str, Any] = {"registry": registry, "context_labels": context}
-        with ExitStack() as undo:  # all three metrics are registered, or none
-            declare = _Declaration(registry, exist_ok, undo).declare
-            duration = declare(
-                Histogram,
-                f"{prefix}_duration_seconds",
-                f"{documentation} Seconds taken, by outcome.",
-                (*names, "outcome"),
-                buckets=buckets,
-                per_worker=per_worker,
-                **shared,
-            )
-            active = declare(
-                Gauge,
-                f"{prefix}_active",
-                f"{documentation} Running now.",
-                names,
-                multiprocess_mode=multiprocess_mode or ("liveall" if per_worker else "livesum"),
-                **shared,
-            )
-            exceptions = declare(
-                Counter,
-                f"{prefix}_exceptions",
-                f"{documentation} Exceptions, by type.",
-                (*names, "type"),
-                per_worker=per_worker,
-                **shared,
-            )
-            super().__init__(_Series(duration, active, exceptions), labels)
-            undo.pop_all()
+        self.durations = durations
+        self.exceptions = exceptions
+        self.active = active
+        self.kind = kind
+        self.closed = closed
+        self.find_duration = durations.find
+        self._find_active = active.find
+        self._series: dict[tuple[str, ...], CallSeries] = {}
+        if kind:
+            KINDS[kind] = None
 
-    def labels(self, *values: object, **named: object) -> CallMetrics:
-        """Return this instrument for the calls with these label values. Raises `LabelError` as a metric does."""
-        labelled = copy.copy(self)
-        labelled._target = self._target.labels(*values, **named)
-        labelled._labels = None
-        labelled._entries, labelled._fixed = {}, None
-        return labelled
+    def at(self, values: tuple[str, ...]) -> CallSeries:
+        """Return the series of the calls with these label values, which are texts."""
+        series = self._series.get(values)
+        if series is None or self._find_active(values) is not series.active:
+            return self._make_series(values)
+        return series
 
-    def __repr__(self) -> str:
-        return repr(self._target)
+    def measure(self, values: tuple[str, ...] = ()) -> Measure:
+        """Return the functions to call around each call with these label values."""
+        return _do_nothing, None, partial(self._begin, values)
 
-    def measure(self, target: _Series) -> Measure:
-        """Count it as active; record its duration, its outcome, and its exception if it ends with one."""
-        return track(target.find_active(), target.make_end)
+    def measure_in_context(self, values: tuple[object, ...] = ()) -> Measure:
+        """Return what `measure` returns, for metrics with context labels."""
+        return _do_nothing, None, partial(self._begin_in_context, values)
+
+    def find_outcome(self, error: BaseException | None) -> str:
+        """Return how a call ended: ``ok``, ``error``, ``cancelled``, or what a closed call is."""
+        if error is None:
+            return "ok"
+        if is_closed(error):
+            return self.closed
+        return "cancelled" if is_cancellation(error) else "error"
+
+    def _begin(self, values: tuple[str, ...]) -> Started:
+        # The statements of `at`, without its call: benchmarks/clients.py.
+        series = self._series.get(values)
+        if series is None or self._find_active(values) is not series.active:
+            series = self._make_series(values)
+        return series.begin()
+
+    def _make_series(self, values: tuple[str, ...]) -> CallSeries:
+        series = CallSeries(self, values)
+        if len(self._series) >= _MAX_SERIES:
+            self._series.clear()
+        self._series[values] = series
+        return series
+
+    def _begin_in_context(self, values: tuple[object, ...]) -> Started:
+        """Begin a call: the gauge reads the context labels now, the other two metrics read them at the end."""
+        durations, context = self.durations, self.durations.read_context()
+        active = self.active.labels(*values).in_context(context) if values else self.active.in_context(context)
+        active.inc()
+
+        def end(seconds: float, error: BaseException | None = None) -> None:
+            active.dec()
+            if is_closed(error):  # the garbage collector closes it in any context
+                durations.labels(*values, self.closed).in_context(context).observe(seconds)
+                return
+            outcome = self.find_outcome(error)
+            if outcome == "error":
+                self.exceptions.labels(*values, type(error).__name__).inc()
+            durations.labels(*values, outcome).observe(seconds)
+
+        return end, end, active.dec
+
+
+@final
+class CallSeries:
+    """The calls with one set of label values."""
+
+    __slots__ = ("_calls", "_ok", "_started", "active", "measure", "values")
+
+    def __init__(self, calls: Calls, values: tuple[str, ...]) -> None:
+        self._calls = calls
+        self.values = values
+        self._ok = (*values, "ok")
+        self.active: GaugeChild = calls.active.find(values)
+        self._started: Started = (self.end, self.fail, self.active.dec)
+        self.measure: Measure = (_do_nothing, None, self.begin)
+        """The functions to call around a call, for `asyncmetrics.wrapping`."""
+
+    def begin(self) -> Started:
+        """Begin a call; return the functions that end it."""
+        self.active.inc()
+        return self._started
+
+    def end(self, seconds: float, outcome: str = "") -> None:
+        """End a call that took ``seconds``."""
+        # Each statement is that of a function that would cost as much again: benchmarks/clients.py.
+        self.active.dec()
+        calls = self._calls
+        calls.find_duration((*self.values, outcome) if outcome else self._ok).observe(seconds)
+        if calls.kind and (totals := TOTALS.get()) is not None:
+            totals.add(calls.kind, seconds)
+
+    def fail(self, seconds: float, error: BaseException, outcome: str = "") -> None:
+        """End a call that ``error`` ended; count ``error`` unless it only cancelled or closed the call."""
+        self.active.dec()
+        calls = self._calls
+        found = calls.find_outcome(error)
+        if found == "error":
+            self.count_exception(error)
+        calls.find_duration((*self.values, outcome or found)).observe(seconds)
+        if calls.kind and (totals := TOTALS.get()) is not None:
+            totals.add(calls.kind, seconds)
+
+    def count_exception(self, error: BaseException) -> None:
+        """Count an exception by its type."""
+        self._calls.exceptions.labels(*self.values, type(error).__name__).inc()
+
+
+def declare_calls(
+    names: CallNames,
+    documentation: str,
+    labelnames: Iterable[str] = (),
+    *,
+    kind: str = "",
+    closed: str = "ok",
+    buckets: Iterable[float | str] = Histogram.DEFAULT_BUCKETS,
+    context_labels: Iterable[str] = (),
+    multiprocess_mode: GaugeMode | None = None,
+    per_worker: bool = False,
+    namespace: str = "",
+    max_children: int | None = 100_000,
+    registry: CollectorRegistry | None = REGISTRY,
+    exist_ok: bool = False,
+) -> Calls:
+    """Declare the three metrics of some calls. Raises what declaring them raises; then none of them is registered."""
+    labels = tuple(labelnames)
+    shared: dict[str, Any] = {
+        "registry": registry,
+        "context_labels": context_labels,
+        "namespace": namespace,
+        "max_children": max_children,
+    }
+    mode = multiprocess_mode or ("liveall" if per_worker else "livesum")
+    with ExitStack() as undo:
+        declare = _Declaration(registry, exist_ok, undo, f"{documentation} ", shared).declare
+        ends = {"per_worker": per_worker}
+        outcomes = (*labels, names.outcome)
+        taken = f"Seconds taken, by {names.outcome}."
+        durations = declare(Histogram, names.durations, taken, outcomes, buckets=buckets, **ends)
+        active = declare(Gauge, names.active, "Running now.", labels, multiprocess_mode=mode)
+        types = (*labels, names.type)
+        exceptions = declare(Counter, names.exceptions, f"Exceptions, by {names.type}.", types, **ends)
+        undo.pop_all()
+    return Calls(durations, exceptions, active, kind, closed)
 
 
 @final
 class _Declaration:
     """Declares metrics, each of which ``undo`` unregisters if it is new."""
 
-    def __init__(self, registry: CollectorRegistry | None, exist_ok: bool, undo: ExitStack) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry | None,
+        exist_ok: bool,
+        undo: ExitStack,
+        beginning: str,
+        options: dict[str, Any],
+    ) -> None:
         self._registry = registry
         self._exist_ok = exist_ok
         self._undo = undo
+        self._beginning = beginning
+        self._options = options
 
-    def declare(self, kind: type[M], *args: Any, **options: Any) -> M:
+    def declare(self, kind: type[M], name: str, documentation: str, labelnames: tuple[str, ...], **own: Any) -> M:
+        arguments = (name, self._beginning + documentation, labelnames)
+        options = {**self._options, **own}
         try:
-            metric = kind(*args, **options)
+            metric = kind(*arguments, **options)
         except DuplicateMetricError:
             if not self._exist_ok:
                 raise
-            return kind(*args, exist_ok=True, **options)
+            return kind(*arguments, exist_ok=True, **options)
         if self._registry is not None:
             self._undo.callback(self._registry.unregister, metric)
         return metric
 
 
-@final
-class _Series:
-    """The three metrics, and the label values; ``values`` is None until they are chosen."""
-
-    __slots__ = ("_active", "_duration", "_exceptions", "values")
-
-    def __init__(
-        self, duration: Histogram, active: Gauge, exceptions: Counter, values: tuple[object, ...] | None = None
-    ) -> None:
-        self._duration = duration
-        self._active = active
-        self._exceptions = exceptions
-        self.values = values if active.descriptor.labelnames else ()
-
-    def labels(self, *values: object, **named: object) -> _Series:
-        self._active.labels(*values, **named)  # raises at once if the labels are wrong
-        names = self._active.descriptor.labelnames
-        return _Series(self._duration, self._active, self._exceptions, values or tuple(named[name] for name in names))
-
-    def require_labels(self) -> None:
-        if self.values is None:
-            self._active.require_labels()
-
-    def count_dropped(self) -> None:
-        self._duration.count_dropped()
-
-    def find_active(self) -> Gauge | GaugeChild:
-        return self._active.labels(*self.values) if self.values else self._active
-
-    def make_end(self, active: GaugeChild) -> Started:
-        values, durations, exceptions = self.values or (), self._duration, self._exceptions
-        context = durations.read_context()
-
-        def end(seconds: float, error: BaseException | None = None) -> None:
-            active.dec()
-            if is_closed(error):  # the consumer of a generator closed it: no fault
-                durations.labels(*values, "ok").in_context(context).observe(seconds)
-                return
-            if error is None:
-                outcome = "ok"
-            elif is_cancellation(error):
-                outcome = "cancelled"
-            else:
-                outcome = "error"
-                exceptions.labels(*values, type(error).__name__).inc()
-            durations.labels(*values, outcome).observe(seconds)
-
-        return end, end, active.dec
-
-    def __repr__(self) -> str:
-        return f"CallMetrics({self._active.descriptor.name.removesuffix('_active')!r})"
+def _do_nothing(_seconds: float) -> None:
+    """Stand for the ``end`` that ``begin`` returns."""

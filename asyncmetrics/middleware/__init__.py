@@ -9,7 +9,6 @@ writes the route and the exceptions that only its framework knows into the scope
 * `http`, `websocket`: each of the two.
 * `routes`: which route served a request.
 * `labels`: the labels of a middleware.
-* `label_values`: the label values that clients choose, limited to few.
 * `active`: the gauges of active requests and connections.
 * `bodies`: the sizes of bodies, and the time to the first byte.
 * `exceptions`: which exceptions are no fault of the application.

@@ -15,11 +15,11 @@ from asyncmetrics.metrics import Histogram
 from asyncmetrics.middleware.active import ActiveRequests, get_shared
 from asyncmetrics.middleware.bodies import BodyMetrics, BodyProbe
 from asyncmetrics.middleware.exchange import Exchange
-from asyncmetrics.middleware.label_values import METHODS, STATUSES, limit_method, limit_status
 from asyncmetrics.middleware.labels import RequestLabels, RequestRoute
 from asyncmetrics.middleware.metric_factory import MetricFactory
 from asyncmetrics.middleware.options import MiddlewareOptions
 from asyncmetrics.middleware.scope import EXCEPTION_KEY
+from asyncmetrics.model.http_values import METHODS, STATUSES, limit_method, limit_status
 from asyncmetrics.typing import SCRAPE_KEY, Message, Receive, Scope, Send
 
 __all__ = ("HttpExchange", "HttpMetrics")

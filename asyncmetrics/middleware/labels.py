@@ -18,11 +18,11 @@ from asyncmetrics.context.request import RequestBindings
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics import Counter
-from asyncmetrics.middleware.label_values import limit_scheme
 from asyncmetrics.middleware.options import ExtraLabel, MiddlewareOptions, RouteCallable
 from asyncmetrics.middleware.routes.resolver import PENDING, UNMATCHED, RouteResolver
 from asyncmetrics.middleware.scope import MeasuredRequest
 from asyncmetrics.model.checks import list_texts
+from asyncmetrics.model.http_values import limit_scheme
 from asyncmetrics.model.names import check_label_names
 from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.typing import Scope

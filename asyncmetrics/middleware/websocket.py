@@ -9,10 +9,10 @@ from typing import NamedTuple, final
 
 from asyncmetrics.middleware.active import ActiveConnections, get_shared
 from asyncmetrics.middleware.exchange import Exchange
-from asyncmetrics.middleware.label_values import limit_close_code, limit_status
 from asyncmetrics.middleware.labels import RequestLabels
 from asyncmetrics.middleware.metric_factory import MetricFactory
 from asyncmetrics.middleware.scope import EXCEPTION_KEY
+from asyncmetrics.model.http_values import limit_close_code, limit_status
 from asyncmetrics.typing import Incrementer, Message, Receive, Scope, Send
 
 __all__ = ("WebSocketExchange", "WebSocketMetrics")

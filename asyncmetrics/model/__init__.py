@@ -11,6 +11,7 @@
 ``families``        the families that custom collectors yield, such as `GaugeMetricFamily`
 ``samples``         `Sample`, `Exemplar`, `Timestamp`
 ``label_blocks``    the text ``method="GET",route="/"`` of a child; `escape_label_value`
+``http_values``     the methods, statuses and schemes of HTTP that may be label values
 ``caching``         a cache of results for short texts
 =================== ==============================================================================================
 """

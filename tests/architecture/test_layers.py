@@ -13,6 +13,7 @@ LAYERS: dict[str, set[str]] = {
     "interruptions": set(),
     "model": {"errors"},
     "pacing": {"errors", "typing"},
+    "patching": {"interruptions", "errors", "typing"},
     "entries": set(),
     "wrapping": {"interruptions"},
     "context": {"entries", "wrapping", "model", "errors"},
@@ -66,6 +67,9 @@ LAYERS: dict[str, set[str]] = {
     },
     "integrations": {
         "middleware",
+        "patching",
+        "wrapping",
+        "model",
         "interruptions",
         "exposition",
         "bridges",

@@ -14,14 +14,21 @@ PUBLIC = {
     "asyncmetrics.exposition",
     "asyncmetrics.interruptions",
     "asyncmetrics.metrics",
+    "asyncmetrics.metrics.calls",
+    "asyncmetrics.metrics.pools",
     "asyncmetrics.middleware",
     "asyncmetrics.middleware.applications",
     "asyncmetrics.middleware.options",
     "asyncmetrics.middleware.routes.table",
     "asyncmetrics.middleware.scope",
+    "asyncmetrics.model.checks",
+    "asyncmetrics.model.http_values",
+    "asyncmetrics.patching",
     "asyncmetrics.registry",
     "asyncmetrics.registry.self_metrics",
+    "asyncmetrics.timing",
     "asyncmetrics.typing",
+    "asyncmetrics.wrapping",
 }
 FILES = sorted(Path(asyncmetrics.integrations.__file__).parent.glob("*.py"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import logging
 import pydoc
@@ -16,6 +15,7 @@ from starlette.routing import Route
 import asyncmetrics
 from asyncmetrics import CollectorRegistry, Histogram, MetricsMiddleware
 from asyncmetrics.integrations import InstrumentOptions, instrument
+from asyncmetrics.integrations.libraries import FRAMEWORKS as FRAMEWORKS_BY_CLASS
 from asyncmetrics.middleware import MiddlewareOptions
 
 pytestmark = pytest.mark.edge("position")
@@ -128,6 +128,4 @@ def test_options_of_a_second_call_are_logged_as_ignored(bare, registry, caplog):
 
 
 def test_every_framework_is_known():
-    assert {
-        one.rpartition(".")[2] for one in importlib.import_module("asyncmetrics.integrations")._FRAMEWORKS.values()
-    } == {*FRAMEWORKS}
+    assert {one.rpartition(".")[2] for one in FRAMEWORKS_BY_CLASS.values()} == {*FRAMEWORKS}

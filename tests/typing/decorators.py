@@ -144,5 +144,5 @@ def wrong() -> None:
     CounterChild()  # type: ignore[abstract]
     MetricsMiddleware(Starlette(), registry="registry")  # type: ignore[arg-type]
     MetricsMiddleware(Starlette(), path="/metrics")  # type: ignore[call-arg]
-    instrument(Starlette(), exclude=7)  # type: ignore[arg-type]
-    instrument(Starlette(), paths="/metrics")  # type: ignore[call-arg]
+    instrument(Starlette(), exclude=7)  # type: ignore[call-overload]
+    instrument(Starlette(), paths="/metrics")  # type: ignore[call-overload]

@@ -1,0 +1,118 @@
+"""The metrics of databases, which their integrations share: operations, and pools of connections.
+
+The label ``operation`` is the first word of a statement, if it is a word of SQL, else ``_OTHER``: never the statement.
+
+*Counting once.* SQLAlchemy and Django run their statements through a driver that is measured as well. The integration
+of such a library calls `own` for the driver's connection, and that of the driver does not measure it: `is_owned`.
+"""
+
+from __future__ import annotations
+
+import re
+import weakref
+from collections.abc import Mapping
+from typing import Any, final
+
+from asyncmetrics.integrations.client_options import name_label
+from asyncmetrics.metrics.calls import CallNames, CallSeries, declare_calls
+from asyncmetrics.metrics.pools import Pools, get_pools
+from asyncmetrics.model.http_values import OTHER
+from asyncmetrics.timing import Measure
+
+__all__ = ("DatabaseMetrics", "find_operation", "is_owned", "own")
+
+_MAX_CHILDREN = 10_000
+_MAX_STATEMENTS = 1000
+_LONGEST_KEPT = 2000  # characters
+
+_WORDS = """
+    ABORT ALTER ANALYZE ATTACH BEGIN CALL CHECKPOINT CLOSE CLUSTER COMMENT COMMIT COPY CREATE DEALLOCATE DECLARE DELETE
+    DESCRIBE DETACH DISCARD DO DROP END EXECUTE EXPLAIN FETCH GRANT IMPORT INSERT LISTEN LOAD LOCK MERGE MOVE NOTIFY
+    OPTIMIZE PRAGMA PREPARE REASSIGN REFRESH REINDEX RELEASE RENAME REPLACE RESET REVOKE ROLLBACK SAVEPOINT SECURITY
+    SELECT SET SHOW START TABLE TRUNCATE UNLISTEN UPDATE UPSERT USE VACUUM VALUES WITH
+"""
+_OPERATIONS = frozenset(_WORDS.split())
+# Comments, blanks and brackets may come before the first word.
+_FIRST_WORD = re.compile(r"(?:\s|\(|--[^\n]*(?:\n|$)|/\*.*?\*/)*([A-Za-z]+)", re.DOTALL)
+
+_known: dict[str, str] = {}
+
+
+def find_operation(statement: object) -> str:
+    """Return the first word of a statement, a str or bytes, in capitals; ``_OTHER`` if it is no word of SQL."""
+    operation = _known.get(statement) if type(statement) is str else None
+    return operation or _find_operation(statement)
+
+
+def _find_operation(statement: object) -> str:
+    text = statement.decode("latin-1") if isinstance(statement, (bytes, bytearray)) else str(statement)
+    word = _FIRST_WORD.match(text)
+    operation = word[1].upper() if word else OTHER
+    if operation not in _OPERATIONS:
+        operation = OTHER
+    if len(text) <= _LONGEST_KEPT and type(statement) is str:
+        if len(_known) >= _MAX_STATEMENTS:
+            _known.clear()
+        _known[statement] = operation
+    return operation
+
+
+@final
+class DatabaseMetrics:
+    """The metrics of the databases with the same options. ``kind`` is their kind of client in the request totals."""
+
+    def __init__(self, options: Mapping[str, Any], kind: str = "db") -> None:
+        self._options = options
+        self.pool_name: str = options.get("name", "")
+        self.calls = declare_calls(
+            CallNames(
+                "db_client_operation_duration_seconds",
+                "db_client_operation_active",
+                "db_client_operation_exceptions",
+                type=name_label(options, "type"),
+            ),
+            "Operations of databases.",
+            [name_label(options, name) for name in ("system", "operation")],
+            kind=kind,
+            closed="cancelled",
+            namespace=options["namespace"],
+            registry=options["registry"],
+            max_children=_MAX_CHILDREN,
+            exist_ok=True,
+        )
+
+    def at(self, system: str, operation: str) -> CallSeries:
+        """Return the series of one operation of one system."""
+        return self.calls.at((system, operation))
+
+    def measure(self, system: str, operation: str) -> Measure:
+        """Return the measure of one operation of one system."""
+        return self.calls.at((system, operation)).measure
+
+    def get_pools(self) -> Pools:
+        """Return the pools of connections to databases."""
+        options = self._options
+        return get_pools(
+            options["registry"],
+            "db_client_connection",
+            namespace=options["namespace"],
+            pool=name_label(options, "pool"),
+            state=name_label(options, "state"),
+        )
+
+
+_OWNED: dict[int, object] = {}
+
+
+def own(connection: object) -> None:
+    """Leave a driver's connection out of the driver's measuring: another library measures its operations."""
+    key = id(connection)
+    try:
+        _OWNED[key] = weakref.ref(connection, lambda _: _OWNED.pop(key, None))
+    except TypeError:  # an object that allows no weak references cannot be told from a later one in its place
+        return
+
+
+def is_owned(connection: object) -> bool:
+    """Return whether `own` was called for a connection."""
+    return id(connection) in _OWNED

@@ -1,0 +1,82 @@
+"""The table of what can be instrumented: classes of objects, and libraries.
+
+To add a library, add one file, ``integrations/redis.py``, with an ``INTEGRATION`` (`asyncmetrics.integrations.library`)
+and its entries in the two tables below. The tables hold names, so that a program loads what it uses only.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ("CLIENTS", "FRAMEWORKS", "LIBRARIES", "Library", "find_by_class")
+
+_ROOM = "asyncmetrics.integrations"
+
+FRAMEWORKS = {
+    "fastapi.applications.FastAPI": f"{_ROOM}.fastapi",
+    "starlette.applications.Starlette": f"{_ROOM}.starlette",
+    "litestar.app.Litestar": f"{_ROOM}.litestar",
+    "quart.app.Quart": f"{_ROOM}.quart",
+    "django.core.handlers.asgi.ASGIHandler": f"{_ROOM}.django",
+}
+"""The class of an application, searched among its bases from the most derived on, and its integration."""
+
+_CLASSES = {
+    "httpx": ("httpx.AsyncClient", "httpx.Client", "httpx.AsyncHTTPTransport", "httpx.HTTPTransport"),
+    "httpx2": ("httpx2.AsyncClient", "httpx2.Client", "httpx2.AsyncHTTPTransport", "httpx2.HTTPTransport"),
+    "urllib3": (
+        "requests.sessions.Session",
+        "urllib3.poolmanager.PoolManager",
+        "urllib3.connectionpool.HTTPConnectionPool",
+    ),
+    "sqlalchemy": ("sqlalchemy.engine.base.Engine", "sqlalchemy.ext.asyncio.engine.AsyncEngine"),
+    "asyncpg": ("asyncpg.pool.Pool", "asyncpg.connection.Connection"),
+    "psycopg": ("psycopg.Connection", "psycopg.AsyncConnection"),
+    "psycopg_pool": ("psycopg_pool.pool.ConnectionPool", "psycopg_pool.pool_async.AsyncConnectionPool"),
+    "aiosqlite": ("aiosqlite.core.Connection",),
+    "redis": (
+        "redis.client.Redis",
+        "redis.asyncio.client.Redis",
+        "redis.cluster.RedisCluster",
+        "redis.asyncio.cluster.RedisCluster",
+    ),
+    "logging": ("logging.Logger",),
+}
+CLIENTS = {name: f"{_ROOM}.{integration}" for integration, names in _CLASSES.items() for name in names}
+"""The class of a client, a pool or a logger, as `FRAMEWORKS` has those of applications."""
+
+
+class Library(NamedTuple):
+    """A library that `instrument_all` measures."""
+
+    module: str
+    """The module whose import begins its measuring."""
+    distribution: str
+    """The name of its package; empty for a module of Python itself."""
+    oldest: tuple[int, ...]
+    """The oldest version that is measured."""
+    integration: str
+
+
+LIBRARIES = {
+    "httpx": Library("httpx", "httpx", (0, 24), f"{_ROOM}.httpx"),
+    "httpx2": Library("httpx2", "httpx2", (2,), f"{_ROOM}.httpx2"),
+    "urllib3": Library("urllib3", "urllib3", (2,), f"{_ROOM}.urllib3"),
+    "sqlalchemy": Library("sqlalchemy", "sqlalchemy", (2,), f"{_ROOM}.sqlalchemy"),
+    "django": Library("django.db", "django", (4, 2), f"{_ROOM}.django_orm"),
+    "asyncpg": Library("asyncpg", "asyncpg", (0, 29), f"{_ROOM}.asyncpg"),
+    "psycopg": Library("psycopg", "psycopg", (3, 1), f"{_ROOM}.psycopg"),
+    "psycopg_pool": Library("psycopg_pool", "psycopg-pool", (3, 2), f"{_ROOM}.psycopg_pool"),
+    "aiosqlite": Library("aiosqlite", "aiosqlite", (0, 20), f"{_ROOM}.aiosqlite"),
+    "redis": Library("redis", "redis", (5,), f"{_ROOM}.redis"),
+    "logging": Library("logging", "", (), f"{_ROOM}.logging"),
+    "structlog": Library("structlog", "structlog", (24,), f"{_ROOM}.structlog"),
+    "loguru": Library("loguru", "loguru", (0, 7), f"{_ROOM}.loguru"),
+}
+"""The libraries by the names that ``only=``, ``exclude=`` and ``ASYNCMETRICS_DISABLED`` have for them."""
+
+
+def find_by_class(table: dict[str, str], target: object) -> str | None:
+    """Return the integration of ``target`` by the names of its classes; None if ``table`` has none of them."""
+    names = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(target).__mro__)
+    return next((table[name] for name in names if name in table), None)

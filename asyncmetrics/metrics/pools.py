@@ -1,0 +1,198 @@
+"""`Pools`: how many connections a pool has, how many calls wait for one, and how long they wait.
+
+*Theory of operation.*
+
+1. `get_pools` returns the one `Pools` of a registry and prefix, and declares its metrics at the first call.
+2. `Pools.add` names a pool, and keeps a weak reference to it where it allows one. Its numbers are read at a scrape.
+3. What a scrape cannot see, such as how long a call waited, is recorded through the `PoolSeries` that `add` returns.
+4. When the pool is removed or collected by the garbage collector, its series disappear.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
+from typing import Any, NamedTuple, final
+from weakref import WeakKeyDictionary
+
+from asyncmetrics.interruptions import pass_interruption
+from asyncmetrics.metrics.counter import Counter
+from asyncmetrics.metrics.gauge import Gauge
+from asyncmetrics.metrics.histogram import Histogram
+from asyncmetrics.registry import CollectorRegistry
+from asyncmetrics.registry.self_metrics import get_self_metrics
+
+__all__ = ("PoolNumbers", "PoolSeries", "Pools", "get_pools")
+
+_MAX_CHILDREN = 1000
+_USES = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60)
+
+
+class PoolNumbers(NamedTuple):
+    """What a pool has at this moment; None for what it cannot say."""
+
+    idle: int
+    used: int
+    max: int | None = None
+    pending: int | None = None
+
+
+@final
+class PoolSeries:
+    """The recorded metrics of one pool."""
+
+    __slots__ = ("_pools", "name")
+
+    def __init__(self, pools: Pools, name: str) -> None:
+        self._pools = pools
+        self.name = name
+
+    def observe_wait(self, seconds: float) -> None:
+        """Record how long a call has waited for a connection."""
+        self._pools.waits.find((self.name,)).observe(seconds)
+
+    def observe_use(self, seconds: float) -> None:
+        """Record how long a call has used a connection."""
+        self._pools.uses.find((self.name,)).observe(seconds)
+
+    def observe_creation(self, seconds: float) -> None:
+        """Record how long it took to create a connection."""
+        self._pools.creations.find((self.name,)).observe(seconds)
+
+    def count_timeout(self) -> None:
+        """Count a call that has waited for a connection too long."""
+        self._pools.timeouts.find((self.name,)).inc()
+
+
+class _Member(NamedTuple):
+    """A pool: how to reach it, and how to read its numbers."""
+
+    get: Callable[[], Any]
+    read: Callable[[Any], PoolNumbers]
+    series: PoolSeries
+
+
+@final
+class Pools:
+    """The pools of one registry whose metrics have the same prefix, and these metrics."""
+
+    def __init__(self, registry: CollectorRegistry, prefix: str, namespace: str, pool: str, state: str) -> None:
+        self._registry = registry
+        self._members: dict[int, _Member] = {}
+        self._numbers: dict[str, Iterator[int]] = {}
+        options: dict[str, Any] = {
+            "namespace": namespace,
+            "registry": registry,
+            "max_children": _MAX_CHILDREN,
+            "exist_ok": True,
+        }
+
+        def make_gauge(suffix: str, documentation: str, *labels: str) -> Gauge:
+            return Gauge(f"{prefix}_{suffix}", documentation, [pool, *labels], multiprocess_mode="livesum", **options)
+
+        def make_histogram(suffix: str, documentation: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(f"{prefix}_{suffix}", documentation, [pool], buckets=buckets, **options)
+
+        for gauge, read in (
+            (make_gauge("count", "Connections of a pool, by state.", state), self._count),
+            (make_gauge("max", "Connections that a pool may have."), self._list_limits),
+            (make_gauge("pending_requests", "Calls that wait for a connection of a pool."), self._list_pending),
+        ):
+            gauge.collect_from(read, blocking=False)
+        self.timeouts = Counter(
+            f"{prefix}_timeouts_total", "Calls that got no connection of a pool in time.", [pool], **options
+        )
+        default = Histogram.DEFAULT_BUCKETS
+        self.waits = make_histogram("wait_time_seconds", "Time that calls waited for a connection of a pool.", default)
+        self.uses = make_histogram("use_time_seconds", "Time that calls used a connection of a pool.", _USES)
+        self.creations = make_histogram("create_time_seconds", "Time to create a connection of a pool.", default)
+
+    def add(self, pool: object, kind: str, read: Callable[[Any], PoolNumbers], name: str = "") -> PoolSeries:
+        """Expose ``pool``, and return its series; a pool that is exposed already stays as it is.
+
+        ``read`` takes the pool, and must not block. Without a ``name``, the pool is called by its ``kind`` and a
+        number. Pools of one name are added up. A pool that allows no weak references is kept until `remove`.
+        """
+        member = self._members.get(id(pool))
+        if member is not None:
+            return member.series
+        name = name or f"{kind}-{next(self._numbers.setdefault(kind, count(1)))}"
+        key = id(pool)
+        member = self._members[key] = _Member(_refer(pool, lambda _: self._remove(key)), read, PoolSeries(self, name))
+        return member.series
+
+    def find(self, pool: object) -> PoolSeries | None:
+        """Return the series of a pool that is exposed."""
+        member = self._members.get(id(pool))
+        return None if member is None else member.series
+
+    def remove(self, pool: object) -> None:
+        """Expose ``pool`` no more, and remove its series unless another pool has its name."""
+        self._remove(id(pool))
+
+    def _remove(self, key: int) -> None:
+        member = self._members.pop(key, None)
+        if member is None:
+            return
+        name = member.series.name
+        if any(other.series.name == name for other in list(self._members.values())):
+            return
+        for metric in (self.timeouts, self.waits, self.uses, self.creations):
+            metric.remove(name)
+
+    def _read(self) -> Iterator[tuple[str, PoolNumbers]]:
+        for member in list(self._members.values()):
+            try:
+                pool = member.get()
+                if pool is not None:
+                    yield member.series.name, member.read(pool)
+            except Exception as error:  # noqa: BLE001  # a pool that changes or closes at this moment
+                pass_interruption(error)
+                get_self_metrics(self._registry).count_internal_error("pools")
+
+    def _count(self) -> Mapping[tuple[object, ...], float]:
+        counts: dict[tuple[object, ...], float] = {}
+        for name, numbers in self._read():
+            for state, number in (("idle", numbers.idle), ("used", numbers.used)):
+                counts[name, state] = counts.get((name, state), 0) + number
+        return counts
+
+    def _list_limits(self) -> Mapping[tuple[object, ...], float]:
+        return self._add_up(lambda numbers: numbers.max)
+
+    def _list_pending(self) -> Mapping[tuple[object, ...], float]:
+        return self._add_up(lambda numbers: numbers.pending)
+
+    def _add_up(self, pick: Callable[[PoolNumbers], int | None]) -> Mapping[tuple[object, ...], float]:
+        sums: dict[tuple[object, ...], float] = {}
+        for name, numbers in self._read():
+            number = pick(numbers)
+            if number is not None:
+                sums[(name,)] = sums.get((name,), 0) + number
+        return sums
+
+
+def _refer(pool: object, remove: Callable[[object], None]) -> Callable[[], Any]:
+    """Return a weak reference; for a pool that allows none, a function that returns it."""
+    try:
+        return weakref.ref(pool, remove)
+    except TypeError:
+        return lambda: pool
+
+
+# Weak, since the gauges' functions hold the pools, and the registry holds the gauges.
+_POOLS: WeakKeyDictionary[CollectorRegistry, dict[tuple[str, ...], weakref.ref[Pools]]] = WeakKeyDictionary()
+
+
+def get_pools(
+    registry: CollectorRegistry, prefix: str, *, namespace: str = "", pool: str = "pool", state: str = "state"
+) -> Pools:
+    """Return the pools whose metrics begin with ``prefix``; ``pool`` and ``state`` are the names of their labels."""
+    known = _POOLS.setdefault(registry, {})
+    key = (prefix, namespace, pool, state)
+    found = known[key]() if key in known else None
+    if found is None:
+        found = Pools(registry, prefix, namespace, pool, state)
+        known[key] = weakref.ref(found)
+    return found

@@ -1,0 +1,61 @@
+"""Request totals: how many calls of clients a request makes, and how long they take together, by kind of client.
+
+*Theory of operation.*
+
+1. The middleware opens a `RequestTotals` for a request and puts it into `TOTALS`. Tasks and threads that the request
+   starts inherit the context variable, and SQLAlchemy's greenlets share the context.
+2. Each call of a client adds itself to the object when it ends (`asyncmetrics.metrics.calls`).
+3. The middleware closes the object with the request, and reads it. A task that outlives the request adds nothing.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from threading import Lock
+from typing import final
+
+from asyncmetrics.storage.protocol import has_locks
+
+__all__ = ("KINDS", "TOTALS", "RequestTotals")
+
+KINDS: dict[str, None] = {}
+"""The kinds of clients that are measured in this process."""
+
+_NEEDS_LOCKS = has_locks(None)
+_lock = Lock()  # only for interpreters without a GIL
+
+
+@final
+class RequestTotals:
+    """The calls of one request: their number and their seconds, by kind."""
+
+    __slots__ = ("counts", "is_open", "seconds")
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.seconds: dict[str, float] = {}
+        self.is_open = True
+
+    def add(self, kind: str, seconds: float) -> None:
+        """Add a call of ``kind`` that took ``seconds``, unless the request has ended."""
+        if not self.is_open:
+            return
+        if _NEEDS_LOCKS:
+            with _lock:
+                self._add(kind, seconds)
+        else:
+            self._add(kind, seconds)
+
+    def _add(self, kind: str, seconds: float) -> None:
+        # No call between a look-up and its assignment, so no thread comes in between: `asyncmetrics.children` has why.
+        try:
+            self.counts[kind] += 1
+        except KeyError:
+            self.seconds.setdefault(kind, 0.0)  # first: other threads take a kind in `counts` for one that both have
+            self.counts.setdefault(kind, 0)
+            self.counts[kind] += 1
+        self.seconds[kind] += seconds
+
+
+TOTALS: ContextVar[RequestTotals | None] = ContextVar("asyncmetrics_totals", default=None)
+"""The totals of the request that a context belongs to."""
