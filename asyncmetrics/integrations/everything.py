@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType, TracebackType
 from typing import Any, final
 
@@ -147,9 +146,11 @@ def _read_disabled() -> list[str]:
 def _find_version(library: Library, module: ModuleType) -> str:
     if not library.distribution:
         return platform.python_version()
+    from importlib import metadata  # 20 ms, and a program without a known library needs none of it
+
     try:
-        return version(library.distribution)
-    except PackageNotFoundError:  # a copy inside another package
+        return metadata.version(library.distribution)
+    except metadata.PackageNotFoundError:  # a copy inside another package
         return str(getattr(module, "__version__", ""))
 
 
