@@ -38,6 +38,8 @@ class LoguruIntegration(Integration[LogRecords]):
 
     def __init__(self) -> None:
         super().__init__("loguru", CLIENT_DEFAULTS, [Patch(type(_logger), "configure", self._wrap_configure)])
+        self.patcher: _Patcher | None = None
+        """The patcher that counts. Another one passes records on: a patcher of the application may hold it."""
 
     def make_metrics(self, options: Mapping[str, Any]) -> LogRecords:
         """Return the metrics for these options."""
@@ -68,21 +70,26 @@ class LoguruIntegration(Integration[LogRecords]):
 
     def _set_patcher(self) -> None:
         core: Any = _logger._core  # type: ignore[attr-defined]
-        if not isinstance(core.patcher, _Patcher):
-            core.patcher = _Patcher(core.patcher)
+        if self.patcher is None or core.patcher is not self.patcher:
+            core.patcher = self.patcher = _Patcher(core.patcher)
 
     def _remove_patcher(self) -> None:
         """Restore the patcher of the application, unless it has put its own around ours: that one stays."""
         core: Any = _logger._core  # type: ignore[attr-defined]
-        if isinstance(core.patcher, _Patcher):
-            core.patcher = core.patcher.inner
+        patcher, self.patcher = self.patcher, None
+        if patcher is not None and core.patcher is patcher:
+            core.patcher = patcher.inner
 
     def _wrap_configure(self, configure: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(configure)
         def wrapper(logger: Any, *args: Any, **kwargs: Any) -> Any:
             result = configure(logger, *args, **kwargs)
-            if self._everywhere is not None:
-                self._set_patcher()
+            if self.patcher is not None:
+                try:
+                    self._set_patcher()
+                except Exception as error:  # noqa: BLE001  # a core without a patcher, in a version to come
+                    pass_interruption(error)
+                    self.count_failure(is_logged=False)
             return result
 
         return wrapper
@@ -95,7 +102,8 @@ class _Patcher:
         self.inner = inner
 
     def __call__(self, record: Any) -> None:
-        INTEGRATION.count(record)
+        if INTEGRATION.patcher is self:
+            INTEGRATION.count(record)
         if self.inner is not None:
             self.inner(record)
 

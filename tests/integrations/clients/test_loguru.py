@@ -189,6 +189,8 @@ class TestPatcher:
 
     def test_a_failure_costs_a_measurement_and_no_call(self, counted, samples, lines):
         class Strange(str):
+            __slots__ = ()
+
             def startswith(self, *_: object) -> bool:
                 raise LookupError
 
@@ -222,6 +224,9 @@ class TestUndo:
         measured.undo()
         logger.error("x")
         assert (len(seen), counted()) == (1, {})
+        with asyncmetrics.instrument_all(only=["loguru"], registry=registry):
+            logger.error("y")
+        assert (len(seen), counted()) == (2, {(NAME, "error"): 1})
 
 
 class Intercepting(logging.Handler):
