@@ -157,10 +157,10 @@ class TestExceptions:
         assert failures() == {(NAME, "LookupError"): 1}
         assert counted() == {(NAME, "error"): 1}
 
-    def test_without_an_exception_none_is_counted(self, failures):
+    def test_without_an_exception_none_is_counted(self, failures, samples):
         logger.opt(exception=True).error("none was raised")
         logger.error("plain")
-        assert failures() == {}
+        assert failures() == samples("asyncmetrics_internal_errors_total") == {}
 
 
 @pytest.mark.usefixtures("measured")
@@ -184,8 +184,7 @@ class TestPatcher:
 
     def test_a_logger_is_pickled_without_it(self):
         logger.remove()
-        assert b"asyncmetrics.integrations.loguru._Patcher" not in pickle.dumps(logger)
-        assert type(pickle.loads(pickle.dumps(logger))) is type(logger)
+        assert pickle.loads(pickle.dumps(logger))._core.patcher is None
 
     def test_a_failure_costs_a_measurement_and_no_call(self, counted, samples, lines):
         class Strange(str):
@@ -270,6 +269,13 @@ class TestBesideLogging:
         with asyncmetrics.instrument_all(only=["loguru"], registry=registry):
             shop.error("x")
         assert counted() == {(NAME, "error"): 1}
+
+    def test_where_its_logger_alone_is_measured_it_counts_as_one_of_logging(self, registry, shop, counted):
+        asyncmetrics.instrument(shop, registry=registry)
+        with asyncmetrics.instrument_all(only=["loguru"], registry=registry):
+            shop.error("x")
+        asyncmetrics.uninstrument(shop)
+        assert counted() == {("shop", "error"): 1}
 
     def test_where_another_logger_is_measured_loguru_counts_it(self, registry, shop, counted):
         other = asyncmetrics.instrument(logging.getLogger("other"), registry=registry)

@@ -103,6 +103,12 @@ class TestHook:
         wrap().info("x", logger=object.__new__)
         assert counted() == {("bound", "info"): 1, ("of the event", "info"): 1, ("", "info"): 1}
 
+    def test_else_the_wrapped_logger_names_it(self, standard, counted):
+        log = wrap(structlog.stdlib.BoundLogger, RENDERING, standard)
+        log.info("x")
+        log.info("x", logger=["no text"])
+        assert counted() == {("till", "info"): 2}
+
     def test_a_cached_logger_is_counted(self, counted):
         log = structlog.wrap_logger(
             structlog.ReturnLogger(), wrapper_class=FILTERING, processors=RENDERING, cache_logger_on_first_use=True
@@ -128,13 +134,14 @@ class TestHook:
         assert counted() == {("", "info"): 2, ("", "error"): 2}
         assert failures() == {("", "KeyError"): 2}
 
-    def test_exceptions_are_counted_by_type_in_every_form(self, failures):
+    def test_exceptions_are_counted_by_type_in_every_form(self, failures, samples):
         log = wrap()
         log_an_exception(log)
         log.error("x", exc_info=ValueError())
         log.error("x", exc_info=(TypeError, TypeError(), None))
         log.error("none was raised", exc_info=True)  # noqa: LOG014  # on purpose
         assert failures() == {("", "KeyError"): 1, ("", "ValueError"): 1, ("", "TypeError"): 1}
+        assert samples("asyncmetrics_internal_errors_total") == {}
 
     def test_a_child_process_goes_on_counting(self, counted):
         log = wrap()
