@@ -52,6 +52,11 @@ SHOWS: dict[str, tuple[str, ...]] = {
         'method="GET",route="/items/{item_id}",status="404"} 1',
         'method="GET",route="<unmatched>",status="404"} 1',
     ),
+    "log_records.py": (
+        'log_records_total{level="info",logger="shop.orders"} 2',
+        'log_records_total{level="error",logger="shop.orders"} 1',
+        'log_exceptions_total{logger="shop.orders",type="ZeroDivisionError"} 1',
+    ),
     "multi_worker.py": (
         "several workers answered: True; every scrape returned {'orders_total 60.0'}",
         "after one was killed: orders_total 60",
