@@ -2,7 +2,7 @@
 
 Run it from the root of a clone::
 
-    pip install -e ".[fastapi]" aiosqlite httpx "sqlalchemy[asyncio]"
+    pip install -e ".[fastapi]" aiosqlite greenlet httpx sqlalchemy
     python examples/clients.py
 """
 

@@ -20,9 +20,7 @@ from tests.patience import PROGRAM_SECONDS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = {
-    path.relative_to(DOCS).as_posix(): path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("**/*.md"))
-}
+PAGES = {path.relative_to(DOCS).as_posix(): path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("**/*.md"))}
 RULES = sorted((DOCS / "rules").glob("*.yml"))
 # It serves until it is ended, and has tests of its own.
 QUICKSTART = (ROOT / "examples/quickstart.py").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Three questions about a service that two lines measure, each answered by a real Prometheus with the documented query."""
+"""Three questions about a service that two lines measure: a real Prometheus answers each by the documented query."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def answers(shop, start_prometheus):
     with ThreadPoolExecutor(16) as visitors:  # until each query has an answer: `rate` needs two scrapes
         while True:
             list(visitors.map(visit, range(16)))
-            rows = prometheus.query(waited)
-            if rows and float(rows[0]["value"][1]) > 0 and prometheus.query(QUERIES[0]) and prometheus.query(QUERIES[4]):
+            has_waited = any(float(row["value"][1]) > 0 for row in prometheus.query(waited))
+            if has_waited and prometheus.query(QUERIES[0]) and prometheus.query(QUERIES[4]):
                 break
     return lambda index, *labels: {
         tuple(row["metric"].get(label) for label in labels): float(row["value"][1])
