@@ -17,7 +17,9 @@ from typing import Any, TypeAlias, final
 
 import redis
 from redis import asyncio as redis_asyncio
+from redis import client as sync_client
 from redis import cluster
+from redis.asyncio import client as async_client
 from redis.asyncio import cluster as async_cluster
 
 from asyncmetrics.integrations.client_options import DATABASE_DEFAULTS
@@ -86,8 +88,8 @@ class RedisIntegration(Integration[RedisMetrics]):
 
     def _list_wrappers(self) -> Iterable[tuple[type, str, Wrap]]:
         clients: tuple[tuple[Any, Any, _FindPart, Callable[[_FindPart, _FindOperation], Wrap]], ...] = (
-            (redis.client, cluster, _find_nodes, self._measure),
-            (redis_asyncio.client, async_cluster, _find_async_cluster, self._measure_async),
+            (sync_client, cluster, _find_nodes, self._measure),
+            (async_client, async_cluster, _find_async_cluster, self._measure_async),
         )
         for client, clusters, find_nodes, measure in clients:
             yield client.Redis, "execute_command", measure(_find_pool, _find_operation)
@@ -100,7 +102,8 @@ class RedisIntegration(Integration[RedisMetrics]):
             yield strategy, "_immediate_execute_command", measure(_find_part_of_transaction, _find_operation)
         # A client of a cluster asks for its nodes and commands when it is made, and again when they have changed.
         yield cluster.NodesManager, "initialize", self._skip
-        yield cluster.CommandsParser, "initialize", self._skip
+        parser: Any = getattr(cluster, "CommandsParser", None)
+        yield parser, "initialize", self._skip
         yield from PoolHooks(self.find, self.count_failure).list_wrappers()
 
     def _measure(self, find_part: _FindPart, find_operation: _FindOperation) -> Wrap:

@@ -5,6 +5,7 @@ A pool is a ``ConnectionPool``, or a cluster, whose nodes have connections each:
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
 from typing import Any, TypeAlias, final
@@ -68,18 +69,26 @@ class RedisMetrics:
     def hide_all(self) -> None:
         """Expose no pool of these metrics any more."""
         self._creations.clear()
-        for pool in list(self._names):
-            self.hide(pool)
+        for reference in self._names.keyrefs():
+            self.hide(reference())
 
     def list_waiting(self, pool: Any) -> list[None]:
         """Return the list with one item for each call that waits for a connection of ``pool``."""
         return self._waiting.setdefault(pool, [])
 
-    def time_creation(self, new: Any, series: PoolSeries) -> None:
-        """Record how long it takes until a new connection is connected for the first time."""
-        creation = _Creation(series, self._creations)
+    def time_creation(self, new: Any, pool: Any) -> None:
+        """Record how long it takes until a new connection of ``pool`` is connected for the first time."""
+        creation = _Creation(self, pool)
         new.register_connect_callback(creation.end)
         self._creations[new] = creation
+
+    def end_creation(self, new: Any, pool: Any, seconds: float) -> None:
+        """Record the creation of a connection, unless that was done before or its pool is closed."""
+        # Not deregistered: the connection walks through the list of its callbacks now, and forgets dead ones later.
+        creation = self._creations.pop(new, None)
+        series = self.find_pool(pool)
+        if creation is not None and series is not None:
+            series.observe_creation(seconds)
 
     def _count_waiting(self, pool: Any) -> int | None:
         return len(self._waiting.get(pool, ())) if isinstance(pool, _BLOCKING) else None
@@ -89,15 +98,13 @@ class RedisMetrics:
 class _Creation:
     """The creation of a connection, which keeps a weak reference to `end` and calls it when it is connected."""
 
-    def __init__(self, series: PoolSeries, running: WeakKeyDictionary[Any, _Creation]) -> None:
-        self._series = series
-        self._running = running
+    def __init__(self, metrics: RedisMetrics, pool: Any) -> None:
+        self._metrics = metrics
+        self._find_pool = weakref.ref(pool)
         self._started = perf_counter()
 
     def end(self, new: Any) -> None:
-        # Not deregistered: the connection walks through the list of its callbacks now, and forgets dead ones later.
-        if self._running.pop(new, None) is not None:
-            self._series.observe_creation(perf_counter() - self._started)
+        self._metrics.end_creation(new, self._find_pool(), perf_counter() - self._started)
 
 
 def _read_pool(pool: Any) -> _Counts:

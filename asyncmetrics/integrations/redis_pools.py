@@ -15,7 +15,6 @@ from redis import connection
 
 from asyncmetrics.integrations.redis_metrics import RedisMetrics
 from asyncmetrics.interruptions import pass_interruption
-from asyncmetrics.metrics.pools import PoolSeries
 from asyncmetrics.patching import Wrap
 
 __all__ = ("PoolHooks",)
@@ -52,9 +51,8 @@ class PoolHooks:
             new = make(pool, *args, **kwargs)
             try:
                 metrics = self._find(pool)
-                series = metrics.find_pool(pool) if metrics is not None else None
-                if metrics is not None and series is not None:
-                    metrics.time_creation(new, series)
+                if metrics is not None and metrics.find_pool(pool) is not None:
+                    metrics.time_creation(new, pool)
             except Exception as error:  # noqa: BLE001  # a connection class of the application may be different
                 pass_interruption(error)
                 self._count_failure()
@@ -98,8 +96,7 @@ class PoolHooks:
         """Begin to get a connection of a blocking pool, and return the function that ends it."""
         try:
             metrics = self._find(pool)
-            series = metrics.find_pool(pool) if metrics is not None else None
-            if metrics is None or series is None:
+            if metrics is None or metrics.find_pool(pool) is None:
                 return None
             waiting = metrics.list_waiting(pool) if _is_exhausted(pool) else None
         except Exception as error:  # noqa: BLE001  # changed internals of redis-py cost a measurement, never a call
@@ -108,14 +105,17 @@ class PoolHooks:
             return None
         if waiting is not None:
             waiting.append(None)
-        return partial(self._end_wait, series, waiting, perf_counter())
+        return partial(self._end_wait, metrics, pool, waiting, perf_counter())
 
     def _end_wait(
-        self, series: PoolSeries, waiting: list[None] | None, started: float, error: BaseException | None
+        self, metrics: RedisMetrics, pool: Any, waiting: list[None] | None, started: float, error: BaseException | None
     ) -> None:
         try:
             if waiting is not None:
                 waiting.pop()
+            series = metrics.find_pool(pool)
+            if series is None:  # closed meanwhile
+                return
             if error is None:
                 series.observe_wait(perf_counter() - started)
             elif _is_timeout(error):
@@ -170,7 +170,7 @@ def _is_exhausted(pool: Any) -> bool:
 
 def _is_timeout(error: BaseException) -> bool:
     """Return whether a blocking pool has raised ``error`` because it had no connection in time."""
-    return isinstance(error, connection.ConnectionError) and isinstance(error.__context__, (Empty, AsyncTimeoutError))
+    return isinstance(error, redis.ConnectionError) and isinstance(error.__context__, (Empty, AsyncTimeoutError))
 
 
 def _find_itself(owner: Any) -> Any:
