@@ -18,7 +18,7 @@ from asyncmetrics import instrument, instrument_all, uninstrument
 pytestmark = pytest.mark.blocking  # redis-py looks for its own version when it makes a connection
 
 DURATIONS = "db_client_operation_duration_seconds_count"
-NOWHERE = "unix:///nonexistent/redis.sock"
+NOWHERE = "redis://127.0.0.1:1"  # a reserved port that no server of a test has
 
 
 def make_client(**options) -> redis.Redis:
