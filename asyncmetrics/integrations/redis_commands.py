@@ -62,7 +62,7 @@ _LISTS_THAT_WAIT = "BLMOVE BLMOVEM BLMPOP BLPOP BRPOP BRPOPLPUSH BZMPOP BZPOPMAX
 _OTHERS_THAT_WAIT = "MONITOR PSUBSCRIBE PSYNC SSUBSCRIBE SUBSCRIBE SYNC WAIT WAITAOF"
 _WAITING = frozenset((*_LISTS_THAT_WAIT.split(), *_OTHERS_THAT_WAIT.split()))
 _STREAMS = frozenset(("XREAD", "XREADGROUP"))
-_PAIRS = frozenset(("COUNT", "CLAIM"))  # options of a stream's command that a value follows
+_ENDS = frozenset(("BLOCK", "STREAMS"))  # keys come after STREAMS, and numbers after other options
 _MAX_KNOWN = 2000
 _LONGEST = 100
 
@@ -92,14 +92,11 @@ def does_wait(operation: str, args: tuple[Any, ...]) -> bool:
 
 def _has_block(operation: str, args: tuple[Any, ...]) -> bool:
     words = [*_to_text(args[0]).split(), *args[1:]]
-    position = 4 if operation == "XREADGROUP" else 1  # after GROUP, its name and the consumer
-    while position < len(words):
-        word = _to_text(words[position])
-        if word == "BLOCK":
-            return True
-        if word == "STREAMS":
-            return False
-        position += 2 if word in _PAIRS else 1
+    start = 4 if operation == "XREADGROUP" else 1  # after GROUP, its name and the consumer
+    for value in words[start:]:
+        word = _to_text(value)
+        if word in _ENDS:
+            return word == "BLOCK"
     return False
 
 

@@ -255,6 +255,23 @@ def test_a_wait_that_is_cancelled_at_any_await_leaves_nothing_pending(url, sampl
 
 
 @pytest.mark.usefixtures("measured")
+def test_a_wait_that_ends_after_its_pool_was_closed_leaves_no_series(url, samples):
+    async def main():
+        pool = redis.asyncio.BlockingConnectionPool.from_url(url, max_connections=1, timeout=None)
+        async with redis.asyncio.Redis.from_pool(pool) as client:
+            held = client.client()
+            await held.initialize()
+            waiting = asyncio.create_task(client.ping())
+            await eventually(lambda: samples("db_client_connection_pending_requests", "pool"), {("redis-1",): 1})
+            await client.aclose()
+            await held.aclose()
+            await waiting
+            assert samples("db_client_connection_wait_time_seconds_count", "pool") == {}
+
+    asyncio.run(main())
+
+
+@pytest.mark.usefixtures("measured")
 def test_an_exhausted_async_pool_counts_a_timeout_and_the_waits(url, count, samples):
     async def main():
         pool = redis.asyncio.BlockingConnectionPool.from_url(url, max_connections=1, timeout=SHORT_SECONDS)
@@ -329,17 +346,19 @@ def test_a_server_that_stops_and_starts_under_load_leaves_calls_and_pools_true(r
         ended = False
         async with redis.asyncio.Redis.from_url(url, retry=AsyncRetry(NoBackoff(), 0)) as client:
             calls = [asyncio.create_task(call(client, lambda: ended)) for _ in range(5)]
-            await eventually(lambda: count().get(("INCRBY", "ok"), 0) > 10, True)
-            await asyncio.to_thread(redis_server.stop)
             try:
-                await eventually(lambda: count().get(("INCRBY", "error"), 0) > 10, True)
-                assert samples(COUNT, "state")["idle",] == 0
+                await eventually(lambda: count().get(("INCRBY", "ok"), 0) > 10, True)
+                await asyncio.to_thread(redis_server.stop)
+                try:
+                    await eventually(lambda: count().get(("INCRBY", "error"), 0) > 10, True)
+                    assert samples(COUNT, "state")["idle",] == 0
+                finally:
+                    await asyncio.to_thread(redis_server.start)
+                before = count()["INCRBY", "ok"]
+                await eventually(lambda: count()["INCRBY", "ok"] > before + 10, True)
             finally:
-                await asyncio.to_thread(redis_server.start)
-            before = count()["INCRBY", "ok"]
-            await eventually(lambda: count()["INCRBY", "ok"] > before + 10, True)
-            ended = True
-            await asyncio.gather(*calls)
+                ended = True
+                await asyncio.gather(*calls)
             assert samples(ACTIVE, "operation") == {("INCRBY",): 0}
             found = samples(COUNT, "state")
             assert found["used",] == 0
