@@ -68,7 +68,6 @@ class RedisMetrics:
 
     def hide_all(self) -> None:
         """Expose no pool of these metrics any more."""
-        self._creations.clear()
         for reference in self._names.keyrefs():
             self.hide(reference())
 
@@ -83,11 +82,11 @@ class RedisMetrics:
         self._creations[new] = creation
 
     def end_creation(self, new: Any, pool: Any, seconds: float) -> None:
-        """Record the creation of a connection, unless that was done before or its pool is closed."""
+        """Record the creation of a connection, unless its pool is closed."""
         # Not deregistered: the connection walks through the list of its callbacks now, and forgets dead ones later.
-        creation = self._creations.pop(new, None)
+        self._creations.pop(new, None)
         series = self.find_pool(pool)
-        if creation is not None and series is not None:
+        if series is not None:
             series.observe_creation(seconds)
 
     def _count_waiting(self, pool: Any) -> int | None:

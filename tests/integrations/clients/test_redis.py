@@ -179,6 +179,14 @@ def test_a_pool_is_called_by_its_name(registry):
         assert registry.get_sample_value("db_client_connection_max", {"pool": "cache"}) is None
 
 
+def test_a_pool_without_a_limit_has_no_maximum(registry):
+    with make_client(max_connections=2**31) as client:
+        instrument(client, registry=registry, name="cache")
+        assert registry.get_sample_value("db_client_connection_count", {"pool": "cache", "state": "idle"}) == 0
+        assert registry.get_sample_value("db_client_connection_max", {"pool": "cache"}) is None
+        uninstrument(client)
+
+
 def test_a_pool_that_is_measured_already_takes_the_name_of_its_instrumented_client(registry):
     with instrument_all(only=["redis"], registry=registry), make_client(max_connections=7) as client:
         with pytest.raises(redis.ConnectionError):

@@ -55,6 +55,8 @@ def measured(registry, url):
     """Measure redis-py for the time of the test, once the server is empty."""
     with instrument_all(only=["redis"], registry=registry):
         yield
+    for where in ("integrations.redis", "pools"):
+        assert registry.get_sample_value("asyncmetrics_internal_errors_total", {"where": where}) is None
 
 
 @types.coroutine
@@ -236,7 +238,7 @@ def test_a_call_that_is_cancelled_at_any_await_is_cancelled_and_leaves_nothing_a
 
 
 @pytest.mark.usefixtures("measured")
-def test_a_wait_that_is_cancelled_at_any_await_leaves_nothing_pending(url, samples):
+def test_a_wait_that_is_cancelled_leaves_nothing_pending(url, samples):
     async def main():
         pool = redis.asyncio.BlockingConnectionPool.from_url(url, max_connections=1, timeout=None)
         async with redis.asyncio.Redis.from_pool(pool) as client:
@@ -381,6 +383,7 @@ def test_a_sync_client_is_measured_before_and_after_a_restart(redis_server, url,
             redis_server.start()
         client.ping()
         assert samples(COUNT, "state") == {("idle",): 1, ("used",): 0}
+        assert samples("db_client_connection_create_time_seconds_count", "pool") == {("redis-1",): 1}
     assert count() == {("PING", "ok"): 2, ("PING", "error"): 1}
 
 
