@@ -24,7 +24,7 @@ from redis.asyncio import cluster as async_cluster
 
 from asyncmetrics.integrations.client_options import DATABASE_DEFAULTS
 from asyncmetrics.integrations.library import Integration
-from asyncmetrics.integrations.redis_commands import does_wait, find_command
+from asyncmetrics.integrations.redis_commands import find_command
 from asyncmetrics.integrations.redis_metrics import RedisMetrics
 from asyncmetrics.integrations.redis_pools import PoolHooks
 from asyncmetrics.interruptions import pass_interruption
@@ -35,7 +35,6 @@ __all__ = ("INTEGRATION", "RedisIntegration")
 
 _Function: TypeAlias = Callable[..., Any]
 _FindPart: TypeAlias = Callable[[Any], Any]
-_FindOperation: TypeAlias = Callable[[Any, tuple[Any, ...]], str]
 
 _PIPELINE = "PIPELINE"
 
@@ -87,30 +86,30 @@ class RedisIntegration(Integration[RedisMetrics]):
         return undo
 
     def _list_wrappers(self) -> Iterable[tuple[type, str, Wrap]]:
-        clients: tuple[tuple[Any, Any, _FindPart, Callable[[_FindPart, _FindOperation], Wrap]], ...] = (
+        clients: tuple[tuple[Any, Any, _FindPart, Callable[..., Wrap]], ...] = (
             (sync_client, cluster, _find_nodes, self._measure),
             (async_client, async_cluster, _find_async_cluster, self._measure_async),
         )
         for client, clusters, find_nodes, measure in clients:
-            yield client.Redis, "execute_command", measure(_find_pool, _find_operation)
-            yield client.Pipeline, "immediate_execute_command", measure(_find_pool, _find_operation)
-            yield client.Pipeline, "execute", measure(_find_pool, _find_pipeline)
-            yield clusters.RedisCluster, "execute_command", measure(find_nodes, _find_operation)
-            yield clusters.ClusterPipeline, "execute", measure(find_nodes, _find_pipeline)
+            yield client.Redis, "execute_command", measure(_find_pool)
+            yield client.Pipeline, "immediate_execute_command", measure(_find_pool)
+            yield client.Pipeline, "execute", measure(_find_pool, is_pipeline=True)
+            yield clusters.RedisCluster, "execute_command", measure(find_nodes)
+            yield clusters.ClusterPipeline, "execute", measure(find_nodes, is_pipeline=True)
             # The commands of a transaction that are sent at once: there is no public name that sees no others.
             strategy: Any = getattr(clusters, "TransactionStrategy", None)
-            yield strategy, "_immediate_execute_command", measure(_find_part_of_transaction, _find_operation)
+            yield strategy, "_immediate_execute_command", measure(_find_part_of_transaction)
         # A client of a cluster asks for its nodes and commands when it is made, and again when they have changed.
         yield cluster.NodesManager, "initialize", self._skip
         parser: Any = getattr(cluster, "CommandsParser", None)
         yield parser, "initialize", self._skip
         yield from PoolHooks(self.find, self.count_failure).list_wrappers()
 
-    def _measure(self, find_part: _FindPart, find_operation: _FindOperation) -> Wrap:
+    def _measure(self, find_part: _FindPart, is_pipeline: bool = False) -> Wrap:
         def wrap(execute: _Function) -> _Function:
             @wraps(execute)
             def measured(client: Any, *args: Any, **options: Any) -> Any:
-                series = self._begin(client, args, find_part, find_operation, get_ident)
+                series = self._begin(client, args, find_part, get_ident, is_pipeline)
                 if series is None:
                     return execute(client, *args, **options)
                 started = perf_counter()
@@ -126,11 +125,11 @@ class RedisIntegration(Integration[RedisMetrics]):
 
         return wrap
 
-    def _measure_async(self, find_part: _FindPart, find_operation: _FindOperation) -> Wrap:
+    def _measure_async(self, find_part: _FindPart, is_pipeline: bool = False) -> Wrap:
         def wrap(execute: _Function) -> _Function:
             @wraps(execute)
             async def measured(client: Any, *args: Any, **options: Any) -> Any:
-                series = self._begin(client, args, find_part, find_operation, _identify_task)
+                series = self._begin(client, args, find_part, _identify_task, is_pipeline)
                 if series is None:
                     return await execute(client, *args, **options)
                 started = perf_counter()
@@ -151,8 +150,8 @@ class RedisIntegration(Integration[RedisMetrics]):
         client: Any,
         args: tuple[Any, ...],
         find_part: _FindPart,
-        find_operation: _FindOperation,
         identify_caller: Callable[[], int],
+        is_pipeline: bool,
     ) -> CallSeries | None:
         """Begin a call, and return its series; None if it is not measured."""
         try:
@@ -165,11 +164,11 @@ class RedisIntegration(Integration[RedisMetrics]):
                 return None
             if metrics.find_pool(part) is None:
                 metrics.expose(part)
-            operation = find_operation(client, args)
+            operation = _find_pipeline(client) if is_pipeline else find_command(args)
             if not operation:
                 return None
-            series = metrics.at(operation)
-            series.begin()
+            series = metrics.at(("redis", operation))
+            series.active.inc()  # what `series.begin()` does, without its call
         except Exception as error:  # noqa: BLE001  # changed internals of redis-py cost a measurement, never a call
             pass_interruption(error)
             self.count_failure()
@@ -231,13 +230,7 @@ def _find_part_of_transaction(strategy: Any) -> Any:
     return _find_nodes(pipeline) if isinstance(pipeline, redis.RedisCluster) else _find_async_cluster(pipeline)
 
 
-def _find_operation(_client: Any, args: tuple[Any, ...]) -> str:
-    """Return the operation of a command; an empty text for one that waits by design."""
-    operation = find_command(args[0])
-    return "" if does_wait(operation, args) else operation
-
-
-def _find_pipeline(pipeline: Any, _args: tuple[Any, ...]) -> str:
+def _find_pipeline(pipeline: Any) -> str:
     """Return the operation of a pipeline; an empty text if it has nothing to send."""
     return _PIPELINE if len(pipeline) or getattr(pipeline, "watching", False) else ""
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from asyncmetrics.model.http_values import OTHER
 
-__all__ = ("OPERATIONS", "does_wait", "find_command")
+__all__ = ("OPERATIONS", "find_command")
 
 # Those of Redis 8 and of Valkey.
 _COMMANDS = """
@@ -66,28 +66,32 @@ _ENDS = frozenset(("BLOCK", "STREAMS"))  # keys come after STREAMS, and numbers 
 _MAX_KNOWN = 2000
 _LONGEST = 100
 
-# redis-py sends most names in capitals, and as one text with a subcommand: "CONFIG GET".
-_known: dict[object, str] = {name: name for name in OPERATIONS}
+# The operations of commands that never wait, by the names that clients give them. redis-py sends most names in
+# capitals, and as one text with a subcommand: "CONFIG GET".
+_known: dict[object, str] = {name: name for name in OPERATIONS - _WAITING - _STREAMS}
 
 
-def find_command(name: Any) -> str:
-    """Return the first word of a command's name, a str or bytes, in capitals; ``_OTHER`` if it is no known command."""
-    return _known.get(name) or _find_command(name)
+def find_command(args: tuple[Any, ...]) -> str:
+    """Return the operation of a command, whose name is in ``args``; an empty text for one that waits by design.
+
+    It is the first word of the name, a str or bytes, in capitals; ``_OTHER`` if it is no known command.
+    """
+    return _known.get(args[0]) or _find_command(args)
 
 
-def _find_command(name: Any) -> str:
+def _find_command(args: tuple[Any, ...]) -> str:
+    name = args[0]
     words = _to_text(name).split(None, 1)
     operation = words[0] if words else OTHER
     if operation not in OPERATIONS:
         return OTHER
+    if operation in _STREAMS:
+        return "" if _has_block(operation, args) else operation
+    if operation in _WAITING:  # for an element, a message, a replica
+        return ""
     if len(_known) < _MAX_KNOWN and len(name) <= _LONGEST:
         _known[name] = operation
     return operation
-
-
-def does_wait(operation: str, args: tuple[Any, ...]) -> bool:
-    """Return whether a command, with its name in ``args``, waits by design: for an element, a message, a replica."""
-    return operation in _WAITING or (operation in _STREAMS and _has_block(operation, args))
 
 
 def _has_block(operation: str, args: tuple[Any, ...]) -> bool:

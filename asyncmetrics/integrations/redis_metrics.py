@@ -15,7 +15,6 @@ from redis import asyncio as redis_asyncio
 from redis import cluster, connection
 
 from asyncmetrics.integrations.database import DatabaseMetrics
-from asyncmetrics.metrics.calls import CallSeries
 from asyncmetrics.metrics.pools import PoolNumbers, PoolSeries
 
 __all__ = ("RedisMetrics",)
@@ -32,7 +31,8 @@ class RedisMetrics:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         database = DatabaseMetrics(options, kind="redis")
-        self._at = database.calls.at
+        self.at = database.calls.at
+        """Return the series of a system, which is ``redis``, and a command."""
         self._name = database.pool_name
         self._names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # kept, since a closed pool may be used again
         self._waiting: WeakKeyDictionary[Any, list[None]] = WeakKeyDictionary()
@@ -40,10 +40,6 @@ class RedisMetrics:
         self._pools = database.get_pools()
         self.find_pool = self._pools.find
         """Return the series of a pool that is exposed."""
-
-    def at(self, operation: str) -> CallSeries:
-        """Return the series of a command."""
-        return self._at(("redis", operation))
 
     def expose(self, pool: Any) -> PoolSeries:
         """Expose a pool, and return its series."""
