@@ -37,26 +37,28 @@ def count(samples):
     return lambda: samples(DURATIONS, "operation", "outcome")
 
 
+WRAPPED = [
+    *((module.Redis, "execute_command") for module in (redis.client, redis.asyncio.client)),
+    *((module.Pipeline, "immediate_execute_command") for module in (redis.client, redis.asyncio.client)),
+    *((module.Pipeline, "execute") for module in (redis.client, redis.asyncio.client)),
+    *((module.RedisCluster, "execute_command") for module in (redis.cluster, redis.asyncio.cluster)),
+    *((module.ClusterPipeline, "execute") for module in (redis.cluster, redis.asyncio.cluster)),
+]
+
+
 @pytest.fixture
-def spans(monkeypatch):
-    """Return OpenTelemetry's instrumentation of redis-py as two functions and the spans; remove all of it."""
+def spans():
+    """Return the function that begins OpenTelemetry's instrumentation of redis-py, and its spans; remove all of it."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    wrapped = [(kind, name) for module in (redis.client, redis.asyncio.client) for kind, name in _list_wrapped(module)]
+    before = [vars(kind)[name] for kind, name in WRAPPED]
     yield lambda: RedisInstrumentor().instrument(tracer_provider=provider), exporter
     RedisInstrumentor().uninstrument()
-    for kind, name in wrapped:  # uninstrument() leaves a wrapper that is below another one
+    for kind, name in WRAPPED:  # uninstrument() leaves a wrapper that was below another one
         unwrap(kind, name)
-
-
-def _list_wrapped(module):
-    for kind, names in (
-        (module.Redis, ("execute_command",)),
-        (module.Pipeline, ("execute", "immediate_execute_command")),
-    ):
-        for name in names:
-            yield kind, name
+    for (kind, name), function in zip(WRAPPED, before, strict=True):  # undo() leaves one that was below another one
+        setattr(kind, name, function)
 
 
 @pytest.mark.parametrize("removed_first", ["ours", "theirs"])
