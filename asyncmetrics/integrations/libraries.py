@@ -68,7 +68,7 @@ LIBRARIES = {
     "psycopg": Library("psycopg", "psycopg", (3, 1), f"{_ROOM}.psycopg"),
     "psycopg_pool": Library("psycopg_pool", "psycopg-pool", (3, 2), f"{_ROOM}.psycopg_pool"),
     "aiosqlite": Library("aiosqlite", "aiosqlite", (0, 20), f"{_ROOM}.aiosqlite"),
-    "redis": Library("redis", "redis", (5,), f"{_ROOM}.redis"),
+    "redis": Library("redis", "redis", (5, 0, 1), f"{_ROOM}.redis"),
     "logging": Library("logging", "", (), f"{_ROOM}.logging"),
     "structlog": Library("structlog", "structlog", (24,), f"{_ROOM}.structlog"),
     "loguru": Library("loguru", "loguru", (0, 7), f"{_ROOM}.loguru"),
