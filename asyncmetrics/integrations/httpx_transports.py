@@ -144,13 +144,18 @@ class HttpxIntegration(HttpClientIntegration):
         return call
 
     def _follow(self, response: Any, call: HttpCall, kind: _Kind) -> None:
-        """Let the end of the response's body end ``call``; a response that switches protocols has none."""
+        """Let the end of the response's body end ``call``, unless it has none or was read already."""
         try:
             call.respond(response.status_code)
-            if response.status_code == _SWITCHING_PROTOCOLS or not isinstance(response.stream, kind.stream):
+            stream = response.stream
+            if (
+                response.is_closed
+                or response.status_code == _SWITCHING_PROTOCOLS
+                or not isinstance(stream, kind.stream)
+            ):
                 call.end()
             else:
-                response.stream = kind.body(response.stream, call)
+                response.stream = kind.body(stream, call)
         except Exception as error:  # noqa: BLE001  # as in `_begin`
             pass_interruption(error)
             self.count_failure()
