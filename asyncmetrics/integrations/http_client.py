@@ -6,12 +6,11 @@ own. The label ``status`` is the code that came; without a response it is ``erro
 
 from __future__ import annotations
 
+import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from time import perf_counter
 from typing import Any, final
-from weakref import WeakSet
 
 from asyncmetrics.integrations.client_options import ServerNames, name_label
 from asyncmetrics.integrations.library import Integration
@@ -38,9 +37,10 @@ class HttpClientMetrics:
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._registry = options["registry"]
         self._names: ServerNames | None = options["server"]
-        self._servers: dict[tuple[str, str, int | None], str] = {}
+        self._values: dict[tuple[object, ...], tuple[str, str]] = {}
         self._pools: Pools | None = None
-        self._exposed: WeakSet[Any] = WeakSet()
+        self.exposed: dict[int, weakref.ref[Any]] = {}
+        """The pools that are exposed, by their `id`: a look-up costs a third of one in a ``WeakSet``."""
         self.pool_name: str = options["name"]
         own = [name_label(options, name) for name in ("method", "server")]
         shared: dict[str, Any] = {
@@ -91,47 +91,47 @@ class HttpClientMetrics:
 
     def expose(self, pool: Any, kind: str, read: Callable[[Any], PoolNumbers]) -> None:
         """Expose a pool of connections, whose default name begins with ``kind``, unless it is exposed."""
-        if pool not in self._exposed:
-            self._exposed.add(pool)
+        key = id(pool)
+        if key not in self.exposed:
+            self.exposed[key] = weakref.ref(pool, lambda _: self.exposed.pop(key, None))
             self.get_pools().add(pool, kind, read, self.pool_name)
 
     def hide(self, pool: Any) -> None:
         """Expose a pool no more."""
-        if pool in self._exposed:
-            self._exposed.discard(pool)
+        if self.exposed.pop(id(pool), None) is not None:
             self.get_pools().remove(pool)
 
     def close(self) -> None:
         """Expose no pool any more."""
-        while self._exposed:
-            with suppress(KeyError):  # the last one was collected meanwhile
-                self.get_pools().remove(self._exposed.pop())
+        for reference in list(self.exposed.values()):
+            self.hide(reference())
 
     def begin(self, method: str, scheme: str, host: str, port: int | None) -> HttpCall:
         """Begin the call of a request."""
-        server = self._servers.get((scheme, host, port)) or self._name_server(scheme, host, port)
-        return HttpCall(self, self.calls.at((limit_method(method), server)))
+        key = (method, scheme, host, port)
+        return HttpCall(self, self.calls.at(self._values.get(key) or self._find_values(*key)))
 
-    def _name_server(self, scheme: str, host: str, port: int | None) -> str:
+    def _find_values(self, method: str, scheme: str, host: str, port: int | None) -> tuple[str, str]:
         netloc = f"[{host}]" if ":" in host else host
         if port is not None and port != _DEFAULT_PORTS.get(scheme):
             netloc = f"{netloc}:{port}"
+        if len(self._values) >= _MAX_SERVERS:
+            self._values.clear()
+        values = self._values[method, scheme, host, port] = (limit_method(method), self._name_server(netloc))
+        return values
+
+    def _name_server(self, netloc: str) -> str:
         names = self._names
-        server: object = OTHER
+        if names is None:
+            return netloc
         try:
-            if names is None:
-                server = netloc
-            else:
-                server = names(netloc) if callable(names) else names.get(netloc, netloc)
-                check_text("server", server)
+            server = names(netloc) if callable(names) else names.get(netloc, netloc)
+            check_text("server", server)
         except Exception as error:  # noqa: BLE001  # the user's function, or what it returned
             pass_interruption(error)
             get_self_metrics(self._registry).count_internal_error("server")
-            server = OTHER
-        if len(self._servers) >= _MAX_SERVERS:
-            self._servers.clear()
-        self._servers[scheme, host, port] = name = str(server)
-        return name
+            return OTHER
+        return server
 
     def count_failure(self) -> None:
         """Count the exception that is being handled as an error of ours."""

@@ -133,7 +133,8 @@ class HttpxIntegration(HttpClientIntegration):
             return None
         try:
             url = request.url
-            self.expose(transport, metrics)
+            if id(transport._pool) not in metrics.exposed:
+                self.expose(transport, metrics)
             call = metrics.begin(request.method, url.scheme, url.host, url.port)
             if call.needs_request_size:
                 _begin_request(request, call, kind)

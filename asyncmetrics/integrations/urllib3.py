@@ -189,7 +189,8 @@ class Urllib3Integration(HttpClientIntegration):
         if metrics is None:
             return None
         try:
-            self.expose(pool, metrics)
+            if id(pool) not in metrics.exposed:
+                self.expose(pool, metrics)
             if url.startswith("/"):
                 return metrics.begin(method, pool.scheme, pool.host, pool.port)
             parsed = parse_url(url)  # a request that a proxy forwards
