@@ -322,7 +322,7 @@ def test_a_stream_of_both_kinds_fits_a_sync_client(library, registry, monkeypatc
 
 
 def test_a_request_through_a_proxy_has_the_server_of_its_url(measured, library, server, samples):
-    with library.Client(mounts={"http://": library.HTTPTransport(proxy=server.url)}) as client:
+    with library.Client(mounts={"http://": library.HTTPTransport(proxy=library.Proxy(server.url))}) as client:
         assert client.get("http://shop.example:8080/ok").text == "hello"
     assert samples("http_client_request_duration_seconds_count", "server") == {("shop.example:8080",): 1}
 
