@@ -6,17 +6,14 @@
    attempt of its own. The attempt of a thread is kept until its request is sent.
 2. ``_make_request`` ends the attempt by its exception, before ``urlopen`` waits and tries again, or lets the body of
    its response end it. Where ``_make_request`` is another function, ``urlopen`` does so with what it returns or raises.
-3. urllib3 calls ``HTTPResponse.release_conn`` when a body has been read or has broken off. This ends the call, and so
-   does ``close``. A response that is dropped is closed by Python.
-4. A `requests.Session` that is instrumented by itself passes its metrics on to its adapters, an adapter or a
+3. A `requests.Session` that is instrumented by itself passes its metrics on to its adapters, an adapter or a
    `PoolManager` to its pools, each when it returns one.
 """
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import wraps
 from queue import Queue
@@ -27,18 +24,16 @@ from weakref import WeakKeyDictionary, WeakSet
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import HTTPError, MaxRetryError
 from urllib3.poolmanager import PoolManager
-from urllib3.response import HTTPResponse
 from urllib3.util import parse_url
 
 from asyncmetrics.integrations.client_options import HTTP_CLIENT_DEFAULTS
 from asyncmetrics.integrations.http_client import HttpCall, HttpClientIntegration, HttpClientMetrics
+from asyncmetrics.integrations.urllib3_bodies import BodySize, begin_request, find_response, follow_body, list_wrappers
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics.pools import PoolNumbers
 from asyncmetrics.patching import Patch, Wrap, on_import
 
 __all__ = ("INTEGRATION", "Urllib3Integration")
-
-_CALL = "_asyncmetrics_call"  # the attribute of a response for the call that its body ends
 
 
 class _Attempt(threading.local):
@@ -56,17 +51,13 @@ class Urllib3Integration(HttpClientIntegration):
         wrappers: list[tuple[type, str, Wrap]] = [
             (HTTPConnectionPool, "urlopen", self._wrap_urlopen),
             (HTTPConnectionPool, "close", self._wrap_pool_close),
-            (HTTPResponse, "release_conn", _wrap_release),
-            (HTTPResponse, "close", _wrap_close),
             (PoolManager, "connection_from_pool_key", self._wrap_source),
         ]
-        private: tuple[tuple[type, str, Wrap], ...] = (
-            (HTTPConnectionPool, "_make_request", self._wrap_make_request),
-            (HTTPResponse, "_handle_chunk", _wrap_chunk),
-            (HTTPResponse, "_update_chunk_length", _wrap_chunk_length),
+        if "_make_request" in vars(HTTPConnectionPool):
+            wrappers.append((HTTPConnectionPool, "_make_request", self._wrap_make_request))
+        super().__init__(
+            "urllib3", HTTP_CLIENT_DEFAULTS, [Patch(*wrapper) for wrapper in (*wrappers, *list_wrappers())]
         )
-        wrappers += [wrapper for wrapper in private if wrapper[1] in vars(wrapper[0])]
-        super().__init__("urllib3", HTTP_CLIENT_DEFAULTS, [Patch(*wrapper) for wrapper in wrappers])
 
     def hook(self, undo: ExitStack) -> None:
         """Install the hooks, those of requests when it is imported."""
@@ -159,11 +150,11 @@ class Urllib3Integration(HttpClientIntegration):
             call, attempt.call = attempt.call, None
             if call is None:
                 return make_request(pool, *args, **kwargs)
-            size = _begin_request(call, kwargs) if call.needs_request_size else None
+            size = self._begin_body(call, kwargs) if call.needs_request_size else None
             try:
                 response = make_request(pool, *args, **kwargs)
             except BaseException as error:
-                broken = _find_response(error)
+                broken = find_response(error)
                 if broken is not None:  # its body was read at once
                     call.respond(broken.status)
                 call.fail(error)
@@ -201,93 +192,21 @@ class Urllib3Integration(HttpClientIntegration):
             self.count_failure()
             return None
 
-    def _follow(self, response: Any, call: HttpCall) -> None:
-        """Let the end of the response's body end ``call``."""
+    def _begin_body(self, call: HttpCall, kwargs: dict[str, Any]) -> BodySize | None:
         try:
-            call.respond(response.status)
-            if isinstance(response, HTTPResponse) and not response.closed and response.length_remaining != 0:
-                vars(response)[_CALL] = call
-            else:  # it has no body, or urllib3 has read it
-                call.size += _count_bytes(response)
-                call.end()
+            return begin_request(call, kwargs)
+        except Exception as error:  # noqa: BLE001  # as in `_begin`
+            pass_interruption(error)
+            self.count_failure()
+            return None
+
+    def _follow(self, response: Any, call: HttpCall) -> None:
+        try:
+            follow_body(response, call)
         except Exception as error:  # noqa: BLE001  # as in `_begin`
             pass_interruption(error)
             self.count_failure()
             call.end()
-
-
-def _wrap_release(release: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(release)
-    def release_conn(response: Any) -> Any:
-        call = vars(response).pop(_CALL, None)
-        if call is not None:
-            error = sys.exc_info()[1]
-            if error is not None and _find_response(error) is response:  # urllib3 releases it while the error passes
-                call.fail(error)
-            else:
-                call.size += _count_bytes(response)
-                call.end()
-        return release(response)
-
-    return release_conn
-
-
-def _wrap_close(close: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(close)
-    def closing(response: Any) -> Any:
-        call = vars(response).pop(_CALL, None)
-        if call is not None:
-            call.size += _count_bytes(response)
-            call.end()
-        return close(response)
-
-    return closing
-
-
-def _wrap_chunk(handle_chunk: Callable[..., Any]) -> Callable[..., Any]:
-    """Count the bytes of a chunked body, which ``tell`` does not."""
-
-    @wraps(handle_chunk)
-    def measured(response: Any, *args: Any, **kwargs: Any) -> Any:
-        chunk = handle_chunk(response, *args, **kwargs)
-        call = vars(response).get(_CALL)
-        if call is not None and chunk:
-            call.size += len(chunk)
-        return chunk
-
-    return measured
-
-
-def _wrap_chunk_length(update: Callable[..., Any]) -> Callable[..., Any]:
-    """Keep the call from the end that ``close`` would be: it is called before the exception of a broken chunk."""
-
-    @wraps(update)
-    def measured(response: Any, *args: Any, **kwargs: Any) -> Any:
-        attributes = vars(response)
-        call = attributes.pop(_CALL, None)
-        try:
-            return update(response, *args, **kwargs)
-        finally:
-            if call is not None:
-                attributes[_CALL] = call
-
-    return measured
-
-
-def _count_bytes(response: Any) -> int:
-    """Return how many bytes of the body urllib3 has read."""
-    return response.tell() if isinstance(response, HTTPResponse) else 0
-
-
-def _find_response(error: BaseException) -> HTTPResponse | None:
-    """Return the response whose methods an exception has passed; urllib3 names it nowhere else."""
-    traceback = error.__traceback__
-    while traceback is not None:
-        owner = traceback.tb_frame.f_locals.get("self")
-        if isinstance(owner, HTTPResponse):
-            return owner
-        traceback = traceback.tb_next
-    return None
 
 
 def _find_error(args: tuple[Any, ...], kwargs: Any) -> BaseException:
@@ -295,39 +214,6 @@ def _find_error(args: tuple[Any, ...], kwargs: Any) -> BaseException:
     retries = args[2] if len(args) > 2 else kwargs.get("retries")
     history = getattr(retries, "history", None)
     return (history[-1].error if history else None) or HTTPError()
-
-
-class _Size:
-    """The size of a request's body so far."""
-
-    def __init__(self, body: Iterable[Any]) -> None:
-        self._body = body
-        self.size = 0
-
-    def __iter__(self) -> Iterator[Any]:
-        for chunk in self._body:
-            self.size += len(chunk.encode() if isinstance(chunk, str) else chunk)
-            yield chunk
-
-
-def _begin_request(call: HttpCall, kwargs: dict[str, Any]) -> _Size | None:
-    """Record the size of a request's body; return the body that counts its bytes if it has no size."""
-    body = kwargs.get("body")
-    headers = kwargs.get("headers") or {}
-    length = next((value for name, value in headers.items() if name.lower() == "content-length"), "")
-    if length.isascii() and length.isdigit():
-        call.observe_request(int(length))
-    elif not body or isinstance(body, str):
-        call.observe_request(len((body or "").encode()))
-    elif callable(getattr(body, "read", None)):  # a file, which urllib3 may rewind
-        return None
-    else:
-        try:
-            call.observe_request(memoryview(body).nbytes)
-        except TypeError:  # no bytes: urllib3 iterates over it as well
-            kwargs["body"] = size = _Size(body)
-            return size
-    return None
 
 
 INTEGRATION = Urllib3Integration()

@@ -8,6 +8,7 @@ import gc
 import pickle
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from types import ModuleType, coroutine
@@ -377,6 +378,32 @@ def test_a_pool_exposes_its_connections_and_the_calls_that_wait(using, library, 
 
     using(request, limits=library.Limits(max_connections=1))
     assert numbers() == ({}, {}, {})
+
+
+@pytest.mark.parametrize("path", ["reset", "broken", "close"])
+def test_a_connection_that_is_lost_is_no_longer_in_its_pool(measured, library, server, samples, path):
+    with library.Client() as client:
+        with suppress(library.HTTPError):
+            client.get(f"{server.url}/{path}")
+        assert samples("http_client_connection_count", "state") == {("idle",): 0, ("used",): 0}
+        client.get(f"{server.url}/ok")
+        assert samples("http_client_connection_count", "state") == {("idle",): 1, ("used",): 0}
+
+
+def test_a_transport_without_a_pool_is_measured(measured, library, server, statuses):
+    class Pooled(library.HTTPTransport):
+        def __init__(self):
+            self.inner = library.HTTPTransport()
+
+        @property
+        def _pool(self):
+            raise AttributeError("renamed")
+
+    transport = Pooled()
+    with pytest.raises(AttributeError, match="renamed"):
+        transport.handle_request(library.Request("GET", server.url))
+    transport.inner.close()
+    assert statuses() == {"error": 1}
 
 
 def test_a_pool_without_a_limit_has_no_maximum(measured, library, server, samples):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import io
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import requests
@@ -265,6 +267,16 @@ def test_a_pool_exposes_its_connections_and_the_calls_that_wait(measured, server
     assert numbers() == ({}, {}, {})
 
 
+@pytest.mark.parametrize("path", ["reset", "broken", "close"])
+def test_a_connection_that_is_lost_is_no_longer_in_its_pool(measured, server, samples, path):
+    with urllib3.HTTPConnectionPool("127.0.0.1", server.server_port, retries=False) as pool:
+        with suppress(urllib3.exceptions.HTTPError):
+            pool.request("GET", f"/{path}")
+        assert samples("http_client_connection_count", "state")[("used",)] == 0
+        assert pool.request("GET", "/ok").status == 200
+        assert samples("http_client_connection_count", "state") == {("idle",): 1, ("used",): 0}
+
+
 def test_a_name_that_is_free_again_is_used_again(measured, server, samples):
     for _ in range(3):
         with urllib3.HTTPConnectionPool("127.0.0.1", server.server_port) as pool:
@@ -331,6 +343,25 @@ def test_the_size_of_a_body_is_measured_on_request(server, registry, body, size)
     for name in ("request", "response"):
         assert registry.get_sample_value(f"http_client_{name}_body_size_bytes_sum", labels) == size
         assert registry.get_sample_value(f"http_client_{name}_body_size_bytes_count", labels) == 1
+
+
+class Odd:
+    """A body that urllib3 takes, and that we cannot judge."""
+
+    def __bool__(self):
+        raise RuntimeError
+
+    def __iter__(self):
+        return iter([b"odd"])
+
+
+def test_a_body_that_cannot_be_measured_is_sent_as_it_is(server, registry, statuses):
+    with urllib3.PoolManager() as manager:
+        instrument(manager, registry=registry, body_sizes=True)
+        assert manager.request("POST", f"{server.url}/echo", body=Odd()).data == b"odd"
+        assert manager.request("POST", f"{server.url}/echo", body=io.BytesIO(b"file")).data == b"file"
+        uninstrument(manager)
+    assert statuses() == {"200": 2}
 
 
 def test_the_size_of_a_chunked_body_is_that_of_its_bytes(server, registry):
