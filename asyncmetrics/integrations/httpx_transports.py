@@ -64,7 +64,7 @@ class HttpxIntegration(HttpClientIntegration):
 
     def read_pool(self, pool: Any) -> PoolNumbers:
         """Return the numbers of a pool of httpcore."""
-        connections = [connection for connection in pool.connections if not connection.is_closed()]
+        connections = pool.connections
         idle = sum(1 for connection in connections if connection.is_idle())
         requests = getattr(pool, "_requests", None)
         pending = None if requests is None else sum(1 for request in list(requests) if request.connection is None)

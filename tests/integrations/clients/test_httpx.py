@@ -311,7 +311,15 @@ def test_a_response_is_that_of_the_library(using, library, server):
     response = using(request)
     for clone in (pickle.loads(pickle.dumps(response)), copy.deepcopy(response)):  # noqa: S301
         assert clone.content == b"x" * 10
-    assert isinstance(copy.copy(response.stream), library.AsyncByteStream)
+
+
+def test_a_stream_has_the_attributes_of_that_of_the_library_and_can_be_copied(measured, library, server):
+    with library.HTTPTransport() as transport:
+        response = transport.handle_request(library.Request("GET", f"{server.url}/chunks/1"))
+        assert isinstance(response.stream, library.SyncByteStream)
+        assert response.stream._httpcore_stream is not None
+        assert isinstance(copy.copy(response.stream), library.SyncByteStream)
+        assert response.read() == b"x" * 10
 
 
 def test_a_stream_of_both_kinds_fits_a_sync_client(library, registry, monkeypatch, statuses):
@@ -531,9 +539,7 @@ def test_streams_of_http2_that_share_a_connection_are_calls_of_their_own(measure
     async def main():
         with run_http2_server() as url:
             async with library.AsyncClient(http1=False, http2=True) as client:
-                async with asyncio.TaskGroup() as tasks:
-                    for _ in range(5):
-                        tasks.create_task(client.get(url))
+                await asyncio.gather(*[client.get(url) for _ in range(5)])
 
     asyncio.run(main())
     assert (statuses(), active()) == ({"200": 5}, 0)

@@ -163,12 +163,32 @@ def test_a_generator_of_a_body_that_is_dropped_ends_the_call(manager, server, st
 
 def test_an_exception_of_the_application_while_it_reads_is_not_counted(manager, server, statuses, exceptions):
     response = manager.request("GET", f"{server.url}/chunks/3", preload_content=False)
+    response.read(3)
     try:
-        for _ in response.stream(3):
-            raise ValueError
+        raise ValueError
     except ValueError:
         response.release_conn()
     assert (statuses(), exceptions()) == ({"200": 1}, {})
+
+
+def test_a_body_that_is_read_at_once_ends_the_call_before_the_response_is_returned(manager, server, statuses, active):
+    response = manager.request("GET", f"{server.url}/chunks/3")
+    assert (statuses(), active()) == ({"200": 1}, 0)
+    assert response.data == b"x" * 30
+
+
+def test_a_pool_class_that_sends_by_itself_is_measured(measured, statuses, exceptions, active):
+    class Pool(urllib3.HTTPConnectionPool):
+        def _make_request(self, *_, **__):
+            return urllib3.HTTPResponse(io.BytesIO(b"mine"), status=200, preload_content=False)
+
+    pool = Pool("shop.example")
+    responses = [pool.request("GET", "/", preload_content=False) for _ in range(2)]
+    assert active() == 2
+    for response in responses:
+        response.close()
+    assert (statuses(), exceptions(), active()) == ({"200": 2}, {}, 0)
+    pool.close()
 
 
 @pytest.mark.parametrize(("method", "path"), [("HEAD", "ok"), ("GET", "status/204"), ("GET", "status/304")])
