@@ -45,7 +45,7 @@ class _Script(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    server: HttpServer
+    server: HttpServer  # pyright: ignore[reportIncompatibleVariableOverride]  # no other server has it
 
     def setup(self) -> None:
         super().setup()
@@ -61,7 +61,7 @@ class _Script(BaseHTTPRequestHandler):
             return
         self.close_connection = True
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name that the base has
         """Log nothing."""
 
     def answer(self) -> None:
