@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from importlib import import_module
+from types import ModuleType
+from typing import Any
 
 import pytest
 
-from asyncmetrics import CollectorRegistry
+from asyncmetrics import CollectorRegistry, instrument_all
 from tests.servers.http_server import HttpServer, run_http_server
 
 
@@ -41,3 +44,30 @@ def exceptions(registry: CollectorRegistry) -> Callable[[], dict[str, float]]:
 def active(registry: CollectorRegistry) -> Callable[[], float]:
     """Read how many calls run now."""
     return lambda: sum(_add_up(registry, "http_client_active_requests", "method").values())
+
+
+@pytest.fixture(params=["httpx", "httpx2"])
+def library(request: pytest.FixtureRequest) -> ModuleType:
+    """Either library in turn."""
+    pytest.importorskip(request.param)
+    return import_module(request.param)
+
+
+@pytest.fixture
+def measured(library, registry) -> Iterator[None]:
+    with instrument_all(only=[library.__name__], registry=registry):
+        yield
+
+
+@pytest.fixture
+def using(measured, library, run) -> Callable[..., Any]:
+    """Run a function of a client of either library, on either event loop."""
+
+    def use(function: Callable[[Any], Coroutine[Any, Any, Any]], **options: Any) -> Any:
+        async def main() -> Any:
+            async with library.AsyncClient(**{"timeout": None, **options}) as client:
+                return await function(client)
+
+        return run(main)
+
+    return use
