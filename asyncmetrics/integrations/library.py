@@ -99,10 +99,19 @@ class Integration(ABC, Generic[M]):
             metrics = self.make_metrics(complete)
             self._install()
             for part in new:
-                self._holders[id(part)] = self._refer(part)
-                self._own[id(part)] = metrics
-                self.adopt(part, metrics)
+                self.include(part, metrics)
         return target
+
+    def include(self, part: object, metrics: M) -> None:
+        """Measure one more part by the metrics of an object that is instrumented."""
+        with self._lock:
+            self._holders[id(part)] = self._refer(part)
+            self._own[id(part)] = metrics
+            self.adopt(part, metrics)
+
+    def find_own(self, part: object) -> M | None:
+        """Return the metrics of a part that is instrumented by itself; None if it is not."""
+        return self._own.get(id(part))
 
     def uninstrument(self, target: T) -> T:
         """Undo `instrument`: measure ``target`` no more, and return it. Its metrics keep their values."""

@@ -85,7 +85,7 @@ class Pools:
     def __init__(self, registry: CollectorRegistry, prefix: str, namespace: str, pool: str, state: str) -> None:
         self._registry = registry
         self._members: dict[int, _Member] = {}
-        self._numbers: dict[str, Iterator[int]] = {}
+        self._names: dict[str, int] = {}  # each with the pool that had it first
         options: dict[str, Any] = {
             "namespace": namespace,
             "registry": registry,
@@ -122,8 +122,13 @@ class Pools:
         member = self._members.get(id(pool))
         if member is not None:
             return member.series
-        name = name or f"{kind}-{next(self._numbers.setdefault(kind, count(1)))}"
         key = id(pool)
+        if name:
+            self._names.setdefault(name, key)
+        else:
+            # The lowest number that is free: a program that makes a client for each call has few names.
+            names = (f"{kind}-{number}" for number in count(1))
+            name = next(one for one in names if self._names.setdefault(one, key) == key)
         member = self._members[key] = _Member(_refer(pool, lambda _: self._remove(key)), read, PoolSeries(self, name))
         return member.series
 
@@ -144,6 +149,7 @@ class Pools:
         name = member.series.name
         if any(other.series.name == name for other in list(self._members.values())):
             return
+        self._names.pop(name, None)
         for metric in (self.timeouts, self.waits, self.uses, self.creations):
             metric.remove(name)
 

@@ -1,0 +1,186 @@
+"""`instrument_all`: which libraries it measures, when, and what it leaves behind."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import textwrap
+from types import ModuleType
+
+import httpx
+import pytest
+import urllib3
+
+from asyncmetrics import CollectorRegistry, instrument_all
+from asyncmetrics.errors import DefinitionError
+from asyncmetrics.integrations.libraries import LIBRARIES, Library
+from tests.patience import PROGRAM_SECONDS
+from tests.servers.processes import ROOT
+
+pytestmark = pytest.mark.blocking
+
+INFO = "asyncmetrics_instrumentation_info"
+COUNT = "http_client_request_duration_seconds_count"
+
+
+@pytest.fixture
+def states(samples):
+    """Read the state of each library that `instrument_all` has found."""
+    return lambda: {library: state for library, state in samples(INFO, "library", "state")}
+
+
+def count(registry: CollectorRegistry) -> float:
+    """Return how many calls of HTTP clients were counted."""
+    return sum(s.value for family in registry.collect() for s in family.samples if s.name.endswith(COUNT))
+
+
+def send(server) -> None:
+    """Send one request with each of two libraries."""
+    httpx.get(f"{server.url}/ok")
+    with urllib3.PoolManager() as manager:
+        manager.request("GET", f"{server.url}/ok")
+
+
+def test_only_measures_the_libraries_that_it_names(registry, server, states):
+    with instrument_all(only=["httpx"], registry=registry):
+        send(server)
+        assert states() == {"httpx": "active"}
+    assert count(registry) == 1
+
+
+def test_exclude_leaves_libraries_out(registry, server, states):
+    with instrument_all(only=["httpx", "urllib3"], exclude=["httpx"], registry=registry):
+        send(server)
+        assert states() == {"urllib3": "active"}
+    assert count(registry) == 1
+
+
+def test_the_environment_leaves_libraries_out_and_logs_unknown_names(registry, server, states, monkeypatch, caplog):
+    monkeypatch.setenv("ASYNCMETRICS_DISABLED", "httpx, htpx,,")
+    with instrument_all(only=["httpx", "urllib3"], registry=registry):
+        send(server)
+        assert states() == {"urllib3": "active"}
+    assert count(registry) == 1
+    assert [record.getMessage() for record in caplog.records if "ASYNCMETRICS_DISABLED" in record.getMessage()] == [
+        "ASYNCMETRICS_DISABLED names 'htpx', which is no library that asyncmetrics knows"
+    ]
+
+
+@pytest.mark.parametrize("argument", ["only", "exclude"])
+def test_a_name_that_is_unknown_is_an_error_with_a_suggestion(registry, argument):
+    with pytest.raises(DefinitionError, match=r"htpx.*httpx"):
+        instrument_all(registry=registry, **{argument: ["htpx"]})
+
+
+@pytest.mark.parametrize("wrong", [{"only": "httpx"}, {"conventions": "mine"}, {"server": 1}, {"namespace": 1}])
+def test_a_wrong_argument_is_an_error(registry, wrong):
+    with pytest.raises(DefinitionError):
+        instrument_all(**{"registry": registry, **wrong})
+
+
+def test_the_info_has_the_version(registry, samples):
+    with instrument_all(only=["httpx"], registry=registry):
+        assert samples(INFO, "library", "version") == {("httpx", httpx.__version__): 1}
+    assert samples(INFO, "library") == {}
+
+
+def test_a_library_that_is_imported_later_is_measured(server):
+    program = f"""
+        import sys
+        from asyncmetrics import CollectorRegistry, instrument_all
+        registry = CollectorRegistry()
+        with instrument_all(only=["httpx"], registry=registry):
+            assert "httpx" not in sys.modules
+            finders = len(sys.meta_path)
+            import httpx
+            assert len(sys.meta_path) == finders - 1
+            httpx.get("{server.url}/ok")
+        labels = {{"method": "GET", "server": "{server.netloc}", "status": "200"}}
+        assert registry.get_sample_value("{COUNT}", labels) == 1
+    """
+    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_library_that_is_never_imported_leaves_no_finder(registry, monkeypatch):
+    monkeypatch.setitem(LIBRARIES, "absent", Library("absent_module", "", (), "absent_integration"))
+    before = list(sys.meta_path)
+    with instrument_all(only=["absent"], registry=registry):
+        assert len(sys.meta_path) == len(before) + 1
+    assert sys.meta_path == before
+
+
+def test_a_version_that_is_too_old_is_left_alone(registry, server, states, monkeypatch, caplog):
+    monkeypatch.setitem(LIBRARIES, "httpx", LIBRARIES["httpx"]._replace(oldest=(99,)))
+    with instrument_all(only=["httpx"], registry=registry):
+        send(server)
+        assert states() == {"httpx": "unsupported"}
+    assert count(registry) == 0
+    assert "expected 99 or later" in caplog.text
+    assert states() == {}
+
+
+class _Failing:
+    """An integration that fails."""
+
+    def measure_all(self, options):
+        raise RuntimeError("changed internals")
+
+
+@pytest.mark.parametrize("integration", [_Failing(), None])
+def test_an_integration_that_fails_is_exposed_and_logged(registry, states, monkeypatch, caplog, integration):
+    module = ModuleType("failing_integration")
+    if integration is not None:
+        module.INTEGRATION = integration
+    monkeypatch.setitem(sys.modules, "failing_library", ModuleType("failing_library"))
+    monkeypatch.setitem(sys.modules, "failing_integration", module)
+    monkeypatch.setitem(LIBRARIES, "failing", Library("failing_library", "", (), "failing_integration"))
+    with caplog.at_level(logging.WARNING), instrument_all(only=["failing"], registry=registry):
+        assert states() == {"failing": "failed"}
+    assert "cannot be measured" in caplog.text
+
+
+def test_a_second_call_keeps_the_options_of_the_first(registry, server):
+    other = CollectorRegistry()
+    with instrument_all(only=["httpx"], registry=registry), instrument_all(only=["httpx", "urllib3"], registry=other):
+        send(server)
+    assert (count(registry), count(other)) == (1, 1)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_two_calls_are_undone_in_any_order(registry, server, order):
+    before = dict(vars(httpx.HTTPTransport)), vars(urllib3.HTTPConnectionPool)["urlopen"]
+    calls = [instrument_all(only=names, registry=registry) for names in (["httpx"], ["httpx", "urllib3"])]
+    for number in order:
+        calls[number].undo()
+    send(server)
+    assert count(registry) == 0
+    assert (dict(vars(httpx.HTTPTransport)), vars(urllib3.HTTPConnectionPool)["urlopen"]) == before
+
+
+def test_to_undo_twice_undoes_once(registry, server):
+    first = instrument_all(only=["httpx"], registry=registry)
+    first.undo()
+    with instrument_all(only=["httpx"], registry=registry):
+        first.undo()
+        send(server)
+    assert count(registry) == 1
+
+
+def test_metrics_keep_their_values_after_the_end(registry, server):
+    with instrument_all(only=["httpx"], registry=registry):
+        send(server)
+    send(server)
+    with instrument_all(only=["httpx"], registry=registry):
+        send(server)
+    assert count(registry) == 2
+
+
+def test_a_namespace_begins_every_name(registry, server):
+    with instrument_all(only=["httpx"], registry=registry, namespace="shop"), httpx.Client() as client:
+        client.get(f"{server.url}/ok")
+        names = {family.name for family in registry.collect()} - {INFO.removesuffix("_info")}
+    assert names
+    assert {name for name in names if not name.startswith("shop_http_client_")} == set()
