@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
+from threading import RLock
 from types import ModuleType, TracebackType
 from typing import Any, final
 
@@ -29,8 +30,10 @@ __all__ = ("Instrumentation", "instrument_all")
 _log = logging.getLogger("asyncmetrics")
 
 _DISABLED = "ASYNCMETRICS_DISABLED"
-_MEASURED: dict[str, Instrumentation] = {}
-"""The libraries that are measured or waited for, each by the first call that named it."""
+_CALLS: dict[str, list[Instrumentation]] = {}
+"""The calls that measure a library, or wait for its import: the first one does it, the others take over from it."""
+
+_LOCK = RLock()
 
 
 @final
@@ -39,6 +42,7 @@ class Instrumentation:
 
     def __init__(self, names: Iterable[str], options: Mapping[str, Any]) -> None:
         self._options = options
+        self._steps: dict[str, ExitStack] = {}  # of each library that this call measures, those that undo it
         self._undo = ExitStack()
         self._info = Info(
             "asyncmetrics_instrumentation",
@@ -48,7 +52,7 @@ class Instrumentation:
             exist_ok=True,
         )
         for name in names:
-            self._await(name, LIBRARIES[name])
+            self._join(name)
 
     def undo(self) -> None:
         """Leave every library as it was. The metrics stay in their registry, with their values."""
@@ -62,33 +66,50 @@ class Instrumentation:
     ) -> None:
         self.undo()
 
-    def _await(self, name: str, library: Library) -> None:
-        if _MEASURED.setdefault(name, self) is not self:
-            return
-        self._undo.callback(_MEASURED.pop, name, None)
-        self._undo.callback(on_import(library.module, partial(self._begin, name, library)))
+    def _join(self, name: str) -> None:
+        with _LOCK:
+            calls = _CALLS.setdefault(name, [])
+            calls.append(self)
+            self._undo.callback(self._leave, name)
+            if calls[0] is self:
+                self._start(name)
 
-    def _begin(self, name: str, library: Library, _: ModuleType) -> None:
+    def _leave(self, name: str) -> None:
+        with _LOCK:
+            calls = _CALLS[name]
+            calls.remove(self)
+            steps = self._steps.pop(name, None)
+            if steps is not None:
+                steps.close()
+                if calls:
+                    calls[0]._start(name)
+            if not calls:
+                del _CALLS[name]
+
+    def _start(self, name: str) -> None:
+        """Measure a library, now or when it is imported."""
+        self._steps[name] = ExitStack()
+        self._steps[name].callback(on_import(LIBRARIES[name].module, partial(self._begin, name)))
+
+    def _begin(self, name: str, _: ModuleType) -> None:
         """Begin to measure a library that has been imported."""
+        library, steps = LIBRARIES[name], self._steps[name]
         found = _find_version(library)
+        state = "active"
         if _to_numbers(found) < library.oldest:
             oldest = ".".join(map(str, library.oldest))
             _log.warning("instrument_all: %s %s is not measured: expected %s or later", name, found, oldest)
-            self._expose(name, found, "unsupported")
-            return
-        try:
-            integration = importlib.import_module(library.integration).INTEGRATION
-            self._undo.callback(integration.measure_all(self._options))
-        except Exception as error:  # noqa: BLE001  # an unknown version of a library must not break the program
-            pass_interruption(error)
-            _log.warning("instrument_all: %s %s cannot be measured", name, found, exc_info=error)
-            self._expose(name, found, "failed")
+            state = "unsupported"
         else:
-            self._expose(name, found, "active")
-
-    def _expose(self, name: str, found: str, state: str) -> None:
+            try:
+                integration = importlib.import_module(library.integration).INTEGRATION
+                steps.callback(integration.measure_all(self._options))
+            except Exception as error:  # noqa: BLE001  # an unknown version of a library must not break the program
+                pass_interruption(error)
+                _log.warning("instrument_all: %s %s cannot be measured", name, found, exc_info=error)
+                state = "failed"
         self._info.labels(name).info({"version": found, "state": state})
-        self._undo.callback(self._info.remove, name)
+        steps.callback(self._info.remove, name)
 
 
 def instrument_all(
@@ -111,7 +132,7 @@ def instrument_all(
     An object that was instrumented by itself keeps its options. ``asyncmetrics_instrumentation_info`` exposes each
     library with its version and its state: ``active``, ``unsupported`` (an old version) or ``failed``. A library never
     makes this function raise: what cannot be measured is logged and left alone. Where an earlier call measures a
-    library already, the options of that call stay.
+    library already, the options of that call count until it is undone.
 
     Raises `DefinitionError` for a wrong value of an argument.
 

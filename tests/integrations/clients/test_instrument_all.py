@@ -184,3 +184,14 @@ def test_a_namespace_begins_every_name(registry, server):
         names = {family.name for family in registry.collect()} - {INFO.removesuffix("_info")}
     assert names
     assert {name for name in names if not name.startswith("shop_http_client_")} == set()
+
+
+def test_a_second_call_takes_over_when_the_first_is_undone(registry, server, states):
+    first = CollectorRegistry()
+    measured = instrument_all(only=["httpx"], registry=first)
+    with instrument_all(only=["httpx"], registry=registry):
+        assert states() == {}
+        measured.undo()
+        assert states() == {"httpx": "active"}
+        send(server)
+    assert (count(first), count(registry)) == (0, 1)
