@@ -9,9 +9,9 @@ import pytest
 import redis
 import redis.asyncio
 from redis.exceptions import RedisClusterException
-from tests.servers.database_servers import DatabaseServer, run_server
 
 from asyncmetrics import instrument, instrument_all, uninstrument
+from scripts.databases import DatabaseServer, run_server
 from tests.patience import PATIENCE_SECONDS, eventually, wait_until
 from tests.servers.processes import find_free_port, is_listening
 from tests.servers.requirements import find_program

@@ -8,9 +8,9 @@ import pytest
 import redis
 import redis.asyncio.sentinel
 import redis.sentinel
-from tests.servers.database_servers import DatabaseServer, run_server
 
 from asyncmetrics import instrument_all
+from scripts.databases import DatabaseServer, run_server
 from tests.servers.processes import find_free_port, is_listening
 from tests.servers.requirements import find_program
 
