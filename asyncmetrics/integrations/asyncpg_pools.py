@@ -4,8 +4,8 @@
 
 1. A pool is exposed when a call acquires a connection, or when it creates one. `Lending` is what is known of it then.
 2. The use of a connection ends when its holder is released: by the program, or because the connection was closed.
-3. A pool that is closed is exposed no more. One that is abandoned without that disappears with its holders: the pool
-   itself allows no weak references, so its first holder stands for it.
+3. A pool that is closed, or cannot be initialized, is exposed no more. One that is abandoned disappears when it is
+   collected: a pool allows no weak references, so its first holder stands for it.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
 
     def __init__(self, calls: Patches) -> None:
         pools: Patches = (
+            (Pool, "_async__init__", self._wrap_initialization),
             (Pool, "_acquire", self._wrap_acquire),
             (Pool, "_get_new_connection", self._wrap_creation),
             (Pool, "close", self._wrap_close),
@@ -123,6 +124,17 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
     def release(self, part: Any, metrics: DatabaseMetrics) -> None:  # noqa: ARG002
         """Expose a pool no more."""
         self._end(id(part))
+
+    def _wrap_initialization(self, initialize: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(initialize)
+        async def measured(pool: Any) -> Any:
+            try:
+                return await initialize(pool)
+            except BaseException:
+                self._forget_failed(pool)
+                raise
+
+        return measured
 
     def _wrap_acquire(self, acquire: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(acquire)
@@ -163,7 +175,8 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
             try:
                 return await close(pool, *args, **kwargs)
             finally:
-                self._forget_closed(pool)
+                if pool.is_closing():
+                    self._forget(pool)
 
         return measured
 
@@ -173,7 +186,8 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
             try:
                 return terminate(pool, *args, **kwargs)
             finally:
-                self._forget_closed(pool)
+                if pool.is_closing():
+                    self._forget(pool)
 
         return measured
 
@@ -223,10 +237,15 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
             lending.series.observe_use(perf_counter() - started)
 
     @_guard
-    def _forget_closed(self, pool: Any) -> None:
-        if pool.is_closing():
-            self._end(id(pool))
-            self.forget(pool)
+    def _forget_failed(self, pool: Any) -> None:
+        """Forget a pool that cannot be initialized: a program that tries again makes another one."""
+        if not pool._initializing:  # by another task
+            self._forget(pool)
+
+    @_guard
+    def _forget(self, pool: Any) -> None:
+        self._end(id(pool))
+        self.forget(pool)
 
     def _end(self, key: int) -> None:
         lending = self._lendings.pop(key, None)
