@@ -233,7 +233,7 @@ async def test_a_timeout_is_an_error(options, postgresql, measured, counts, samp
     connection = await asyncpg.connect(postgresql.dsn, command_timeout=None if options else 0.01)
     with pytest.raises(asyncio.TimeoutError):
         await connection.fetch("SELECT pg_sleep(1000)", **options)
-    connection.terminate()
+    await connection.close()
     assert counts() == {("SELECT", "error"): 1}
     assert samples("db_client_operation_exceptions_total", "type") == {("TimeoutError",): 1}
 
