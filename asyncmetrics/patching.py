@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import logging
 import sys
@@ -26,7 +27,7 @@ from importlib.machinery import ModuleSpec
 from types import FunctionType, ModuleType
 from typing import Any, TypeAlias, final
 
-from asyncmetrics.interruptions import pass_interruption
+from asyncmetrics.interruptions import ignoring, pass_interruption
 
 __all__ = ("Patch", "Wrap", "on_import")
 
@@ -60,9 +61,8 @@ class Patch:
         if self._wrapper is not None and (current is self._seen or self._wrapper in _list_wrapped(current)):
             return
         self._original, self._is_own = current, self._name in vars(self._owner)
-        kind = type(current) if isinstance(current, (classmethod, staticmethod)) else None
-        inner = current.__func__ if kind else current
-        wrapper = self._wrap(inner if isinstance(inner, FunctionType) else _make_plain(inner))
+        kind = next((one for one in (classmethod, staticmethod) if isinstance(current, one)), None)
+        wrapper = self._wrap(_find_plain(self._owner, current, kind))
         setattr(self._owner, self._name, kind(wrapper) if kind else wrapper)
         self._wrapper, self._seen = inspect.getattr_static(self._owner, self._name), None
 
@@ -88,22 +88,37 @@ def _list_wrapped(function: Any) -> Iterator[object]:
             return
 
 
-def _make_plain(wrapper: Any) -> Callable[..., Any]:
-    """Return a plain function that calls ``wrapper``, another tool's object, as a method is called.
+def _find_plain(owner: type | ModuleType, current: Any, kind: Callable[..., Any] | None) -> Callable[..., Any]:
+    """Return the plain function in ``current``; for another tool's object, one that calls it as it would be called.
 
-    Such an object finds the instance when it is bound to it: called with the instance as an argument, it has none.
+    Such an object finds the instance when it is bound to it: called with the instance as an argument, it has none. It
+    may name the class of what it wraps as its own, so `isinstance` takes it for a function.
     """
-    if inspect.iscoroutinefunction(wrapper):
+    inner: Any = current.__func__ if kind and type(current) is kind else current
+    if type(inner) is FunctionType:
+        return inner
 
-        @wraps(wrapper)
-        async def call_async(self: Any, *args: Any, **kwargs: Any) -> Any:
-            return await wrapper.__get__(self, type(self))(*args, **kwargs)
+    def bind(args: tuple[Any, ...]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        if isinstance(owner, ModuleType):
+            return current, args
+        if kind is staticmethod:
+            return current.__get__(None, owner), args
+        first = args[0]
+        return (current.__get__(None, first) if kind else current.__get__(first, type(first))), args[1:]
+
+    if inspect.iscoroutinefunction(inner):
+
+        @wraps(inner)
+        async def call_async(*args: Any, **kwargs: Any) -> Any:
+            function, rest = bind(args)
+            return await function(*rest, **kwargs)
 
         return call_async
 
-    @wraps(wrapper)
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return wrapper.__get__(self, type(self))(*args, **kwargs)
+    @wraps(inner)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        function, rest = bind(args)
+        return function(*rest, **kwargs)
 
     return call
 
@@ -113,11 +128,18 @@ def on_import(name: str, act: Callable[[ModuleType], None]) -> Callable[[], None
 
     An exception of ``act`` is logged, and does not fail the import.
     """
-    module = sys.modules.get(name)
-    if module is not None and not _is_initializing(module):
-        _act(act, module)
-        return _do_nothing
-    return _FINDER.wait(name, act)
+    _FINDER.wait(name, act)
+    if name in sys.modules:
+        with ignoring(Exception):  # an import that fails calls nothing
+            importlib.import_module(name)  # waits for the thread that imports it now
+        module = sys.modules.get(name)
+        if module is not None and not _is_initializing(module) and _FINDER.stop_waiting(name, act):
+            _act(act, module)
+    return lambda: _stop_waiting(name, act)
+
+
+def _stop_waiting(name: str, act: Callable[[ModuleType], None]) -> None:
+    _FINDER.stop_waiting(name, act)
 
 
 def _is_initializing(module: ModuleType) -> bool:
@@ -132,34 +154,31 @@ def _act(act: Callable[[ModuleType], None], module: ModuleType) -> None:
         _log.warning("what waited for the import of %s has failed", module.__name__, exc_info=error)
 
 
-def _do_nothing() -> None:
-    pass
-
-
 @final
 class _Finder:
     """The finder in ``sys.meta_path``, for the modules that somebody waits for."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, list[Callable[[ModuleType], None]]] = {}
-        self._searching = threading.local()
         self._lock = threading.Lock()
 
-    def wait(self, name: str, act: Callable[[ModuleType], None]) -> Callable[[], None]:
+    def wait(self, name: str, act: Callable[[ModuleType], None]) -> None:
         with self._lock:
             self._waiting.setdefault(name, []).append(act)
             if self not in sys.meta_path:
                 sys.meta_path.insert(0, self)
-        return lambda: self._stop_waiting(name, act)
 
-    def _stop_waiting(self, name: str, act: Callable[[ModuleType], None]) -> None:
+    def stop_waiting(self, name: str, act: Callable[[ModuleType], None]) -> bool:
+        """Forget ``act``; return whether it waited until now."""
         with self._lock:
             acts = self._waiting.get(name, [])
-            if act in acts:
+            has_waited = act in acts
+            if has_waited:
                 acts.remove(act)
             if not acts:
                 self._waiting.pop(name, None)
             self._leave()
+        return has_waited
 
     def _take(self, name: str) -> list[Callable[[ModuleType], None]]:
         with self._lock:
