@@ -19,7 +19,7 @@ from asyncmetrics.integrations import asyncpg as module
 from asyncmetrics.integrations.database import own
 from tests.patience import PATIENCE_SECONDS, eventually
 
-# asyncpg looks for a file of passwords when it connects, and `instrument_all` for the version: on the loop, both of them.
+# On the loop, asyncpg looks for a file of passwords, and `instrument_all` for the version of asyncpg.
 pytestmark = [pytest.mark.real, pytest.mark.blocking]
 
 CLASSES = (asyncpg.Connection, PreparedStatement, Cursor, CursorIterator, Pool, PoolConnectionHolder)
@@ -255,7 +255,7 @@ class CancelAt:
                     asyncio.current_task().cancel()
                 try:
                     result = yield future
-                except BaseException as error:
+                except BaseException as error:  # noqa: BLE001  # the coroutine decides
                     future = inner.throw(error)
                 else:
                     future = inner.send(result)
@@ -452,7 +452,10 @@ async def test_a_pool_exposes_its_connections_and_how_they_are_lent(form, pool, 
         await pool.release(connection)
     else:
         await pool.fetch("SELECT 1")
-    assert samples("db_client_connection_count", "pool", "state") == {("asyncpg-1", "idle"): 1, ("asyncpg-1", "used"): 0}
+    assert samples("db_client_connection_count", "pool", "state") == {
+        ("asyncpg-1", "idle"): 1,
+        ("asyncpg-1", "used"): 0,
+    }
     assert samples("db_client_connection_max", "pool") == {("asyncpg-1",): 2}
     assert samples("db_client_connection_pending_requests", "pool") == {("asyncpg-1",): 0}
     assert samples("db_client_connection_wait_time_seconds_count", "pool") == {("asyncpg-1",): 1}
@@ -567,7 +570,7 @@ async def test_after_a_restart_of_the_server_under_load_the_numbers_are_true(
         while not is_over:
             try:
                 await pool.fetch("SELECT pg_sleep(0.001)")
-            except Exception:  # asyncpg's own errors among them
+            except Exception:  # noqa: BLE001  # asyncpg has many for a lost connection
                 await asyncio.sleep(0.01)
 
     pool = await asyncpg.create_pool(postgresql.dsn, min_size=1, max_size=2)
@@ -611,7 +614,11 @@ async def test_many_calls_leave_no_objects_and_no_series(pool, measured, registr
 
     def count():
         gc.collect()
-        return len(gc.get_objects()), sum(len(family.samples) for family in registry.collect()), len(asyncio.all_tasks())
+        return (
+            len(gc.get_objects()),
+            sum(len(family.samples) for family in registry.collect()),
+            len(asyncio.all_tasks()),
+        )
 
     await work(100)
     objects, series, tasks = count()
