@@ -52,6 +52,12 @@ CHARTS = {
         ("raw ASGI", "Starlette, 1 route", "Starlette, 100 routes", "FastAPI, 30 routers"),
         frozenset({"bare app"}),
     ),
+    "clients": Chart(
+        "Processor time that measuring adds to a call of a client",
+        "clients",
+        ("httpx, GET", "requests, GET", "SQLAlchemy over asyncpg, SELECT", "asyncpg, SELECT", "redis, GET"),
+        frozenset({"bare"}),
+    ),
     "scrape": Chart(
         "Longest time for which a scrape of 100,000 counters blocks the event loop",
         "scrape",

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, TypedDict, get_args
 
 from asyncmetrics.middleware import Conventions
 from asyncmetrics.model.checks import check_choice, check_flag, check_text, make_refusal
+from asyncmetrics.model.names import check_namespace
 from asyncmetrics.registry import REGISTRY, CollectorRegistry, check_full_registry
 
 __all__ = (
@@ -93,8 +94,8 @@ def check_client_options(options: Mapping[str, Any]) -> None:
     """Raise `DefinitionError` for a value whose type is wrong; the rest is checked where it is used."""
     check_full_registry(options["registry"])
     check_choice("conventions", options["conventions"], get_args(Conventions))
-    for name in ("namespace", "name"):
-        check_text(name, options.get(name, ""))
+    check_namespace(options["namespace"])
+    check_text("name", options.get("name", ""))
     for name in ("body_sizes", "first_byte"):
         check_flag(name, options.get(name, False))
     server = options.get("server")

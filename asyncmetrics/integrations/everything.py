@@ -7,10 +7,10 @@ import logging
 import os
 import platform
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType, TracebackType
 from typing import Any, final
 
@@ -68,9 +68,9 @@ class Instrumentation:
         self._undo.callback(_MEASURED.pop, name, None)
         self._undo.callback(on_import(library.module, partial(self._begin, name, library)))
 
-    def _begin(self, name: str, library: Library, module: ModuleType) -> None:
+    def _begin(self, name: str, library: Library, _: ModuleType) -> None:
         """Begin to measure a library that has been imported."""
-        found = _find_version(library, module)
+        found = _find_version(library)
         if _to_numbers(found) < library.oldest:
             oldest = ".".join(map(str, library.oldest))
             _log.warning("instrument_all: %s %s is not measured: expected %s or later", name, found, oldest)
@@ -144,13 +144,20 @@ def _read_disabled() -> list[str]:
     return names
 
 
-def _find_version(library: Library, module: ModuleType) -> str:
+def _find_version(library: Library) -> str:
+    """Return the version of a library that has been imported; an empty text if nothing says it."""
     if not library.distribution:
         return platform.python_version()
+    package = sys.modules[library.module.partition(".")[0]]
+    version = vars(package).get("__version__")  # without a look at the disk
+    if isinstance(version, str):
+        return version
+    from importlib import metadata  # 20 ms
+
     try:
-        return version(library.distribution)
-    except PackageNotFoundError:  # a copy inside another package
-        return str(getattr(module, "__version__", ""))
+        return metadata.version(library.distribution)
+    except metadata.PackageNotFoundError:  # a copy inside another package
+        return ""
 
 
 def _to_numbers(text: str) -> tuple[int, ...]:

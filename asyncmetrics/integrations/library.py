@@ -151,9 +151,9 @@ class Integration(ABC, Generic[M]):
 
         return lambda function: wrap_callable(function, None, choose_safely)
 
-    def count_failure(self) -> None:
-        """Count the exception that is being handled as an error of this integration."""
-        get_self_metrics(self._registry).count_internal_error(f"integrations.{self.library}")
+    def count_failure(self, *, is_logged: bool = True) -> None:
+        """Count the exception that is being handled as an error of this integration, and log the first one."""
+        get_self_metrics(self._registry).count_internal_error(f"integrations.{self.library}", is_logged=is_logged)
 
     def _refer(self, part: object) -> object:
         """Return a weak reference that forgets ``part`` when it is collected, or ``part`` if it allows none."""

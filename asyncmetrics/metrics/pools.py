@@ -40,29 +40,34 @@ class PoolNumbers(NamedTuple):
 
 @final
 class PoolSeries:
-    """The recorded metrics of one pool."""
+    """The recorded metrics of one pool. Once the pool is gone, they record no more: its series would come back."""
 
-    __slots__ = ("_pools", "name")
+    __slots__ = ("_pools", "is_open", "name")
 
     def __init__(self, pools: Pools, name: str) -> None:
         self._pools = pools
         self.name = name
+        self.is_open = True
 
     def observe_wait(self, seconds: float) -> None:
         """Record how long a call has waited for a connection."""
-        self._pools.waits.find((self.name,)).observe(seconds)
+        if self.is_open:
+            self._pools.waits.find((self.name,)).observe(seconds)
 
     def observe_use(self, seconds: float) -> None:
         """Record how long a call has used a connection."""
-        self._pools.uses.find((self.name,)).observe(seconds)
+        if self.is_open:
+            self._pools.uses.find((self.name,)).observe(seconds)
 
     def observe_creation(self, seconds: float) -> None:
         """Record how long it took to create a connection."""
-        self._pools.creations.find((self.name,)).observe(seconds)
+        if self.is_open:
+            self._pools.creations.find((self.name,)).observe(seconds)
 
     def count_timeout(self) -> None:
         """Count a call that has waited for a connection too long."""
-        self._pools.timeouts.find((self.name,)).inc()
+        if self.is_open:
+            self._pools.timeouts.find((self.name,)).inc()
 
 
 class _Member(NamedTuple):
@@ -135,6 +140,7 @@ class Pools:
         member = self._members.pop(key, None)
         if member is None:
             return
+        member.series.is_open = False
         name = member.series.name
         if any(other.series.name == name for other in list(self._members.values())):
             return

@@ -10,6 +10,7 @@ writes the route and the exceptions that only its framework knows into the scope
 * `routes`: which route served a request.
 * `labels`: the labels of a middleware.
 * `active`: the gauges of active requests and connections.
+* `client_totals`: how many calls of clients each request makes.
 * `bodies`: the sizes of bodies, and the time to the first byte.
 * `exceptions`: which exceptions are no fault of the application.
 * `metric_factory`: makes the histograms and counters of a middleware.

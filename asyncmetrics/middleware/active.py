@@ -55,22 +55,24 @@ class ActiveExchange(Protocol):
 class ActiveRequests:
     """The active requests of one registry, and their gauges."""
 
-    def __init__(self, registry: CollectorRegistry, names: list[str], list_ended: ListEnded) -> None:
+    def __init__(self, registry: CollectorRegistry, namespace: str, names: list[str], list_ended: ListEnded) -> None:
         self.members: dict[ActiveExchange, None] = {}
         self._list_ended = list_ended
-        counts = Gauge(
+        self.counts = Gauge(
             "http_server_active_requests",
             "Active HTTP requests, by method and route.",
             names,
+            namespace=namespace,
             registry=registry,
             multiprocess_mode="livesum",
             max_children=None,
         )
-        counts.collect_from(self._count, blocking=False)
+        self.counts.collect_from(self._count, blocking=False)
         ages = Gauge(
             "http_server_oldest_active_request_seconds",
             "Age of the oldest active HTTP request, by route.",
             names[1:],
+            namespace=namespace,
             registry=registry,
             multiprocess_mode="livemax",
             max_children=None,
@@ -101,18 +103,19 @@ class ActiveRequests:
 class ActiveConnections:
     """The active WebSocket connections of one registry, from their handshakes on, and their gauge."""
 
-    def __init__(self, registry: CollectorRegistry, names: list[str], list_ended: ListEnded) -> None:
+    def __init__(self, registry: CollectorRegistry, namespace: str, names: list[str], list_ended: ListEnded) -> None:
         self.members: dict[ActiveExchange, None] = {}
         self._list_ended = list_ended
-        counts = Gauge(
+        self.counts = Gauge(
             "websocket_server_active_connections",
             "Active WebSocket connections, by route.",
             names,
+            namespace=namespace,
             registry=registry,
             multiprocess_mode="livesum",
             max_children=None,
         )
-        counts.collect_from(self._count, blocking=False)
+        self.counts.collect_from(self._count, blocking=False)
 
     def _count(self) -> Mapping[tuple[object, ...], float]:
         active: Tally[tuple[object, ...]] = Tally(dict.fromkeys(self._list_ended(), 0))
@@ -121,14 +124,16 @@ class ActiveConnections:
 
 
 # Weak, since the gauges' functions hold these objects, and the registry holds the gauges.
-_SHARED: WeakKeyDictionary[CollectorRegistry, WeakValueDictionary[type, ActiveRequests | ActiveConnections]]
-_SHARED = WeakKeyDictionary()
+_Shared: TypeAlias = "WeakValueDictionary[tuple[type, str], ActiveRequests | ActiveConnections]"
+_SHARED: WeakKeyDictionary[CollectorRegistry, _Shared] = WeakKeyDictionary()
 
 
-def get_shared(kind: type[C], registry: CollectorRegistry, names: list[str], list_ended: ListEnded) -> C:
-    """Return the object that all applications of a registry share; the first call registers its gauges."""
-    by_kind = _SHARED.setdefault(registry, WeakValueDictionary())
-    active = by_kind.get(kind)
+def get_shared(
+    kind: type[C], registry: CollectorRegistry, namespace: str, names: list[str], list_ended: ListEnded
+) -> C:
+    """Return what all applications of a registry and namespace share; the first call registers its gauges."""
+    shared = _SHARED.setdefault(registry, WeakValueDictionary())
+    active = shared.get((kind, namespace))
     if not isinstance(active, kind):
-        by_kind[kind] = active = kind(registry, names, list_ended)
+        shared[kind, namespace] = active = kind(registry, namespace, names, list_ended)
     return active

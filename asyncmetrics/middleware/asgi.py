@@ -13,6 +13,7 @@ from typing import Any, final
 
 from asyncmetrics.context import enter_labels
 from asyncmetrics.context.bound import BOUND, REQUEST
+from asyncmetrics.metrics.totals import TOTALS
 from asyncmetrics.middleware.applications import check_application
 from asyncmetrics.middleware.http import HttpExchange, HttpMetrics
 from asyncmetrics.middleware.labels import RequestLabels, check_sync
@@ -47,6 +48,8 @@ class MetricsMiddleware:
     - ``buckets``: the buckets of the histograms.
     - ``first_byte``, ``body_sizes``, ``background``: measure the time to the first byte of a response's body, the sizes
       of bodies, the time that the application takes after a response.
+    - ``client_totals``: measure how many calls of clients each request makes, and how long they take together.
+    - ``namespace``: a prefix of the names of all metrics.
     - ``extra_labels``, ``context_labels``: labels that are added to the metrics.
     - ``conventions``: ``"opentelemetry"`` names the labels as OpenTelemetry does.
 
@@ -78,9 +81,10 @@ class MetricsMiddleware:
         self._labels = RequestLabels(complete)
         self._reads_context = bool(self._labels.context_names)
         self._finishes = complete["background"]
-        metrics = MetricFactory(self._labels, complete["buckets"])
+        self._opens_totals = complete["client_totals"]
+        metrics = MetricFactory(self._labels, complete["buckets"], complete["namespace"])
         self._http = HttpMetrics(self._labels, metrics, complete)
-        self._websocket = WebSocketMetrics(self._labels, metrics)
+        self._websocket = WebSocketMetrics(self._labels, metrics, complete)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the server, as ASGI 3.0 specifies."""
@@ -105,6 +109,7 @@ class MetricsMiddleware:
         else:
             labels = {"route": route, "method": exchange.method}
         token = enter_labels(labels) if _get_bound() else _set_bound(labels)
+        opened = TOTALS.set(exchange.totals) if self._opens_totals and isinstance(exchange, HttpExchange) else None
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except BaseException as error:
@@ -116,6 +121,8 @@ class MetricsMiddleware:
         finally:
             try:
                 _reset_bound(token)  # this undoes all other bindings since then as well
+                if opened is not None:
+                    TOTALS.reset(opened)
             except ValueError:  # a server ran the coroutine in another context, which has nothing to undo
                 pass
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Generic, Protocol, TypeVar
 
-from asyncmetrics.metrics import Counter
+from asyncmetrics.metrics.calls import Calls
 from asyncmetrics.middleware.active import ActiveExchange
 from asyncmetrics.middleware.exceptions import flatten_group, is_abandoned
 from asyncmetrics.middleware.labels import RequestLabels, RequestRoute
@@ -36,7 +36,7 @@ class ExchangeMetrics(Protocol):
     """The metrics that both kinds of exchange have, and the labels of the middleware."""
 
     labels: RequestLabels
-    exceptions: Counter
+    calls: Calls
     active: dict[ActiveExchange, None]
 
 
@@ -118,7 +118,7 @@ class Exchange(Generic[M]):
 
     def _count_exception(self, error: BaseException) -> None:
         metrics = self._metrics
-        metrics.labels.count_exception(metrics.exceptions, self._scope, error, self._read_context())
+        metrics.labels.count_exception(metrics.calls.exceptions, self._scope, error, self._read_context())
 
     def _read_context(self) -> tuple[str, ...]:
         """Return the values of the context labels at the end: all that is recorded of the exchange has the same."""

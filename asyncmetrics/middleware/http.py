@@ -12,8 +12,11 @@ from typing import final
 
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics import Histogram
+from asyncmetrics.metrics.calls import Calls
+from asyncmetrics.metrics.totals import RequestTotals
 from asyncmetrics.middleware.active import ActiveRequests, get_shared
 from asyncmetrics.middleware.bodies import BodyMetrics, BodyProbe
+from asyncmetrics.middleware.client_totals import ClientTotals
 from asyncmetrics.middleware.exchange import Exchange
 from asyncmetrics.middleware.labels import RequestLabels, RequestRoute
 from asyncmetrics.middleware.metric_factory import MetricFactory
@@ -41,15 +44,14 @@ class HttpMetrics:
 
     def __init__(self, labels: RequestLabels, factory: MetricFactory, options: MiddlewareOptions) -> None:
         self.labels = labels
-        self.duration = factory.make_histogram(
+        duration = factory.make_histogram(
             "http_server_request_duration_seconds",
             "Time from the request to the end of its response.",
             "method",
             "route",
             "status",
         )
-        self.find_duration = self.duration.find
-        self.exceptions = factory.make_counter(
+        exceptions = factory.make_counter(
             "http_server_exceptions_total",
             "Exceptions that left the application, background tasks included.",
             "route",
@@ -65,15 +67,19 @@ class HttpMetrics:
                 "Time from the end of a response to the application's return.",
                 "route",
             )
-        self.is_plain = self.bodies is None and labels.is_plain
+        self.totals = ClientTotals(factory) if options["client_totals"] else None
+        self.is_plain = self.bodies is None and self.totals is None and labels.is_plain
         """Whether a request is measured by its duration alone, without labels of the user."""
         names = labels.list_names("method", "route")
-        self.active = get_shared(ActiveRequests, labels.registry, names, self._list_ended).members
+        active = get_shared(ActiveRequests, labels.registry, options["namespace"], names, self._list_ended)
+        self.active = active.members
+        self.calls = Calls(duration, exceptions, active.counts)
+        self.find_duration = duration.find
 
     def _list_ended(self) -> Iterator[tuple[str, ...]]:
         """Yield the labels of ended requests, without their statuses and context labels."""
         extras = len(self.labels.extra_names)
-        for method, route, _, *others in self.duration.label_values():
+        for method, route, _, *others in self.calls.durations.label_values():
             yield (method, route, *others[:extras])
 
 
@@ -81,11 +87,12 @@ class HttpMetrics:
 class HttpExchange(Exchange[HttpMetrics]):
     """One request and its response."""
 
-    _probe: BodyProbe  # not set unless an option asks for one
+    totals: RequestTotals  # neither this nor the next one is set unless an option asks for it
+    _probe: BodyProbe
     _status: int | None
     _trailers: bool
 
-    __slots__ = ("_probe", "_status", "_trailers")
+    __slots__ = ("_probe", "_status", "_trailers", "totals")
 
     @staticmethod
     def make(metrics: HttpMetrics, scope: Scope, receive: Receive, send: Send) -> HttpExchange:
@@ -112,6 +119,8 @@ class HttpExchange(Exchange[HttpMetrics]):
                 route.names, route.newest, self._context = labels.context_names, None, None
             if metrics.bodies is not None:
                 self._probe_bodies(metrics)
+            if metrics.totals is not None:
+                self.totals = RequestTotals()
         self.started = perf_counter()
         metrics.active[self] = None
         return self
@@ -204,6 +213,8 @@ class HttpExchange(Exchange[HttpMetrics]):
             if labels.context_names:
                 extra += self._read_context()
             metrics.find_duration(values + extra).observe(now - self.started)
+            if metrics.totals is not None:
+                metrics.totals.record(self.totals, final, extra)
             if metrics.bodies is not None:
                 metrics.bodies.record(self._probe, scope, self.started, (self.method, final, *extra))
         except Exception:  # noqa: BLE001  # no error of a metric reaches the application

@@ -26,6 +26,8 @@ _DEFAULTS: dict[str, Bounds] = {
     **dict.fromkeys(_DURATIONS, Histogram.DEFAULT_BUCKETS),
     "http_server_request_body_size_bytes": _BYTES,
     "http_server_response_body_size_bytes": _BYTES,
+    "http_server_request_client_calls": (0, 1, 2, 5, 10, 20, 50, 100, 200, 500),
+    "http_server_request_client_duration_seconds": Histogram.DEFAULT_BUCKETS,
     "websocket_server_connection_duration_seconds": _LIFETIMES,
 }
 
@@ -34,13 +36,14 @@ _DEFAULTS: dict[str, Bounds] = {
 class MetricFactory:
     """Create the histograms and counters of one middleware. All middleware of one registry share them."""
 
-    def __init__(self, labels: RequestLabels, buckets: Buckets) -> None:
+    def __init__(self, labels: RequestLabels, buckets: Buckets, namespace: str = "") -> None:
         self._labels = labels
         own = _read_buckets(buckets)
         for name, bounds in own.items():  # reject wrong bounds before a metric is registered
             Histogram(name, name, registry=None, buckets=bounds)
         self._buckets = {**_DEFAULTS, **own}
         self._options: dict[str, Any] = {
+            "namespace": namespace,
             "registry": labels.registry,
             "max_children": _MAX_CHILDREN,
             "exist_ok": True,

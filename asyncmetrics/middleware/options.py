@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, cast, get_args
 from asyncmetrics.errors import suggest
 from asyncmetrics.metrics import Histogram
 from asyncmetrics.model.checks import check_choice, check_flag, check_mapping
+from asyncmetrics.model.names import check_namespace
 from asyncmetrics.registry import REGISTRY, CollectorRegistry, check_full_registry
 from asyncmetrics.typing import Scope
 
@@ -96,6 +97,15 @@ class MiddlewareOptions(TypedDict, total=False):
     context_labels: Iterable[str]
     """Names of context labels that are read when a request ends, for all metrics but those of active requests."""
 
+    client_totals: bool
+    """Measure how many calls of clients each request makes, and how long they take together, by kind of client."""
+
+    namespace: str
+    """A prefix of the names of all metrics: ``shop`` makes ``shop_http_server_request_duration_seconds``.
+
+    ``buckets`` has the names without the prefix.
+    """
+
     conventions: Conventions
     """``"opentelemetry"`` names the labels as OpenTelemetry does, and adds the label ``url_scheme``."""
 
@@ -110,6 +120,8 @@ MIDDLEWARE_DEFAULTS: MiddlewareOptions = {
     "background": False,
     "extra_labels": None,
     "context_labels": (),
+    "client_totals": False,
+    "namespace": "",
     "conventions": "prometheus",
 }
 
@@ -133,8 +145,10 @@ def check_values(options: MiddlewareOptions) -> None:
         ("first_byte", options["first_byte"]),
         ("body_sizes", options["body_sizes"]),
         ("background", options["background"]),
+        ("client_totals", options["client_totals"]),
     ):
         check_flag(name, is_wanted)
+    check_namespace(options["namespace"])
     if options["extra_labels"] is not None:
         check_mapping("extra_labels", options["extra_labels"], "names of labels to values or functions of the scope")
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import NamedTuple, final
 
+from asyncmetrics.metrics.calls import Calls
 from asyncmetrics.middleware.active import ActiveConnections, get_shared
 from asyncmetrics.middleware.exchange import Exchange
 from asyncmetrics.middleware.labels import RequestLabels
 from asyncmetrics.middleware.metric_factory import MetricFactory
+from asyncmetrics.middleware.options import MiddlewareOptions
 from asyncmetrics.middleware.scope import EXCEPTION_KEY
 from asyncmetrics.model.http_values import limit_close_code, limit_status
 from asyncmetrics.typing import Incrementer, Message, Receive, Scope, Send
@@ -31,9 +33,9 @@ _NO_FAULTS = frozenset({1000, 1001, 1005, 1012})
 class WebSocketMetrics:
     """The metrics of WebSocket, which all middleware of one registry share, with the labels of one middleware."""
 
-    def __init__(self, labels: RequestLabels, factory: MetricFactory) -> None:
+    def __init__(self, labels: RequestLabels, factory: MetricFactory, options: MiddlewareOptions) -> None:
         self.labels = labels
-        self.duration = factory.make_histogram(
+        duration = factory.make_histogram(
             "websocket_server_connection_duration_seconds",
             "Time from the handshake to the end of a connection.",
             "route",
@@ -49,19 +51,21 @@ class WebSocketMetrics:
             "route",
             "direction",
         )
-        self.exceptions = factory.make_counter(
+        exceptions = factory.make_counter(
             "websocket_server_exceptions_total",
             "Exceptions that left the application in a connection.",
             "route",
             "type",
         )
         names = labels.list_names("route")
-        self.active = get_shared(ActiveConnections, labels.registry, names, self._list_ended).members
+        active = get_shared(ActiveConnections, labels.registry, options["namespace"], names, self._list_ended)
+        self.active = active.members
+        self.calls = Calls(duration, exceptions, active.counts)
 
     def _list_ended(self) -> list[tuple[str, ...]]:
         """Return the labels of ended connections, without their outcomes, close codes and context labels."""
         extras = len(self.labels.extra_names)
-        return [(route, *others[:extras]) for route, _, _, *others in self.duration.label_values()]
+        return [(route, *others[:extras]) for route, _, _, *others in self.calls.durations.label_values()]
 
 
 class _Direction(NamedTuple):
@@ -206,7 +210,8 @@ class WebSocketExchange(Exchange[WebSocketMetrics]):
     def _record(self, route: str, seconds: float) -> None:
         close_code = "" if self._code is None else limit_close_code(self._code)
         extra = self._metrics.labels.read_extras(self._scope)
-        self._metrics.duration.labels(route, self._outcome, close_code, *extra, *self._read_context()).observe(seconds)
+        durations = self._metrics.calls.durations
+        durations.labels(route, self._outcome, close_code, *extra, *self._read_context()).observe(seconds)
 
 
 def _is_disconnect(error: BaseException) -> bool:

@@ -21,6 +21,7 @@ __all__ = (
     "build_name",
     "check_label_names",
     "check_metric_name",
+    "check_namespace",
     "clean_text",
     "to_label_text",
 )
@@ -86,6 +87,13 @@ def _suggest_name(name: str) -> str:
     """Return a legal name that is like ``name``, as ``: write 'x'``, or an empty text."""
     legal = re.sub(r"\W+", "_", str(name), flags=re.ASCII).strip("_")
     return f": write {legal!r}" if _DECLARED_LABEL_NAME.fullmatch(legal) else ""
+
+
+def check_namespace(namespace: object) -> None:
+    """Raise `DefinitionError` unless ``namespace`` is empty or legal at the beginning of a metric's name."""
+    if namespace != "" and not (isinstance(namespace, str) and _DECLARED_METRIC_NAME.fullmatch(namespace)):
+        expected = "letters, digits, '_', ':' or '.', and no digit first, such as 'shop'"
+        raise make_refusal("namespace", expected, namespace, _suggest_name(str(namespace)).lstrip(": "))
 
 
 def check_label_names(metric: str, names: Iterable[str], reserved: frozenset[str] = frozenset()) -> tuple[str, ...]:

@@ -78,9 +78,15 @@ class SelfMetrics:
         self._storage = storage
         self._tables: dict[str, ChildTable[Any]] = {}
 
-    def count_internal_error(self, where: str) -> None:
-        """Count an error inside the instrumentation; log the first one of each ``where`` with its traceback."""
-        self._count_error(_INTERNAL_ERRORS, "internal errors", where, sys.exc_info()[1])
+    def count_internal_error(self, where: str, *, is_logged: bool = True) -> None:
+        """Count an error inside the instrumentation; log the first one of each ``where`` with its traceback.
+
+        What measures log records must not write one: ``is_logged`` is False there.
+        """
+        if is_logged:
+            self._count_error(_INTERNAL_ERRORS, "internal errors", where, sys.exc_info()[1])
+        else:
+            self._open(_INTERNAL_ERRORS).find((where,)).inc()
 
     def count_collector_error(self, collector: str, error: BaseException | None = None) -> None:
         """Count a collector or callback that failed or was late; log the first failure of each."""

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.xdist_group("benchmarks")  # which share one run
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py"))
-ON_SERVERS = ["server"]
+ON_SERVERS = {"clients": "redis-server", "server": "wrk"}
 IN_PROCESS = sorted(set(NAMES).difference(ON_SERVERS))
 
 
@@ -50,15 +50,15 @@ def test_every_benchmark_gives_figures_for_us_in_every_discipline(results, name)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ON_SERVERS)
 def test_the_benchmarks_on_servers_give_figures_for_us_in_every_discipline(binary, tmp_path, name):
-    binary("wrk")
+    binary(ON_SERVERS[name])
     _check_figures_for_us(*_results(tmp_path, [name]), name)
 
 
-@pytest.mark.parametrize("name", ON_SERVERS)
-def test_without_wrk_the_benchmarks_on_servers_say_so(name):
+@pytest.mark.parametrize(("name", "program"), ON_SERVERS.items())
+def test_without_their_servers_the_benchmarks_on_servers_say_so(name, program):
     done = _run("--quick", name, PATH="")
     assert done.returncode == 0, done.stderr
-    assert "wrk is not on the PATH" in done.stdout
+    assert f"{program} is not on the PATH" in done.stdout
 
 
 def _check_figures_for_us(printed: str, written: dict, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,14 +12,15 @@ from pathlib import Path
 import pytest
 
 import asyncmetrics
-from asyncmetrics import core
+from asyncmetrics import CollectorRegistry, core
 from asyncmetrics.errors import MissingExtraError
 from asyncmetrics.integrations import InstrumentOptions
+from asyncmetrics.metrics.pools import get_pools
 from tests.patience import PROGRAM_SECONDS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("*.md"))}
+PAGES = {path.relative_to(DOCS).as_posix(): path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("**/*.md"))}
 RULES = sorted((DOCS / "rules").glob("*.yml"))
 # It serves until it is ended, and has tests of its own.
 QUICKSTART = (ROOT / "examples/quickstart.py").read_text(encoding="utf-8")
@@ -94,6 +96,16 @@ def test_the_alerts_are_raised_by_what_they_are_for_and_by_nothing_else(binary):
     _run(binary("promtool"), "test", "rules", str(ROOT / "tests/docs/alerts.yml"))
 
 
+@pytest.mark.real
+def test_the_command_for_a_namespace_makes_valid_rules_of_that_namespace(binary, tmp_path):
+    (command,) = re.findall(r"^sed -E .*(?= alerts\.yml$)", PAGES["clients/index.md"], re.M)
+    for path in RULES:
+        done = subprocess.run([*shlex.split(command), str(path)], capture_output=True, text=True, check=True)
+        (tmp_path / path.name).write_text(done.stdout)
+        _run(binary("promtool"), "check", "rules", str(tmp_path / path.name))
+        assert re.findall(r"(?<!shop_)\b(?:http|websocket|db)_(?:server|client)_\w+", done.stdout) == []
+
+
 def test_every_alert_is_raised_by_a_test():
     alerts = re.findall(r"- alert: (\w+)", (DOCS / "rules/alerts.yml").read_text(encoding="utf-8"))
     tests = (ROOT / "tests/docs/alerts.yml").read_text(encoding="utf-8")
@@ -103,14 +115,21 @@ def test_every_alert_is_raised_by_a_test():
 
 
 def _metrics(texts: list[str]) -> set[str]:
-    return {name for text in texts for name in re.findall(r"\b(?:http_server|websocket_server|asyncmetrics)_\w+", text)}
+    ours = r"\b(?:(?:http|websocket|db)_(?:server|client)|log|asyncmetrics)_\w+"
+    return {name for text in texts for name in re.findall(ours, text)}
 
 
 def test_every_metric_that_is_named_is_one_of_ours():
     named = _metrics([*PAGES.values(), *(path.read_text(encoding="utf-8") for path in RULES)])
     families = {re.sub(r"_(total|count|sum|bucket)$", "", name) for name in named}
-    recorded = {"http_server_requests", "http_server_failures"}  # by docs/rules/recording.yml
+    recorded = {  # by docs/rules/recording.yml
+        *("http_server_requests", "http_server_failures", "http_client_requests", "http_client_failures"),
+        *("db_client_operations", "db_client_failures"),
+    }
+    registry = CollectorRegistry()
+    pools = [get_pools(registry, prefix) for prefix in ("db_client_connection", "http_client_connection")]
     ours = {name.removesuffix("_total") for name in _metrics([PACKAGE])}
+    ours |= {family.name for family in registry.collect()} if pools else set()
     assert families - recorded - ours == set()
 
 
@@ -134,13 +153,15 @@ def test_what_a_page_links_is_there(name):
     links = [link for link in re.findall(r"\]\(([^)\s]+)\)", _prose(PAGES[name])) if "://" not in link]
     for link in links:
         target, _, anchor = link.partition("#")
-        assert (DOCS / (target or name)).is_file(), link
+        file = (DOCS / name).parent / target if target else DOCS / name
+        assert file.is_file(), link
         if anchor:
-            assert anchor in {_slug(found) for found in re.findall(r"^#+ (.*)$", PAGES[target or name], re.M)}, link
+            page = PAGES[file.resolve().relative_to(DOCS).as_posix()]
+            assert anchor in {_slug(found) for found in re.findall(r"^#+ (.*)$", page, re.M)}, link
 
 
 def test_every_page_is_reached_from_the_navigation():
-    navigation = set(re.findall(r": (\w+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.M))
+    navigation = set(re.findall(r": ([\w/]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.M))
     assert navigation == set(PAGES)
 
 

@@ -27,6 +27,12 @@ SHOWS: dict[str, tuple[str, ...]] = {
         "invoices_records_processed 1000",
         "invoices_duration",
     ),
+    "clients.py": (
+        'db_client_operation_duration_seconds_count{operation="SELECT",outcome="ok",system="sqlite"} 20',
+        'http_client_request_exceptions_total{method="GET",server="127.0.0.1:9",type="ConnectError"} 1',
+        'http_server_request_client_calls_sum{client="db",route="/orders"} 20',
+        'http_server_request_client_calls_sum{client="http",route="/rate"} 1',
+    ),
     "context_labels.py": (
         'charges_total{currency="EUR",tenant="acme"} 3',
         'charges_total{currency="EUR",tenant="initech"} 2',
@@ -45,6 +51,11 @@ SHOWS: dict[str, tuple[str, ...]] = {
         'method="GET",route="/items/{item_id}",status="200"} 2',
         'method="GET",route="/items/{item_id}",status="404"} 1',
         'method="GET",route="<unmatched>",status="404"} 1',
+    ),
+    "log_records.py": (
+        'log_records_total{level="info",logger="shop.orders"} 2',
+        'log_records_total{level="error",logger="shop.orders"} 1',
+        'log_exceptions_total{logger="shop.orders",type="ZeroDivisionError"} 1',
     ),
     "multi_worker.py": (
         "several workers answered: True; every scrape returned {'orders_total 60.0'}",

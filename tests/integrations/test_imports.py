@@ -23,6 +23,7 @@ PUBLIC = {
     "asyncmetrics.middleware.scope",
     "asyncmetrics.model.checks",
     "asyncmetrics.model.http_values",
+    "asyncmetrics.model.names",
     "asyncmetrics.patching",
     "asyncmetrics.registry",
     "asyncmetrics.registry.self_metrics",

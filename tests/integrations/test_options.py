@@ -30,6 +30,8 @@ MIDDLEWARE_DEFAULTS = {
     "background": False,
     "extra_labels": None,
     "context_labels": (),
+    "client_totals": False,
+    "namespace": "",
     "conventions": "prometheus",
 }
 INSTRUMENT_DEFAULTS = {"path": "/metrics", "auth": None, "max_concurrent": 8} | MIDDLEWARE_DEFAULTS

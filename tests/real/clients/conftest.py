@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from asyncmetrics import CollectorRegistry
-from tests.servers.database_servers import PostgreSQL, Redis, run_server
+from scripts.databases import DatabaseServer, PostgreSQL, Redis, run_server
+from tests.servers.requirements import report_missing
+
+
+def _run(kind: type[DatabaseServer]) -> Iterator[Any]:
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(run_server(kind))
+        except FileNotFoundError as error:
+            report_missing(str(error))
+        yield server
 
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQL]:
-    with run_server(PostgreSQL) as server:
-        yield server
+    yield from _run(PostgreSQL)
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[Redis]:
-    with run_server(Redis) as server:
-        yield server
+    yield from _run(Redis)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
-"""Real PostgreSQL and Redis servers on sockets in a folder of their own: no port, so no race for one.
+"""Real PostgreSQL and Redis servers for tests, benchmarks and examples, on sockets in folders of their own.
 
-Each can be stopped and started again at the same address, with its data.
+A socket in a folder is no port, so there is no race for one. Each server can be stopped and started again at the same
+address, with its data. Its programs come from Debian's packages ``postgresql`` and ``redis-server``.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from tests.patience import PATIENCE_SECONDS, wait_until
-from tests.servers.requirements import find_program
+from typing import TypeVar
 
 __all__ = ("DatabaseServer", "PostgreSQL", "Redis", "run_server")
+
+S = TypeVar("S", bound="DatabaseServer")
+
+_END_SECONDS = 60
 
 
 class DatabaseServer(ABC):
@@ -41,15 +45,17 @@ class DatabaseServer(ABC):
     def start(self) -> None:
         """Start the server, and wait until it answers."""
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(self.command, stdout=log, stderr=log)
-        wait_until(lambda: self.is_ready or self._process.poll() is not None)
-        assert self._process.poll() is None, (self.folder / "log").read_text()
+            self._process = subprocess.Popen(self.command, stdout=log, stderr=log)  # noqa: S603  # no input of a user
+        while not self.is_ready:
+            if self._process.poll() is not None:
+                raise OSError(f"{type(self).__name__} has ended: {(self.folder / 'log').read_text()}")
+            time.sleep(0.02)
 
     def stop(self) -> None:
         """End the server and all its connections."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)  # of PostgreSQL: at once, with the data written
-            self._process.wait(PATIENCE_SECONDS)
+            self._process.wait(_END_SECONDS)
             self._process = None
 
 
@@ -58,25 +64,29 @@ class Redis(DatabaseServer):
 
     @property
     def command(self) -> list[str]:
-        program = find_program("redis-server")
+        """The command that runs the server."""
+        program = _find("redis-server")
         socket = str(self.folder / "redis.sock")
         return [program, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", str(self.folder)]
 
     @property
     def url(self) -> str:
+        """The address for clients."""
         return f"unix://{self.folder}/redis.sock"
 
     @property
     def is_ready(self) -> bool:
+        """Whether the server answers."""
         return (self.folder / "redis.sock").exists()
 
     def stop(self) -> None:
+        """End the server and all its connections."""
         super().stop()
         (self.folder / "redis.sock").unlink(missing_ok=True)
 
 
 class PostgreSQL(DatabaseServer):
-    """PostgreSQL. ``dsn`` is for asyncpg and psycopg; for SQLAlchemy, replace the scheme by ``postgresql+asyncpg``."""
+    """PostgreSQL; ``dsn`` is for asyncpg and psycopg; for SQLAlchemy, replace the scheme by ``postgresql+asyncpg``."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -95,25 +105,29 @@ class PostgreSQL(DatabaseServer):
             "-U",
             "postgres",
         ]
-        subprocess.run([*initdb, "-N"], check=True, capture_output=True, cwd=folder)
+        subprocess.run([*initdb, "-N"], check=True, capture_output=True, cwd=folder)  # noqa: S603  # as above
 
     @property
     def command(self) -> list[str]:
+        """The command that runs the server."""
         program = [*self._run_as, str(self._programs / "postgres"), "-D", f"{self.folder}/data"]
         return [*program, "-c", "listen_addresses=", "-k", str(self.folder), "-c", "fsync=off"]
 
     @property
     def dsn(self) -> str:
+        """The address for clients."""
         return f"postgresql://postgres@/postgres?{self.query}"
 
     @property
     def query(self) -> str:
+        """The part of the address that has the folder of the socket."""
         return f"host={self.folder}"
 
     @property
     def is_ready(self) -> bool:
+        """Whether the server answers."""
         asking = [str(self._programs / "pg_isready"), "-h", str(self.folder), "-q"]
-        return subprocess.run(asking, check=False).returncode == 0
+        return subprocess.run(asking, check=False).returncode == 0  # noqa: S603  # as above
 
 
 def _find_postgresql() -> Path:
@@ -121,15 +135,25 @@ def _find_postgresql() -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     if found:
         return found[-1]
-    return Path(find_program("postgres")).parent
+    return Path(_find("postgres")).parent
+
+
+def _find(program: str) -> str:
+    path = shutil.which(program)
+    if path is None:
+        raise FileNotFoundError(f"{program} is not on the PATH")
+    return path
 
 
 @contextmanager
-def run_server(kind: type[DatabaseServer]) -> Iterator[DatabaseServer]:
-    """Run a server in a folder of its own, whose path is short enough for a socket."""
+def run_server(kind: type[S]) -> Iterator[S]:
+    """Run a server in a folder of its own, whose path is short enough for a socket.
+
+    Raises FileNotFoundError if its programs are not installed.
+    """
     folder = Path(tempfile.mkdtemp(prefix="am-"))
     folder.chmod(0o755)
-    server: DatabaseServer | None = None
+    server: S | None = None
     try:
         server = kind(folder)
         server.start()

@@ -1,0 +1,221 @@
+"""psycopg_pool: the connections of every pool, and how long calls wait for one.
+
+A pool that is instrumented by itself also has the statements of its connections measured, from the next time on that
+the pool gives one. In a library that is measured, the integration with psycopg measures them.
+
+*Theory of operation.*
+
+1. A pool is exposed when it is opened, gives a connection or is instrumented. Its series disappear when it is closed.
+2. A scrape reads ``get_stats()``. Its ``pool_size`` includes connections that are not made yet, so the used ones are
+   those that ``getconn`` has returned and ``putconn`` has not got back.
+3. ``connection()`` calls both methods, and so does a connection that returns to its pool when it is closed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial, wraps
+from time import perf_counter
+from typing import Any, ParamSpec, TypeVar, final
+from weakref import WeakKeyDictionary, WeakSet
+
+from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
+
+from asyncmetrics.integrations.client_options import DATABASE_DEFAULTS
+from asyncmetrics.integrations.database import DatabaseMetrics
+from asyncmetrics.integrations.library import Integration
+from asyncmetrics.integrations.psycopg import INTEGRATION as PSYCOPG
+from asyncmetrics.interruptions import pass_interruption
+from asyncmetrics.metrics.pools import PoolNumbers
+from asyncmetrics.patching import Patch, Wrap
+from asyncmetrics.wrapping import Measure
+
+__all__ = ("INTEGRATION", "PsycopgPoolIntegration")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_KIND = "psycopg"
+_DEFAULT_NAME = re.compile(r"pool-\d+")  # that psycopg gives: it is another one in each process
+_POOLS: tuple[type, ...] = (ConnectionPool, AsyncConnectionPool)
+
+
+@final
+class _Exposed:
+    """A pool that is exposed: its metrics, and its connections that are in use, by the time of their beginning."""
+
+    __slots__ = ("followed", "is_own", "metrics", "series", "uses")
+
+    def __init__(self, pool: Any, metrics: DatabaseMetrics, is_own: bool) -> None:
+        self.metrics = metrics
+        self.is_own = is_own
+        self.uses: dict[int, float] = {}
+        self.followed: WeakSet[Any] = WeakSet()
+        given = "" if _DEFAULT_NAME.fullmatch(pool.name) else pool.name
+        read = partial(_read, self.uses)
+        self.series = metrics.get_pools().add(pool, _KIND, read, metrics.pool_name or given)
+
+
+class PsycopgPoolIntegration(Integration[DatabaseMetrics]):
+    """The integration with psycopg_pool; a pool without connections to keep, a null pool, is one of its pools."""
+
+    def __init__(self) -> None:
+        wrappers: tuple[tuple[type, str, Wrap], ...] = (
+            (ConnectionPool, "getconn", self._wrap_getconn),
+            (AsyncConnectionPool, "getconn", self._wrap_async_getconn),
+            *(
+                (pool, name, self.measured(choose))
+                for pool in _POOLS
+                for name, choose in (
+                    ("putconn", self._choose_end_of_use),
+                    ("open", self._choose_open),
+                    ("close", self._choose_close),
+                    ("_connect", self._choose_creation),  # private: nothing else sees how long it takes
+                )
+                if name in vars(pool)
+            ),
+        )
+        self._exposed: WeakKeyDictionary[Any, _Exposed] = WeakKeyDictionary()
+        super().__init__("psycopg_pool", DATABASE_DEFAULTS, [Patch(*wrapper) for wrapper in wrappers])
+
+    def make_metrics(self, options: Mapping[str, Any]) -> DatabaseMetrics:
+        """Return the metrics for these options."""
+        return DatabaseMetrics(options)
+
+    def adopt(self, part: Any, metrics: DatabaseMetrics) -> None:
+        """Expose a pool by metrics of its own."""
+        self._hide(part)
+        self._exposed[part] = _Exposed(part, metrics, is_own=True)
+
+    def release(self, part: Any, metrics: DatabaseMetrics) -> None:  # noqa: ARG002  # `_Exposed` has them
+        """Expose a pool no more, and measure the statements of its connections no more."""
+        self._hide(part)
+
+    def measure_all(self, options: Mapping[str, Any]) -> Callable[[], None]:
+        """Measure all pools; the step that undoes it removes the series of those that nothing else measures."""
+        stop = super().measure_all(options)
+
+        def stop_all() -> None:
+            stop()
+            for pool in list(self._exposed):
+                if self.find(pool) is None:
+                    self._hide(pool)
+
+        return stop_all
+
+    def _hide(self, pool: Any) -> None:
+        exposed = self._exposed.pop(pool, None)
+        if exposed is not None:
+            exposed.metrics.get_pools().remove(pool)
+            for connection in list(exposed.followed):
+                PSYCOPG.forget(connection)
+
+    def _expose(self, pool: Any) -> _Exposed | None:
+        """Return what is exposed of a pool; None if it is not measured, or closed."""
+        metrics = self.find(pool)
+        if metrics is None:
+            return None
+        exposed = self._exposed.get(pool)
+        if exposed is None and not pool.closed:
+            with self._lock:  # the threads of a pool come here as well
+                exposed = self._exposed.get(pool)
+                if exposed is None:
+                    exposed = self._exposed[pool] = _Exposed(pool, metrics, is_own=False)
+        return exposed
+
+    def _wrap_getconn(self, getconn: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(getconn)
+        def measured(pool: Any, *args: Any, **kwargs: Any) -> Any:
+            exposed, started = self._safely(self._expose, pool), perf_counter()
+            try:
+                connection = getconn(pool, *args, **kwargs)
+            except PoolTimeout:
+                self._safely(self._count_timeout, pool, exposed)
+                raise
+            self._safely(self._begin_use, pool, exposed, connection, perf_counter() - started)
+            return connection
+
+        return measured
+
+    def _wrap_async_getconn(self, getconn: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(getconn)
+        async def measured(pool: Any, *args: Any, **kwargs: Any) -> Any:
+            exposed, started = self._safely(self._expose, pool), perf_counter()
+            try:
+                connection = await getconn(pool, *args, **kwargs)
+            except PoolTimeout:
+                self._safely(self._count_timeout, pool, exposed)
+                raise
+            self._safely(self._begin_use, pool, exposed, connection, perf_counter() - started)
+            return connection
+
+        return measured
+
+    def _safely(self, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """Call a function of ours beside a call of the application, which its exceptions must not reach."""
+        try:
+            return act(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001  # it is counted
+            pass_interruption(error)
+            self.count_failure()
+            return None
+
+    def _count_timeout(self, pool: Any, exposed: _Exposed | None) -> None:
+        if exposed is not None and self._is_exposed(pool, exposed):
+            exposed.series.count_timeout()
+
+    def _begin_use(self, pool: Any, exposed: _Exposed | None, connection: Any, waited: float) -> None:
+        if exposed is None or not self._is_exposed(pool, exposed):
+            return
+        exposed.series.observe_wait(waited)
+        exposed.uses[id(connection)] = perf_counter()
+        if exposed.is_own and PSYCOPG.follow(connection, exposed.metrics):
+            exposed.followed.add(connection)
+
+    def _choose_end_of_use(self, pool: Any, conn: Any, *_: object, **__: object) -> Measure | None:
+        """End the use of a connection when ``putconn`` begins; the call itself is not measured."""
+        exposed = self._exposed.get(pool)
+        began = None if exposed is None else exposed.uses.pop(id(conn), None)
+        if exposed is not None and began is not None:
+            exposed.series.observe_use(perf_counter() - began)
+        return None
+
+    def _choose_open(self, pool: Any, *_: object, **__: object) -> Measure | None:
+        return (lambda _: self._safely(self._expose, pool)), None, None
+
+    def _choose_close(self, pool: Any, *_: object, **__: object) -> Measure | None:
+        return (lambda _: self._safely(self._end_close, pool)), None, None
+
+    def _end_close(self, pool: Any) -> None:
+        if pool.closed:
+            self._hide(pool)
+            self.forget(pool)
+
+    def _choose_creation(self, pool: Any, *_: object, **__: object) -> Measure | None:
+        exposed = self._expose(pool)
+        if exposed is None:
+            return None
+        return (lambda seconds: self._safely(self._observe_creation, pool, exposed, seconds)), _ignore, None
+
+    def _observe_creation(self, pool: Any, exposed: _Exposed, seconds: float) -> None:
+        if self._is_exposed(pool, exposed):
+            exposed.series.observe_creation(seconds)
+
+    def _is_exposed(self, pool: Any, exposed: _Exposed) -> bool:
+        """Return whether a pool is exposed as when a call began: it may have been closed meanwhile."""
+        return self._exposed.get(pool) is exposed
+
+
+def _read(uses: dict[int, float], pool: Any) -> PoolNumbers:
+    stats = pool.get_stats()
+    return PoolNumbers(
+        stats.get("pool_available", 0), len(uses), pool.max_size or None, stats.get("requests_waiting", 0)
+    )  # a null pool has no limit if it is 0
+
+
+def _ignore(_seconds: float, _error: BaseException) -> None:
+    """End the making of a connection that failed."""
+
+
+INTEGRATION = PsycopgPoolIntegration()
