@@ -48,15 +48,13 @@ class Lending:
         self._pools = metrics.get_pools()
         self._get = _refer(pool._holders[0], end)
         self.series = self._pools.add(pool._holders[0], "asyncpg", self._read, metrics.pool_name)
-        self.is_exposed = True
 
     def belongs_to(self, pool: Any) -> bool:
         """Return whether ``pool`` is this pool, and not a later one with its id."""
         return self._get() is pool._holders[0]
 
     def end(self) -> None:
-        """Expose the pool no more. A record that came later would expose it again."""
-        self.is_exposed = False
+        """Expose the pool no more."""
         self._pools.remove(self._get())
 
     def _read(self, holder: Any) -> PoolNumbers:
@@ -214,20 +212,17 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
 
     @_guard
     def _count_timeout(self, lending: Lending) -> None:
-        if lending.is_exposed:
-            lending.series.count_timeout()
+        lending.series.count_timeout()
 
     @_guard
     def _observe_creation(self, lending: Lending, seconds: float) -> None:
-        if lending.is_exposed:
-            lending.series.observe_creation(seconds)
+        lending.series.observe_creation(seconds)
 
     @_guard
     def _begin_use(self, lending: Lending, proxy: Any, started: float) -> None:
-        if lending.is_exposed:
-            now = perf_counter()
-            lending.series.observe_wait(now - started)
-            lending.starts[id(proxy._holder)] = now
+        now = perf_counter()
+        lending.series.observe_wait(now - started)
+        lending.starts[id(proxy._holder)] = now
 
     @_guard
     def _end_use(self, holder: Any) -> None:
