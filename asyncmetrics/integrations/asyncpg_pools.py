@@ -49,10 +49,6 @@ class Lending:
         self._get = _refer(pool._holders[0], end)
         self.series = self._pools.add(pool._holders[0], "asyncpg", self._read, metrics.pool_name)
 
-    def belongs_to(self, pool: Any) -> bool:
-        """Return whether ``pool`` is this pool, and not a later one with its id."""
-        return self._get() is pool._holders[0]
-
     def end(self) -> None:
         """Expose the pool no more."""
         self._pools.remove(self._get())
@@ -202,7 +198,7 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
         """Return the record of ``pool``; None if it is not measured, or has no holders yet, or is closing."""
         metrics, lending = self.find(pool), self._lendings.get(id(pool))
         if lending is not None:
-            if lending.metrics is metrics and lending.belongs_to(pool):
+            if lending.metrics is metrics:
                 return lending
             self._end(id(pool))
         if metrics is None or not pool._holders or pool.is_closing():
@@ -227,8 +223,7 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
     @_guard
     def _end_use(self, holder: Any) -> None:
         lending = self._lendings.get(id(holder._pool))
-        # asyncpg also releases an idle connection when it is closed.
-        if lending is not None and (started := lending.starts.pop(id(holder), None)) and holder._in_use is not None:
+        if lending is not None and (started := lending.starts.pop(id(holder), None)):
             lending.series.observe_use(perf_counter() - started)
 
     @_guard

@@ -23,6 +23,7 @@ from tests.patience import PATIENCE_SECONDS, eventually
 pytestmark = [pytest.mark.real, pytest.mark.blocking]
 
 CLASSES = (asyncpg.Connection, PreparedStatement, Cursor, CursorIterator, Pool, PoolConnectionHolder)
+SOON = 0.01  # seconds; where the time must run out
 HAS_FETCHMANY = "fetchmany" in vars(asyncpg.Connection)  # from 0.30 on
 needs_fetchmany = pytest.mark.skipif(not HAS_FETCHMANY, reason="asyncpg 0.29 has no fetchmany")
 
@@ -228,7 +229,7 @@ async def test_a_released_statement_raises_when_it_is_called(pool, measured, cou
     assert counts()["SELECT", "error"] == 1
 
 
-@pytest.mark.parametrize("options", [{"timeout": 0.01}, {}], ids=["timeout", "command_timeout"])
+@pytest.mark.parametrize("options", [{"timeout": SOON}, {}], ids=["timeout", "command_timeout"])
 async def test_a_timeout_is_an_error(options, postgresql, measured, counts, samples):
     connection = await asyncpg.connect(postgresql.dsn, command_timeout=None if options else 1)
     with pytest.raises(asyncio.TimeoutError):
@@ -462,6 +463,14 @@ async def test_a_pool_exposes_its_connections_and_how_they_are_lent(form, pool, 
     assert samples("db_client_connection_use_time_seconds_count", "pool") == {("asyncpg-1",): 1}
 
 
+async def test_a_pool_that_is_instrumented_is_exposed_at_once(pool, registry, samples):
+    asyncmetrics.instrument(pool, registry=registry)
+    assert samples("db_client_connection_count", "pool", "state") == {
+        ("asyncpg-1", "idle"): 1,
+        ("asyncpg-1", "used"): 0,
+    }
+
+
 async def test_an_exhausted_pool_shows_who_waits_and_counts_who_gives_up(pool, measured, samples):
     def pending():
         return samples("db_client_connection_pending_requests", "pool")
@@ -470,7 +479,7 @@ async def test_an_exhausted_pool_shows_who_waits_and_counts_who_gives_up(pool, m
         waiting = [asyncio.create_task(pool.fetch("SELECT 1")) for _ in range(3)]
         await eventually(pending, {("asyncpg-1",): 3})
         with pytest.raises(asyncio.TimeoutError):
-            await pool.acquire(timeout=0.01)
+            await pool.acquire(timeout=SOON)
         waiting[0].cancel()
         await asyncio.wait(waiting[:1])
         assert pending() == {("asyncpg-1",): 2}
@@ -546,6 +555,16 @@ async def test_a_pool_that_cannot_be_initialized_is_not_exposed(postgresql, meas
         with pytest.raises(RuntimeError):
             await asyncpg.create_pool(postgresql.dsn, min_size=1, max_size=1, init=init)
     assert samples("db_client_connection_max", "pool") == {}
+
+
+async def test_a_pool_that_another_task_initializes_stays_exposed(postgresql, measured, samples):
+    async def init(_):
+        with pytest.raises(asyncpg.InterfaceError):
+            await pool
+
+    pool = asyncpg.create_pool(postgresql.dsn, min_size=1, max_size=1, init=init)
+    async with pool:
+        assert samples("db_client_connection_create_time_seconds_count", "pool") == {("asyncpg-1",): 1}
 
 
 @pytest.mark.skipif(not PoolConnectionHolder.__weakrefoffset__, reason="asyncpg before 0.32 allows no weak references")
