@@ -133,7 +133,7 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
     def _wrap_acquire(self, acquire: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(acquire)
         async def measured(pool: Any, *args: Any, **kwargs: Any) -> Any:
-            lending = self._expose(pool)
+            lending = self._lendings.get(id(pool)) or self._expose(pool)
             if lending is None:
                 return await acquire(pool, *args, **kwargs)
             lending.waiting += 1
@@ -169,8 +169,7 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
             try:
                 return await close(pool, *args, **kwargs)
             finally:
-                if pool.is_closing():
-                    self._forget(pool)
+                self._forget_closed(pool)
 
         return measured
 
@@ -180,8 +179,7 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
             try:
                 return terminate(pool, *args, **kwargs)
             finally:
-                if pool.is_closing():
-                    self._forget(pool)
+                self._forget_closed(pool)
 
         return measured
 
@@ -233,6 +231,10 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
             self._forget(pool)
 
     @_guard
+    def _forget_closed(self, pool: Any) -> None:
+        if pool.is_closing():
+            self._forget(pool)
+
     def _forget(self, pool: Any) -> None:
         self._end(id(pool))
         self.forget(pool)
