@@ -15,20 +15,17 @@ import weakref
 from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from time import perf_counter
-from typing import Any, TypeAlias, TypeVar, final
+from typing import Any, TypeAlias, final
 
 from asyncpg.pool import Pool, PoolConnectionHolder
 
 from asyncmetrics.integrations.client_options import DATABASE_DEFAULTS
 from asyncmetrics.integrations.database import DatabaseMetrics
-from asyncmetrics.integrations.library import Integration
-from asyncmetrics.interruptions import pass_interruption
+from asyncmetrics.integrations.library import Integration, guarded
 from asyncmetrics.metrics.pools import PoolNumbers
 from asyncmetrics.patching import Patch, Wrap
 
 __all__ = ("AsyncpgPools", "Lending")
-
-T = TypeVar("T")
 
 Patches: TypeAlias = tuple[tuple[type, str, Wrap], ...]
 
@@ -64,21 +61,6 @@ def _refer(holder: Any, end: Callable[[], object]) -> Callable[[], Any]:
     return weakref.ref(holder, lambda _: end()) if type(holder).__weakrefoffset__ else lambda: holder
 
 
-def _guard(act: Callable[..., T]) -> Callable[..., T | None]:
-    """Return a method that returns None for an exception, and counts it: changed internals of asyncpg break no call."""
-
-    @wraps(act)
-    def call(self: AsyncpgPools, *args: Any) -> T | None:
-        try:
-            return act(self, *args)
-        except Exception as error:  # noqa: BLE001  # nothing of ours may break a call of the application
-            pass_interruption(error)
-            self.count_failure()
-            return None
-
-    return call
-
-
 class AsyncpgPools(Integration[DatabaseMetrics]):
     """The integration with asyncpg's pools. ``calls`` are the methods of other classes, and the wrappers of each."""
 
@@ -100,16 +82,6 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
         """Return the metrics for these options."""
         return DatabaseMetrics(options)
 
-    def measure_all(self, options: Mapping[str, Any]) -> Callable[[], None]:
-        """Measure all connections and pools; a pool is exposed from its next connection on."""
-        stop = super().measure_all(options)
-
-        def undo() -> None:
-            stop()
-            self._end_unmeasured()
-
-        return undo
-
     def adopt(self, part: Any, metrics: DatabaseMetrics) -> None:  # noqa: ARG002
         """Expose a pool."""
         if isinstance(part, Pool):
@@ -118,6 +90,13 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
     def release(self, part: Any, metrics: DatabaseMetrics) -> None:  # noqa: ARG002
         """Expose a pool no more."""
         self._end(id(part))
+
+    @guarded
+    def release_all(self, metrics: DatabaseMetrics) -> None:
+        """Expose the pools no more that these metrics measured."""
+        for key, lending in list(self._lendings.items()):
+            if lending.metrics is metrics:
+                self._end(key)
 
     def _wrap_initialization(self, initialize: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(initialize)
@@ -191,7 +170,7 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
 
         return measured
 
-    @_guard
+    @guarded
     def _expose(self, pool: Any) -> Lending | None:
         """Return the record of ``pool``; None if it is not measured, or has no holders yet, or is closing."""
         metrics, lending = self.find(pool), self._lendings.get(id(pool))
@@ -204,33 +183,33 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
         lending = self._lendings[id(pool)] = Lending(pool, metrics, partial(self._lendings.pop, id(pool), None))
         return lending
 
-    @_guard
+    @guarded
     def _count_timeout(self, lending: Lending) -> None:
         lending.series.count_timeout()
 
-    @_guard
+    @guarded
     def _observe_creation(self, lending: Lending, seconds: float) -> None:
         lending.series.observe_creation(seconds)
 
-    @_guard
+    @guarded
     def _begin_use(self, lending: Lending, proxy: Any, started: float) -> None:
         now = perf_counter()
         lending.series.observe_wait(now - started)
         lending.starts[id(proxy._holder)] = now
 
-    @_guard
+    @guarded
     def _end_use(self, holder: Any) -> None:
         lending = self._lendings.get(id(holder._pool))
         if lending is not None and (started := lending.starts.pop(id(holder), None)):
             lending.series.observe_use(perf_counter() - started)
 
-    @_guard
+    @guarded
     def _forget_failed(self, pool: Any) -> None:
         """Forget a pool that cannot be initialized: a program that tries again makes another one."""
         if not pool._initializing:  # by another task
             self._forget(pool)
 
-    @_guard
+    @guarded
     def _forget_closed(self, pool: Any) -> None:
         if pool.is_closing():
             self._forget(pool)
@@ -243,10 +222,3 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
         lending = self._lendings.pop(key, None)
         if lending is not None:
             lending.end()
-
-    @_guard
-    def _end_unmeasured(self) -> None:
-        """Expose no more the pools that are not measured any more, or by other metrics."""
-        for key, lending in list(self._lendings.items()):
-            if self._own.get(key, self._everywhere) is not lending.metrics:
-                self._end(key)

@@ -232,17 +232,9 @@ class HttpClientIntegration(Integration[HttpClientMetrics]):
         """Expose the pool of a part no more."""
         self._hide(part, metrics)
 
-    def measure_all(self, options: Mapping[str, Any]) -> Callable[[], None]:
-        """Measure all objects; the step that undoes it exposes their pools no more."""
-        stop = super().measure_all(options)
-        metrics = self._everywhere
-
-        def stop_all() -> None:
-            stop()
-            if metrics is not None:
-                metrics.close()
-
-        return stop_all
+    def release_all(self, metrics: HttpClientMetrics) -> None:
+        """Expose no pool of these metrics any more."""
+        metrics.close()
 
     def expose(self, part: Any, metrics: HttpClientMetrics) -> None:
         """Expose the pool of a part, unless it is exposed."""

@@ -18,6 +18,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from functools import wraps
 from typing import Any, Generic, TypeVar
 
 from asyncmetrics.integrations.client_options import check_client_options
@@ -29,7 +30,7 @@ from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.timing import Measure
 from asyncmetrics.wrapping import wrap_callable
 
-__all__ = ("Integration",)
+__all__ = ("Integration", "guarded")
 
 M = TypeVar("M")
 T = TypeVar("T")
@@ -197,6 +198,24 @@ class Integration(ABC, Generic[M]):
             if metrics is not None:
                 self.release_all(metrics)
             self._uninstall()
+
+
+def guarded(act: Callable[..., T]) -> Callable[..., T | None]:
+    """Decorate a method of an `Integration` that runs beside a call of the application, which it must not break.
+
+    If the method raises, the error is counted, and None is returned.
+    """
+
+    @wraps(act)
+    def call(self: Integration[Any], *args: Any) -> T | None:
+        try:
+            return act(self, *args)
+        except Exception as error:  # noqa: BLE001  # it is counted
+            pass_interruption(error)
+            self.count_failure()
+            return None
+
+    return call
 
 
 def _do_nothing(_seconds: float) -> None:

@@ -17,24 +17,20 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from time import perf_counter
-from typing import Any, ParamSpec, TypeVar, final
+from typing import Any, final
 from weakref import WeakKeyDictionary, WeakSet
 
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 from asyncmetrics.integrations.client_options import DATABASE_DEFAULTS
 from asyncmetrics.integrations.database import DatabaseMetrics
-from asyncmetrics.integrations.library import Integration
+from asyncmetrics.integrations.library import Integration, guarded
 from asyncmetrics.integrations.psycopg import INTEGRATION as PSYCOPG
-from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics.pools import PoolNumbers
 from asyncmetrics.patching import Patch, Wrap
 from asyncmetrics.wrapping import Measure
 
 __all__ = ("INTEGRATION", "PsycopgPoolIntegration")
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _KIND = "psycopg"
 _DEFAULT_NAME = re.compile(r"pool-\d+")  # that psycopg gives: it is another one in each process
@@ -92,17 +88,11 @@ class PsycopgPoolIntegration(Integration[DatabaseMetrics]):
         """Expose a pool no more, and measure the statements of its connections no more."""
         self._hide(part)
 
-    def measure_all(self, options: Mapping[str, Any]) -> Callable[[], None]:
-        """Measure all pools; the step that undoes it removes the series of those that nothing else measures."""
-        stop = super().measure_all(options)
-
-        def stop_all() -> None:
-            stop()
-            for pool in list(self._exposed):
-                if self.find(pool) is None:
-                    self._hide(pool)
-
-        return stop_all
+    def release_all(self, metrics: DatabaseMetrics) -> None:
+        """Expose the pools no more that these metrics measured."""
+        for pool, exposed in list(self._exposed.items()):
+            if exposed.metrics is metrics:
+                self._hide(pool)
 
     def _hide(self, pool: Any) -> None:
         exposed = self._exposed.pop(pool, None)
@@ -111,6 +101,7 @@ class PsycopgPoolIntegration(Integration[DatabaseMetrics]):
             for connection in list(exposed.followed):
                 PSYCOPG.forget(connection)
 
+    @guarded
     def _expose(self, pool: Any) -> _Exposed | None:
         """Return what is exposed of a pool; None if it is not measured, or closed."""
         metrics = self.find(pool)
@@ -127,13 +118,13 @@ class PsycopgPoolIntegration(Integration[DatabaseMetrics]):
     def _wrap_getconn(self, getconn: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(getconn)
         def measured(pool: Any, *args: Any, **kwargs: Any) -> Any:
-            exposed, started = self._safely(self._expose, pool), perf_counter()
+            exposed, started = self._expose(pool), perf_counter()
             try:
                 connection = getconn(pool, *args, **kwargs)
             except PoolTimeout:
-                self._safely(self._count_timeout, pool, exposed)
+                self._count_timeout(pool, exposed)
                 raise
-            self._safely(self._begin_use, pool, exposed, connection, perf_counter() - started)
+            self._begin_use(pool, exposed, connection, perf_counter() - started)
             return connection
 
         return measured
@@ -141,30 +132,23 @@ class PsycopgPoolIntegration(Integration[DatabaseMetrics]):
     def _wrap_async_getconn(self, getconn: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(getconn)
         async def measured(pool: Any, *args: Any, **kwargs: Any) -> Any:
-            exposed, started = self._safely(self._expose, pool), perf_counter()
+            exposed, started = self._expose(pool), perf_counter()
             try:
                 connection = await getconn(pool, *args, **kwargs)
             except PoolTimeout:
-                self._safely(self._count_timeout, pool, exposed)
+                self._count_timeout(pool, exposed)
                 raise
-            self._safely(self._begin_use, pool, exposed, connection, perf_counter() - started)
+            self._begin_use(pool, exposed, connection, perf_counter() - started)
             return connection
 
         return measured
 
-    def _safely(self, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """Call a function of ours beside a call of the application, which its exceptions must not reach."""
-        try:
-            return act(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001  # it is counted
-            pass_interruption(error)
-            self.count_failure()
-            return None
-
+    @guarded
     def _count_timeout(self, pool: Any, exposed: _Exposed | None) -> None:
         if exposed is not None and self._is_exposed(pool, exposed):
             exposed.series.count_timeout()
 
+    @guarded
     def _begin_use(self, pool: Any, exposed: _Exposed | None, connection: Any, waited: float) -> None:
         if exposed is None or not self._is_exposed(pool, exposed):
             return
@@ -182,11 +166,12 @@ class PsycopgPoolIntegration(Integration[DatabaseMetrics]):
         return None
 
     def _choose_open(self, pool: Any, *_: object, **__: object) -> Measure | None:
-        return (lambda _: self._safely(self._expose, pool)), None, None
+        return (lambda _: self._expose(pool)), None, None
 
     def _choose_close(self, pool: Any, *_: object, **__: object) -> Measure | None:
-        return (lambda _: self._safely(self._end_close, pool)), None, None
+        return (lambda _: self._end_close(pool)), None, None
 
+    @guarded
     def _end_close(self, pool: Any) -> None:
         if pool.closed:
             self._hide(pool)
@@ -196,8 +181,9 @@ class PsycopgPoolIntegration(Integration[DatabaseMetrics]):
         exposed = self._expose(pool)
         if exposed is None:
             return None
-        return (lambda seconds: self._safely(self._observe_creation, pool, exposed, seconds)), _ignore, None
+        return (lambda seconds: self._observe_creation(pool, exposed, seconds)), _ignore, None
 
+    @guarded
     def _observe_creation(self, pool: Any, exposed: _Exposed, seconds: float) -> None:
         if self._is_exposed(pool, exposed):
             exposed.series.observe_creation(seconds)

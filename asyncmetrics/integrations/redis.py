@@ -73,17 +73,9 @@ class RedisIntegration(Integration[RedisMetrics]):
         """Expose the pool of a client no more."""
         metrics.hide(part)
 
-    def measure_all(self, options: Mapping[str, Any]) -> Callable[[], None]:
-        """Measure all clients that are not instrumented by themselves; return the step that undoes it."""
-        stop = super().measure_all(options)
-        metrics = self.find(None)
-
-        def undo() -> None:
-            stop()
-            if metrics is not None:
-                metrics.hide_all()
-
-        return undo
+    def release_all(self, metrics: RedisMetrics) -> None:
+        """Expose no pool of these metrics any more."""
+        metrics.hide_all()
 
     def _list_wrappers(self) -> Iterable[tuple[type, str, Wrap]]:
         clients: tuple[tuple[Any, Any, _FindPart, Callable[..., Wrap]], ...] = (

@@ -356,7 +356,7 @@ async def test_a_pool_that_is_measured_by_itself_too_counts_once(pool, measured,
     asyncmetrics.uninstrument(pool)
     await pool.fetch("SELECT 1")
     assert counts() == {("SELECT", "ok"): 3}
-    assert set(samples("db_client_connection_max", "pool")) == {("asyncpg-2",)}
+    assert set(samples("db_client_connection_max", "pool")) == {("asyncpg-1",)}
 
 
 async def test_options_name_the_metrics_and_labels(pool, registry, samples):
