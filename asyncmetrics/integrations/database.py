@@ -3,7 +3,8 @@
 The label ``operation`` is the first word of a statement, if it is a word of SQL, else ``_OTHER``: never the statement.
 
 *Counting once.* SQLAlchemy and Django run their statements through a driver that is measured as well. The integration
-of such a library calls `own` for the driver's connection, and that of the driver does not measure it: `is_owned`.
+of such a library calls `own` for the driver's connection, and that of the driver does not measure it: `is_owned`. It
+calls `disown` when it measures no more.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from asyncmetrics.metrics.pools import Pools, get_pools
 from asyncmetrics.model.http_values import OTHER
 from asyncmetrics.timing import Measure
 
-__all__ = ("DatabaseMetrics", "find_operation", "is_owned", "own")
+__all__ = ("DatabaseMetrics", "disown", "find_operation", "is_owned", "own")
 
 _MAX_CHILDREN = 10_000
 _MAX_STATEMENTS = 1000
@@ -101,16 +102,27 @@ class DatabaseMetrics:
         )
 
 
-_OWNED: dict[int, object] = {}
+_OWNED: dict[int, tuple[object, object]] = {}
+"""The weak references to connections, and their owners."""
 
 
-def own(connection: object) -> None:
-    """Leave a driver's connection out of the driver's measuring: another library measures its operations."""
+def own(connection: object, owner: object = None) -> None:
+    """Leave a driver's connection out of the driver's measuring: another library measures its operations.
+
+    `disown` undoes this for all connections of ``owner``.
+    """
     key = id(connection)
     try:
-        _OWNED[key] = weakref.ref(connection, lambda _: _OWNED.pop(key, None))
+        _OWNED[key] = weakref.ref(connection, lambda _: _OWNED.pop(key, None)), owner
     except TypeError:  # an object that allows no weak references cannot be told from a later one in its place
         return
+
+
+def disown(owner: object) -> None:
+    """Undo `own` for all connections of an owner, which measures them no more."""
+    for key, (_, found) in list(_OWNED.items()):
+        if found == owner:
+            _OWNED.pop(key, None)
 
 
 def is_owned(connection: object) -> bool:

@@ -74,6 +74,9 @@ class Integration(ABC, Generic[M]):
     def release(self, part: Any, metrics: M) -> None:
         """Measure a part no more, by these metrics. By default there is nothing to do."""
 
+    def release_all(self, metrics: M) -> None:
+        """Measure all parts no more that these metrics of `measure_all` measured. By default there is nothing to do."""
+
     def find(self, part: object) -> M | None:
         """Return the metrics by which calls of ``part`` are measured; None if they are not."""
         return self._own.get(id(part), self._everywhere)
@@ -181,7 +184,9 @@ class Integration(ABC, Generic[M]):
 
     def _stop_measuring_all(self) -> None:
         with self._lock:
-            self._everywhere = None
+            metrics, self._everywhere = self._everywhere, None
+            if metrics is not None:
+                self.release_all(metrics)
             self._uninstall()
 
 
