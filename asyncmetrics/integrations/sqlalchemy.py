@@ -4,10 +4,13 @@
 
 1. The listeners are on the classes, so they hear every engine, also one that is older than they are. Engines that share
    a pool, as those of ``execution_options()`` do, share a dialect: it is the part that is measured.
-2. A statement begins at ``before_cursor_execute`` and ends at ``after_cursor_execute`` or ``handle_error``. In between
-   it is an attribute of its execution context. Where SQLAlchemy calls neither, it ends with the execution context.
+2. The events ``do_execute``, ``do_executemany`` and ``do_execute_no_params`` let a listener run a statement, so a call
+   is one frame: no error, cancellation or removal of the listeners leaves it without an end. They belong to the
+   dialect. A listener of the engine, such as ``before_cursor_execute``, makes each new `Connection` join the listeners
+   of all its events, which costs 15 µs.
 3. ``Engine.raw_connection`` takes a connection out of the pool. For this time, the context variable ``_CHECKOUT`` has
-   the call, so that the listeners know the pool of the connection that is made or checked out.
+   the call, so that the listeners know the pool of the connection that is made or checked out. The statements of this
+   time are those by which the dialect gets to know the server.
 4. ``dispose()`` makes a new pool. The name belongs to the engine, and `_Engine.follow` reads the new pool under it.
 """
 
@@ -17,7 +20,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from contextvars import ContextVar
-from functools import wraps
+from functools import partial, wraps
 from time import perf_counter
 from typing import Any, TypeVar, final
 
@@ -41,18 +44,19 @@ T = TypeVar("T")
 _SYSTEMS = {"oracle": "oracle.db", "mssql": "microsoft.sql_server"}
 """The systems that OpenTelemetry's conventions name otherwise than SQLAlchemy's dialects."""
 
+_EXECUTIONS = ("do_execute", "do_executemany", "do_execute_no_params")
+
 
 @final
 class _Engine:
     """What is measured of the engines of one dialect: their statements, and their pool. It keeps none of them alive."""
 
-    __slots__ = ("at", "dialect", "is_open", "is_queue", "metrics", "pool", "records", "series", "system", "waiting")
+    __slots__ = ("dialect", "is_open", "is_queue", "metrics", "pool", "records", "series", "system", "waiting")
 
     def __init__(self, dialect: Any, metrics: DatabaseMetrics, forget: Callable[[object], object]) -> None:
         self.metrics = metrics
         self.dialect = weakref.ref(dialect, forget)
-        self.system: str = _SYSTEMS.get(dialect.name, dialect.name)
-        self.at = metrics.calls.at
+        self.system: str = _SYSTEMS.get(dialect.name) or dialect.name
         self.waiting: set[_Checkout] = set()
         self.is_open = True
         self.series = metrics.get_pools().add(dialect, "SQLAlchemy", self.read_pool, metrics.pool_name)
@@ -83,66 +87,40 @@ class _Engine:
 
 
 @final
-class _Statement:
-    """A statement that runs."""
-
-    __slots__ = ("_began", "_engine", "_series")
-
-    def __init__(self, engine: _Engine, series: CallSeries) -> None:
-        series.begin()
-        self._engine = engine
-        self._series: CallSeries | None = series
-        self._began = perf_counter()
-
-    def end(self, error: BaseException | None) -> None:
-        series, self._series = self._series, None
-        if series is None:
-            return
-        seconds = perf_counter() - self._began
-        if error is None:
-            series.end(seconds)
-        else:
-            series.fail(seconds, error)
-
-    def __del__(self) -> None:
-        series = self._series
-        if series is None:
-            return
-        if self._engine.is_open:  # `skip_user_error_events`, or an error while an error is handled
-            series.end(perf_counter() - self._began, "error")
-        else:  # the listeners were removed meanwhile
-            series.active.dec()
-
-
-@final
 class _Checkout:
     """A call that takes a connection out of a pool."""
 
-    __slots__ = ("creating", "engine")
+    __slots__ = ("creating", "engine", "is_running")
 
     def __init__(self, engine: _Engine) -> None:
         self.engine = engine
-        self.creating = 0.0
+        self.creating = 0.0  # when the creation of a connection began
+        self.is_running = True  # a task that the call starts inherits the context variable, and outlives the call
 
 
 _CHECKOUT: ContextVar[_Checkout | None] = ContextVar("asyncmetrics_checkout", default=None)
+
+
+def _find_checkout() -> _Checkout | None:
+    checkout = _CHECKOUT.get()
+    return checkout if checkout is not None and checkout.is_running else None
 
 
 class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
     """The integration with SQLAlchemy."""
 
     def __init__(self) -> None:
-        patches = [Patch(Engine, "raw_connection", self._wrap_raw_connection)]
+        patches = [
+            Patch(Engine, "raw_connection", self._wrap_raw_connection),
+            Patch(Engine, "dispose", self._wrap_dispose),
+        ]
         super().__init__("sqlalchemy", DATABASE_DEFAULTS, patches)
         self._engines: dict[int, _Engine] = {}
         # Since when each connection is used, by its record.
         self._uses: weakref.WeakKeyDictionary[object, tuple[_Engine, float]] = weakref.WeakKeyDictionary()
         self._listeners: tuple[tuple[type, str, Callable[..., Any]], ...] = (
-            (Engine, "before_cursor_execute", self._begin_statement),
-            (Engine, "after_cursor_execute", self._end_statement),
-            (Engine, "handle_error", self._fail_statement),
-            (Engine, "engine_disposed", self._follow_pool),
-            (Engine, "do_connect", self._begin_connection),
+            *((Dialect, name, self._make_listener(name)) for name in _EXECUTIONS),
+            (Dialect, "do_connect", self._begin_connection),
             (Pool, "connect", self._end_connection),
             (Pool, "checkout", self._begin_use),
             (Pool, "checkin", self._end_use),
@@ -160,22 +138,19 @@ class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
     def instrument(self, target: T, **options: Any) -> T:
         """Measure an engine and expose its pool, as `Integration.instrument` says."""
         engine: Any = super().instrument(target, **options)
-        with self._lock:
-            self._find_engine(engine)
+        self._find_engine(engine.dialect, engine)
         return target
 
     def hook(self, undo: ExitStack) -> None:
-        """Apply the patch, and add the listeners."""
-        for target in (Engine, Dialect):
-            undo.callback(_restore_flag, target, vars(target).get("_has_events"))
+        """Apply the patches, and add the listeners."""
+        undo.callback(_restore_flag, vars(Dialect).get("_has_events"))
         super().hook(undo)
-        for owner, name, listener in self._listeners:
-            returns = {"retval": True} if name == "before_cursor_execute" else {}
-            event.listen(owner, name, listener, **returns)
-            undo.callback(event.remove, owner, name, listener)
+        for target, name, listener in self._listeners:
+            event.listen(target, name, listener)
+            undo.callback(event.remove, target, name, listener)
 
-    def release(self, part: Any, metrics: DatabaseMetrics) -> None:  # noqa: ARG002
-        """Expose the pool of an engine no more, unless `measure_all` measures it still."""
+    def release(self, part: Any, metrics: DatabaseMetrics) -> None:  # noqa: ARG002  # as the base class has it
+        """Expose the pool of an engine no more, until `measure_all` measures it again."""
         engine = self._engines.pop(id(part), None)
         if engine is not None:
             engine.close()
@@ -187,57 +162,77 @@ class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
                 del self._engines[key]
                 engine.close()
 
-    def _find_engine(self, engine: Any) -> _Engine | None:
-        """Return what is measured of an engine of SQLAlchemy; None if it is not measured."""
-        dialect = engine.dialect
+    def _find_engine(self, dialect: Any, source: Any) -> _Engine | None:
+        """Return what is measured of a dialect; None if it is not measured. ``source`` has an engine or is one."""
         metrics = self.find(dialect)
         known = self._engines.get(id(dialect))
         if known is not None and known.metrics is metrics:
             return known
-        return self._add_engine(engine, dialect, metrics) if metrics is not None else None
-
-    def _add_engine(self, engine: Any, dialect: Any, metrics: DatabaseMetrics) -> _Engine:
+        if metrics is None:
+            return None
         with self._lock:
             known = self._engines.get(id(dialect))
-            if known is not None and known.metrics is metrics:  # another thread was faster
-                return known
-            if known is not None:  # it is instrumented by itself now
-                known.close()
-            key = id(dialect)
-            new = _Engine(dialect, metrics, lambda _: self._engines.pop(key, None))
-            new.follow(engine.pool)
-            self._engines[key] = new
+            if known is not None:
+                if known.metrics is metrics:  # another thread was faster
+                    return known
+                known.close()  # it is instrumented by itself now
+            forget = partial(lambda engines, key, _: engines.pop(key, None), self._engines, id(dialect))
+            new = _Engine(dialect, metrics, forget)
+            new.follow(source.engine.pool)
+            self._engines[id(dialect)] = new
             return new
 
-    def _begin_statement(
-        self, conn: Any, _cursor: Any, statement: Any, parameters: Any, context: Any, _executemany: bool
-    ) -> tuple[Any, Any]:
+    def _make_listener(self, name: str) -> Callable[..., bool | None]:
+        """Return the listener that runs statements by the method ``name`` of the dialect, and measures them."""
+
+        def execute(*args: Any) -> bool | None:
+            series = self._begin_statement(args[1], args[-1])
+            if series is None:
+                return None  # SQLAlchemy runs the statement
+            began = perf_counter()
+            try:
+                dialect = args[-1].dialect
+                if not _ask_others(getattr(dialect.dispatch, name), execute, args):
+                    getattr(dialect, name)(*args)
+            except BaseException as error:
+                self._record(series.fail, perf_counter() - began, error)
+                raise
+            self._record(series.end, perf_counter() - began)
+            return True
+
+        return execute
+
+    def _begin_statement(self, statement: object, context: Any) -> CallSeries | None:
+        """Begin a statement. Return None for one that is not measured."""
+        if context is None:
+            return None
         try:
-            engine = self._find_engine(conn.engine)
-            if engine is not None:
-                context._asyncmetrics = _Statement(engine, engine.at((engine.system, find_operation(statement))))
+            engine = self._find_engine(context.dialect, context.root_connection)
+            if engine is None:
+                return None
+            checkout = _find_checkout()
+            if checkout is not None and checkout.engine is engine:
+                return None
+            self._leave_out(context.root_connection.connection, engine)
+            series = engine.metrics.at(engine.system, find_operation(statement))
+            series.begin()
         except Exception as error:  # noqa: BLE001  # nothing of ours may break a statement of the application
             pass_interruption(error)
             self.count_failure()
-        return statement, parameters
+            return None
+        return series
 
-    def _end_statement(
-        self, _conn: Any, _cursor: Any, _statement: Any, _parameters: Any, context: Any, _executemany: bool
-    ) -> None:
-        self._end(context, None)
+    def _leave_out(self, connection: Any, engine: _Engine) -> None:
+        """Leave a connection out of the measuring of the driver, also one that is older than the listeners."""
+        driver = connection.driver_connection
+        if not is_owned(driver):
+            own(driver, engine.dialect)
 
-    def _fail_statement(self, failure: Any) -> None:
-        self._end(failure.execution_context, failure.sqlalchemy_exception or failure.original_exception)
-
-    def _end(self, context: Any, error: BaseException | None) -> None:
-        running: _Statement | None = getattr(context, "_asyncmetrics", None)
-        if running is None:
-            return
+    def _record(self, record: Callable[..., None], *values: Any) -> None:
         try:
-            del context._asyncmetrics
-            running.end(error)
-        except Exception as own_error:  # noqa: BLE001  # as in `_begin_statement`
-            pass_interruption(own_error)
+            record(*values)
+        except Exception as error:  # noqa: BLE001  # as in `_begin_statement`
+            pass_interruption(error)
             self.count_failure()
 
     def _wrap_raw_connection(self, raw_connection: Callable[..., Any]) -> Callable[..., Any]:
@@ -246,28 +241,30 @@ class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
             checkout = self._begin_checkout(engine)
             if checkout is None:
                 return raw_connection(engine, *args, **kwargs)
-            known = checkout.engine
-            # Not `reset`: it raises where the garbage collector closes a greenlet in another context.
-            outer = _CHECKOUT.get()
+            known, outer = checkout.engine, _CHECKOUT.get()
             _CHECKOUT.set(checkout)
             known.waiting.add(checkout)
             began = perf_counter()
             try:
                 connection = raw_connection(engine, *args, **kwargs)
             except PoolTimeoutError:
-                self._record(known, known.series.count_timeout)
+                if known.is_open:
+                    self._record(known.series.count_timeout)
                 raise
             finally:
+                checkout.is_running = False
                 known.waiting.discard(checkout)
+                # Not `reset`: it raises where the garbage collector closes a greenlet in another context.
                 _CHECKOUT.set(outer)
-            self._record(known, known.series.observe_wait, perf_counter() - began)
+            if known.is_open:
+                self._record(known.series.observe_wait, perf_counter() - began)
             return connection
 
         return measured
 
     def _begin_checkout(self, engine: Any) -> _Checkout | None:
         try:
-            known = self._find_engine(engine)
+            known = self._find_engine(engine.dialect, engine)
             if known is None:
                 return None
             if known.pool() is not engine.pool:
@@ -278,60 +275,66 @@ class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
             self.count_failure()
             return None
 
-    def _record(self, engine: _Engine, record: Callable[..., None], *values: float) -> None:
-        """Call a function of the pool's series, which would come back if the engine is not measured any more."""
-        try:
-            if engine.is_open:
-                record(*values)
-        except Exception as error:  # noqa: BLE001  # as in `_begin_statement`
-            pass_interruption(error)
-            self.count_failure()
+    def _wrap_dispose(self, dispose: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(dispose)
+        def disposing(engine: Any, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return dispose(engine, *args, **kwargs)
+            finally:
+                known = self._engines.get(id(engine.dialect))
+                if known is not None:
+                    self._record(known.follow, engine.pool)
 
-    def _follow_pool(self, engine: Any) -> None:
-        known = self._engines.get(id(engine.dialect))
-        if known is not None:
-            known.follow(engine.pool)
+        return disposing
 
     def _begin_connection(self, _dialect: Any, _record: Any, _args: Any, _params: Any) -> None:
-        checkout = _CHECKOUT.get()
+        checkout = _find_checkout()
         if checkout is not None:
             checkout.creating = perf_counter()
 
     def _end_connection(self, _connection: Any, record: Any) -> None:
         """Own a new connection before the dialect runs its first queries on it."""
-        checkout = _CHECKOUT.get()
+        checkout = _find_checkout()
         if checkout is None:
             return
-        if checkout.creating:
-            self._record(checkout.engine, checkout.engine.series.observe_creation, perf_counter() - checkout.creating)
+        engine, began = checkout.engine, checkout.creating
+        if began and engine.is_open:
             checkout.creating = 0.0
-        own(record.driver_connection, checkout.engine.dialect)
+            self._record(engine.series.observe_creation, perf_counter() - began)
+        self._record(self._leave_out, record, engine)
 
     def _begin_use(self, _connection: Any, record: Any, _proxy: Any) -> None:
-        checkout = _CHECKOUT.get()
+        checkout = _find_checkout()
         if checkout is None:
             return
         engine = checkout.engine
         if not engine.is_queue:
             engine.records[id(record)] = record
         self._uses[record] = engine, perf_counter()
-        driver = record.driver_connection
-        if not is_owned(driver):
-            own(driver, engine.dialect)
 
     def _end_use(self, _connection: Any, record: Any) -> None:
         use = self._uses.pop(record, None)
-        if use is not None:
-            engine, began = use
-            self._record(engine, engine.series.observe_use, perf_counter() - began)
+        if use is not None and use[0].is_open:
+            self._record(use[0].series.observe_use, perf_counter() - use[1])
 
 
-def _restore_flag(target: Any, before: object) -> None:
-    """Restore the flag of a class that has listeners, which SQLAlchemy sets and never clears, if it has none."""
+def _ask_others(listeners: Iterable[Callable[..., Any]], ours: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+    """Return whether a listener that comes after ours has run the statement: SQLAlchemy will not call it."""
+    found = False
+    for listener in tuple(listeners):
+        if listener is ours:
+            found = True
+        elif found and listener(*args):
+            return True
+    return False
+
+
+def _restore_flag(before: object) -> None:
+    """Restore the flag of `Dialect` that says that it has listeners: SQLAlchemy sets it, and never clears it."""
     try:
-        levels = [getattr(target.dispatch, name)._clslevel for name in target.dispatch._event_names]
-        if before is False and not any(level.get(target) for level in levels):
-            target._has_events = before
+        levels = [getattr(Dialect.dispatch, name)._clslevel for name in Dialect.dispatch._event_names]
+        if before is False and not any(level.get(Dialect) for level in levels):
+            Dialect._has_events = False
     except AttributeError:  # these names are private; with the flag, SQLAlchemy looks for listeners in vain
         return
 
