@@ -51,7 +51,18 @@ _EXECUTIONS = ("do_execute", "do_executemany", "do_execute_no_params")
 class _Engine:
     """What is measured of the engines of one dialect: their statements, and their pool. It keeps none of them alive."""
 
-    __slots__ = ("dialect", "is_open", "is_queue", "metrics", "pool", "records", "series", "system", "waiting")
+    __slots__ = (
+        "dialect",
+        "has_older",
+        "is_open",
+        "is_queue",
+        "metrics",
+        "pool",
+        "records",
+        "series",
+        "system",
+        "waiting",
+    )
 
     def __init__(self, dialect: Any, metrics: DatabaseMetrics, forget: Callable[[object], object]) -> None:
         self.metrics = metrics
@@ -59,12 +70,14 @@ class _Engine:
         self.system: str = _SYSTEMS.get(dialect.name) or dialect.name
         self.waiting: set[_Checkout] = set()
         self.is_open = True
+        self.has_older = False  # whether a connection may be in use that was checked out before
         self.series = metrics.get_pools().add(dialect, "SQLAlchemy", self.read_pool, metrics.pool_name)
 
     def follow(self, pool: Any) -> None:
         """Read ``pool`` from now on."""
         self.pool = weakref.ref(pool)
         self.is_queue = isinstance(pool, QueuePool)
+        self.has_older = self.has_older or not isinstance(pool, QueuePool) or pool.checkedout() > 0
         self.records: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
     def read_pool(self, _: object) -> PoolNumbers:
@@ -104,6 +117,13 @@ _CHECKOUT: ContextVar[_Checkout | None] = ContextVar("asyncmetrics_checkout", de
 def _find_checkout() -> _Checkout | None:
     checkout = _CHECKOUT.get()
     return checkout if checkout is not None and checkout.is_running else None
+
+
+def _leave_out(connection: Any, engine: _Engine) -> None:
+    """Leave a connection out of the measuring of the driver, also one that is older than the listeners."""
+    driver = connection.driver_connection
+    if not is_owned(driver):
+        own(driver, engine.dialect)
 
 
 class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
@@ -213,7 +233,8 @@ class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
             checkout = _find_checkout()
             if checkout is not None and checkout.engine is engine:
                 return None
-            self._leave_out(context.root_connection.connection, engine)
+            if engine.has_older:
+                _leave_out(context.root_connection.connection, engine)
             series = engine.metrics.at(engine.system, find_operation(statement))
             series.begin()
         except Exception as error:  # noqa: BLE001  # nothing of ours may break a statement of the application
@@ -221,12 +242,6 @@ class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
             self.count_failure()
             return None
         return series
-
-    def _leave_out(self, connection: Any, engine: _Engine) -> None:
-        """Leave a connection out of the measuring of the driver, also one that is older than the listeners."""
-        driver = connection.driver_connection
-        if not is_owned(driver):
-            own(driver, engine.dialect)
 
     def _record(self, record: Callable[..., None], *values: Any) -> None:
         try:
@@ -301,7 +316,7 @@ class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
         if began and engine.is_open:
             checkout.creating = 0.0
             self._record(engine.series.observe_creation, perf_counter() - began)
-        self._record(self._leave_out, record, engine)
+        self._record(_leave_out, record, engine)
 
     def _begin_use(self, _connection: Any, record: Any, _proxy: Any) -> None:
         checkout = _find_checkout()
@@ -311,6 +326,7 @@ class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
         if not engine.is_queue:
             engine.records[id(record)] = record
         self._uses[record] = engine, perf_counter()
+        self._record(_leave_out, record, engine)
 
     def _end_use(self, _connection: Any, record: Any) -> None:
         use = self._uses.pop(record, None)
