@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 import threading
+from importlib import import_module
 
 import django
 from django.conf import settings
@@ -74,7 +75,10 @@ def run_orm() -> RequestTotals:
 
 def main() -> None:
     """Take the steps."""
-    early = start() if "before" in STEPS else None
+    early = None
+    if "before" in STEPS:
+        import_module("django.db")  # before there are settings
+        early = start()
     settings.configure(DATABASES={"default": DATABASE}, USE_TZ=True)
     django.setup()
     from django.db import connection

@@ -36,10 +36,10 @@ def run_program(database, *steps):
 
 
 @pytest.fixture
-def connection():
-    """A connection to a database in memory, which no settings name."""
+def connection(tmp_path):
+    """A connection to a database that no settings name."""
     django.setup()
-    handler = ConnectionHandler({"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}})
+    handler = ConnectionHandler({"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": tmp_path / "test.db"}})
     yield handler["default"]
     handler["default"].close()
 
@@ -121,7 +121,6 @@ def test_undoing_leaves_nothing_behind(connection, registry):
 
 @pytest.mark.usefixtures("everything")
 def test_a_connection_that_connects_again_counts_once(connection, counted):
-    connection.settings_dict["NAME"] = "file:again?mode=memory&cache=shared"
     for _ in range(3):
         execute(connection)
         connection.close()
@@ -137,7 +136,6 @@ def test_the_statements_that_set_a_connection_up_are_not_those_of_the_applicatio
         execute(self, "PRAGMA user_version")
 
     monkeypatch.setattr(type(connection), "init_connection_state", init_connection_state)
-    connection.settings_dict["NAME"] = "file:set_up?mode=memory&cache=shared"
     for _ in range(2):
         execute(connection)
         connection.close()
@@ -175,8 +173,8 @@ def test_objects_do_not_grow_with_calls(connection):
 
 
 @pytest.mark.parametrize("steps", [("before",), ("connected",), ("again",)])
-def test_connections_from_before_and_from_later_on_are_measured(steps):
-    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+def test_connections_from_before_and_from_later_on_are_measured(tmp_path, steps):
+    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "test.db")}
     assert run_program(database, *steps)[0] == {"sqlite SELECT ok": 1}
 
 

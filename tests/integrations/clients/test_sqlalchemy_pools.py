@@ -8,7 +8,7 @@ import threading
 
 import pytest
 import sqlalchemy
-from sqlalchemy import exc, pool, text
+from sqlalchemy import event, exc, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import asyncmetrics
@@ -115,6 +115,14 @@ def test_waits_uses_and_creations_are_recorded(make, recorded):
     assert recorded() == (3, 3, 1, 0)
 
 
+def test_a_connection_that_is_made_while_another_is_made_is_recorded_for_its_own_pool(make, samples, recorded):
+    engine, other = make(pool.QueuePool), make(pool.QueuePool, name="other")
+    event.listen(engine, "do_connect", lambda *_: select(other) and None)
+    select(engine)
+    assert recorded() == (1, 1, 1, 0)
+    assert samples(RECORDED[2], "pool") == {("main",): 1, ("other",): 1}
+
+
 def test_the_use_of_a_detached_connection_ends(make, recorded, counts):
     connection = make(pool.QueuePool).connect()
     connection.detach()
@@ -130,6 +138,19 @@ def test_an_invalidated_connection_is_made_anew(make, recorded):
         connection.rollback()
         assert connection.execute(ONE).scalar() == 1
     assert recorded() == (2, 2, 2, 0)
+
+
+def test_an_invalidated_connection_of_a_static_pool_is_none(make, counts):
+    with make(pool.StaticPool).connect() as connection:
+        connection.invalidate()
+        assert counts() == (0, 0)
+
+
+def test_a_connection_that_returns_to_a_pool_disposed_of_is_not_used(make, counts):
+    engine = make(pool.QueuePool)
+    with engine.connect():
+        engine.pool.dispose()
+    assert counts() == (1, 0)
 
 
 def test_a_call_that_waits_too_long_is_a_timeout(make, recorded, samples):
@@ -215,6 +236,16 @@ def test_the_series_of_an_engine_that_is_collected_disappear(url, registry, samp
     del engine
     gc.collect()
     assert {name: samples(name, "pool") for name in (COUNT, *RECORDED)} == dict.fromkeys((COUNT, *RECORDED), {})
+
+
+def test_an_engine_that_is_instrumented_by_itself_later_has_its_own_name(url, registry, samples):
+    engine = sqlalchemy.create_engine(url)
+    with asyncmetrics.instrument_all(only=["sqlalchemy"], registry=registry):
+        select(engine)
+        asyncmetrics.instrument(engine, registry=registry, name="own")
+        assert set(samples(COUNT, "pool")) == {("own",)}
+        asyncmetrics.uninstrument(engine)
+    engine.dispose()
 
 
 def test_undoing_removes_the_pools_of_all_engines_but_those_instrumented_by_themselves(make, url, registry, samples):
