@@ -52,6 +52,7 @@ class _Engine:
     """What is measured of the engines of one dialect: their statements, and their pool. It keeps none of them alive."""
 
     __slots__ = (
+        "at",
         "dialect",
         "has_older",
         "is_open",
@@ -66,6 +67,7 @@ class _Engine:
 
     def __init__(self, dialect: Any, metrics: DatabaseMetrics, forget: Callable[[object], object]) -> None:
         self.metrics = metrics
+        self.at = metrics.calls.at
         self.dialect = weakref.ref(dialect, forget)
         self.system: str = _SYSTEMS.get(dialect.name) or dialect.name
         self.waiting: set[_Checkout] = set()
@@ -204,23 +206,40 @@ class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
 
     def _make_listener(self, name: str) -> Callable[..., bool | None]:
         """Return the listener that runs statements by the method ``name`` of the dialect, and measures them."""
+        begin, record = self._begin_statement, self._record
 
-        def execute(*args: Any) -> bool | None:
-            series = self._begin_statement(args[1], args[-1])
+        # Without `*args`, Python calls these functions on its own stack: greenlets copy the stack of C at each switch.
+        def execute(cursor: Any, statement: Any, parameters: Any, context: Any) -> bool | None:
+            series = begin(statement, context)
             if series is None:
                 return None  # SQLAlchemy runs the statement
             began = perf_counter()
             try:
-                dialect = args[-1].dialect
-                if not _ask_others(getattr(dialect.dispatch, name), execute, args):
-                    getattr(dialect, name)(*args)
+                dialect = context.dialect
+                if not _ask_others(dialect, name, execute, (cursor, statement, parameters, context)):
+                    getattr(dialect, name)(cursor, statement, parameters, context)
             except BaseException as error:
-                self._record(series.fail, perf_counter() - began, error)
+                record(series.fail, perf_counter() - began, error)
                 raise
-            self._record(series.end, perf_counter() - began)
+            record(series.end, perf_counter() - began)
             return True
 
-        return execute
+        def execute_no_params(cursor: Any, statement: Any, context: Any) -> bool | None:
+            series = begin(statement, context)
+            if series is None:
+                return None
+            began = perf_counter()
+            try:
+                dialect = context.dialect
+                if not _ask_others(dialect, name, execute_no_params, (cursor, statement, context)):
+                    getattr(dialect, name)(cursor, statement, context)
+            except BaseException as error:
+                record(series.fail, perf_counter() - began, error)
+                raise
+            record(series.end, perf_counter() - began)
+            return True
+
+        return execute_no_params if name == "do_execute_no_params" else execute
 
     def _begin_statement(self, statement: object, context: Any) -> CallSeries | None:
         """Begin a statement. Return None for one that is not measured."""
@@ -230,12 +249,12 @@ class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
             engine = self._find_engine(context.dialect, context.root_connection)
             if engine is None:
                 return None
-            checkout = _find_checkout()
-            if checkout is not None and checkout.engine is engine:
+            checkout = _CHECKOUT.get()
+            if checkout is not None and checkout.engine is engine and checkout.is_running:
                 return None
             if engine.has_older:
                 _leave_out(context.root_connection.connection, engine)
-            series = engine.metrics.at(engine.system, find_operation(statement))
+            series = engine.at((engine.system, find_operation(statement)))
             series.begin()
         except Exception as error:  # noqa: BLE001  # nothing of ours may break a statement of the application
             pass_interruption(error)
@@ -334,10 +353,10 @@ class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
             self._record(use[0].series.observe_use, perf_counter() - use[1])
 
 
-def _ask_others(listeners: Iterable[Callable[..., Any]], ours: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+def _ask_others(dialect: Any, name: str, ours: Callable[..., Any], args: tuple[Any, ...]) -> bool:
     """Return whether a listener that comes after ours has run the statement: SQLAlchemy will not call it."""
     found = False
-    for listener in tuple(listeners):
+    for listener in tuple(getattr(dialect.dispatch, name)):
         if listener is ours:
             found = True
         elif found and listener(*args):
