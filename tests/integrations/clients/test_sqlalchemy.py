@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.pool import Pool
 
 import asyncmetrics
-from asyncmetrics.integrations.database import DatabaseMetrics, is_owned
+from asyncmetrics.integrations.database import is_owned
+from asyncmetrics.metrics.calls import Calls
 from asyncmetrics.metrics.totals import TOTALS, RequestTotals
 
 DURATIONS = "db_client_operation_duration_seconds_count"
@@ -383,7 +384,7 @@ def test_a_fault_of_the_metrics_costs_no_statement(engine, registry, monkeypatch
     def fail(*_):
         raise ValueError
 
-    monkeypatch.setattr(DatabaseMetrics, "at", fail)
+    monkeypatch.setattr(Calls, "at", fail)
     assert select(engine) == 1
     errors = registry.get_sample_value("asyncmetrics_internal_errors_total", {"where": "integrations.sqlalchemy"})
     assert errors == 1

@@ -12,7 +12,7 @@ from sqlalchemy import event, exc, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import asyncmetrics
-from tests.patience import wait_for
+from tests.patience import wait_until
 
 COUNT = "db_client_connection_count"
 ONE = text("SELECT 1")
@@ -170,7 +170,7 @@ def test_calls_that_wait_are_pending(make, samples):
     with engine.connect():
         for thread in threads:
             thread.start()
-        wait_for(pending, 2)
+        wait_until(lambda: pending() == 2)
     for thread in threads:
         thread.join()
     assert pending() == 0
