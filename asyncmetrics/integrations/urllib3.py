@@ -101,6 +101,8 @@ class Urllib3Integration(HttpClientIntegration):
         @wraps(get)
         def source(part: Any, *args: Any, **kwargs: Any) -> Any:
             child = get(part, *args, **kwargs)
+            if not self._own:  # no object is instrumented by itself
+                return child
             try:
                 self._pass_on(part, child)
             except Exception as error:  # noqa: BLE001  # nothing of ours may break a call of the application
