@@ -47,11 +47,12 @@ class Urllib3Integration(HttpClientIntegration):
 
     def __init__(self) -> None:
         self._attempt = _Attempt()
+        self._sources = ExitStack()
+        self._has_sources = False
         self._children: WeakKeyDictionary[Any, WeakSet[Any]] = WeakKeyDictionary()
         wrappers: list[tuple[type, str, Wrap]] = [
             (HTTPConnectionPool, "urlopen", self._wrap_urlopen),
             (HTTPConnectionPool, "close", self._wrap_pool_close),
-            (PoolManager, "connection_from_pool_key", self._wrap_source),
         ]
         if "_make_request" in vars(HTTPConnectionPool):
             wrappers.append((HTTPConnectionPool, "_make_request", self._wrap_make_request))
@@ -60,19 +61,34 @@ class Urllib3Integration(HttpClientIntegration):
         )
 
     def hook(self, undo: ExitStack) -> None:
-        """Install the hooks, those of requests when it is imported."""
+        """Install the hooks, but those of `_hook_sources`."""
         super().hook(undo)
+        self._sources = undo.enter_context(ExitStack())
+        self._has_sources = False
+
+    def adopt(self, part: Any, metrics: HttpClientMetrics) -> None:
+        """Expose a pool; let an object that has pools pass its metrics on to them."""
+        if not self._has_sources:
+            self._has_sources = True
+            self._hook_sources(self._sources)
+        super().adopt(part, metrics)
+
+    def _hook_sources(self, undo: ExitStack) -> None:
+        """Wrap what returns adapters and pools. It costs 2 µs a request, which `measure_all` can do without."""
+
+        def wrap(owner: type, name: str) -> None:
+            patch = Patch(owner, name, self._wrap_source)
+            patch.apply()
+            undo.callback(patch.undo)
 
         def hook_requests(sessions: ModuleType) -> None:
             adapter = sessions.HTTPAdapter
-            names = ("get_connection_with_tls_context", "get_connection")  # the first one from requests 2.32 on
-            methods = [(adapter, name) for name in names if name in vars(adapter)]
-            for owner, name in [(sessions.Session, "get_adapter"), *methods]:
-                patch = Patch(owner, name, self._wrap_source)
-                patch.apply()
-                undos.callback(patch.undo)
+            wrap(sessions.Session, "get_adapter")
+            for name in ("get_connection_with_tls_context", "get_connection"):  # the first one from requests 2.32 on
+                if name in vars(adapter):
+                    wrap(adapter, name)
 
-        undos = undo.enter_context(ExitStack())  # another stack is filled when requests is imported
+        wrap(PoolManager, "connection_from_pool_key")
         undo.callback(on_import("requests.sessions", hook_requests))
 
     def forget(self, part: Any) -> None:
@@ -101,8 +117,6 @@ class Urllib3Integration(HttpClientIntegration):
         @wraps(get)
         def source(part: Any, *args: Any, **kwargs: Any) -> Any:
             child = get(part, *args, **kwargs)
-            if not self._own:  # no object is instrumented by itself
-                return child
             try:
                 self._pass_on(part, child)
             except Exception as error:  # noqa: BLE001  # nothing of ours may break a call of the application
