@@ -1,7 +1,7 @@
 """Run tests with the oldest, a middle and the newest supported frameworks: `make matrix`, or `nox -s oldest`.
 
-Only the tests that use frameworks run. The last session makes one table of what they assert, with a row for each edge
-case and a column for each framework and version, and prints it: `build/edges.md`.
+Only the tests that use frameworks or clients run. The last session makes one table of what they assert, with a row for
+each edge case and a column for each framework and version, and prints it: `build/edges.md`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ VERSIONS = {
     "middle": ["starlette==1.3.*", "fastapi==0.141.*"],
     "newest": ["starlette", "fastapi", "litestar", "django", "quart"],
 }
-FOLDERS = ("tests/middleware", "tests/integrations")
+FOLDERS = ("tests/middleware", "tests/integrations", "tests/real/clients")
 
 
 def _run_tests(session: nox.Session, requirements: list[str]) -> None:

@@ -93,12 +93,12 @@ class TestNames:
         names = [pools.add(pool, kind, read).name for pool, kind in zip(kept, ["a", "a", "b"], strict=True)]
         assert names == ["a-1", "a-2", "b-1"]
 
-    def test_the_number_of_a_pool_that_is_gone_is_not_used_again(self, pools):
-        first = Pool()
-        pools.add(first, "lib", read)
-        pools.remove(first)
-        assert pools.add(second := Pool(), "lib", read).name == "lib-2"
-        del second
+    def test_the_number_of_a_pool_that_is_gone_is_used_again(self, pools):
+        kept = [Pool(), Pool()]
+        for pool in kept:
+            pools.add(pool, "lib", read)
+        pools.remove(kept[0])
+        assert pools.add(Pool(), "lib", read).name == "lib-1"
 
     def test_pools_of_one_name_are_added_up(self, pools, counts, samples):
         kept = [Pool(1, 2, 5, 1), Pool(3, 4, 5, 0), Pool(1, 1)]
