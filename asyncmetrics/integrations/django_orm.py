@@ -12,15 +12,14 @@ from contextlib import ExitStack
 from functools import wraps
 from typing import Any
 
-from django.conf import settings
+from django import conf
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from asyncmetrics.integrations.client_options import CLIENT_DEFAULTS
 from asyncmetrics.integrations.database import DatabaseMetrics, disown, find_operation, own
-from asyncmetrics.integrations.library import Integration
-from asyncmetrics.interruptions import pass_interruption
+from asyncmetrics.integrations.library import Integration, guarded
 from asyncmetrics.patching import Patch
 from asyncmetrics.timing import Measure
 
@@ -54,7 +53,7 @@ class DjangoIntegration(Integration[DatabaseMetrics]):
         undo.callback(self._remove_wrappers)
         connection_created.connect(self._add_wrapper, weak=False)
         undo.callback(connection_created.disconnect, self._add_wrapper)
-        if settings.configured:  # otherwise there are no connections, and asking for them would load the settings
+        if conf.settings.configured:  # otherwise there are no connections, and asking for them would load the settings
             for connection in connections.all(initialized_only=True):
                 if connection.connection is not None:
                     self._add_wrapper(connection=connection)
@@ -63,11 +62,12 @@ class DjangoIntegration(Integration[DatabaseMetrics]):
         @wraps(set_up)
         def init_connection_state(connection: Any) -> Any:
             if self.find(connection) is not None:
-                self._try(self._prepare, connection)
+                self._prepare(connection)
             return set_up(connection)
 
         return init_connection_state
 
+    @guarded
     def _prepare(self, connection: Any) -> None:
         """Measure none of the statements by which Django sets a new connection up, nor let the driver measure them."""
         own(connection.connection, self)
@@ -75,20 +75,14 @@ class DjangoIntegration(Integration[DatabaseMetrics]):
             connection.execute_wrappers.remove(self._wrapper)
 
     def _add_wrapper(self, *, connection: Any, **_: Any) -> None:
-        self._try(self._add, connection)
+        self._add(connection)
 
+    @guarded
     def _add(self, connection: Any) -> None:
         own(connection.connection, self)
         if self._wrapper not in connection.execute_wrappers:
             connection.execute_wrappers.insert(0, self._wrapper)
             self._connections.add(connection)
-
-    def _try(self, act: Callable[[Any], None], connection: Any) -> None:
-        try:
-            act(connection)
-        except Exception as error:  # noqa: BLE001  # nothing of ours may break a call of the application
-            pass_interruption(error)
-            self.count_failure()
 
     def _remove_wrappers(self) -> None:
         disown(self)
