@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from time import process_time
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from benchmarks._measure import Effort, Figures, Outcomes, Run, describe_problem, measure, repeat_await, scale
 from benchmarks._rows import OURS, Row, Target, divide_by_ours, make_rows
@@ -34,7 +34,8 @@ RATIO = "peer ÷ asyncmetrics, each beyond bare"
 
 BARE = "bare"
 OTEL = "OpenTelemetry"
-AROUND = "a call with labels, by CallMetrics"
+AROUND = "around() a coroutine function, with labels"
+DECORATED = "the same by CallMetrics"
 
 Call: TypeAlias = Callable[[], Awaitable[object]]
 
@@ -239,20 +240,30 @@ def _make_contenders(client: Client, servers: Servers) -> Mapping[str, Run | str
     return contenders
 
 
-def _make_labelled_calls() -> Mapping[str, Run]:
+async def _work() -> None:
+    pass
+
+
+def _call_around() -> Any:
+    from asyncmetrics import CollectorRegistry
+    from asyncmetrics.metrics.calls import CallNames, declare_calls
+
+    names = CallNames("calls_seconds", "calls_active", "calls_exceptions")
+    calls = declare_calls(names, "Calls.", ["system", "operation"], kind="db", registry=CollectorRegistry())
+    return calls.around(_work, "postgresql", "SELECT")
+
+
+def _decorate() -> Any:
     from asyncmetrics import CallMetrics, CollectorRegistry
 
-    async def work() -> None:
-        pass
-
-    track = CallMetrics("jobs", "Jobs.", ["kind"], registry=CollectorRegistry())
-    return {BARE: repeat_await(work), OURS: repeat_await(track.labels("mail")(work))}
+    return CallMetrics("jobs", "Jobs.", ["kind"], registry=CollectorRegistry()).labels("mail")(_work)
 
 
 def run(effort: Effort) -> Iterator[Row]:
     """Yield microseconds per call."""
-    outcomes = measure(_make_labelled_calls(), effort, beyond=BARE)
-    yield from make_rows(AROUND, "µs", scale(outcomes, 1e6), _divide)
+    for discipline, make in ((AROUND, _call_around), (DECORATED, _decorate)):
+        outcomes = measure({BARE: repeat_await(_work), OURS: repeat_await(make())}, effort, beyond=BARE)
+        yield from make_rows(discipline, "µs", scale(outcomes, 1e6), _divide)
     if not effort.quick:
         effort = replace(effort, seconds=0.03)  # a call takes 100 µs, and connecting comes before each round
     try:

@@ -8,17 +8,19 @@
    gauge of running calls, and a counter of exceptions.
 2. `Calls.at` returns the `CallSeries` of some label values. It keeps one for each set of values, so a call pays for a
    look-up, not for the making of children. The child of an outcome is made when that outcome first occurs.
-3. `CallSeries.begin` adds 1 to a child of the gauge. `CallSeries.end` or `CallSeries.fail` subtracts 1 from the same
+3. `Calls.around` wraps a function. What sees its calls as events uses `CallSeries.begin`, and then `CallSeries.end` or
+   `CallSeries.fail`.
+4. `CallSeries.begin` adds 1 to a child of the gauge. `CallSeries.end` or `CallSeries.fail` subtracts 1 from the same
    child. A program may remove this child meanwhile: `Calls.at` then makes another `CallSeries`, and calls that have
    begun end with the old one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import partial
-from typing import Any, NamedTuple, TypeVar, final
+from typing import Any, NamedTuple, TypeVar, cast, final
 
 from asyncmetrics.children.interfaces import GaugeChild
 from asyncmetrics.errors import DuplicateMetricError, is_cancellation
@@ -29,12 +31,16 @@ from asyncmetrics.metrics.totals import KINDS, TOTALS
 from asyncmetrics.model.descriptor import GaugeMode
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 from asyncmetrics.timing import Measure, Started, is_closed
+from asyncmetrics.wrapping import wrap_callable
 
 __all__ = ("CallNames", "CallSeries", "Calls", "declare_calls")
 
+F = TypeVar("F", bound=Callable[..., Any])
 M = TypeVar("M", Histogram, Gauge, Counter)
 
 _MAX_SERIES = 10_000
+
+_get_totals = TOTALS.get  # found once, not for each call: benchmarks/clients.py
 
 
 class CallNames(NamedTuple):
@@ -64,7 +70,6 @@ class Calls:
         self.active = active
         self.kind = kind
         self.closed = closed
-        self.find_duration = durations.find
         self._find_active = active.find
         self._series: dict[tuple[str, ...], CallSeries] = {}
         if kind:
@@ -76,6 +81,12 @@ class Calls:
         if series is None or self._find_active(values) is not series.active:
             return self._make_series(values)
         return series
+
+    def around(self, function: F, *values: str) -> F:
+        """Return ``function``, sync or async, with each call measured by these label values."""
+        measure = self.measure(values)
+        measured: Any = wrap_callable(function, measure, lambda _args, _kwargs: measure)
+        return cast(F, measured)
 
     def measure(self, values: tuple[str, ...] = ()) -> Measure:
         """Return the functions to call around each call with these label values."""
@@ -94,11 +105,12 @@ class Calls:
         return "cancelled" if is_cancellation(error) else "error"
 
     def _begin(self, values: tuple[str, ...]) -> Started:
-        # The statements of `at`, without its call: benchmarks/clients.py.
+        # The statements of `at` and `CallSeries.begin`, without their calls: benchmarks/clients.py.
         series = self._series.get(values)
         if series is None or self._find_active(values) is not series.active:
             series = self._make_series(values)
-        return series.begin()
+        series.active.inc()
+        return series.started
 
     def _make_series(self, values: tuple[str, ...]) -> CallSeries:
         series = CallSeries(self, values)
@@ -130,41 +142,41 @@ class Calls:
 class CallSeries:
     """The calls with one set of label values."""
 
-    __slots__ = ("_calls", "_ok", "_started", "active", "measure", "values")
+    __slots__ = ("_calls", "_find_duration", "_kind", "_ok", "active", "measure", "started", "values")
 
     def __init__(self, calls: Calls, values: tuple[str, ...]) -> None:
         self._calls = calls
+        self._find_duration = calls.durations.find
+        self._kind = calls.kind
         self.values = values
         self._ok = (*values, "ok")
         self.active: GaugeChild = calls.active.find(values)
-        self._started: Started = (self.end, self.fail, self.active.dec)
+        self.started: Started = (self.end, self.fail, self.active.dec)
         self.measure: Measure = (_do_nothing, None, self.begin)
         """The functions to call around a call, for `asyncmetrics.wrapping`."""
 
     def begin(self) -> Started:
         """Begin a call; return the functions that end it."""
         self.active.inc()
-        return self._started
+        return self.started
 
     def end(self, seconds: float, outcome: str = "") -> None:
         """End a call that took ``seconds``."""
         # Each statement is that of a function that would cost as much again: benchmarks/clients.py.
         self.active.dec()
-        calls = self._calls
-        calls.find_duration((*self.values, outcome) if outcome else self._ok).observe(seconds)
-        if calls.kind and (totals := TOTALS.get()) is not None:
-            totals.add(calls.kind, seconds)
+        self._find_duration((*self.values, outcome) if outcome else self._ok).observe(seconds)
+        if self._kind and (totals := _get_totals()) is not None:
+            totals.add(self._kind, seconds)
 
     def fail(self, seconds: float, error: BaseException, outcome: str = "") -> None:
         """End a call that ``error`` ended; count ``error`` unless it only cancelled or closed the call."""
         self.active.dec()
-        calls = self._calls
-        found = calls.find_outcome(error)
+        found = self._calls.find_outcome(error)
         if found == "error":
             self.count_exception(error)
-        calls.find_duration((*self.values, outcome or found)).observe(seconds)
-        if calls.kind and (totals := TOTALS.get()) is not None:
-            totals.add(calls.kind, seconds)
+        self._find_duration((*self.values, outcome or found)).observe(seconds)
+        if self._kind and (totals := _get_totals()) is not None:
+            totals.add(self._kind, seconds)
 
     def count_exception(self, error: BaseException) -> None:
         """Count an exception by its type."""

@@ -34,6 +34,7 @@ LAYERS: dict[str, set[str]] = {
         "children",
         "context",
         "timing",
+        "wrapping",
         "model",
         "errors",
         "typing",

@@ -357,3 +357,14 @@ def test_every_call_has_one_outcome(ends):
             series.fail(0.5, errors[end])
     assert count_outcomes(registry) == {("a", end): ends.count(end) for end in set(ends)}
     assert registry.get_sample_value("db_active", {"operation": "a"}) == 0
+
+
+def test_around_measures_a_function_and_keeps_its_kind(calls, read):
+    async def fetch(number: int) -> int:
+        return number
+
+    measured = calls.around(fetch, "SELECT")
+    assert asyncio.iscoroutinefunction(measured)
+    assert asyncio.run(measured(7)) == 7
+    assert calls.around(str, "SELECT")(7) == "7"
+    assert read("duration_seconds_count", outcome="ok") == 2

@@ -23,20 +23,6 @@ pytestmark = [pytest.mark.real, pytest.mark.blocking]
 DURATIONS = "db_client_operation_duration_seconds_count"
 
 
-@pytest.fixture
-def url(redis_server):
-    with redis.Redis.from_url(redis_server.url) as client:
-        client.flushall()
-        client.script_flush()
-    return redis_server.url
-
-
-@pytest.fixture
-def count(samples):
-    """Read the number of calls by operation and outcome."""
-    return lambda: samples(DURATIONS, "operation", "outcome")
-
-
 WRAPPED = [
     *((module.Redis, "execute_command") for module in (redis.client, redis.asyncio.client)),
     *((module.Pipeline, "immediate_execute_command") for module in (redis.client, redis.asyncio.client)),

@@ -14,7 +14,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from asyncmetrics import instrument, instrument_all, uninstrument
+from asyncmetrics import instrument, uninstrument
 from tests.patience import PATIENCE_SECONDS, eventually, wait_until
 
 # redis-py looks for its own version when it makes a connection.
@@ -24,29 +24,6 @@ DURATIONS = "db_client_operation_duration_seconds_count"
 ACTIVE = "db_client_operation_active"
 COUNT = "db_client_connection_count"
 SHORT_SECONDS = 0.05
-
-
-@pytest.fixture
-def url(redis_server):
-    with redis.Redis.from_url(redis_server.url) as client:
-        client.flushall()
-        client.script_flush()
-    return redis_server.url
-
-
-@pytest.fixture
-def count(samples):
-    """Read the number of calls by operation and outcome."""
-    return lambda: samples(DURATIONS, "operation", "outcome")
-
-
-@pytest.fixture
-def measured(registry, url):
-    """Measure redis-py for the time of the test, once the server is empty."""
-    with instrument_all(only=["redis"], registry=registry):
-        yield
-    for where in ("integrations.redis", "pools"):
-        assert registry.get_sample_value("asyncmetrics_internal_errors_total", {"where": where}) is None
 
 
 @pytest.mark.usefixtures("measured")

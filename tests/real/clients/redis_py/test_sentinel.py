@@ -55,12 +55,6 @@ def sentinel():
 
 
 @pytest.fixture
-def count(samples):
-    """Read the number of calls by operation and outcome."""
-    return lambda: samples("db_client_operation_duration_seconds_count", "operation", "outcome")
-
-
-@pytest.fixture
 def measured(registry):
     """Measure redis-py for the time of the test."""
     with instrument_all(only=["redis"], registry=registry):
