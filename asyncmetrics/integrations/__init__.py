@@ -10,11 +10,12 @@ An integration imports the framework or library that it measures. A program load
 from __future__ import annotations
 
 import importlib
+from inspect import isclass, ismodule
 from typing import Any, Protocol, TypeVar, overload
 
 from asyncmetrics.integrations.client_options import ClientOptions, DatabaseOptions, HttpClientOptions, ServerNames
 from asyncmetrics.integrations.everything import Instrumentation, instrument_all
-from asyncmetrics.integrations.libraries import CLIENTS, FRAMEWORKS, find_by_class
+from asyncmetrics.integrations.libraries import ADVICE, CLIENTS, FRAMEWORKS, LIBRARIES, find_by_class
 from asyncmetrics.integrations.options import INSTRUMENT_DEFAULTS, InstrumentOptions
 from asyncmetrics.middleware.applications import make_application_error
 from asyncmetrics.middleware.options import show_options
@@ -93,8 +94,9 @@ D = TypeVar("D", bound="_Engine | _AsyncpgPool | _PsycopgPool | _Connection | _R
 L = TypeVar("L", bound=_Logger)
 
 _EXPECTED = (
-    "an application of FastAPI, Starlette, Litestar or Quart, or Django's ASGI application "
-    "(MetricsMiddleware(app) measures any other ASGI application), or one of {}"
+    "an application of FastAPI, Starlette, Litestar or Quart, or Django's ASGI application (MetricsMiddleware(app) "
+    "measures any other ASGI application); a client of httpx, requests, urllib3 or redis; an engine of SQLAlchemy; a "
+    "pool or a connection of asyncpg or psycopg; a connection of aiosqlite; or a logger of logging"
 )
 
 
@@ -147,4 +149,15 @@ def _load(function: str, target: object) -> Any:
     client = find_by_class(CLIENTS, target)
     if client is not None:
         return importlib.import_module(client).INTEGRATION
-    raise make_application_error(f"{function}(app)", _EXPECTED.format(", ".join(CLIENTS)), target)
+    raise make_application_error(f"{function}(app)", _EXPECTED, target, _advise(target))
+
+
+def _advise(target: object) -> str:
+    """Return what to do instead for an object or a module of a library that is measured; else an empty text."""
+    if isclass(target):
+        names = {f"{target.__module__}.{target.__qualname__}"}
+        return f"create an object first: {target.__name__}(…)" if not names.isdisjoint(CLIENTS) else ""
+    if ismodule(target):
+        name = next((name for name, library in LIBRARIES.items() if library.module == target.__name__), None)
+        return f"measure all of it by instrument_all(only=[{name!r}])" if name else ""
+    return find_by_class(ADVICE, target) or ""

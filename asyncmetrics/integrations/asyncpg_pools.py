@@ -29,6 +29,7 @@ __all__ = ("AsyncpgPools", "Lending")
 
 Patches: TypeAlias = tuple[tuple[type, str, Wrap], ...]
 
+_KIND = "db"  # of client
 _TIMEOUTS = (TimeoutError, asyncio.TimeoutError)  # two classes before Python 3.11
 
 
@@ -120,8 +121,7 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
             try:
                 proxy = await acquire(pool, *args, **kwargs)
             except BaseException as error:
-                if isinstance(error, _TIMEOUTS):
-                    self._count_timeout(lending)
+                self._end_wait(lending, perf_counter() - started, error)
                 raise
             finally:
                 lending.waiting -= 1
@@ -135,7 +135,11 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
         async def measured(pool: Any, *args: Any, **kwargs: Any) -> Any:
             lending = self._expose(pool)
             started = perf_counter()
-            connection = await create(pool, *args, **kwargs)
+            try:
+                connection = await create(pool, *args, **kwargs)
+            except BaseException as error:
+                self._fail_to_connect(pool, perf_counter() - started, error)
+                raise
             if lending is not None:
                 self._observe_creation(lending, perf_counter() - started)
             return connection
@@ -184,8 +188,19 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
         return lending
 
     @guarded
-    def _count_timeout(self, lending: Lending) -> None:
-        lending.series.count_timeout()
+    def _end_wait(self, lending: Lending, seconds: float, error: BaseException) -> None:
+        """Record a call that got no connection: it has waited in vain, or none could be made."""
+        if isinstance(error, _TIMEOUTS):
+            lending.series.count_timeout()
+        elif isinstance(error, Exception):
+            return
+        lending.series.observe_wait(seconds, _KIND)
+
+    @guarded
+    def _fail_to_connect(self, pool: Any, seconds: float, error: BaseException) -> None:
+        metrics = self.find(pool)
+        if metrics is not None:
+            metrics.fail_to_connect("postgresql", seconds, error)
 
     @guarded
     def _observe_creation(self, lending: Lending, seconds: float) -> None:
@@ -194,7 +209,7 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
     @guarded
     def _begin_use(self, lending: Lending, proxy: Any, started: float) -> None:
         now = perf_counter()
-        lending.series.observe_wait(now - started)
+        lending.series.observe_wait(now - started, _KIND)
         lending.starts[id(proxy._holder)] = now
 
     @guarded

@@ -90,6 +90,13 @@ class DatabaseMetrics:
         """Return the measure of one operation of one system."""
         return self.calls.at((system, operation)).measure
 
+    def fail_to_connect(self, system: str, seconds: float, error: BaseException) -> None:
+        """Count a connection that could not be made, as an operation ``CONNECT``. One that is made is no operation."""
+        if isinstance(error, Exception):  # a cancellation is none of the database
+            series = self.at(system, "CONNECT")
+            series.begin()
+            series.fail(seconds, error)
+
     def get_pools(self) -> Pools:
         """Return the pools of connections to databases."""
         options = self._options

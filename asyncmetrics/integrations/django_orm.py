@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import wraps
+from time import perf_counter
 from typing import Any
 
 from django import conf
@@ -38,7 +39,12 @@ class DjangoIntegration(Integration[DatabaseMetrics]):
 
     def __init__(self) -> None:
         super().__init__(
-            "django", CLIENT_DEFAULTS, [Patch(BaseDatabaseWrapper, "init_connection_state", self._wrap_set_up)]
+            "django",
+            CLIENT_DEFAULTS,
+            [
+                Patch(BaseDatabaseWrapper, "init_connection_state", self._wrap_set_up),
+                Patch(BaseDatabaseWrapper, "connect", self._wrap_connect),
+            ],
         )
         self._wrapper = self.measured(self._choose)(_execute)
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -66,6 +72,24 @@ class DjangoIntegration(Integration[DatabaseMetrics]):
             return set_up(connection)
 
         return init_connection_state
+
+    def _wrap_connect(self, connect: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(connect)
+        def measured(connection: Any) -> Any:
+            started = perf_counter()
+            try:
+                return connect(connection)
+            except Exception as error:
+                self._fail_to_connect(connection, perf_counter() - started, error)
+                raise
+
+        return measured
+
+    @guarded
+    def _fail_to_connect(self, connection: Any, seconds: float, error: BaseException) -> None:
+        metrics = self.find(connection)
+        if metrics is not None:
+            metrics.fail_to_connect(_find_system(connection), seconds, error.__cause__ or error)
 
     @guarded
     def _prepare(self, connection: Any) -> None:
@@ -96,8 +120,12 @@ class DjangoIntegration(Integration[DatabaseMetrics]):
         metrics = self.find(connection)
         if metrics is None:
             return None
-        vendor = connection.vendor
-        return metrics.measure(_SYSTEMS.get(vendor) or vendor, find_operation(sql))
+        return metrics.measure(_find_system(connection), find_operation(sql))
+
+
+def _find_system(connection: Any) -> str:
+    vendor: str = connection.vendor
+    return _SYSTEMS.get(vendor) or vendor
 
 
 INTEGRATION = DjangoIntegration()

@@ -30,6 +30,14 @@ __all__ = ("Instrumentation", "instrument_all")
 _log = logging.getLogger("asyncmetrics")
 
 _DISABLED = "ASYNCMETRICS_DISABLED"
+_OTHER_NAMES = {
+    **dict.fromkeys(("requests", "botocore", "boto3"), "urllib3"),
+    **dict.fromkeys(("openai", "anthropic"), "httpx"),
+    **dict.fromkeys(("log", "logger", "logs"), "logging"),
+    **dict.fromkeys(("psycopg3", "postgresql", "postgres"), "psycopg"),
+}
+"""Names that a program may have for a library: what is built on it, or what it talks to."""
+
 _CALLS: dict[str, list[Instrumentation]] = {}
 """The calls that measure a library, or wait for its import: the first one does it, the others take over from it."""
 
@@ -51,12 +59,16 @@ class Instrumentation:
             registry=options["registry"],
             exist_ok=True,
         )
-        for name in names:
+        self._names = list(names)
+        for name in self._names:
             self._join(name)
 
     def undo(self) -> None:
         """Leave every library as it was. The metrics stay in their registry, with their values."""
         self._undo.close()
+
+    def __repr__(self) -> str:
+        return f"<Instrumentation of {', '.join(self._names) or 'nothing'}>"
 
     def __enter__(self) -> Instrumentation:
         return self
@@ -73,6 +85,12 @@ class Instrumentation:
             self._undo.callback(self._leave, name)
             if calls[0] is self:
                 self._start(name)
+            elif calls[0]._options != self._options:
+                _log.warning(
+                    "instrument_all: an earlier call measures %s; its options stay until its undo(), and those of this "
+                    "call are ignored until then",
+                    name,
+                )
 
     def _leave(self, name: str) -> None:
         with _LOCK:
@@ -124,7 +142,7 @@ def instrument_all(
     """Measure the calls of every known library, also of one that is imported later.
 
     - ``only``, ``exclude``: names of libraries. The environment variable ``ASYNCMETRICS_DISABLED``, such as
-      ``httpx,redis``, leaves libraries out as well.
+      ``httpx,redis`` or ``all``, leaves libraries out as well.
     - ``namespace``: a prefix of the names of all metrics.
     - ``server``: the label ``server`` of HTTP clients, by a mapping or a function of ``host:port``.
     - ``conventions``: ``"opentelemetry"`` names the labels as OpenTelemetry does.
@@ -151,14 +169,16 @@ def _check_names(argument: str, names: Iterable[str]) -> Iterable[str]:
     given = list_texts(argument, names, "names of libraries")
     for name in given:
         if name not in LIBRARIES:
-            raise make_refusal(
-                argument, f"names among {sorted(LIBRARIES)}", name, suggest(name, LIBRARIES).lstrip("; ")
-            )
+            other = _OTHER_NAMES.get(name.lower())
+            remedy = f"write {other!r}" if other else suggest(name, LIBRARIES).lstrip("; ")
+            raise make_refusal(argument, f"names among {sorted(LIBRARIES)}", name, remedy)
     return given
 
 
 def _read_disabled() -> list[str]:
     names = [name.strip() for name in os.environ.get(_DISABLED, "").split(",") if name.strip()]
+    if names == ["all"]:
+        return list(LIBRARIES)
     for name in names:
         if name not in LIBRARIES:
             _log.warning("%s names %r, which is no library that asyncmetrics knows", _DISABLED, name)

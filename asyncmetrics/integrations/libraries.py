@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ("CLIENTS", "FRAMEWORKS", "LIBRARIES", "Library", "find_by_class")
+__all__ = ("ADVICE", "CLIENTS", "FRAMEWORKS", "LIBRARIES", "Library", "find_by_class")
 
 _ROOM = "asyncmetrics.integrations"
 
@@ -44,6 +44,24 @@ _CLASSES = {
 }
 CLIENTS = {name: f"{_ROOM}.{integration}" for integration, names in _CLASSES.items() for name in names}
 """The class of a client, a pool or a logger, as `FRAMEWORKS` has those of applications."""
+
+
+_ENGINE = "instrument its engine, or all engines by instrument_all(only=['sqlalchemy'])"
+_CLIENT = "instrument the client that uses it"
+ADVICE = {
+    "sqlalchemy.orm.session.Session": _ENGINE,
+    "sqlalchemy.orm.session.sessionmaker": _ENGINE,
+    "sqlalchemy.ext.asyncio.session.AsyncSession": _ENGINE,
+    "sqlalchemy.ext.asyncio.session.async_sessionmaker": _ENGINE,
+    "sqlalchemy.engine.base.Connection": _ENGINE,
+    "sqlalchemy.ext.asyncio.engine.AsyncConnection": _ENGINE,
+    "sqlalchemy.pool.base.Pool": _ENGINE,
+    "redis.connection.ConnectionPool": _CLIENT,
+    "redis.asyncio.connection.ConnectionPool": _CLIENT,
+    "structlog._generic.BoundLogger": "put asyncmetrics.integrations.structlog.count_events into its processors",
+    "loguru._logger.Logger": "measure all of loguru by instrument_all(only=['loguru'])",
+}
+"""What to do instead for an object that is no client by itself, as `FRAMEWORKS` has the classes."""
 
 
 class Library(NamedTuple):

@@ -33,6 +33,7 @@ from asyncmetrics.wrapping import Measure
 __all__ = ("INTEGRATION", "PsycopgPoolIntegration")
 
 _KIND = "psycopg"
+_CLIENT = "db"  # in the request totals
 _DEFAULT_NAME = re.compile(r"pool-\d+")  # that psycopg gives: it is another one in each process
 _POOLS: tuple[type, ...] = (ConnectionPool, AsyncConnectionPool)
 
@@ -121,8 +122,8 @@ class PsycopgPoolIntegration(Integration[DatabaseMetrics]):
             exposed, started = self._expose(pool), perf_counter()
             try:
                 connection = getconn(pool, *args, **kwargs)
-            except PoolTimeout:
-                self._count_timeout(pool, exposed)
+            except BaseException as error:
+                self._end_wait(pool, exposed, perf_counter() - started, error)
                 raise
             self._begin_use(pool, exposed, connection, perf_counter() - started)
             return connection
@@ -135,8 +136,8 @@ class PsycopgPoolIntegration(Integration[DatabaseMetrics]):
             exposed, started = self._expose(pool), perf_counter()
             try:
                 connection = await getconn(pool, *args, **kwargs)
-            except PoolTimeout:
-                self._count_timeout(pool, exposed)
+            except BaseException as error:
+                self._end_wait(pool, exposed, perf_counter() - started, error)
                 raise
             self._begin_use(pool, exposed, connection, perf_counter() - started)
             return connection
@@ -144,15 +145,21 @@ class PsycopgPoolIntegration(Integration[DatabaseMetrics]):
         return measured
 
     @guarded
-    def _count_timeout(self, pool: Any, exposed: _Exposed | None) -> None:
-        if exposed is not None and self._is_exposed(pool, exposed):
+    def _end_wait(self, pool: Any, exposed: _Exposed | None, seconds: float, error: BaseException) -> None:
+        """Record a call that has waited in vain; a pool that is closed, or has a full queue, lets no call wait."""
+        if exposed is None or not self._is_exposed(pool, exposed):
+            return
+        if isinstance(error, PoolTimeout):
             exposed.series.count_timeout()
+        elif isinstance(error, Exception):
+            return
+        exposed.series.observe_wait(seconds, _CLIENT)
 
     @guarded
     def _begin_use(self, pool: Any, exposed: _Exposed | None, connection: Any, waited: float) -> None:
         if exposed is None or not self._is_exposed(pool, exposed):
             return
-        exposed.series.observe_wait(waited)
+        exposed.series.observe_wait(waited, _CLIENT)
         exposed.uses[id(connection)] = perf_counter()
         if exposed.is_own and PSYCOPG.follow(connection, exposed.metrics):
             exposed.followed.add(connection)
@@ -181,12 +188,20 @@ class PsycopgPoolIntegration(Integration[DatabaseMetrics]):
         exposed = self._expose(pool)
         if exposed is None:
             return None
-        return (lambda seconds: self._observe_creation(pool, exposed, seconds)), _ignore, None
+        return (
+            lambda seconds: self._observe_creation(pool, exposed, seconds),
+            lambda seconds, error: self._fail_to_connect(exposed, seconds, error),
+            None,
+        )
 
     @guarded
     def _observe_creation(self, pool: Any, exposed: _Exposed, seconds: float) -> None:
         if self._is_exposed(pool, exposed):
             exposed.series.observe_creation(seconds)
+
+    @guarded
+    def _fail_to_connect(self, exposed: _Exposed, seconds: float, error: BaseException) -> None:
+        exposed.metrics.fail_to_connect("postgresql", seconds, error)
 
     def _is_exposed(self, pool: Any, exposed: _Exposed) -> bool:
         """Return whether a pool is exposed as when a call began: it may have been closed meanwhile."""
@@ -198,10 +213,6 @@ def _read(uses: dict[int, float], pool: Any) -> PoolNumbers:
     return PoolNumbers(
         stats.get("pool_available", 0), len(uses), pool.max_size or None, stats.get("requests_waiting", 0)
     )  # a null pool has no limit if it is 0
-
-
-def _ignore(_seconds: float, _error: BaseException) -> None:
-    """End the making of a connection that failed."""
 
 
 INTEGRATION = PsycopgPoolIntegration()

@@ -116,10 +116,11 @@ class PoolHooks:
             series = metrics.find_pool(pool)
             if series is None:  # closed meanwhile
                 return
-            if error is None:
-                series.observe_wait(perf_counter() - started)
-            elif _is_timeout(error):
+            is_timeout = _is_timeout(error)
+            if is_timeout:
                 series.count_timeout()
+            if error is None or is_timeout or not isinstance(error, Exception):
+                series.observe_wait(perf_counter() - started)
         except Exception as own:  # noqa: BLE001  # nothing of ours may break a call of the application
             pass_interruption(own)
             self._count_failure()
@@ -168,7 +169,7 @@ def _is_exhausted(pool: Any) -> bool:
     return not pool.can_get_connection() if queue is None else queue.empty()
 
 
-def _is_timeout(error: BaseException) -> bool:
+def _is_timeout(error: BaseException | None) -> bool:
     """Return whether a blocking pool has raised ``error`` because it had no connection in time."""
     return isinstance(error, redis.ConnectionError) and isinstance(error.__context__, (Empty, AsyncTimeoutError))
 

@@ -26,6 +26,7 @@ from typing import Any, TypeVar, final
 
 from sqlalchemy import event
 from sqlalchemy.engine import Dialect, Engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import Pool, QueuePool
 
@@ -44,6 +45,7 @@ T = TypeVar("T")
 _SYSTEMS = {"oracle": "oracle.db", "mssql": "microsoft.sql_server"}
 """The systems that OpenTelemetry's conventions name otherwise than SQLAlchemy's dialects."""
 
+_KIND = "db"  # of client
 _EXECUTIONS = ("do_execute", "do_executemany", "do_execute_no_params")
 
 
@@ -119,6 +121,24 @@ _CHECKOUT: ContextVar[_Checkout | None] = ContextVar("asyncmetrics_checkout", de
 def _find_checkout() -> _Checkout | None:
     checkout = _CHECKOUT.get()
     return checkout if checkout is not None and checkout.is_running else None
+
+
+def _fail_checkout(engine: _Engine, seconds: float, error: BaseException) -> None:
+    """Record a call that got no connection: it has waited in vain, or none could be made."""
+    if isinstance(error, PoolTimeoutError):
+        engine.series.count_timeout()
+    elif isinstance(error, Exception):
+        engine.metrics.fail_to_connect(engine.system, seconds, _find_cause(error))
+        return
+    engine.series.observe_wait(seconds, _KIND)
+
+
+def _find_cause(error: BaseException) -> BaseException:
+    """Return the driver's own exception, which SQLAlchemy's exception and its adapter of an async driver hide."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        error = error.orig
+    is_adapted = type(error).__module__.startswith("sqlalchemy.")
+    return error.__cause__ if is_adapted and error.__cause__ is not None else error
 
 
 def _leave_out(connection: Any, engine: _Engine) -> None:
@@ -219,7 +239,7 @@ class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
                 if not _ask_others(dialect, name, execute, (cursor, statement, parameters, context)):
                     getattr(dialect, name)(cursor, statement, parameters, context)
             except BaseException as error:
-                record(series.fail, perf_counter() - began, error)
+                record(series.fail, perf_counter() - began, _find_cause(error))
                 raise
             record(series.end, perf_counter() - began)
             return True
@@ -234,7 +254,7 @@ class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
                 if not _ask_others(dialect, name, execute_no_params, (cursor, statement, context)):
                     getattr(dialect, name)(cursor, statement, context)
             except BaseException as error:
-                record(series.fail, perf_counter() - began, error)
+                record(series.fail, perf_counter() - began, _find_cause(error))
                 raise
             record(series.end, perf_counter() - began)
             return True
@@ -281,17 +301,15 @@ class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
             began = perf_counter()
             try:
                 connection = raw_connection(engine, *args, **kwargs)
-            except PoolTimeoutError:
-                if known.is_open:
-                    self._record(known.series.count_timeout)
+            except BaseException as error:
+                self._record(_fail_checkout, known, perf_counter() - began, error)
                 raise
             finally:
                 checkout.is_running = False
                 known.waiting.discard(checkout)
                 # Not `reset`: it raises where the garbage collector closes a greenlet in another context.
                 _CHECKOUT.set(outer)
-            if known.is_open:
-                self._record(known.series.observe_wait, perf_counter() - began)
+            self._record(known.series.observe_wait, perf_counter() - began, _KIND)
             return connection
 
         return measured

@@ -20,6 +20,7 @@ from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics.counter import Counter
 from asyncmetrics.metrics.gauge import Gauge
 from asyncmetrics.metrics.histogram import Histogram
+from asyncmetrics.metrics.totals import TOTALS
 from asyncmetrics.registry import CollectorRegistry
 from asyncmetrics.registry.self_metrics import get_self_metrics
 
@@ -49,10 +50,15 @@ class PoolSeries:
         self.name = name
         self.is_open = True
 
-    def observe_wait(self, seconds: float) -> None:
-        """Record how long a call has waited for a connection."""
+    def observe_wait(self, seconds: float, kind: str = "") -> None:
+        """Record how long a call has waited for a connection, also in vain.
+
+        With a ``kind`` of client, the wait is added to the totals of the request: no call of the client includes it.
+        """
         if self.is_open:
             self._pools.waits.find((self.name,)).observe(seconds)
+            if kind and (totals := TOTALS.get()) is not None:
+                totals.add_wait(kind, seconds)
 
     def observe_use(self, seconds: float) -> None:
         """Record how long a call has used a connection."""

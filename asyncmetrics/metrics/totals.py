@@ -46,15 +46,30 @@ class RequestTotals:
         else:
             self._add(kind, seconds)
 
+    def add_wait(self, kind: str, seconds: float) -> None:
+        """Add the seconds that the request has waited before a call of ``kind``, such as for a connection of a pool."""
+        if self.is_open:
+            if _NEEDS_LOCKS:
+                with _lock:
+                    self._add_seconds(kind, seconds)
+            else:
+                self._add_seconds(kind, seconds)
+
+    def _add_seconds(self, kind: str, seconds: float) -> None:
+        try:
+            self.seconds[kind] += seconds
+        except KeyError:
+            self.seconds.setdefault(kind, 0.0)
+            self.seconds[kind] += seconds
+
     def _add(self, kind: str, seconds: float) -> None:
         # No call between a look-up and its assignment, so no thread comes in between: `asyncmetrics.children` has why.
         try:
             self.counts[kind] += 1
         except KeyError:
-            self.seconds.setdefault(kind, 0.0)  # first: other threads take a kind in `counts` for one that both have
             self.counts.setdefault(kind, 0)
             self.counts[kind] += 1
-        self.seconds[kind] += seconds
+        self._add_seconds(kind, seconds)
 
 
 TOTALS: ContextVar[RequestTotals | None] = ContextVar("asyncmetrics_totals", default=None)

@@ -49,9 +49,9 @@ _ADVICE = {
 _NO_APPLICATION = "it cannot be called with scope, receive and send, as ASGI applications are"
 
 
-def make_application_error(function: str, expected: str, app: object) -> DefinitionError:
-    """Return the error for ``app``, which ``function`` cannot measure, with the advice for what it is."""
-    return make_refusal(function, expected, app, _advise_by_name(app) or _advise_by_shape(app))
+def make_application_error(function: str, expected: str, app: object, advice: str = "") -> DefinitionError:
+    """Return the error for ``app``, which ``function`` cannot measure, with ``advice``, or that for what it is."""
+    return make_refusal(function, expected, app, advice or _advise_by_name(app) or _advise_by_shape(app))
 
 
 def check_application(app: object) -> None:

@@ -103,7 +103,7 @@ def test_the_command_for_a_namespace_makes_valid_rules_of_that_namespace(binary,
         done = subprocess.run([*shlex.split(command), str(path)], capture_output=True, text=True, check=True)
         (tmp_path / path.name).write_text(done.stdout)
         _run(binary("promtool"), "check", "rules", str(tmp_path / path.name))
-        assert re.findall(r"(?<!shop_)\b(?:http|websocket|db)_(?:server|client)_\w+", done.stdout) == []
+        assert re.findall(r"(?<!shop_)\b(?:(?:http|websocket|db)_(?:server|client)|log)_\w+", done.stdout) == []
 
 
 def test_every_alert_is_raised_by_a_test():

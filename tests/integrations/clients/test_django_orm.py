@@ -188,3 +188,12 @@ def test_the_queries_of_async_code_are_operations_and_belong_to_its_request(tmp_
     counts, totals = run_program(database, "orm")
     assert {key: value for key, value in counts.items() if value} == {"sqlite INSERT ok": 1, "sqlite SELECT ok": 5}
     assert totals == {"db": 6}
+
+
+@pytest.mark.usefixtures("everything")
+def test_a_connection_that_cannot_be_made_is_a_failed_connect(tmp_path, counted):
+    django.setup()
+    settings = {"ENGINE": "django.db.backends.sqlite3", "NAME": tmp_path / "absent" / "test.db"}
+    with pytest.raises(OperationalError):
+        execute(ConnectionHandler({"default": settings})["default"])
+    assert counted() == {("CONNECT", "error"): 1}

@@ -10,9 +10,11 @@ from types import ModuleType
 
 import httpx
 import pytest
+import redis
+import sqlalchemy.orm
 import urllib3
 
-from asyncmetrics import CollectorRegistry, instrument_all
+from asyncmetrics import CollectorRegistry, instrument, instrument_all
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.integrations.libraries import LIBRARIES, Library
 from tests.patience import PROGRAM_SECONDS
@@ -195,3 +197,45 @@ def test_a_second_call_takes_over_when_the_first_is_undone(registry, server, sta
         assert states() == {"httpx": "active"}
         send(server)
     assert (count(first), count(registry)) == (0, 1)
+
+
+def test_options_that_a_second_call_cannot_have_are_logged(registry, caplog):
+    with instrument_all(only=["httpx"], registry=registry):
+        instrument_all(only=["httpx"], registry=registry).undo()
+        assert caplog.messages == []
+        instrument_all(only=["httpx"], registry=registry, namespace="shop").undo()
+    assert "an earlier call measures httpx" in caplog.text
+
+
+def test_all_in_the_environment_leaves_every_library_out(registry, states, monkeypatch):
+    monkeypatch.setenv("ASYNCMETRICS_DISABLED", "all")
+    with instrument_all(registry=registry) as instrumentation:
+        assert states() == {}
+    assert repr(instrumentation) == "<Instrumentation of nothing>"
+
+
+@pytest.mark.parametrize(("name", "meant"), [("requests", "urllib3"), ("log", "logging"), ("openai", "httpx")])
+def test_the_name_of_what_is_built_on_a_library_leads_to_it(registry, name, meant):
+    with pytest.raises(DefinitionError, match=f"write '{meant}'"):
+        instrument_all(registry=registry, only=[name])
+
+
+@pytest.mark.parametrize(
+    ("target", "advice"),
+    [
+        (httpx, r"measure all of it by instrument_all\(only=\['httpx'\]\)"),
+        (httpx.AsyncClient, r"create an object first: AsyncClient\(…\)"),
+        (sqlalchemy.orm.Session(), "instrument its engine"),
+        (redis.ConnectionPool(), "instrument the client that uses it"),
+    ],
+)
+def test_what_is_no_client_by_itself_gets_advice(target, advice):
+    with pytest.raises(DefinitionError, match=advice):
+        instrument(target)
+
+
+def test_an_unknown_kind_is_an_error_that_lists_the_kinds():
+    with pytest.raises(
+        DefinitionError, match="FastAPI.* httpx.* redis.* SQLAlchemy.* asyncpg.* psycopg.* aiosqlite.* log"
+    ):
+        instrument(object())

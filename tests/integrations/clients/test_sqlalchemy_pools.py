@@ -12,6 +12,7 @@ from sqlalchemy import event, exc, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import asyncmetrics
+from asyncmetrics.metrics.totals import TOTALS, RequestTotals
 from tests.patience import wait_until
 
 COUNT = "db_client_connection_count"
@@ -157,7 +158,7 @@ def test_a_call_that_waits_too_long_is_a_timeout(make, recorded, samples):
     engine = make(pool.QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.01)
     with engine.connect(), pytest.raises(exc.TimeoutError):
         engine.connect()
-    assert recorded() == (1, 1, 1, 1)
+    assert recorded() == (2, 1, 1, 1)
     assert samples("db_client_connection_pending_requests", "pool") == {("main",): 0}
 
 
@@ -283,3 +284,26 @@ def test_an_async_engine_has_its_pool_measured(url, registry, counts, recorded):
         return found
 
     assert asyncio.run(main()) == (2, 2, 2, 0)
+
+
+def test_a_connection_that_cannot_be_made_is_a_failed_connect(registry, samples, tmp_path):
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path}/absent/test.db")
+    asyncmetrics.instrument(engine, registry=registry)
+    with pytest.raises(exc.OperationalError):
+        engine.connect()
+    asyncmetrics.uninstrument(engine)
+    assert samples("db_client_operation_duration_seconds_count", "operation", "outcome") == {("CONNECT", "error"): 1}
+    assert samples("db_client_operation_exceptions_total", "operation", "type") == {("CONNECT", "OperationalError"): 1}
+    assert samples("db_client_operation_active", "operation") == {("CONNECT",): 0}
+
+
+def test_the_wait_for_a_connection_is_in_the_totals_of_the_request(make):
+    engine = make(pool.QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.01)
+    token = TOTALS.set(totals := RequestTotals())
+    try:
+        with engine.connect(), pytest.raises(exc.TimeoutError):
+            engine.connect()
+    finally:
+        TOTALS.reset(token)
+    assert totals.counts == {}
+    assert totals.seconds["db"] >= 0.01

@@ -17,6 +17,7 @@ from asyncpg.prepared_stmt import PreparedStatement
 import asyncmetrics
 from asyncmetrics.integrations import asyncpg as module
 from asyncmetrics.integrations.database import own
+from asyncmetrics.metrics.totals import TOTALS, RequestTotals
 from tests.patience import PATIENCE_SECONDS, eventually
 
 # On the loop, asyncpg looks for a file of passwords, and `instrument_all` for the version of asyncpg.
@@ -487,7 +488,7 @@ async def test_an_exhausted_pool_shows_who_waits_and_counts_who_gives_up(pool, m
     await asyncio.gather(*waiting[1:])
     assert pending() == {("asyncpg-1",): 0}
     assert samples("db_client_connection_timeouts_total", "pool") == {("asyncpg-1",): 1}
-    assert samples("db_client_connection_wait_time_seconds_count", "pool") == {("asyncpg-1",): 4}
+    assert samples("db_client_connection_wait_time_seconds_count", "pool") == {("asyncpg-1",): 6}
 
 
 async def test_a_creation_is_measured_and_an_expired_connection_is_created_again(postgresql, measured, samples):
@@ -667,3 +668,32 @@ async def test_a_failure_of_ours_in_a_pool_costs_no_connection(pool, measured, s
     assert await pool.fetchval("SELECT 1") == 1
     assert samples("db_client_connection_max", "pool") == {}
     assert samples("asyncmetrics_internal_errors_total", "where") == {("integrations.asyncpg",): 1}
+
+
+async def test_a_connection_that_cannot_be_made_is_a_failed_connect(tmp_path, measured, counts, samples):
+    pool = asyncpg.create_pool(host=str(tmp_path), min_size=0)
+    with pytest.raises(OSError):
+        async with pool:
+            await pool.fetch("SELECT 1")
+    assert counts() == {("CONNECT", "error"): 1}
+    types = samples("db_client_operation_exceptions_total", "operation", "type")
+    assert types in ({("CONNECT", "FileNotFoundError"): 1}, {("CONNECT", "ConnectionRefusedError"): 1})
+
+
+async def test_the_wait_for_a_connection_is_in_the_totals_of_the_request(pool, measured):
+    async def hold():
+        async with pool.acquire(), pool.acquire():
+            held.set()
+            await release.wait()
+
+    held, release = asyncio.Event(), asyncio.Event()
+    holding = asyncio.create_task(hold())
+    await held.wait()
+    token = TOTALS.set(totals := RequestTotals())
+    fetching = asyncio.create_task(pool.fetch("SELECT 1"))
+    TOTALS.reset(token)
+    await asyncio.sleep(SOON)
+    release.set()
+    await asyncio.gather(holding, fetching)
+    assert totals.counts == {"db": 1}
+    assert totals.seconds["db"] > SOON / 2

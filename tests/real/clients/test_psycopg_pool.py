@@ -106,7 +106,7 @@ async def test_a_call_that_gets_no_connection_in_time_is_a_timeout(pool, samples
         with pytest.raises(psycopg_pool.PoolTimeout, match="0.01"):
             await pool.getconn(timeout=SHORT_SECONDS)
     assert list(samples(f"{PREFIX}_timeouts_total", "pool").values()) == [1]
-    assert recorded()[:2] == (2, 2)
+    assert recorded()[:2] == (3, 2)
     assert states() == {"idle": 2, "used": 0}
 
 
@@ -405,3 +405,14 @@ def test_a_pool_returns_to_the_truth_after_its_server_was_away(postgresql, every
             return results
 
     assert all(isinstance(result, psycopg.OperationalError) for result in asyncio.run(main()))
+
+
+async def test_a_connection_that_cannot_be_made_is_a_failed_connect(tmp_path, registry, samples):
+    with instrument_all(only=["psycopg_pool"], registry=registry):
+        pool = psycopg_pool.AsyncConnectionPool(f"host={tmp_path}", min_size=1, open=False, reconnect_timeout=60)
+        await pool.open()
+        await eventually(lambda: samples(CALLS, "operation", "outcome").get(("CONNECT", "error"), 0) >= 1, True)
+        await pool.close()
+    assert set(samples("db_client_operation_exceptions_total", "operation", "type")) == {
+        ("CONNECT", "OperationalError")
+    }

@@ -262,3 +262,29 @@ def test_an_engine_that_is_used_in_one_loop_after_another_is_measured(postgresql
     for _ in range(2):
         asyncio.run(main())
     assert counted() == {("SELECT", "ok"): 2}
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind"), [("SELECT 1 / 0", "Division"), ("SELECT nothing()", "Undefined"), ("SELEKT", "Syntax")]
+)
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_an_exception_has_the_type_that_the_driver_gives_it(use, samples, driver, statement, kind):
+    async def main(engine):
+        with pytest.raises(exc.DBAPIError):
+            await select(engine, text(statement))
+
+    use(driver, main)
+    ((found,),) = samples("db_client_operation_exceptions_total", "type")
+    assert kind in found
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_database_that_is_missing_is_a_failed_connect(use, counted, driver):
+    async def main(engine):
+        missing = create_async_engine(engine.url.set(database="missing"))
+        with pytest.raises(Exception, match="missing"):
+            await select(missing)
+        await missing.dispose()
+
+    use(driver, main)
+    assert counted() == {("CONNECT", "error"): 1}
