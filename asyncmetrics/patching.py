@@ -9,9 +9,11 @@
 
 *Theory of operation of the import hook.*
 
-1. `on_import` puts a finder first into ``sys.meta_path``. For a module that nobody waits for, it does one look-up.
-2. For another one, it asks the other finders, and lets the loader call the waiting functions after the module has run.
-3. When nobody waits any more, the finder is removed.
+1. `on_import` puts a finder first into ``sys.meta_path``. For a module that no function waits for, it does one look-up.
+2. For another module, it asks the other finders, and puts a loader around theirs. This loader restores theirs, lets it
+   run the module, and calls the waiting functions.
+3. When no function waits any more, the finder is removed. ``sys.meta_path`` is replaced, not changed: another thread
+   may iterate over it.
 """
 
 from __future__ import annotations
@@ -21,13 +23,13 @@ import inspect
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import wraps
 from importlib.machinery import ModuleSpec
-from types import FunctionType, ModuleType
+from types import CellType, FunctionType, ModuleType
 from typing import Any, TypeAlias, final
 
-from asyncmetrics.interruptions import ignoring, pass_interruption
+from asyncmetrics.interruptions import pass_interruption
 
 __all__ = ("Patch", "Wrap", "on_import")
 
@@ -36,7 +38,8 @@ _log = logging.getLogger("asyncmetrics")
 Wrap: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 """Returns the wrapper of a function."""
 
-_DEEPEST = 50  # wrappers around one function
+_MOST_FUNCTIONS = 100  # that are searched for a wrapper
+_INNER_NAMES = ("__wrapped__", "__func__", "func")  # of wrappers, methods and partials
 
 
 @final
@@ -53,24 +56,22 @@ class Patch:
         self._wrapper: Any = None  # what was set last; it may be below another tool's wrapper
         self._original: Any = None
         self._is_own = False  # whether the owner itself had the function, and not a base
-        self._seen: Any = None  # what was there when `undo` could not remove the wrapper
 
     def apply(self) -> None:
         """Replace the function, unless the wrapper is in place. Raises AttributeError if there is no such function."""
         current = inspect.getattr_static(self._owner, self._name)
-        if self._wrapper is not None and (current is self._seen or self._wrapper in _list_wrapped(current)):
+        if self._wrapper is not None and _is_inside(self._wrapper, current):
             return
         self._original, self._is_own = current, self._name in vars(self._owner)
         kind = next((one for one in (classmethod, staticmethod) if isinstance(current, one)), None)
         wrapper = self._wrap(_find_plain(self._owner, current, kind))
         setattr(self._owner, self._name, kind(wrapper) if kind else wrapper)
-        self._wrapper, self._seen = inspect.getattr_static(self._owner, self._name), None
+        self._wrapper = inspect.getattr_static(self._owner, self._name)
 
     def undo(self) -> None:
         """Restore what was there, unless another tool has put its wrapper around ours."""
         current = inspect.getattr_static(self._owner, self._name, None)
         if current is not self._wrapper:
-            self._seen = current
             return
         if self._is_own:
             setattr(self._owner, self._name, self._original)
@@ -79,13 +80,30 @@ class Patch:
         self._wrapper = self._original = None
 
 
-def _list_wrapped(function: Any) -> Iterator[object]:
-    """Yield a function and those below it."""
-    for _ in range(_DEEPEST):
-        yield function
-        function = getattr(function, "__wrapped__", None)
-        if function is None:
-            return
+def _is_inside(wrapper: object, function: object) -> bool:
+    """Return whether ``function`` is ``wrapper``, or calls it as far as its attributes and its closure show."""
+    left, seen = [function], set[int]()
+    while left and len(seen) < _MOST_FUNCTIONS:
+        one: Any = left.pop()
+        if one is wrapper:
+            return True
+        if id(one) not in seen:
+            seen.add(id(one))
+            left += [inner for name in _INNER_NAMES if (inner := getattr(one, name, None)) is not None]
+            cells = getattr(one, "__closure__", None) or ()
+            left += [inner for cell in cells if _is_function(inner := _read_cell(cell))]
+    return False
+
+
+def _is_function(value: object) -> bool:
+    return callable(value) or isinstance(value, (classmethod, staticmethod))
+
+
+def _read_cell(cell: CellType) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # it is empty
+        return None
 
 
 def _find_plain(owner: type | ModuleType, current: Any, kind: Callable[..., Any] | None) -> Callable[..., Any]:
@@ -129,17 +147,23 @@ def on_import(name: str, act: Callable[[ModuleType], None]) -> Callable[[], None
     An exception of ``act`` is logged, and does not fail the import.
     """
     _FINDER.wait(name, act)
-    if name in sys.modules:
-        with ignoring(Exception):  # an import that fails calls nothing
-            importlib.import_module(name)  # waits for the thread that imports it now
-        module = sys.modules.get(name)
-        if module is not None and not _is_initializing(module) and _FINDER.stop_waiting(name, act):
-            _act(act, module)
-    return lambda: _stop_waiting(name, act)
+    _await_import(name)
+    module = sys.modules.get(name)
+    if module is not None and not _is_initializing(module) and _FINDER.stop_waiting(name, act):
+        _act(act, module)
+
+    def undo() -> None:
+        _FINDER.stop_waiting(name, act)
+
+    return undo
 
 
-def _stop_waiting(name: str, act: Callable[[ModuleType], None]) -> None:
-    _FINDER.stop_waiting(name, act)
+def _await_import(name: str) -> None:
+    """Wait until no other thread imports ``name``: such an import may have asked the finders before ours was there."""
+    bootstrap = getattr(importlib, "_bootstrap", None)  # there is no public name
+    wait = getattr(bootstrap, "_lock_unlock_module", None)
+    if wait is not None:
+        wait(name)
 
 
 def _is_initializing(module: ModuleType) -> bool:
@@ -151,22 +175,22 @@ def _act(act: Callable[[ModuleType], None], module: ModuleType) -> None:
         act(module)
     except Exception as error:  # noqa: BLE001  # an import must not fail because of us
         pass_interruption(error)
-        _log.warning("what waited for the import of %s has failed", module.__name__, exc_info=error)
+        _log.warning("a function that waited for the import of %s has failed", module.__name__, exc_info=error)
 
 
 @final
 class _Finder:
-    """The finder in ``sys.meta_path``, for the modules that somebody waits for."""
+    """The finder in ``sys.meta_path``, for the modules that a function waits for."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, list[Callable[[ModuleType], None]]] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def wait(self, name: str, act: Callable[[ModuleType], None]) -> None:
         with self._lock:
             self._waiting.setdefault(name, []).append(act)
             if self not in sys.meta_path:
-                sys.meta_path.insert(0, self)
+                sys.meta_path = [self, *sys.meta_path]
 
     def stop_waiting(self, name: str, act: Callable[[ModuleType], None]) -> bool:
         """Forget ``act``; return whether it waited until now."""
@@ -180,7 +204,8 @@ class _Finder:
             self._leave()
         return has_waited
 
-    def _take(self, name: str) -> list[Callable[[ModuleType], None]]:
+    def take(self, name: str) -> list[Callable[[ModuleType], None]]:
+        """Return the functions that wait for a module, which do not wait any more."""
         with self._lock:
             acts = self._waiting.pop(name, [])
             self._leave()
@@ -188,7 +213,7 @@ class _Finder:
 
     def _leave(self) -> None:
         if not self._waiting and self in sys.meta_path:
-            sys.meta_path.remove(self)
+            sys.meta_path = [finder for finder in sys.meta_path if finder is not self]
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -199,27 +224,39 @@ class _Finder:
         others = [finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec")]
         specs = (finder.find_spec(fullname, path, target) for finder in others)
         spec = next((found for found in specs if found is not None), None)
-        if spec is not None and spec.loader is not None:
-            self._watch(spec.loader, fullname)
+        if spec is not None and hasattr(spec.loader, "exec_module"):  # an older kind of loader runs no module by a spec
+            loader: Any = _Loader(spec.loader)
+            spec.loader = loader
         return spec
 
-    def _watch(self, loader: Any, name: str) -> None:
-        """Let ``loader`` call what waits for ``name`` after it has run the module, once."""
-        if isinstance(loader, type):  # that of built-in modules: what is set there counts for all of them
-            return
-        load = loader.exec_module
 
-        def exec_module(module: ModuleType) -> None:
-            load(module)
-            if module.__name__ == name:
-                vars(loader).pop("exec_module", None)
-                for act in self._take(name):
-                    _act(act, module)
+@final
+class _Loader:
+    """A loader around the loader of one module, whose import calls what waits for it. It has its other attributes."""
 
-        try:
-            loader.exec_module = exec_module
-        except AttributeError:  # a loader written in C: no library that is measured has one
-            _log.warning("%s is imported by a loader that cannot be watched: %r", name, loader)
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_inner":  # `copy` asks for names before there is one
+            raise AttributeError(name)
+        return getattr(self._inner, name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Return what the inner loader creates; None for an ordinary module."""
+        create: Callable[[ModuleSpec], ModuleType | None] | None = getattr(self._inner, "create_module", None)
+        return None if create is None else create(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Give the module the loader that it would have without us, run it, and call what waits for it."""
+        changed: Any = module
+        if changed.__spec__ is not None and changed.__spec__.loader is self:
+            changed.__spec__.loader = self._inner
+        if getattr(changed, "__loader__", None) is self:
+            changed.__loader__ = self._inner
+        self._inner.exec_module(module)
+        for act in _FINDER.take(module.__name__):
+            _act(act, module)
 
 
 _FINDER = _Finder()

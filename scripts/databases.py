@@ -22,7 +22,7 @@ __all__ = ("DatabaseServer", "PostgreSQL", "Redis", "run_server")
 
 S = TypeVar("S", bound="DatabaseServer")
 
-_END_SECONDS = 60
+_SECONDS = 120  # to start or to end
 
 
 class DatabaseServer(ABC):
@@ -46,16 +46,21 @@ class DatabaseServer(ABC):
         """Start the server, and wait until it answers."""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(self.command, stdout=log, stderr=log)  # noqa: S603  # no input of a user
+        deadline = time.monotonic() + _SECONDS
         while not self.is_ready:
-            if self._process.poll() is not None:
-                raise OSError(f"{type(self).__name__} has ended: {(self.folder / 'log').read_text()}")
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise OSError(f"{type(self).__name__} does not answer: {(self.folder / 'log').read_text()}")
             time.sleep(0.02)
 
     def stop(self) -> None:
         """End the server and all its connections."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)  # of PostgreSQL: at once, with the data written
-            self._process.wait(_END_SECONDS)
+            try:
+                self._process.wait(_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
             self._process = None
 
 

@@ -50,6 +50,14 @@ class _HttpxClient(Protocol):
     def event_hooks(self) -> Any: ...
 
 
+class _HttpxTransport(Protocol):
+    def handle_request(self, request: Any) -> Any: ...
+
+
+class _AsyncHttpxTransport(Protocol):
+    def handle_async_request(self, request: Any) -> Any: ...
+
+
 class _RequestsSession(Protocol):
     def mount(self, prefix: Any, adapter: Any) -> Any: ...
     @property
@@ -89,7 +97,7 @@ class _Logger(Protocol):
 
 
 A = TypeVar("A", bound=_Application)
-H = TypeVar("H", bound="_HttpxClient | _RequestsSession | _Urllib3Pool")
+H = TypeVar("H", bound="_HttpxClient | _HttpxTransport | _AsyncHttpxTransport | _RequestsSession | _Urllib3Pool")
 D = TypeVar("D", bound="_Engine | _AsyncpgPool | _PsycopgPool | _Connection | _Redis")
 L = TypeVar("L", bound=_Logger)
 

@@ -81,7 +81,7 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
 
     def make_metrics(self, options: Mapping[str, Any]) -> DatabaseMetrics:
         """Return the metrics for these options."""
-        return DatabaseMetrics(options)
+        return DatabaseMetrics(options, has_pools=True)
 
     def adopt(self, part: Any, metrics: DatabaseMetrics) -> None:  # noqa: ARG002
         """Expose a pool."""

@@ -82,12 +82,16 @@ _OPENTELEMETRY = {
     "operation": "db_operation_name",
     "pool": "db_client_connection_pool_name",
     "state": "db_client_connection_state",
+    "http_state": "http_connection_state",
 }
+# Labels that have two names in OpenTelemetry's conventions, and one without them.
+_NAMES = {"http_state": "state"}
 
 
 def name_label(options: Mapping[str, Any], name: str) -> str:
     """Return the name of a label by the conventions in ``options``."""
-    return _OPENTELEMETRY.get(name, name) if options["conventions"] == "opentelemetry" else name
+    names = _OPENTELEMETRY if options["conventions"] == "opentelemetry" else _NAMES
+    return names.get(name, name)
 
 
 def check_client_options(options: Mapping[str, Any]) -> None:

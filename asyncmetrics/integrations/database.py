@@ -60,10 +60,12 @@ def _find_operation(statement: object) -> str:
 
 @final
 class DatabaseMetrics:
-    """The metrics of the databases with the same options. ``kind`` is their kind of client in the request totals."""
+    """The metrics of the databases with the same options. ``kind`` is their kind of client in the request totals.
 
-    def __init__(self, options: Mapping[str, Any], kind: str = "db") -> None:
-        self._options = options
+    ``has_pools`` declares the metrics of pools as well.
+    """
+
+    def __init__(self, options: Mapping[str, Any], kind: str = "db", *, has_pools: bool = False) -> None:
         self.pool_name: str = options.get("name", "")
         self.calls = declare_calls(
             CallNames(
@@ -81,6 +83,12 @@ class DatabaseMetrics:
             max_children=_MAX_CHILDREN,
             exist_ok=True,
         )
+        self._pools = None
+        if has_pools:
+            labels = {name: name_label(options, name) for name in ("pool", "state")}
+            self._pools = get_pools(
+                options["registry"], "db_client_connection", namespace=options["namespace"], **labels
+            )
 
     def at(self, system: str, operation: str) -> CallSeries:
         """Return the series of one operation of one system."""
@@ -98,15 +106,10 @@ class DatabaseMetrics:
             series.fail(seconds, error)
 
     def get_pools(self) -> Pools:
-        """Return the pools of connections to databases."""
-        options = self._options
-        return get_pools(
-            options["registry"],
-            "db_client_connection",
-            namespace=options["namespace"],
-            pool=name_label(options, "pool"),
-            state=name_label(options, "state"),
-        )
+        """Return the pools of connections to databases. Raises RuntimeError for a library without pools."""
+        if self._pools is None:
+            raise RuntimeError("these metrics were made without has_pools=True")
+        return self._pools
 
 
 _OWNED: dict[int, tuple[object, object]] = {}

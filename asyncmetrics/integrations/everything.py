@@ -8,7 +8,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from threading import RLock
@@ -38,10 +38,34 @@ _OTHER_NAMES = {
 }
 """Names that a program may have for a library: what is built on it, or what it talks to."""
 
-_CALLS: dict[str, list[Instrumentation]] = {}
+_INSTRUMENTATIONS: dict[str, list[Instrumentation]] = {}
 """The calls that measure a library, or wait for its import: the first one does it, the others take over from it."""
 
 _LOCK = RLock()
+
+
+@final
+class _Steps:
+    """The steps that undo the measuring of a library. They may come while another thread takes them back."""
+
+    def __init__(self) -> None:
+        self._undo = ExitStack()
+        self._is_closed = False
+        self._lock = RLock()
+
+    def add(self, step: Callable[[], object]) -> None:
+        """Add a step; take it at once if all others were taken."""
+        with self._lock:
+            if not self._is_closed:
+                self._undo.callback(step)
+                return
+        step()
+
+    def close(self) -> None:
+        """Take all steps, the last one first."""
+        with self._lock:
+            self._is_closed = True
+        self._undo.close()
 
 
 @final
@@ -50,7 +74,7 @@ class Instrumentation:
 
     def __init__(self, names: Iterable[str], options: Mapping[str, Any]) -> None:
         self._options = options
-        self._steps: dict[str, ExitStack] = {}  # of each library that this call measures, those that undo it
+        self._steps: dict[str, _Steps] = {}  # of each library that this call measures
         self._undo = ExitStack()
         self._info = Info(
             "asyncmetrics_instrumentation",
@@ -80,7 +104,7 @@ class Instrumentation:
 
     def _join(self, name: str) -> None:
         with _LOCK:
-            calls = _CALLS.setdefault(name, [])
+            calls = _INSTRUMENTATIONS.setdefault(name, [])
             calls.append(self)
             self._undo.callback(self._leave, name)
             if calls[0] is self:
@@ -94,7 +118,7 @@ class Instrumentation:
 
     def _leave(self, name: str) -> None:
         with _LOCK:
-            calls = _CALLS[name]
+            calls = _INSTRUMENTATIONS[name]
             calls.remove(self)
             steps = self._steps.pop(name, None)
             if steps is not None:
@@ -102,16 +126,16 @@ class Instrumentation:
                 if calls:
                     calls[0]._start(name)
             if not calls:
-                del _CALLS[name]
+                del _INSTRUMENTATIONS[name]
 
     def _start(self, name: str) -> None:
         """Measure a library, now or when it is imported."""
-        self._steps[name] = ExitStack()
-        self._steps[name].callback(on_import(LIBRARIES[name].module, partial(self._begin, name)))
+        steps = self._steps[name] = _Steps()
+        steps.add(on_import(LIBRARIES[name].module, partial(self._begin, name, steps)))
 
-    def _begin(self, name: str, _: ModuleType) -> None:
-        """Begin to measure a library that has been imported."""
-        library, steps = LIBRARIES[name], self._steps[name]
+    def _begin(self, name: str, steps: _Steps, _: ModuleType) -> None:
+        """Begin to measure a library that has been imported. Do not take `_LOCK`: it is held during another import."""
+        library = LIBRARIES[name]
         found = _find_version(library)
         state = "active"
         if _to_numbers(found) < library.oldest:
@@ -121,13 +145,13 @@ class Instrumentation:
         else:
             try:
                 integration = importlib.import_module(library.integration).INTEGRATION
-                steps.callback(integration.measure_all(self._options))
+                steps.add(integration.measure_all(self._options))
             except Exception as error:  # noqa: BLE001  # an unknown version of a library must not break the program
                 pass_interruption(error)
                 _log.warning("instrument_all: %s %s cannot be measured", name, found, exc_info=error)
                 state = "failed"
         self._info.labels(name).info({"version": found, "state": state})
-        steps.callback(self._info.remove, name)
+        steps.add(partial(self._info.remove, name))
 
 
 def instrument_all(
@@ -152,7 +176,8 @@ def instrument_all(
     makes this function raise: what cannot be measured is logged and left alone. Where an earlier call measures a
     library already, the options of that call count until it is undone.
 
-    Raises `DefinitionError` for a wrong value of an argument.
+    Raises `DefinitionError` for a wrong value of an argument, and `DuplicateMetricError` if the registry has another
+    metric with the name ``asyncmetrics_instrumentation``.
 
         >>> from asyncmetrics import CollectorRegistry, instrument_all
         >>> with instrument_all(only=["httpx"], registry=CollectorRegistry()):

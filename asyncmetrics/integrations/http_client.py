@@ -17,7 +17,7 @@ from asyncmetrics.integrations.library import Integration
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics import Histogram
 from asyncmetrics.metrics.calls import CallNames, CallSeries, declare_calls
-from asyncmetrics.metrics.pools import PoolNumbers, Pools, get_pools
+from asyncmetrics.metrics.pools import PoolNumbers, get_pools
 from asyncmetrics.model.checks import check_text
 from asyncmetrics.model.http_values import OTHER, limit_method, limit_status
 from asyncmetrics.registry.self_metrics import get_self_metrics
@@ -38,7 +38,6 @@ class HttpClientMetrics:
         self._registry = options["registry"]
         self._names: ServerNames | None = options["server"]
         self._values: dict[tuple[object, ...], tuple[str, str]] = {}
-        self._pools: Pools | None = None
         self.exposed: dict[int, weakref.ref[Any]] = {}
         """The pools that are exposed, by their `id`: a look-up costs a third of one in a ``WeakSet``."""
         self.pool_name: str = options["name"]
@@ -77,29 +76,24 @@ class HttpClientMetrics:
         self.first_bytes = make_histogram(
             first, "http_client_time_to_first_byte_seconds", "Time from a request to the head of its response."
         )
-        self._pool_options = {
-            "namespace": options["namespace"],
-            "pool": name_label(options, "pool"),
-            "state": name_label(options, "state"),
-        }
-
-    def get_pools(self) -> Pools:
-        """Return the pools of connections of HTTP clients."""
-        if self._pools is None:  # kept: to look for them at each request costs 2 µs
-            self._pools = get_pools(self._registry, "http_client_connection", **self._pool_options)
-        return self._pools
+        self._pools = get_pools(
+            options["registry"],
+            "http_client_connection",
+            namespace=options["namespace"],
+            state=name_label(options, "http_state"),
+        )
 
     def expose(self, pool: Any, kind: str, read: Callable[[Any], PoolNumbers]) -> None:
         """Expose a pool of connections, whose default name begins with ``kind``, unless it is exposed."""
         key = id(pool)
         if key not in self.exposed:
             self.exposed[key] = weakref.ref(pool, lambda _: self.exposed.pop(key, None))
-            self.get_pools().add(pool, kind, read, self.pool_name)
+            self._pools.add(pool, kind, read, self.pool_name)
 
     def hide(self, pool: Any) -> None:
         """Expose a pool no more."""
         if self.exposed.pop(id(pool), None) is not None:
-            self.get_pools().remove(pool)
+            self._pools.remove(pool)
 
     def close(self) -> None:
         """Expose no pool any more."""

@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 __all__ = ("ADVICE", "CLIENTS", "FRAMEWORKS", "LIBRARIES", "Library", "find_by_class")
 
-_ROOM = "asyncmetrics.integrations"
+_PACKAGE = "asyncmetrics.integrations"
 
 FRAMEWORKS = {
-    "fastapi.applications.FastAPI": f"{_ROOM}.fastapi",
-    "starlette.applications.Starlette": f"{_ROOM}.starlette",
-    "litestar.app.Litestar": f"{_ROOM}.litestar",
-    "quart.app.Quart": f"{_ROOM}.quart",
-    "django.core.handlers.asgi.ASGIHandler": f"{_ROOM}.django",
+    "fastapi.applications.FastAPI": f"{_PACKAGE}.fastapi",
+    "starlette.applications.Starlette": f"{_PACKAGE}.starlette",
+    "litestar.app.Litestar": f"{_PACKAGE}.litestar",
+    "quart.app.Quart": f"{_PACKAGE}.quart",
+    "django.core.handlers.asgi.ASGIHandler": f"{_PACKAGE}.django",
 }
 """The class of an application, searched among its bases from the most derived on, and its integration."""
 
@@ -42,7 +42,7 @@ _CLASSES = {
     ),
     "logging": ("logging.Logger",),
 }
-CLIENTS = {name: f"{_ROOM}.{integration}" for integration, names in _CLASSES.items() for name in names}
+CLIENTS = {name: f"{_PACKAGE}.{integration}" for integration, names in _CLASSES.items() for name in names}
 """The class of a client, a pool or a logger, as `FRAMEWORKS` has those of applications."""
 
 
@@ -77,19 +77,19 @@ class Library(NamedTuple):
 
 
 LIBRARIES = {
-    "httpx": Library("httpx", "httpx", (0, 24), f"{_ROOM}.httpx"),
-    "httpx2": Library("httpx2", "httpx2", (2,), f"{_ROOM}.httpx2"),
-    "urllib3": Library("urllib3", "urllib3", (2,), f"{_ROOM}.urllib3"),
-    "sqlalchemy": Library("sqlalchemy", "sqlalchemy", (2,), f"{_ROOM}.sqlalchemy"),
-    "django": Library("django.db", "django", (4, 2), f"{_ROOM}.django_orm"),
-    "asyncpg": Library("asyncpg", "asyncpg", (0, 29), f"{_ROOM}.asyncpg"),
-    "psycopg": Library("psycopg", "psycopg", (3, 1), f"{_ROOM}.psycopg"),
-    "psycopg_pool": Library("psycopg_pool", "psycopg-pool", (3, 2), f"{_ROOM}.psycopg_pool"),
-    "aiosqlite": Library("aiosqlite", "aiosqlite", (0, 20), f"{_ROOM}.aiosqlite"),
-    "redis": Library("redis", "redis", (5, 0, 1), f"{_ROOM}.redis"),
-    "logging": Library("logging", "", (), f"{_ROOM}.logging"),
-    "structlog": Library("structlog", "structlog", (24,), f"{_ROOM}.structlog"),
-    "loguru": Library("loguru", "loguru", (0, 7), f"{_ROOM}.loguru"),
+    "httpx": Library("httpx", "httpx", (0, 24), f"{_PACKAGE}.httpx"),
+    "httpx2": Library("httpx2", "httpx2", (2,), f"{_PACKAGE}.httpx2"),
+    "urllib3": Library("urllib3", "urllib3", (2,), f"{_PACKAGE}.urllib3"),
+    "sqlalchemy": Library("sqlalchemy", "sqlalchemy", (2,), f"{_PACKAGE}.sqlalchemy"),
+    "django": Library("django.db", "django", (4, 2), f"{_PACKAGE}.django_orm"),
+    "asyncpg": Library("asyncpg", "asyncpg", (0, 29), f"{_PACKAGE}.asyncpg"),
+    "psycopg": Library("psycopg", "psycopg", (3, 1), f"{_PACKAGE}.psycopg"),
+    "psycopg_pool": Library("psycopg_pool", "psycopg-pool", (3, 2), f"{_PACKAGE}.psycopg_pool"),
+    "aiosqlite": Library("aiosqlite", "aiosqlite", (0, 20), f"{_PACKAGE}.aiosqlite"),
+    "redis": Library("redis", "redis", (5, 0, 2), f"{_PACKAGE}.redis"),
+    "logging": Library("logging", "", (), f"{_PACKAGE}.logging"),
+    "structlog": Library("structlog", "structlog", (24,), f"{_PACKAGE}.structlog"),
+    "loguru": Library("loguru", "loguru", (0, 7), f"{_PACKAGE}.loguru"),
 }
 """The libraries by the names that ``only=``, ``exclude=`` and ``ASYNCMETRICS_DISABLED`` have for them."""
 

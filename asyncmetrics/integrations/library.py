@@ -7,6 +7,7 @@ which metrics a call of its object is measured.
 2. `Integration.measure_all` sets the metrics of all other objects.
 3. The hooks are installed with the first of the two, and removed when nothing is measured any more. An object that is
    instrumented by itself, in a library that is measured, is measured once.
+   The hooks stay if the last object is collected instead, and pass calls on.
 4. If another tool holds a wrapper of ours by then, it stays: `find` returns None, and it passes calls on.
 """
 
@@ -101,9 +102,14 @@ class Integration(ABC, Generic[M]):
                     )
                 return target
             metrics = self.make_metrics(complete)
-            self._install()
-            for part in new:
-                self.include(part, metrics)
+            self._registry = complete["registry"]
+            with ExitStack() as undo:  # all parts, or none
+                undo.callback(self._uninstall)
+                self._install()
+                for part in new:
+                    undo.callback(self.forget, part)
+                    self.include(part, metrics)
+                undo.pop_all()
         return target
 
     def include(self, part: object, metrics: M) -> None:
@@ -129,15 +135,18 @@ class Integration(ABC, Generic[M]):
         with self._lock:
             metrics = self._own.pop(id(part), None)
             self._holders.pop(id(part), None)
-            if metrics is not None:
-                self.release(part, metrics)
-            self._uninstall()
+            try:
+                if metrics is not None:
+                    self.release(part, metrics)
+            finally:
+                self._uninstall()
 
     def measure_all(self, options: Mapping[str, Any]) -> Callable[[], None]:
         """Measure all objects that are not instrumented by themselves; return the step that undoes it."""
         metrics = self.make_metrics(self.complete({k: v for k, v in options.items() if k in self._defaults}))
         with self._lock:
             self._install()
+            self._registry = options["registry"]
             self._everywhere = metrics
         return self._stop_measuring_all
 
@@ -145,7 +154,6 @@ class Integration(ABC, Generic[M]):
         """Return the options with the defaults for those that are missing. Raises as `instrument` does."""
         complete = complete_options("instrument", options, self._defaults)
         check_client_options(complete)
-        self._registry = complete["registry"]
         return complete
 
     def measured(self, choose: Callable[..., Measure | None]) -> Wrap:

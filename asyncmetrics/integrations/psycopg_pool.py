@@ -78,7 +78,7 @@ class PsycopgPoolIntegration(Integration[DatabaseMetrics]):
 
     def make_metrics(self, options: Mapping[str, Any]) -> DatabaseMetrics:
         """Return the metrics for these options."""
-        return DatabaseMetrics(options)
+        return DatabaseMetrics(options, has_pools=True)
 
     def adopt(self, part: Any, metrics: DatabaseMetrics) -> None:
         """Expose a pool by metrics of its own."""

@@ -30,7 +30,7 @@ class RedisMetrics:
     """The metrics of the clients with the same options."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        database = DatabaseMetrics(options, kind="redis")
+        database = DatabaseMetrics(options, kind="redis", has_pools=True)
         self.at = database.calls.at
         """Return the series of a system, which is ``redis``, and a command."""
         self._name = database.pool_name

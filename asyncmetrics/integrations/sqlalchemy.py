@@ -171,7 +171,7 @@ class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
 
     def make_metrics(self, options: Mapping[str, Any]) -> DatabaseMetrics:
         """Return the metrics for these options."""
-        return DatabaseMetrics(options)
+        return DatabaseMetrics(options, has_pools=True)
 
     def list_parts(self, target: Any) -> Iterable[Any]:
         """Return the dialect of an engine, sync or async: the engines of its ``execution_options()`` have the same."""

@@ -27,6 +27,7 @@ from asyncmetrics.integrations.logging import INTEGRATION as LOGGING
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.model.http_values import OTHER
 from asyncmetrics.patching import Patch
+from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.typing import Unpack
 
 __all__ = ("INTEGRATION", "CountEvents", "StructlogIntegration", "count_events")
@@ -148,7 +149,8 @@ class CountEvents:
                 _count_exception(metrics, name, error)
         except Exception as error:  # noqa: BLE001  # a log call must not fail because of us
             pass_interruption(error)
-            INTEGRATION.count_failure(is_logged=False)
+            self_metrics = get_self_metrics(self._options["registry"])
+            self_metrics.count_internal_error("integrations.structlog", is_logged=False)
         return event_dict
 
     def _declare(self) -> LogRecords:

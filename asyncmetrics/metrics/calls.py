@@ -27,7 +27,7 @@ from asyncmetrics.errors import DuplicateMetricError, is_cancellation
 from asyncmetrics.metrics.counter import Counter
 from asyncmetrics.metrics.gauge import Gauge
 from asyncmetrics.metrics.histogram import Histogram
-from asyncmetrics.metrics.totals import KINDS, TOTALS
+from asyncmetrics.metrics.totals import TOTALS, add_kind
 from asyncmetrics.model.descriptor import GaugeMode
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 from asyncmetrics.timing import Measure, Started, is_closed
@@ -72,8 +72,6 @@ class Calls:
         self.closed = closed
         self._find_active = active.find
         self._series: dict[tuple[str, ...], CallSeries] = {}
-        if kind:
-            KINDS[kind] = None
 
     def at(self, values: tuple[str, ...]) -> CallSeries:
         """Return the series of the calls with these label values, which are texts."""
@@ -218,6 +216,8 @@ def declare_calls(
         types = (*labels, names.type)
         exceptions = declare(Counter, names.exceptions, f"Exceptions, by {names.type}.", types, **ends)
         undo.pop_all()
+    if kind and registry is not None:
+        add_kind(registry, kind)
     return Calls(durations, exceptions, active, kind, closed)
 
 

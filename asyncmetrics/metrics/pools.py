@@ -13,6 +13,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
+from threading import RLock
 from typing import Any, NamedTuple, final
 from weakref import WeakKeyDictionary
 
@@ -27,7 +28,7 @@ from asyncmetrics.registry.self_metrics import get_self_metrics
 __all__ = ("PoolNumbers", "PoolSeries", "Pools", "get_pools")
 
 _MAX_CHILDREN = 1000
-_USES = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60)
+_USE_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60)
 
 
 class PoolNumbers(NamedTuple):
@@ -90,14 +91,23 @@ class Pools:
 
     def __init__(self, registry: CollectorRegistry, prefix: str, namespace: str, pool: str, state: str) -> None:
         self._registry = registry
-        self._members: dict[int, _Member] = {}
-        self._names: dict[str, int] = {}  # each with the pool that had it first
-        options: dict[str, Any] = {
+        self._prefix = prefix
+        self._labels = (pool, state)
+        self._options: dict[str, Any] = {
             "namespace": namespace,
             "registry": registry,
             "max_children": _MAX_CHILDREN,
             "exist_ok": True,
         }
+        self._members: dict[int, _Member] = {}
+        self._names: dict[str, int] = {}  # each with the pool that had it first
+        self._lock = RLock()  # a finaliser may remove a pool while its thread adds another one
+        self.declare()
+
+    def declare(self) -> None:
+        """Declare the metrics, or find those that are declared: a program may have unregistered all of them."""
+        prefix, options = self._prefix, self._options
+        pool, state = self._labels
 
         def make_gauge(suffix: str, documentation: str, *labels: str) -> Gauge:
             return Gauge(f"{prefix}_{suffix}", documentation, [pool, *labels], multiprocess_mode="livesum", **options)
@@ -116,7 +126,7 @@ class Pools:
         )
         default = Histogram.DEFAULT_BUCKETS
         self.waits = make_histogram("wait_time_seconds", "Time that calls waited for a connection of a pool.", default)
-        self.uses = make_histogram("use_time_seconds", "Time that calls used a connection of a pool.", _USES)
+        self.uses = make_histogram("use_time_seconds", "Time that calls used a connection of a pool.", _USE_BUCKETS)
         self.creations = make_histogram("create_time_seconds", "Time to create a connection of a pool.", default)
 
     def add(self, pool: object, kind: str, read: Callable[[Any], PoolNumbers], name: str = "") -> PoolSeries:
@@ -125,18 +135,20 @@ class Pools:
         ``read`` takes the pool, and must not block. Without a ``name``, the pool is called by its ``kind`` and a
         number. Pools of one name are added up. A pool that allows no weak references is kept until `remove`.
         """
-        member = self._members.get(id(pool))
-        if member is not None:
-            return member.series
-        key = id(pool)
-        if name:
-            self._names.setdefault(name, key)
-        else:
-            # The lowest number that is free: a program that makes a client for each call has few names.
-            names = (f"{kind}-{number}" for number in count(1))
-            name = next(one for one in names if self._names.setdefault(one, key) == key)
-        member = self._members[key] = _Member(_refer(pool, lambda _: self._remove(key)), read, PoolSeries(self, name))
-        return member.series
+        with self._lock:
+            member = self._members.get(id(pool))
+            if member is not None:
+                return member.series
+            key = id(pool)
+            if name:
+                self._names.setdefault(name, key)
+            else:
+                # The lowest number that is free: a program that makes a client for each call has few names.
+                names = (f"{kind}-{number}" for number in count(1))
+                name = next(one for one in names if self._names.setdefault(one, key) == key)
+            series = PoolSeries(self, name)
+            self._members[key] = _Member(_refer(pool, lambda _: self._remove(key)), read, series)
+            return series
 
     def find(self, pool: object) -> PoolSeries | None:
         """Return the series of a pool that is exposed."""
@@ -148,16 +160,17 @@ class Pools:
         self._remove(id(pool))
 
     def _remove(self, key: int) -> None:
-        member = self._members.pop(key, None)
-        if member is None:
-            return
-        member.series.is_open = False
-        name = member.series.name
-        if any(other.series.name == name for other in list(self._members.values())):
-            return
-        self._names.pop(name, None)
-        for metric in (self.timeouts, self.waits, self.uses, self.creations):
-            metric.remove(name)
+        with self._lock:
+            member = self._members.pop(key, None)
+            if member is None:
+                return
+            member.series.is_open = False
+            name = member.series.name
+            if any(other.series.name == name for other in self._members.values()):
+                return
+            self._names.pop(name, None)
+            for metric in (self.timeouts, self.waits, self.uses, self.creations):
+                metric.remove(name)
 
     def _read(self) -> Iterator[tuple[str, PoolNumbers]]:
         for member in list(self._members.values()):
@@ -201,16 +214,23 @@ def _refer(pool: object, remove: Callable[[object], None]) -> Callable[[], Any]:
 
 # Weak, since the gauges' functions hold the pools, and the registry holds the gauges.
 _POOLS: WeakKeyDictionary[CollectorRegistry, dict[tuple[str, ...], weakref.ref[Pools]]] = WeakKeyDictionary()
+_LOCK = RLock()
 
 
 def get_pools(
     registry: CollectorRegistry, prefix: str, *, namespace: str = "", pool: str = "pool", state: str = "state"
 ) -> Pools:
-    """Return the pools whose metrics begin with ``prefix``; ``pool`` and ``state`` are the names of their labels."""
-    known = _POOLS.setdefault(registry, {})
-    key = (prefix, namespace, pool, state)
-    found = known[key]() if key in known else None
-    if found is None:
-        found = Pools(registry, prefix, namespace, pool, state)
-        known[key] = weakref.ref(found)
-    return found
+    """Return the pools whose metrics begin with ``prefix``; ``pool`` and ``state`` are the names of their labels.
+
+    Raises `DuplicateMetricError` if the registry has such a metric with other labels.
+    """
+    with _LOCK:
+        known = _POOLS.setdefault(registry, {})
+        key = (prefix, namespace, pool, state)
+        found = known[key]() if key in known else None
+        if found is None:
+            found = Pools(registry, prefix, namespace, pool, state)
+            known[key] = weakref.ref(found)
+        else:
+            found.declare()
+        return found

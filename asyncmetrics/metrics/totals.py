@@ -11,18 +11,30 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from threading import Lock
+from threading import RLock
 from typing import final
+from weakref import WeakKeyDictionary
 
+from asyncmetrics.registry import CollectorRegistry
 from asyncmetrics.storage.protocol import has_locks
 
-__all__ = ("KINDS", "TOTALS", "RequestTotals")
+__all__ = ("TOTALS", "RequestTotals", "add_kind", "list_kinds")
 
-KINDS: dict[str, None] = {}
-"""The kinds of clients that are measured in this process."""
+_KINDS: WeakKeyDictionary[CollectorRegistry, dict[str, None]] = WeakKeyDictionary()
+"""The kinds of clients that have been measured in this process, by the registry of their metrics."""
 
 _NEEDS_LOCKS = has_locks(None)
-_lock = Lock()  # only for interpreters without a GIL
+_lock = RLock()  # for interpreters without a GIL only; a finaliser may end a call while its thread has the lock
+
+
+def add_kind(registry: CollectorRegistry, kind: str) -> None:
+    """Note that a kind of clients is measured: the totals of a request without such a call are 0 from now on."""
+    _KINDS.setdefault(registry, {})[kind] = None
+
+
+def list_kinds(registry: CollectorRegistry) -> list[str]:
+    """Return the kinds of clients whose metrics are in ``registry``."""
+    return list(_KINDS.get(registry, ()))
 
 
 @final

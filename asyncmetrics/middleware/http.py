@@ -67,7 +67,7 @@ class HttpMetrics:
                 "Time from the end of a response to the application's return.",
                 "route",
             )
-        self.totals = ClientTotals(factory) if options["client_totals"] else None
+        self.totals = ClientTotals(factory, labels.registry) if options["client_totals"] else None
         self.is_plain = self.bodies is None and self.totals is None and labels.is_plain
         """Whether a request is measured by its duration alone, without labels of the user."""
         names = labels.list_names("method", "route")

@@ -7,7 +7,7 @@ import asyncio
 import anyio
 import pytest
 
-from asyncmetrics import MetricsMiddleware
+from asyncmetrics import CollectorRegistry, MetricsMiddleware
 from asyncmetrics.metrics.calls import CallNames, declare_calls
 from asyncmetrics.metrics.totals import TOTALS
 
@@ -159,3 +159,9 @@ def test_extra_labels_and_the_namespace_are_on_the_totals(measure, registry, cal
     measure(work, extra_labels={"service": "shop"}, namespace="shop")
     labels = {"route": "/", "client": "test", "service": "shop"}
     assert registry.get_sample_value(f"shop_{COUNT}_sum", labels) == 1
+
+
+def test_a_kind_that_only_another_registry_measures_has_no_series(measure, calls):
+    other = CollectorRegistry()
+    declare_calls(CallNames("d_seconds", "d_active", "d_exceptions"), "Calls.", kind="other", registry=other)
+    assert measure(nothing)(f"{COUNT}_count", client="other") is None

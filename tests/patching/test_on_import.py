@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import importlib.util
 import sys
 import threading
@@ -139,3 +140,59 @@ def test_the_finder_is_there_while_something_waits(module, wait):
     wait(module)
     importlib.import_module(module)
     assert sys.meta_path == before
+
+
+class _Proxy:
+    """A loader around another one, as wrapt's: what is set on it is set on the inner one."""
+
+    def __init__(self, inner):
+        object.__setattr__(self, "inner", inner)
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def __setattr__(self, name, value):
+        setattr(self.inner, name, value)
+
+    def exec_module(self, module):
+        self.inner.exec_module(module)
+
+
+def test_a_loader_of_another_tool_runs_the_module_once(module, wait, monkeypatch):
+    class Finder:
+        def find_spec(self, name, path=None, target=None):
+            if name != module:
+                return None
+            spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+            spec.loader = _Proxy(spec.loader)
+            return spec
+
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    seen = wait(module)
+    imported = importlib.import_module(module)
+    assert seen == [1]
+    assert type(imported.__spec__.loader) is type(imported.__loader__) is _Proxy
+
+
+def test_the_finder_leaves_a_list_that_another_import_iterates_over(module, wait):
+    wait(module)
+    found = []
+    for finder in sys.meta_path:
+        if not found:
+            importlib.import_module(module)  # the last one that waits: our finder goes
+        found.append(finder)
+    assert importlib.machinery.PathFinder in found
+
+
+def test_a_loader_without_exec_module_is_left_alone(module, wait, monkeypatch):
+    class Loader:
+        def load_module(self, name):
+            raise AssertionError
+
+    class Finder:
+        def find_spec(self, name, path=None, target=None):
+            return importlib.machinery.ModuleSpec(name, Loader()) if name == module else None
+
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    wait(module)
+    assert isinstance(importlib.util.find_spec(module).loader, Loader)

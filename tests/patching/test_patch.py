@@ -164,3 +164,33 @@ def test_a_function_of_a_module_is_patched_below_and_above_a_wrapper(calls):
 def test_what_does_not_exist_is_an_error():
     with pytest.raises(AttributeError):
         Patch(Library, "missing", lambda function: function).apply()
+
+
+@pytest.mark.parametrize("way", ["restored", "closed over"])
+def test_a_patch_that_another_tool_has_covered_is_applied_once_again(way):
+    """A test double is taken away again, or a wrapper calls ours without saying so."""
+    calls = []
+
+    def count(function):
+        @wraps(function)
+        def counted(self, value):
+            calls.append(value)
+            return function(self, value)
+
+        return counted
+
+    class Covered(Library):
+        def method(self, value):
+            return value
+
+    original = Covered.method
+    if way == "restored":
+        Covered.method = lambda self, value: None
+    patch = Patch(Covered, "method", count)
+    patch.apply()
+    ours = Covered.method
+    Covered.method = original if way == "restored" else lambda self, value: ours(self, value)
+    patch.undo()
+    patch.apply()
+    assert Covered().method(7) == 7
+    assert calls == [7]

@@ -6,6 +6,8 @@ import logging
 import subprocess
 import sys
 import textwrap
+import threading
+from importlib import import_module
 from types import ModuleType
 
 import httpx
@@ -14,9 +16,10 @@ import redis
 import sqlalchemy.orm
 import urllib3
 
-from asyncmetrics import CollectorRegistry, instrument, instrument_all
-from asyncmetrics.errors import DefinitionError
+from asyncmetrics import CollectorRegistry, Gauge, instrument, instrument_all, uninstrument
+from asyncmetrics.errors import DefinitionError, DuplicateMetricError
 from asyncmetrics.integrations.libraries import LIBRARIES, Library
+from asyncmetrics.metrics.pools import get_pools
 from tests.patience import PROGRAM_SECONDS
 from tests.servers.processes import ROOT
 
@@ -239,3 +242,61 @@ def test_an_unknown_kind_is_an_error_that_lists_the_kinds():
         DefinitionError, match="FastAPI.* httpx.* redis.* SQLAlchemy.* asyncpg.* psycopg.* aiosqlite.* log"
     ):
         instrument(object())
+
+
+def test_undo_while_a_library_begins_leaves_it_as_it_was(registry, monkeypatch, tmp_path, states):
+    undone = []
+
+    class Slow:
+        def measure_all(self, options):
+            other = threading.Thread(target=instrumentation.undo)  # of another thread, while this one is here
+            other.start()
+            other.join()
+            return lambda: undone.append(True)
+
+    module = ModuleType("slow_integration")
+    module.INTEGRATION = Slow()
+    (tmp_path / "slow_library.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "slow_integration", module)
+    monkeypatch.setitem(LIBRARIES, "slow", Library("slow_library", "", (), "slow_integration"))
+    instrumentation = instrument_all(only=["slow"], registry=registry)
+    import_module("slow_library")
+    del sys.modules["slow_library"]
+    assert undone == [True]
+    assert states() == {}
+
+
+@pytest.mark.parametrize("name", ["http_client_connection_count", "http_client_active_requests"])
+def test_a_name_that_the_registry_has_leaves_the_library_alone(registry, server, states, name, caplog):
+    Gauge(name, "Another one.", ["x"], registry=registry)
+    with instrument_all(only=["httpx"], registry=registry):
+        assert states() == {"httpx": "failed"}
+        httpx.get(f"{server.url}/ok")
+    with httpx.Client() as client:
+        with pytest.raises(DuplicateMetricError, match=name):
+            instrument(client, registry=registry)
+        uninstrument(client)
+        client.get(f"{server.url}/ok")
+    assert not hasattr(httpx.HTTPTransport.handle_request, "__wrapped__")
+    assert registry.get_sample_value("asyncmetrics_internal_errors_total", {"where": "integrations.httpx"}) is None
+
+
+def test_pools_are_exposed_again_after_a_program_has_unregistered_a_gauge(registry, server, samples):
+    for _ in range(2):
+        with instrument_all(only=["httpx"], registry=registry), httpx.Client() as client:
+            client.get(f"{server.url}/ok")
+            assert samples("http_client_connection_max", "pool") == {("httpx-1",): 100}
+            kept = get_pools(registry, "http_client_connection")  # so that it is not collected
+        gauge = Gauge(
+            "http_client_connection_max", "", ["pool"], multiprocess_mode="livesum", registry=registry, exist_ok=True
+        )
+        registry.unregister(gauge)
+    assert kept
+
+
+def test_opentelemetrys_conventions_name_the_labels_of_http_pools(registry, server):
+    with instrument_all(only=["httpx"], registry=registry, conventions="opentelemetry"), httpx.Client() as client:
+        client.get(f"{server.url}/ok")
+        labels = {"pool": "httpx-1", "http_connection_state": "idle"}
+        assert registry.get_sample_value("http_client_connection_count", labels) == 1
