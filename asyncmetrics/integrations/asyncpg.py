@@ -58,14 +58,14 @@ class AsyncpgIntegration(AsyncpgPools):
             )
         )
 
-    def _measure(self, connection: Any, operation: str) -> Measure | None:
+    def _measure(self, connection: Any, operation: str, *, even_owned: bool = False) -> Measure | None:
         metrics = None
         if own := self._own:
             metrics = own.get(id(connection))
             if metrics is None and (proxy := connection._proxy) is not None:
                 metrics = own.get(id(proxy._holder._pool))
         metrics = metrics or self._everywhere
-        if metrics is None or is_owned(connection):
+        if metrics is None or (is_owned(connection) and not even_owned):
             return None
         return metrics.measure(_SYSTEM, operation)
 
@@ -90,7 +90,7 @@ class AsyncpgIntegration(AsyncpgPools):
         return self._measure(connection, find_operation(query))
 
     def _choose_copy(self, connection: Any, *_args: object, **_options: object) -> Measure | None:
-        return self._measure(connection, "COPY")
+        return self._measure(connection, "COPY", even_owned=True)  # no owner calls these methods itself
 
     def _choose_statement(self, statement: Any, *_args: object, **_options: object) -> Measure | None:
         return self._measure(statement._connection, find_operation(statement._query))

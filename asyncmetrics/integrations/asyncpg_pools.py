@@ -48,7 +48,7 @@ class Lending:
         self.series = self._pools.add(pool._holders[0], "asyncpg", self._read, metrics.pool_name)
 
     def end(self) -> None:
-        """Expose the pool no more."""
+        """Stop exposing the pool."""
         self._pools.remove(self._get())
 
     def _read(self, holder: Any) -> PoolNumbers:
@@ -89,12 +89,12 @@ class AsyncpgPools(Integration[DatabaseMetrics]):
             self._expose(part)
 
     def release(self, part: Any, metrics: DatabaseMetrics) -> None:  # noqa: ARG002
-        """Expose a pool no more."""
+        """Stop exposing a pool."""
         self._end(id(part))
 
     @guarded
     def release_all(self, metrics: DatabaseMetrics) -> None:
-        """Expose the pools no more that these metrics measured."""
+        """Stop exposing the pools that these metrics measured."""
         for key, lending in list(self._lendings.items()):
             if lending.metrics is metrics:
                 self._end(key)

@@ -20,7 +20,7 @@ from asyncmetrics.metrics.pools import Pools, get_pools
 from asyncmetrics.model.http_values import OTHER
 from asyncmetrics.timing import Measure
 
-__all__ = ("DatabaseMetrics", "disown", "find_operation", "is_owned", "own")
+__all__ = ("DatabaseMetrics", "disown", "find_operation", "give_back", "is_owned", "own")
 
 _MAX_CHILDREN = 10_000
 _MAX_STATEMENTS = 1000
@@ -33,8 +33,8 @@ _WORDS = """
     SELECT SET SHOW START TABLE TRUNCATE UNLISTEN UPDATE UPSERT USE VACUUM VALUES WITH
 """
 _OPERATIONS = frozenset(_WORDS.split())
-# Comments, blanks and brackets may come before the first word.
-_FIRST_WORD = re.compile(r"(?:\s|\(|--[^\n]*(?:\n|$)|/\*.*?\*/)*([A-Za-z]+)", re.DOTALL)
+_match_blank = re.compile(r"[\s(]*").match
+_match_word = re.compile(r"[A-Za-z]+").match
 
 _known: dict[str, str] = {}
 
@@ -47,8 +47,8 @@ def find_operation(statement: object) -> str:
 
 def _find_operation(statement: object) -> str:
     text = statement.decode("latin-1") if isinstance(statement, (bytes, bytearray)) else str(statement)
-    word = _FIRST_WORD.match(text)
-    operation = word[1].upper() if word else OTHER
+    word = _match_word(text, _skip_comments(text))
+    operation = word[0].upper() if word else OTHER
     if operation not in _OPERATIONS:
         operation = OTHER
     if len(text) <= _LONGEST_KEPT and type(statement) is str:
@@ -56,6 +56,26 @@ def _find_operation(statement: object) -> str:
             _known.clear()
         _known[statement] = operation
     return operation
+
+
+def _skip_comments(text: str) -> int:
+    """Return where the comments, blanks and brackets at the beginning of a statement end.
+
+    A regular expression for all of them would try each split of many comments: exponential time.
+    """
+    position = 0
+    while True:
+        blank = _match_blank(text, position)
+        position = blank.end() if blank else position
+        if text.startswith("--", position):
+            end, length = text.find("\n", position), 1
+        elif text.startswith("/*", position):
+            end, length = text.find("*/", position + 2), 2
+        else:
+            return position
+        if end < 0:
+            return len(text)
+        position = end + length
 
 
 @final
@@ -133,6 +153,11 @@ def disown(owner: object) -> None:
     for key, (_, found) in list(_OWNED.items()):
         if found == owner:
             _OWNED.pop(key, None)
+
+
+def give_back(connection: object) -> None:
+    """Undo `own` for one connection, which its owner has given up."""
+    _OWNED.pop(id(connection), None)
 
 
 def is_owned(connection: object) -> bool:

@@ -6,6 +6,7 @@ its end, and so must not find ours there. It is added when a connection is made,
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -120,7 +121,16 @@ class DjangoIntegration(Integration[DatabaseMetrics]):
         metrics = self.find(connection)
         if metrics is None:
             return None
-        return metrics.measure(_find_system(connection), find_operation(sql))
+        return metrics.measure(_find_system(connection), _find_operation(sql))
+
+
+def _find_operation(statement: object) -> str:
+    """Return the operation of a statement, which may be one that psycopg composes."""
+    if isinstance(statement, str) or "psycopg" not in sys.modules:
+        return find_operation(statement)
+    from asyncmetrics.integrations.psycopg import find_composed_operation
+
+    return find_composed_operation(statement)
 
 
 def _find_system(connection: Any) -> str:

@@ -91,12 +91,12 @@ class HttpClientMetrics:
             self._pools.add(pool, kind, read, self.pool_name)
 
     def hide(self, pool: Any) -> None:
-        """Expose a pool no more."""
+        """Stop exposing a pool."""
         if self.exposed.pop(id(pool), None) is not None:
             self._pools.remove(pool)
 
     def close(self) -> None:
-        """Expose no pool any more."""
+        """Stop exposing all pools."""
         for reference in list(self.exposed.values()):
             self.hide(reference())
 
@@ -223,11 +223,11 @@ class HttpClientIntegration(Integration[HttpClientMetrics]):
         self.expose(part, metrics)
 
     def release(self, part: Any, metrics: HttpClientMetrics) -> None:
-        """Expose the pool of a part no more."""
+        """Stop exposing the pool of a part."""
         self._hide(part, metrics)
 
     def release_all(self, metrics: HttpClientMetrics) -> None:
-        """Expose no pool of these metrics any more."""
+        """Stop exposing all pools of these metrics."""
         metrics.close()
 
     def expose(self, part: Any, metrics: HttpClientMetrics) -> None:
@@ -237,7 +237,7 @@ class HttpClientIntegration(Integration[HttpClientMetrics]):
             metrics.expose(pool, self.library, self.read_pool)
 
     def hide_closed(self, part: Any) -> None:
-        """Expose the pool of a part no more, which is closed."""
+        """Stop exposing the pool of a closed part."""
         try:
             self._hide(part, self.find(part))
         except Exception as error:  # noqa: BLE001  # to close must not fail because of us

@@ -74,10 +74,10 @@ class Integration(ABC, Generic[M]):
         """Begin to measure a part that exists, such as a pool with connections. By default there is nothing to do."""
 
     def release(self, part: Any, metrics: M) -> None:
-        """Measure a part no more, by these metrics. By default there is nothing to do."""
+        """Stop measuring a part by these metrics. By default there is nothing to do."""
 
     def release_all(self, metrics: M) -> None:
-        """Measure all parts no more that these metrics of `measure_all` measured. By default there is nothing to do."""
+        """Stop measuring all parts that these metrics of `measure_all` measured. By default there is nothing to do."""
 
     def find(self, part: object) -> M | None:
         """Return the metrics by which calls of ``part`` are measured; None if they are not."""
@@ -124,7 +124,7 @@ class Integration(ABC, Generic[M]):
         return self._own.get(id(part))
 
     def uninstrument(self, target: T) -> T:
-        """Undo `instrument`: measure ``target`` no more, and return it. Its metrics keep their values."""
+        """Undo `instrument`: stop measuring ``target``, and return it. Its metrics keep their values."""
         with self._lock:
             for part in self.list_parts(target):
                 self.forget(part)

@@ -30,7 +30,7 @@ from asyncmetrics.model.http_values import OTHER
 from asyncmetrics.patching import Patch
 from asyncmetrics.wrapping import Measure, Started, call_end
 
-__all__ = ("INTEGRATION", "PsycopgIntegration")
+__all__ = ("INTEGRATION", "PsycopgIntegration", "find_composed_operation")
 
 _SYSTEM = "postgresql"
 _MAX_PARTS = 10  # of a composed statement, in which its first word is searched
@@ -50,7 +50,7 @@ class PsycopgIntegration(Integration[DatabaseMetrics]):
             for name, choose in (
                 ("execute", self._choose),
                 ("executemany", self._choose),
-                ("copy", self._choose),
+                ("copy", self._choose_copy),
                 ("stream", self._choose_stream),
             )
         ]
@@ -78,25 +78,26 @@ class PsycopgIntegration(Integration[DatabaseMetrics]):
             self._own[id(connection)] = metrics
             return True
 
-    def _find_series(self, cursor: Any, operation: str) -> CallSeries | None:
+    def _find_series(self, cursor: Any, operation: str, *, even_owned: bool = False) -> CallSeries | None:
         connection = cursor.connection
         metrics = self.find(connection)
-        if metrics is None or is_owned(connection):
+        if metrics is None or (is_owned(connection) and not even_owned):
             return None
         return metrics.at(_SYSTEM, operation)
 
-    # `copy` has a `statement`, the others have a `query`.
-    def _choose(
-        self, cursor: Any, query: object = None, *_: object, statement: object = None, **__: object
-    ) -> Measure | None:
-        text = statement if query is None else query
-        if not text:
+    def _choose(self, cursor: Any, query: object = None, *_: object, **__: object) -> Measure | None:
+        if not query:
             return None
-        series = self._find_series(cursor, _find_operation(text))
+        series = self._find_series(cursor, find_composed_operation(query))
+        return None if series is None else series.measure
+
+    # No owner of a connection calls `copy` or `stream` itself.
+    def _choose_copy(self, cursor: Any, statement: object = None, *_: object, **__: object) -> Measure | None:
+        series = self._find_series(cursor, find_composed_operation(statement), even_owned=True)
         return None if series is None else series.measure
 
     def _choose_stream(self, cursor: Any, query: object = None, *_: object, **__: object) -> Measure | None:
-        series = self._find_series(cursor, _find_operation(query))
+        series = self._find_series(cursor, find_composed_operation(query), even_owned=True)
         return None if series is None else _measure_stream(series)
 
     def _choose_operation(self, operation: str, cursor: Any, *_: object, **__: object) -> Measure | None:
@@ -155,7 +156,7 @@ def _measure_stream(series: CallSeries) -> Measure:
     return series.end, None, begin
 
 
-def _find_operation(statement: object) -> str:
+def find_composed_operation(statement: object) -> str:
     """Return the operation of a statement; only the parts up to the first word are rendered."""
     if type(statement) is str:
         return find_operation(statement)

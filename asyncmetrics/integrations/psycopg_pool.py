@@ -6,8 +6,9 @@ the pool gives one. In a library that is measured, the integration with psycopg 
 *Theory of operation.*
 
 1. A pool is exposed when it is opened, gives a connection or is instrumented. Its series disappear when it is closed.
-2. A scrape reads ``get_stats()``. Its ``pool_size`` includes connections that are not made yet, so the used ones are
-   those that ``getconn`` has returned and ``putconn`` has not got back.
+2. A scrape reads ``get_stats()``. Its ``pool_size`` includes connections that are not made yet, and its
+   ``requests_waiting`` calls that have given up. So the used connections are those that ``getconn`` has returned and
+   ``putconn`` has not got back, and the calls that wait are those inside of ``getconn``.
 3. ``connection()`` calls both methods, and so does a connection that returns to its pool when it is closed.
 """
 
@@ -42,15 +43,16 @@ _POOLS: tuple[type, ...] = (ConnectionPool, AsyncConnectionPool)
 class _Exposed:
     """A pool that is exposed: its metrics, and its connections that are in use, by the time of their beginning."""
 
-    __slots__ = ("followed", "is_own", "metrics", "series", "uses")
+    __slots__ = ("followed", "is_own", "metrics", "series", "uses", "waiting")
 
     def __init__(self, pool: Any, metrics: DatabaseMetrics, is_own: bool) -> None:
         self.metrics = metrics
         self.is_own = is_own
         self.uses: dict[int, float] = {}
+        self.waiting: list[None] = []  # an item for each call that waits: threads add and remove them
         self.followed: WeakSet[Any] = WeakSet()
         given = "" if _DEFAULT_NAME.fullmatch(pool.name) else pool.name
-        read = partial(_read, self.uses)
+        read = partial(_read, self.uses, self.waiting)
         self.series = metrics.get_pools().add(pool, _KIND, read, metrics.pool_name or given)
 
 
@@ -86,11 +88,11 @@ class PsycopgPoolIntegration(Integration[DatabaseMetrics]):
         self._exposed[part] = _Exposed(part, metrics, is_own=True)
 
     def release(self, part: Any, metrics: DatabaseMetrics) -> None:  # noqa: ARG002  # `_Exposed` has them
-        """Expose a pool no more, and measure the statements of its connections no more."""
+        """Stop exposing a pool, and measuring the statements of its connections."""
         self._hide(part)
 
     def release_all(self, metrics: DatabaseMetrics) -> None:
-        """Expose the pools no more that these metrics measured."""
+        """Stop exposing the pools that these metrics measured."""
         for pool, exposed in list(self._exposed.items()):
             if exposed.metrics is metrics:
                 self._hide(pool)
@@ -120,11 +122,15 @@ class PsycopgPoolIntegration(Integration[DatabaseMetrics]):
         @wraps(getconn)
         def measured(pool: Any, *args: Any, **kwargs: Any) -> Any:
             exposed, started = self._expose(pool), perf_counter()
+            waiting = [] if exposed is None else exposed.waiting
+            waiting.append(None)
             try:
                 connection = getconn(pool, *args, **kwargs)
             except BaseException as error:
                 self._end_wait(pool, exposed, perf_counter() - started, error)
                 raise
+            finally:
+                waiting.pop()
             self._begin_use(pool, exposed, connection, perf_counter() - started)
             return connection
 
@@ -134,11 +140,15 @@ class PsycopgPoolIntegration(Integration[DatabaseMetrics]):
         @wraps(getconn)
         async def measured(pool: Any, *args: Any, **kwargs: Any) -> Any:
             exposed, started = self._expose(pool), perf_counter()
+            waiting = [] if exposed is None else exposed.waiting
+            waiting.append(None)
             try:
                 connection = await getconn(pool, *args, **kwargs)
             except BaseException as error:
                 self._end_wait(pool, exposed, perf_counter() - started, error)
                 raise
+            finally:
+                waiting.pop()
             self._begin_use(pool, exposed, connection, perf_counter() - started)
             return connection
 
@@ -208,11 +218,9 @@ class PsycopgPoolIntegration(Integration[DatabaseMetrics]):
         return self._exposed.get(pool) is exposed
 
 
-def _read(uses: dict[int, float], pool: Any) -> PoolNumbers:
-    stats = pool.get_stats()
-    return PoolNumbers(
-        stats.get("pool_available", 0), len(uses), pool.max_size or None, stats.get("requests_waiting", 0)
-    )  # a null pool has no limit if it is 0
+def _read(uses: dict[int, float], waiting: list[None], pool: Any) -> PoolNumbers:
+    # `requests_waiting` of the pool includes calls that have given up. A null pool has no limit if `max_size` is 0.
+    return PoolNumbers(pool.get_stats().get("pool_available", 0), len(uses), pool.max_size or None, len(waiting))
 
 
 INTEGRATION = PsycopgPoolIntegration()

@@ -70,11 +70,11 @@ class RedisIntegration(Integration[RedisMetrics]):
         metrics.expose(part)
 
     def release(self, part: Any, metrics: RedisMetrics) -> None:
-        """Expose the pool of a client no more."""
+        """Stop exposing the pool of a client."""
         metrics.hide(part)
 
     def release_all(self, metrics: RedisMetrics) -> None:
-        """Expose no pool of these metrics any more."""
+        """Stop exposing all pools of these metrics."""
         metrics.hide_all()
 
     def _list_wrappers(self) -> Iterable[tuple[type, str, Wrap]]:

@@ -76,7 +76,10 @@ def find_command(args: tuple[Any, ...]) -> str:
 
     It is the first word of the name, a str or bytes, in capitals; ``_OTHER`` if it is no known command.
     """
-    return _known.get(args[0]) or _find_command(args)
+    try:
+        return _known.get(args[0]) or _find_command(args)
+    except (IndexError, TypeError):  # no name, or one that redis-py refuses
+        return OTHER
 
 
 def _find_command(args: tuple[Any, ...]) -> str:

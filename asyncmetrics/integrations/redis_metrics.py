@@ -54,16 +54,16 @@ class RedisMetrics:
         return series
 
     def hide(self, pool: object) -> None:
-        """Expose a pool no more: it is closed, or measured no more."""
+        """Stop exposing a pool that is closed, or not measured any longer."""
         self._pools.remove(pool)
 
     def forget(self, pool: Any) -> None:
-        """Expose a pool no more, which others measure from now on."""
+        """Stop exposing a pool that others measure from now on."""
         self.hide(pool)
         self._names.pop(pool, None)
 
     def hide_all(self) -> None:
-        """Expose no pool of these metrics any more."""
+        """Stop exposing all pools of these metrics."""
         for reference in self._names.keyrefs():
             self.hide(reference())
 

@@ -152,7 +152,7 @@ class PoolHooks:
         return wrap
 
     def _hide(self, find_pool: _Function, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Expose a pool no more, as it is closed; it is exposed again if it is used again."""
+        """Stop exposing a closed pool; it is exposed again if it is used again."""
         try:
             pool = find_pool(owner, *args, **kwargs)
             metrics = self._find(pool)

@@ -31,7 +31,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import Pool, QueuePool
 
 from asyncmetrics.integrations.client_options import DATABASE_DEFAULTS
-from asyncmetrics.integrations.database import DatabaseMetrics, disown, find_operation, is_owned, own
+from asyncmetrics.integrations.database import DatabaseMetrics, disown, find_operation, give_back, is_owned, own
 from asyncmetrics.integrations.library import Integration
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics.calls import CallSeries
@@ -97,7 +97,7 @@ class _Engine:
         return PoolNumbers(uses.count(False), uses.count(True), None, pending)
 
     def close(self) -> None:
-        """Expose the pool no more, and leave its connections to the integration of the driver."""
+        """Stop exposing the pool, and leave its connections to the integration of the driver."""
         self.is_open = False
         self.metrics.get_pools().remove(self.dialect())
         disown(self.dialect)
@@ -167,6 +167,7 @@ class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
             (Pool, "checkout", self._begin_use),
             (Pool, "checkin", self._end_use),
             (Pool, "detach", self._end_use),
+            (Pool, "close", self._give_up),
         )
 
     def make_metrics(self, options: Mapping[str, Any]) -> DatabaseMetrics:
@@ -192,13 +193,13 @@ class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
             undo.callback(event.remove, target, name, listener)
 
     def release(self, part: Any, metrics: DatabaseMetrics) -> None:  # noqa: ARG002  # as the base class has it
-        """Expose the pool of an engine no more, until `measure_all` measures it again."""
+        """Stop exposing the pool of an engine, until `measure_all` measures it again."""
         engine = self._engines.pop(id(part), None)
         if engine is not None:
             engine.close()
 
     def release_all(self, metrics: DatabaseMetrics) -> None:
-        """Expose the pools of all engines no more that these metrics measured."""
+        """Stop exposing the pools of all engines that these metrics measured."""
         for key, engine in list(self._engines.items()):
             if engine.metrics is metrics:
                 del self._engines[key]
@@ -364,6 +365,10 @@ class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
             engine.records[id(record)] = record
         self._uses[record] = engine, perf_counter()
         self._record(_leave_out, record, engine)
+
+    def _give_up(self, connection: Any, _record: Any) -> None:
+        """Leave a closed connection to the driver: it may be one of another pool, which it returns to."""
+        self._record(give_back, getattr(connection, "driver_connection", connection))
 
     def _end_use(self, _connection: Any, record: Any) -> None:
         use = self._uses.pop(record, None)

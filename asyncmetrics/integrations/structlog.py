@@ -178,8 +178,11 @@ def _count_exception(metrics: LogRecords, logger: str, error: object) -> None:
 
 
 def _has_error(method_name: str, result: Any) -> object:
-    """Return whether the method of logging gets the exception; its method ``exception`` asks Python for it."""
-    return result[1].get("exc_info", method_name == "exception")
+    """Return whether the method of logging gets the exception; its method ``exception`` asks Python for it.
+
+    It finds none in the thread that runs the method for ``aexception``.
+    """
+    return result[1].get("exc_info", method_name == "exception" and sys.exc_info()[0] is not None)
 
 
 def _is_enabled(logger: _Logger, method_name: str) -> bool:

@@ -92,7 +92,7 @@ class Urllib3Integration(HttpClientIntegration):
         undo.callback(on_import("requests.sessions", hook_requests))
 
     def forget(self, part: Any) -> None:
-        """Measure a part no more, nor those that got their metrics from it."""
+        """Stop measuring a part, and those that got their metrics from it."""
         for child in list(self._children.pop(part, ())):
             self.forget(child)
         super().forget(part)

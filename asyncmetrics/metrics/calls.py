@@ -24,12 +24,14 @@ from typing import Any, NamedTuple, TypeVar, cast, final
 
 from asyncmetrics.children.interfaces import GaugeChild
 from asyncmetrics.errors import DuplicateMetricError, is_cancellation
+from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics.counter import Counter
 from asyncmetrics.metrics.gauge import Gauge
 from asyncmetrics.metrics.histogram import Histogram
 from asyncmetrics.metrics.totals import TOTALS, add_kind
 from asyncmetrics.model.descriptor import GaugeMode
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
+from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.timing import Measure, Started, is_closed
 from asyncmetrics.wrapping import wrap_callable
 
@@ -58,13 +60,20 @@ class Calls:
     """The metrics of calls of one kind, and their series.
 
     ``kind`` is the label ``client`` of the request totals (`asyncmetrics.metrics.totals`); calls of no kind count in
-    none. ``closed`` is the outcome of a call that is closed: that is no fault of a generator, but a coroutine that is
-    closed was abandoned.
+    none. ``closed`` is the outcome of a call that is closed: ``ok`` for generators, whose consumer may stop early, and
+    ``cancelled`` for coroutines.
     """
 
     def __init__(
-        self, durations: Histogram, exceptions: Counter, active: Gauge, kind: str = "", closed: str = "ok"
+        self,
+        durations: Histogram,
+        exceptions: Counter,
+        active: Gauge,
+        kind: str = "",
+        closed: str = "ok",
+        registry: CollectorRegistry | None = None,
     ) -> None:
+        self._registry = registry
         self.durations = durations
         self.exceptions = exceptions
         self.active = active
@@ -101,6 +110,12 @@ class Calls:
         if is_closed(error):
             return self.closed
         return "cancelled" if is_cancellation(error) else "error"
+
+    def count_failure(self, error: Exception) -> None:
+        """Count an exception of a metric, which must not break the call that is measured."""
+        pass_interruption(error)
+        if self._registry is not None:
+            get_self_metrics(self._registry).count_internal_error("calls")
 
     def _begin(self, values: tuple[str, ...]) -> Started:
         # The statements of `at` and `CallSeries.begin`, without their calls: benchmarks/clients.py.
@@ -161,10 +176,13 @@ class CallSeries:
     def end(self, seconds: float, outcome: str = "") -> None:
         """End a call that took ``seconds``."""
         # Each statement is that of a function that would cost as much again: benchmarks/clients.py.
-        self.active.dec()
-        self._find_duration((*self.values, outcome) if outcome else self._ok).observe(seconds)
-        if self._kind and (totals := _get_totals()) is not None:
-            totals.add(self._kind, seconds)
+        try:
+            self.active.dec()
+            self._find_duration((*self.values, outcome) if outcome else self._ok).observe(seconds)
+            if self._kind and (totals := _get_totals()) is not None:
+                totals.add(self._kind, seconds)
+        except Exception as error:  # noqa: BLE001  # a call that succeeded must not look failed
+            self._calls.count_failure(error)
 
     def fail(self, seconds: float, error: BaseException, outcome: str = "") -> None:
         """End a call that ``error`` ended; count ``error`` unless it only cancelled or closed the call."""
@@ -218,7 +236,7 @@ def declare_calls(
         undo.pop_all()
     if kind and registry is not None:
         add_kind(registry, kind)
-    return Calls(durations, exceptions, active, kind, closed)
+    return Calls(durations, exceptions, active, kind, closed, registry)
 
 
 @final

@@ -32,7 +32,7 @@ _USE_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60)
 
 
 class PoolNumbers(NamedTuple):
-    """What a pool has at this moment; None for what it cannot say."""
+    """What a pool has at this moment; None for a number that it does not have."""
 
     idle: int
     used: int
@@ -156,7 +156,7 @@ class Pools:
         return None if member is None else member.series
 
     def remove(self, pool: object) -> None:
-        """Expose ``pool`` no more, and remove its series unless another pool has its name."""
+        """Stop exposing ``pool``, and remove its series unless another pool has its name."""
         self._remove(id(pool))
 
     def _remove(self, key: int) -> None:

@@ -368,3 +368,12 @@ def test_around_measures_a_function_and_keeps_its_kind(calls, read):
     assert asyncio.run(measured(7)) == 7
     assert calls.around(str, "SELECT")(7) == "7"
     assert read("duration_seconds_count", outcome="ok") == 2
+
+
+def test_a_metric_that_fails_does_not_fail_the_call(calls, registry, monkeypatch):
+    def fail(*_):
+        raise OSError("no space")
+
+    monkeypatch.setattr(calls.durations, "find", fail)
+    assert calls.around(str, "SELECT")(7) == "7"
+    assert registry.get_sample_value("asyncmetrics_internal_errors_total", {"where": "calls"}) == 1

@@ -42,8 +42,15 @@ def use_connection() -> None:
     connection.ensure_connection()
     assert count() == {}
     with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+        cursor.execute(compose() if "composed" in STEPS else "SELECT 1")
         assert cursor.fetchone() == (1,)
+
+
+def compose() -> object:
+    """Return a statement that psycopg composes."""
+    from psycopg import sql
+
+    return sql.SQL("/* shop */ SELECT {}").format(1)
 
 
 def run_orm() -> RequestTotals:

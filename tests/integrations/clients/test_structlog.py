@@ -192,6 +192,17 @@ def test_an_exception_that_logging_cannot_see_is_counted_once(chain, registry, s
     assert failures() == {("till", "ValueError"): 1}
 
 
+async def test_an_exception_that_is_logged_in_another_thread_is_counted_once(registry, standard, failures):
+    chain = [structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
+    log = wrap(structlog.stdlib.BoundLogger, chain, standard)
+    with asyncmetrics.instrument_all(only=["logging", "structlog"], registry=registry):
+        try:
+            raise KeyError
+        except KeyError:
+            await log.aexception("x")
+    assert failures() == {("till", "KeyError"): 1}
+
+
 def test_what_logging_drops_is_not_counted_where_logging_is_measured(registry, standard, counted):
     with asyncmetrics.instrument_all(only=["logging", "structlog"], registry=registry):
         wrap(structlog.stdlib.BoundLogger, RENDERING, standard).debug("below the level")

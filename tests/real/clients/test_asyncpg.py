@@ -310,7 +310,7 @@ async def test_a_connection_that_another_library_owns_is_not_measured(connection
     own(connection)
     for run, _ in CALLS.values():
         await run(connection)
-    assert counts() == {}
+    assert {operation for operation, _ in counts()} == {"COPY"}  # which no owner calls itself
 
 
 async def test_a_subclass_is_measured_through_its_base(postgresql, measured, counts):

@@ -31,3 +31,8 @@ def test_the_queries_of_async_code_are_operations_and_belong_to_its_request(data
         "postgresql SELECT ok": 5,
     }
     assert totals == {"db": 6}
+
+
+def test_a_statement_that_psycopg_composes_has_its_first_word(database):
+    counts = run_program(database, "composed")[0]
+    assert counts == {"postgresql SELECT ok": 1}

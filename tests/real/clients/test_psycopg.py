@@ -415,15 +415,18 @@ def test_a_connection_of_a_measured_library_counts_once(sync_connection, everywh
     assert count() == {}
 
 
-async def test_the_connection_of_another_library_is_left_to_it(connection, everywhere, count):
+async def test_the_connection_of_another_library_is_left_to_it_but_for_what_the_library_never_calls(
+    connection, everywhere, count
+):
     own(connection)
     await connection.execute("SELECT 1")
-    assert await stream(connection)
-    assert await copy_out(connection)
     async with connection.transaction(), connection.cursor("server") as cursor:
         await cursor.execute("SELECT 1")
         assert await cursor.fetchall() == [(1,)]
     assert count() == {}
+    assert await stream(connection)
+    assert await copy_out(connection)
+    assert count() == {("SELECT", "ok"): 1, ("COPY", "ok"): 1}
 
 
 async def test_a_failure_of_ours_breaks_no_call(connection, everywhere, count, samples, monkeypatch):

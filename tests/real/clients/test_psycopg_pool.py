@@ -416,3 +416,16 @@ async def test_a_connection_that_cannot_be_made_is_a_failed_connect(tmp_path, re
     assert set(samples("db_client_operation_exceptions_total", "operation", "type")) == {
         ("CONNECT", "OperationalError")
     }
+
+
+async def test_calls_that_have_given_up_are_not_pending(pool, samples):
+    async with pool.connection(), pool.connection():
+        for _ in range(3):
+            with pytest.raises(psycopg_pool.PoolTimeout):
+                await pool.getconn(timeout=SHORT_SECONDS)
+        assert set(samples(f"{PREFIX}_pending_requests", "pool").values()) == {0}
+        waiting = asyncio.create_task(pool.getconn())
+        await eventually(lambda: set(samples(f"{PREFIX}_pending_requests", "pool").values()), {1})
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert set(samples(f"{PREFIX}_pending_requests", "pool").values()) == {0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import psycopg_pool
 import pytest
 import sqlalchemy
 from sqlalchemy import event, exc, text
@@ -288,3 +289,23 @@ def test_a_database_that_is_missing_is_a_failed_connect(use, counted, driver):
 
     use(driver, main)
     assert counted() == {("CONNECT", "error"): 1}
+
+
+def test_a_connection_that_goes_back_to_a_pool_of_the_driver_is_the_drivers_again(postgresql, counted):
+    with psycopg_pool.ConnectionPool(
+        postgresql.dsn, min_size=1, max_size=1, kwargs={"autocommit": True}
+    ) as connections:
+
+        def close(connection):
+            connections.putconn(connection)
+
+        engine = sqlalchemy.create_engine(
+            "postgresql+psycopg://", creator=connections.getconn, poolclass=sqlalchemy.NullPool
+        )
+        engine.dialect.do_close = close
+        with engine.connect() as connection:
+            connection.execute(ONE)
+        assert counted() == {("SELECT", "ok"): 1}
+        with connections.connection() as connection:
+            connection.execute("SELECT 1")
+    assert counted() == {("SELECT", "ok"): 2}
