@@ -192,14 +192,18 @@ def test_an_exception_that_logging_cannot_see_is_counted_once(chain, registry, s
     assert failures() == {("till", "ValueError"): 1}
 
 
-async def test_an_exception_that_is_logged_in_another_thread_is_counted_once(registry, standard, failures):
+def test_an_exception_that_is_logged_in_another_thread_is_counted_once(registry, standard, failures):
     chain = [structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
     log = wrap(structlog.stdlib.BoundLogger, chain, standard)
-    with asyncmetrics.instrument_all(only=["logging", "structlog"], registry=registry):
+
+    async def main():
         try:
             raise KeyError
         except KeyError:
             await log.aexception("x")
+
+    with asyncmetrics.instrument_all(only=["logging", "structlog"], registry=registry):
+        asyncio.run(main())
     assert failures() == {("till", "KeyError"): 1}
 
 
