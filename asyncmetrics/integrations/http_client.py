@@ -171,11 +171,7 @@ class HttpCall:
         """End the call: its body was read, closed or abandoned."""
         if self._is_open:
             self._is_open = False
-            try:
-                self._series.end(perf_counter() - self._started, self._status or "cancelled")
-            except Exception as error:  # noqa: BLE001  # a metric's exception is not for the application
-                pass_interruption(error)
-                self._metrics.count_failure()
+            self._series.end(perf_counter() - self._started, self._status or "cancelled")
             if self._metrics.response_sizes is not None:
                 self._observe(self._metrics.response_sizes, self.size)
 
@@ -183,17 +179,13 @@ class HttpCall:
         """End the call by an exception, which came instead of a response or while its body was read."""
         if self._is_open:
             self._is_open = False
-            try:
-                self._series.fail(perf_counter() - self._started, error, self._status)
-            except Exception as own:  # noqa: BLE001  # the application's exception wins
-                pass_interruption(own)
-                self._metrics.count_failure()
+            self._series.fail(perf_counter() - self._started, error, self._status)
 
     def _observe(self, histogram: Histogram | None, value: float) -> None:
         if histogram is not None:
             try:
                 histogram.find(self._series.values).observe(value)
-            except Exception as error:  # noqa: BLE001  # as in `end`
+            except Exception as error:  # noqa: BLE001  # a metric's exception is not for the application
                 pass_interruption(error)
                 self._metrics.count_failure()
 

@@ -20,7 +20,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from functools import wraps
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from asyncmetrics.integrations.client_options import check_client_options
 from asyncmetrics.interruptions import pass_interruption
@@ -31,10 +31,13 @@ from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.timing import Measure
 from asyncmetrics.wrapping import wrap_callable
 
-__all__ = ("Integration", "guarded")
+__all__ = ("End", "Integration", "guarded", "watch", "watch_async")
 
 M = TypeVar("M")
 T = TypeVar("T")
+
+End: TypeAlias = Callable[[Any, "BaseException | None"], object]
+"""Called at the end of a call with its result and its exception, one of which is None."""
 
 _log = logging.getLogger("asyncmetrics")
 
@@ -215,15 +218,63 @@ def guarded(act: Callable[..., T]) -> Callable[..., T | None]:
     """
 
     @wraps(act)
-    def call(self: Integration[Any], *args: Any) -> T | None:
+    def call(self: Integration[Any], *args: Any, **kwargs: Any) -> T | None:
         try:
-            return act(self, *args)
+            return act(self, *args, **kwargs)
         except Exception as error:  # noqa: BLE001  # it is counted
             pass_interruption(error)
             self.count_failure()
             return None
 
     return call
+
+
+def watch(begin: Callable[..., End | None]) -> Wrap:
+    """Return the `Wrap` of a method: ``begin`` takes what the method takes, and returns what to call at its end.
+
+    If it returns None, nothing is called. Neither function may raise. It suits pools: for each request of an HTTP
+    client or command of Redis, a function made for that call costs too much.
+    """
+
+    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            end = begin(*args, **kwargs)
+            if end is None:
+                return function(*args, **kwargs)
+            try:
+                result = function(*args, **kwargs)
+            except BaseException as error:
+                end(None, error)
+                raise
+            end(result, None)
+            return result
+
+        return watched
+
+    return wrap
+
+
+def watch_async(begin: Callable[..., End | None]) -> Wrap:
+    """Return what `watch` returns, for a method whose result is awaited."""
+
+    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        async def watched(*args: Any, **kwargs: Any) -> Any:
+            end = begin(*args, **kwargs)
+            if end is None:
+                return await function(*args, **kwargs)
+            try:
+                result = await function(*args, **kwargs)
+            except BaseException as error:
+                end(None, error)
+                raise
+            end(result, None)
+            return result
+
+        return watched
+
+    return wrap
 
 
 def _do_nothing(_seconds: float) -> None:

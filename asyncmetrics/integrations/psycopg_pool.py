@@ -15,8 +15,8 @@ the pool gives one. In a library that is measured, the integration with psycopg 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from functools import partial, wraps
+from collections.abc import Mapping
+from functools import partial
 from time import perf_counter
 from typing import Any, final
 from weakref import WeakKeyDictionary, WeakSet
@@ -25,7 +25,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 from asyncmetrics.integrations.client_options import DATABASE_DEFAULTS
 from asyncmetrics.integrations.database import DatabaseMetrics
-from asyncmetrics.integrations.library import Integration, guarded
+from asyncmetrics.integrations.library import End, Integration, guarded, watch, watch_async
 from asyncmetrics.integrations.psycopg import INTEGRATION as PSYCOPG
 from asyncmetrics.metrics.pools import PoolNumbers
 from asyncmetrics.patching import Patch, Wrap
@@ -61,8 +61,8 @@ class PsycopgPoolIntegration(Integration[DatabaseMetrics]):
 
     def __init__(self) -> None:
         wrappers: tuple[tuple[type, str, Wrap], ...] = (
-            (ConnectionPool, "getconn", self._wrap_getconn),
-            (AsyncConnectionPool, "getconn", self._wrap_async_getconn),
+            (ConnectionPool, "getconn", watch(self._begin_wait)),
+            (AsyncConnectionPool, "getconn", watch_async(self._begin_wait)),
             *(
                 (pool, name, self.measured(choose))
                 for pool in _POOLS
@@ -118,46 +118,29 @@ class PsycopgPoolIntegration(Integration[DatabaseMetrics]):
                     exposed = self._exposed[pool] = _Exposed(pool, metrics, is_own=False)
         return exposed
 
-    def _wrap_getconn(self, getconn: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(getconn)
-        def measured(pool: Any, *args: Any, **kwargs: Any) -> Any:
-            exposed, started = self._expose(pool), perf_counter()
-            waiting = [] if exposed is None else exposed.waiting
-            waiting.append(None)
-            try:
-                connection = getconn(pool, *args, **kwargs)
-            except BaseException as error:
-                self._end_wait(pool, exposed, perf_counter() - started, error)
-                raise
-            finally:
-                waiting.pop()
-            self._begin_use(pool, exposed, connection, perf_counter() - started)
-            return connection
+    @guarded
+    def _begin_wait(self, pool: Any, *_: object, **__: object) -> End | None:
+        """Begin a call of ``getconn``."""
+        exposed = self._expose(pool)
+        if exposed is None:
+            return None
+        exposed.waiting.append(None)
+        return partial(self._end_getconn, pool, exposed, perf_counter())
 
-        return measured
-
-    def _wrap_async_getconn(self, getconn: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(getconn)
-        async def measured(pool: Any, *args: Any, **kwargs: Any) -> Any:
-            exposed, started = self._expose(pool), perf_counter()
-            waiting = [] if exposed is None else exposed.waiting
-            waiting.append(None)
-            try:
-                connection = await getconn(pool, *args, **kwargs)
-            except BaseException as error:
-                self._end_wait(pool, exposed, perf_counter() - started, error)
-                raise
-            finally:
-                waiting.pop()
-            self._begin_use(pool, exposed, connection, perf_counter() - started)
-            return connection
-
-        return measured
+    def _end_getconn(
+        self, pool: Any, exposed: _Exposed, started: float, connection: Any, error: BaseException | None
+    ) -> None:
+        exposed.waiting.pop()
+        seconds = perf_counter() - started
+        if error is None:
+            self._begin_use(pool, exposed, connection, seconds)
+        else:
+            self._end_wait(pool, exposed, seconds, error)
 
     @guarded
-    def _end_wait(self, pool: Any, exposed: _Exposed | None, seconds: float, error: BaseException) -> None:
+    def _end_wait(self, pool: Any, exposed: _Exposed, seconds: float, error: BaseException) -> None:
         """Record a call that has waited in vain; a pool that is closed, or has a full queue, lets no call wait."""
-        if exposed is None or not self._is_exposed(pool, exposed):
+        if not self._is_exposed(pool, exposed):
             return
         if isinstance(error, PoolTimeout):
             exposed.series.count_timeout()
@@ -166,8 +149,8 @@ class PsycopgPoolIntegration(Integration[DatabaseMetrics]):
         exposed.series.observe_wait(seconds, _CLIENT)
 
     @guarded
-    def _begin_use(self, pool: Any, exposed: _Exposed | None, connection: Any, waited: float) -> None:
-        if exposed is None or not self._is_exposed(pool, exposed):
+    def _begin_use(self, pool: Any, exposed: _Exposed, connection: Any, waited: float) -> None:
+        if not self._is_exposed(pool, exposed):
             return
         exposed.series.observe_wait(waited, _CLIENT)
         exposed.uses[id(connection)] = perf_counter()

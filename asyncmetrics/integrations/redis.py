@@ -97,6 +97,7 @@ class RedisIntegration(Integration[RedisMetrics]):
         yield parser, "initialize", self._skip
         yield from PoolHooks(self.find, self.count_failure).list_wrappers()
 
+    # This and the next method are `watch` and `watch_async` without a closure for each call: 0.5 µs of 6.
     def _measure(self, find_part: _FindPart, is_pipeline: bool = False) -> Wrap:
         def wrap(execute: _Function) -> _Function:
             @wraps(execute)
@@ -170,14 +171,10 @@ class RedisIntegration(Integration[RedisMetrics]):
 
     def _end(self, series: CallSeries, seconds: float, error: BaseException | None = None) -> None:
         _CALLER.set(0)  # and not reset by a token: the garbage collector ends what was abandoned in any context
-        try:
-            if error is None:
-                series.end(seconds)
-            else:
-                series.fail(seconds, error)
-        except Exception as own:  # noqa: BLE001  # nothing of ours may break a call of the application
-            pass_interruption(own)
-            self.count_failure()
+        if error is None:
+            series.end(seconds)
+        else:
+            series.fail(seconds, error)
 
     def _skip(self, function: _Function) -> _Function:
         """Measure no commands inside of ``function``."""

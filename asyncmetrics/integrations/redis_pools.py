@@ -13,6 +13,7 @@ import redis
 from redis import asyncio as redis_asyncio
 from redis import connection
 
+from asyncmetrics.integrations.library import End, watch, watch_async
 from asyncmetrics.integrations.redis_metrics import RedisMetrics
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.patching import Wrap
@@ -35,8 +36,8 @@ class PoolHooks:
         yield connection.ConnectionPool, "make_connection", self._time_creation
         yield connection.BlockingConnectionPool, "make_connection", self._time_creation
         yield redis_asyncio.ConnectionPool, "make_connection", self._time_creation
-        yield connection.BlockingConnectionPool, "get_connection", self._time_wait
-        yield redis_asyncio.BlockingConnectionPool, "get_connection", self._time_async_wait
+        yield connection.BlockingConnectionPool, "get_connection", watch(self._begin_wait)
+        yield redis_asyncio.BlockingConnectionPool, "get_connection", watch_async(self._begin_wait)
         yield redis.Redis, "close", self._close(_find_own_pool)
         yield connection.ConnectionPool, "close", self._close(_find_itself)
         yield redis.RedisCluster, "close", self._close(_find_nodes)
@@ -60,39 +61,7 @@ class PoolHooks:
 
         return make_connection
 
-    def _time_wait(self, get: _Function) -> _Function:
-        @wraps(get)
-        def get_connection(pool: Any, *args: Any, **kwargs: Any) -> Any:
-            end = self._begin_wait(pool)
-            if end is None:
-                return get(pool, *args, **kwargs)
-            try:
-                found = get(pool, *args, **kwargs)
-            except BaseException as error:
-                end(error)
-                raise
-            end(None)
-            return found
-
-        return get_connection
-
-    def _time_async_wait(self, get: _Function) -> _Function:
-        @wraps(get)
-        async def get_connection(pool: Any, *args: Any, **kwargs: Any) -> Any:
-            end = self._begin_wait(pool)
-            if end is None:
-                return await get(pool, *args, **kwargs)
-            try:
-                found = await get(pool, *args, **kwargs)
-            except BaseException as error:
-                end(error)
-                raise
-            end(None)
-            return found
-
-        return get_connection
-
-    def _begin_wait(self, pool: Any) -> Callable[[BaseException | None], None] | None:
+    def _begin_wait(self, pool: Any, *_: object, **__: object) -> End | None:
         """Begin to get a connection of a blocking pool, and return the function that ends it."""
         try:
             metrics = self._find(pool)
@@ -108,7 +77,13 @@ class PoolHooks:
         return partial(self._end_wait, metrics, pool, waiting, perf_counter())
 
     def _end_wait(
-        self, metrics: RedisMetrics, pool: Any, waiting: list[None] | None, started: float, error: BaseException | None
+        self,
+        metrics: RedisMetrics,
+        pool: Any,
+        waiting: list[None] | None,
+        started: float,
+        _connection: object,
+        error: BaseException | None,
     ) -> None:
         try:
             if waiting is not None:

@@ -227,7 +227,7 @@ class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
 
     def _make_listener(self, name: str) -> Callable[..., bool | None]:
         """Return the listener that runs statements by the method ``name`` of the dialect, and measures them."""
-        begin, record = self._begin_statement, self._record
+        begin = self._begin_statement
 
         # Without `*args`, Python calls these functions on its own stack: greenlets copy the stack of C at each switch.
         def execute(cursor: Any, statement: Any, parameters: Any, context: Any) -> bool | None:
@@ -240,9 +240,9 @@ class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
                 if not _ask_others(dialect, name, execute, (cursor, statement, parameters, context)):
                     getattr(dialect, name)(cursor, statement, parameters, context)
             except BaseException as error:
-                record(series.fail, perf_counter() - began, _find_cause(error))
+                series.fail(perf_counter() - began, _find_cause(error))
                 raise
-            record(series.end, perf_counter() - began)
+            series.end(perf_counter() - began)
             return True
 
         def execute_no_params(cursor: Any, statement: Any, context: Any) -> bool | None:
@@ -255,9 +255,9 @@ class SQLAlchemyIntegration(Integration[DatabaseMetrics]):
                 if not _ask_others(dialect, name, execute_no_params, (cursor, statement, context)):
                     getattr(dialect, name)(cursor, statement, context)
             except BaseException as error:
-                record(series.fail, perf_counter() - began, _find_cause(error))
+                series.fail(perf_counter() - began, _find_cause(error))
                 raise
-            record(series.end, perf_counter() - began)
+            series.end(perf_counter() - began)
             return True
 
         return execute_no_params if name == "do_execute_no_params" else execute

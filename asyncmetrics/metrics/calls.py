@@ -186,13 +186,16 @@ class CallSeries:
 
     def fail(self, seconds: float, error: BaseException, outcome: str = "") -> None:
         """End a call that ``error`` ended; count ``error`` unless it only cancelled or closed the call."""
-        self.active.dec()
-        found = self._calls.find_outcome(error)
-        if found == "error":
-            self.count_exception(error)
-        self._find_duration((*self.values, outcome or found)).observe(seconds)
-        if self._kind and (totals := _get_totals()) is not None:
-            totals.add(self._kind, seconds)
+        try:
+            self.active.dec()
+            found = self._calls.find_outcome(error)
+            if found == "error":
+                self.count_exception(error)
+            self._find_duration((*self.values, outcome or found)).observe(seconds)
+            if self._kind and (totals := _get_totals()) is not None:
+                totals.add(self._kind, seconds)
+        except Exception as own:  # noqa: BLE001  # the exception of the call wins
+            self._calls.count_failure(own)
 
     def count_exception(self, error: BaseException) -> None:
         """Count an exception by its type."""

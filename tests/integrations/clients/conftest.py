@@ -71,3 +71,15 @@ def using(measured, library, run) -> Callable[..., Any]:
         return run(main)
 
     return use
+
+
+@pytest.fixture
+def counted(samples: Callable[..., dict[tuple[str, ...], float]]) -> Callable[[], dict[tuple[str, ...], float]]:
+    """Read how many log records were counted, by logger and level."""
+    return lambda: samples("log_records_total", "logger", "level")
+
+
+@pytest.fixture
+def failures(samples: Callable[..., dict[tuple[str, ...], float]]) -> Callable[[], dict[tuple[str, ...], float]]:
+    """Read how many exceptions in log records were counted, by logger and type."""
+    return lambda: samples("log_exceptions_total", "logger", "type")

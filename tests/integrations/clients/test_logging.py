@@ -7,7 +7,7 @@ import logging
 import logging.handlers
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -33,18 +33,6 @@ def logger() -> Iterator[logging.Logger]:
     logger.disabled = False
     logger.setLevel(logging.NOTSET)
     logger.propagate = True
-
-
-@pytest.fixture
-def counted(samples: Callable[..., dict[tuple[str, ...], float]]) -> Callable[[], dict[tuple[str, ...], float]]:
-    """Read how many records were counted, by logger and level."""
-    return lambda: samples("log_records_total", "logger", "level")
-
-
-@pytest.fixture
-def failures(samples: Callable[..., dict[tuple[str, ...], float]]) -> Callable[[], dict[tuple[str, ...], float]]:
-    """Read how many exceptions were counted, by logger and type."""
-    return lambda: samples("log_exceptions_total", "logger", "type")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import inspect
 import logging
 import pickle
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -33,18 +33,6 @@ def lines() -> Iterator[list[str]]:
     yield lines
     logger.remove()
     logger._core.patcher = patcher
-
-
-@pytest.fixture
-def counted(samples: Callable[..., Counts]) -> Callable[[], Counts]:
-    """Read how many records were counted, by logger and level."""
-    return lambda: samples("log_records_total", "logger", "level")
-
-
-@pytest.fixture
-def failures(samples: Callable[..., Counts]) -> Callable[[], Counts]:
-    """Read how many exceptions were counted, by logger and type."""
-    return lambda: samples("log_exceptions_total", "logger", "type")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,18 +19,6 @@ from tests.forks import run_forked
 FILTERING = structlog.make_filtering_bound_logger(logging.INFO)
 RENDERING = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 Counts = dict[tuple[str, ...], float]
-
-
-@pytest.fixture
-def counted(samples: Callable[..., Counts]) -> Callable[[], Counts]:
-    """Read how many events were counted, by logger and level."""
-    return lambda: samples("log_records_total", "logger", "level")
-
-
-@pytest.fixture
-def failures(samples: Callable[..., Counts]) -> Callable[[], Counts]:
-    """Read how many exceptions were counted, by logger and type."""
-    return lambda: samples("log_exceptions_total", "logger", "type")
 
 
 @pytest.fixture
