@@ -13,6 +13,7 @@ workers get theirs at the first scrape that sees them (`asyncmetrics.storage.sha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import final
@@ -21,6 +22,8 @@ from asyncmetrics.model.escaping import is_legacy_label_name
 from asyncmetrics.model.names import clean_text
 
 __all__ = ("LabelPlace", "escape_label_value", "make_block_writer", "make_written_block_writer")
+
+_VALUE = r'"[^"\\]*(?:\\.[^"\\]*)*"'  # with its quotes and escapes, as a regular expression
 
 
 def escape_label_value(text: str) -> str:
@@ -78,10 +81,12 @@ class LabelPlace:
 
     def __init__(self, name: str, names: Sequence[str], write_name: Callable[[str], str] = str) -> None:
         later = sorted(other for other in names if other > name)
-        self.is_first = len(later) == len(names)
-        self.is_middle = bool(later) and not self.is_first
-        # The text before which the label stands. It cannot be part of a value, where a quote is always escaped.
+        earlier = sorted(set(names).difference(later))
+        self.is_first = not earlier
+        self.is_middle = bool(earlier and later)
+        # The text before which the label stands. The end of a value may be the same text, up to the value's quote.
         self._marker = f',{write_name(later[0])}="' if self.is_middle else ""
+        self._pattern = ",".join(f"{re.escape(write_name(other))}={_VALUE}" for other in earlier)
 
     def insert(self, block: str, label: str) -> str:
         """Return ``block`` with ``label`` at its place."""
@@ -94,5 +99,9 @@ class LabelPlace:
             return "", ""
         if self.is_first:
             return "", f",{block}"
-        before, marker, after = block.partition(self._marker) if self.is_middle else (block, "", "")
-        return f"{before},", f"{marker}{after}"
+        if not self.is_middle:
+            return f"{block},", ""
+        end = block.find(self._marker)
+        if block.find(self._marker, end + 1) >= 0 and (earlier := re.match(self._pattern, block)):
+            end = earlier.end()
+        return f"{block[:end]},", block[end:]

@@ -14,6 +14,7 @@ from asyncmetrics.core import Metric
 from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
 from asyncmetrics.formats.writing.text import encode_text
 from asyncmetrics.model.label_blocks import LabelPlace, make_block_writer
+from asyncmetrics.registry.collectables import collect_within
 
 both = pytest.mark.parametrize("form", [encode_text, encode_openmetrics], ids=["text", "openmetrics"])
 
@@ -35,7 +36,7 @@ def list_blocks(text, name):
 def test_the_bound_of_a_bucket_has_its_place(form, names, block, written):
     registry = CollectorRegistry()
     asyncmetrics.Histogram("h", "", names, buckets=[1], registry=registry).labels(*"12"[: len(names)])
-    text = written(form, registry.collect())
+    text = written(form, collect_within(registry))
     assert block in list_blocks(text, "h_bucket")
     assert list_blocks(text, "h_count") == [block.replace('le="+Inf",', "").replace(',le="+Inf"', "")]
 
@@ -44,7 +45,17 @@ def test_the_bound_of_a_bucket_has_its_place(form, names, block, written):
 def test_a_value_that_looks_like_a_label_does_not_move_the_bound(form, written):
     registry = CollectorRegistry()
     asyncmetrics.Histogram("h", "", ["a", "z"], buckets=[1], registry=registry).labels(',z="1', '",z="\\')
-    assert list_blocks(written(form, registry.collect()), "h_bucket")[0] == (r'a=",z=\"1",le="1.0",z="\",z=\"\\"')
+    assert list_blocks(written(form, collect_within(registry)), "h_bucket")[0] == (r'a=",z=\"1",le="1.0",z="\",z=\"\\"')
+
+
+@both
+@pytest.mark.parametrize("value", [",z=", '",z=', "\\,z=", ",z=,z=", "\n,z="])
+def test_a_value_that_ends_as_a_label_begins_does_not_move_the_bound(form, value, written):
+    registry = CollectorRegistry()
+    asyncmetrics.Histogram("h", "", ["a", "z"], buckets=[1], registry=registry).labels(value, value)
+    escaped = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    block = list_blocks(written(form, collect_within(registry)), "h_bucket")[0]
+    assert block == f'a="{escaped}",le="1.0",z="{escaped}"'
 
 
 @both
@@ -52,7 +63,7 @@ def test_a_state_and_a_fact_have_their_places(form, written):
     registry = CollectorRegistry()
     asyncmetrics.Enum("mode", "", ["a", "z"], states=["100%"], registry=registry).labels("1", "2")
     asyncmetrics.Info("build", "", ["m"], registry=registry).labels("1").info({"z": "2", "b": "3"})
-    text = written(form, registry.collect())
+    text = written(form, collect_within(registry))
     assert list_blocks(text, "mode") == ['a="1",mode="100%",z="2"']
     assert list_blocks(text, "build_info") == ['b="3",m="1",z="2"']
 
@@ -62,7 +73,7 @@ def test_the_exemplar_of_a_bucket_does_not_change_the_order(form, written):
     registry = CollectorRegistry()
     histogram = asyncmetrics.Histogram("h", "", ["z", "a"], buckets=[1], registry=registry)
     histogram.labels("1", "2").observe(0.5, exemplar={"y": "1", "b": "2"})
-    text = written(form, registry.collect())
+    text = written(form, collect_within(registry))
     assert 'h_bucket{a="2",le="1.0",z="1"} 1.0' in text
     assert ('# {b="2",y="1"} 0.5' in text) is (form is encode_openmetrics)
 
