@@ -593,7 +593,7 @@ async def test_after_a_restart_of_the_server_under_load_the_numbers_are_true(
             except Exception:  # noqa: BLE001  # asyncpg has many for a lost connection
                 await asyncio.sleep(0.01)
 
-    pool = await asyncpg.create_pool(postgresql.dsn, min_size=1, max_size=2)
+    pool = await asyncpg.create_pool(postgresql.dsn, min_size=1, max_size=4)
     workers = [asyncio.create_task(work(pool)) for _ in range(5)]
     await eventually(lambda: counts().get(("SELECT", "ok"), 0) > 20, True)
     await asyncio.to_thread(postgresql.stop)
@@ -606,7 +606,8 @@ async def test_after_a_restart_of_the_server_under_load_the_numbers_are_true(
     assert samples("db_client_connection_pending_requests", "pool") == {("asyncpg-1",): 0}
     numbers = samples("db_client_connection_count", "state")
     assert numbers == {("idle",): pool.get_size(), ("used",): 0}
-    await pool.close()
+    # `close` may wait forever: asyncpg loses a place of its pool if a connection is lost just as it is acquired.
+    pool.terminate()
 
 
 def test_two_loops_one_after_the_other_and_two_at_a_time_are_measured(postgresql, measured, counts, active):
