@@ -80,13 +80,13 @@ class LabelPlace:
     """
 
     def __init__(self, name: str, names: Sequence[str], write_name: Callable[[str], str] = str) -> None:
+        earlier = sorted(other for other in names if other <= name)
         later = sorted(other for other in names if other > name)
-        earlier = sorted(set(names).difference(later))
         self.is_first = not earlier
         self.is_middle = bool(earlier and later)
         # The text before which the label stands. The end of a value may be the same text, up to the value's quote.
         self._marker = f',{write_name(later[0])}="' if self.is_middle else ""
-        self._pattern = ",".join(f"{re.escape(write_name(other))}={_VALUE}" for other in earlier)
+        self._earlier = list(map(write_name, earlier)) if self.is_middle else []
 
     def insert(self, block: str, label: str) -> str:
         """Return ``block`` with ``label`` at its place."""
@@ -102,6 +102,10 @@ class LabelPlace:
         if not self.is_middle:
             return f"{block},", ""
         end = block.find(self._marker)
-        if block.find(self._marker, end + 1) >= 0 and (earlier := re.match(self._pattern, block)):
+        if block.find(self._marker, end + 1) >= 0 and (earlier := re.match(self._make_pattern(), block)):
             end = earlier.end()
         return f"{block[:end]},", block[end:]
+
+    def _make_pattern(self) -> str:
+        """Return a pattern of the labels before this one: made here, since scrapes make a place for each slice."""
+        return ",".join(f"{re.escape(name)}={_VALUE}" for name in self._earlier)
