@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol, cast, final
 
-from asyncmetrics.asking import Outcome, Source, close_awaitable, is_async_function
+from asyncmetrics.asking import LocalFunction, Outcome, Source, close_awaitable, is_async_function
 from asyncmetrics.errors import CallbackTypeError, show
 from asyncmetrics.loops import HomeLoop, make_home
 from asyncmetrics.model.descriptor import Descriptor
@@ -159,8 +159,16 @@ class SamplerCallback(Callback):
 
     def call(self) -> object:
         """Call the function."""
+        return self._sample(self.function)
+
+    def call_here(self) -> object:
+        """Call the function; a `LocalFunction` returns its numbers at once."""
+        function = self.function
+        return self._sample(function.call_here if isinstance(function, LocalFunction) else function)
+
+    def _sample(self, function: Callable[[], Any]) -> _Sample | _PendingSample:
         before = list(self._table.by_values)  # a child that is new since then is of a later sample, in another thread
-        result = self.function()
+        result = function()
         return _PendingSample(before, result) if isinstance(result, Awaitable) else _Sample(before, result)
 
     def take(self, outcome: Outcome[Any]) -> BaseException | None:

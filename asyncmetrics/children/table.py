@@ -153,7 +153,7 @@ class ChildTable(Generic[C]):
         self._sampler: SamplerCallback | None = None
         self._max_children = max_children
         self._overflow_key = (OVERFLOW,) * len(descriptor.all_labelnames)
-        self._write = make_block_writer(descriptor.all_labelnames)
+        self._write = make_block_writer(descriptor.all_labelnames, omit_empty=descriptor.omit_empty)
         self._expiry: Expiry[C] | None = None if ttl is None else Expiry(ttl)
         self._listing: Listing[C] = Listing(self, self.by_values)
 

@@ -90,7 +90,8 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
     `labels` takes the values of ``labelnames``; the values of ``context_labels`` are read from the context at each use.
     The full name is ``namespace_subsystem_name_unit``. A metric with ``registry=None`` registers nowhere. When there
     are ``max_children`` label sets (None: no limit), all new ones share one more child whose every label is
-    ``__overflow__``; each use of it is counted in ``asyncmetrics_overflowed_label_sets_total``. A child that has not
+    ``__overflow__``; each use of it is counted in ``asyncmetrics_overflowed_label_sets_total``. With ``omit_empty``, a
+    label whose value is empty is not exposed (Prometheus takes both for the same). A child that has not
     changed for ``ttl`` seconds is no longer exposed (setting a gauge to its present value is no change). With
     ``exist_ok``, a metric of this name that is registered already is returned
     if its kind, unit, labels, buckets, states and ``per_worker`` agree.
@@ -135,6 +136,7 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
         multiprocess_mode: G = _NOT_PASSED,
         per_worker: W = _NOT_PASSED,
         context_labels: Iterable[str] = (),
+        omit_empty: bool = False,
         max_children: int | None = 100_000,  # 38 MB of counters, 60 MB of histograms with the default buckets
         ttl: float | None = None,
         exist_ok: bool = False,  # read by the metaclass
@@ -151,9 +153,10 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
         names, context = check_labels(owner, labelnames, context_labels, own_label, self._check_label_names)
         check_limits(owner, max_children, ttl)
         check_flag("exist_ok", exist_ok, owner)
+        check_flag("omit_empty", omit_empty, owner)
         if registry is not None:
             check_full_registry(registry)
-        self.descriptor = Descriptor(self._kind, family, documentation, names, context, unit or "", **shape._asdict())
+        self.descriptor = Descriptor(self._kind, family, documentation, names, context, unit or "", *shape, omit_empty)
         self._registry = registry if registry is not None else self._make_registry()
         self._self_metrics = get_self_metrics(self._registry)
         self._children: ChildTable[Any] = self._registry.storage.open(

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import final
 
 from asyncmetrics.metrics._mistakes import ExplainingType
-from asyncmetrics.metrics.calls import CallNames, Calls, declare_calls
+from asyncmetrics.metrics.calls import CallNames, Calls, ExemplarFunction, declare_calls
 from asyncmetrics.metrics.histogram import Histogram
 from asyncmetrics.model.checks import check_text, list_texts, make_refusal
 from asyncmetrics.model.descriptor import GaugeMode
@@ -31,7 +31,9 @@ class CallMetrics(Instrument["_Series"], metaclass=ExplainingType):
 
     If several workers share their metrics, ``per_worker=True`` exposes each with the label ``worker``; otherwise their
     calls are added up. ``multiprocess_mode`` says how their running calls are merged: by default over live workers
-    only. Raises what declaring the three metrics raises; then none of them is registered.
+    only. ``exemplars`` is called without arguments at the end of each call, and returns None or the labels of an
+    exemplar, such as ``{"trace_id": "4bf92f35"}``, which the call's duration and exception get. Raises what declaring
+    the three metrics raises; then none of them is registered.
 
         >>> from asyncmetrics import CallMetrics, CollectorRegistry
         >>> registry = CollectorRegistry()
@@ -60,12 +62,17 @@ class CallMetrics(Instrument["_Series"], metaclass=ExplainingType):
         buckets: Iterable[float | str] = Histogram.DEFAULT_BUCKETS,
         multiprocess_mode: GaugeMode | None = None,
         per_worker: bool = False,
+        exemplars: ExemplarFunction | None = None,
         registry: CollectorRegistry | None = REGISTRY,
         exist_ok: bool = False,
     ) -> None:
         if not isinstance(prefix, str) or not prefix:
             raise make_refusal("prefix", "a str such as 'jobs'", prefix)
         check_text("documentation", documentation, "Jobs run.", prefix)
+        if exemplars is not None and not callable(exemplars):
+            raise make_refusal(
+                "exemplars", "a callable that returns a mapping of labels, or None", exemplars, owner=prefix
+            )
         calls = declare_calls(
             CallNames(f"{prefix}_duration_seconds", f"{prefix}_active", f"{prefix}_exceptions"),
             documentation,
@@ -74,6 +81,7 @@ class CallMetrics(Instrument["_Series"], metaclass=ExplainingType):
             buckets=buckets,
             multiprocess_mode=multiprocess_mode,
             per_worker=per_worker,
+            exemplars=exemplars,
             registry=registry,
             exist_ok=exist_ok,
         )
@@ -119,7 +127,7 @@ class _Series:
 
     def measure(self) -> Measure:
         calls = self._calls
-        return (calls.measure if calls.active.is_fixed else calls.measure_in_context)(self.values or ())
+        return (calls.measure if calls.is_fixed else calls.measure_in_context)(self.values or ())
 
     def __repr__(self) -> str:
         return f"CallMetrics({self._calls.active.descriptor.name.removesuffix('_active')!r})"

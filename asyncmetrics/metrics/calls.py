@@ -17,13 +17,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
-from typing import Any, NamedTuple, TypeVar, cast, final
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast, final
 
 from asyncmetrics.children.interfaces import GaugeChild
-from asyncmetrics.errors import DuplicateMetricError, is_cancellation
+from asyncmetrics.errors import DuplicateMetricError, ExemplarError, is_cancellation
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics.counter import Counter
 from asyncmetrics.metrics.gauge import Gauge
@@ -35,10 +35,13 @@ from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.timing import Measure, Started, is_closed
 from asyncmetrics.wrapping import wrap_callable
 
-__all__ = ("CallNames", "CallSeries", "Calls", "declare_calls")
+__all__ = ("CallNames", "CallSeries", "Calls", "ExemplarFunction", "declare_calls")
 
 F = TypeVar("F", bound=Callable[..., Any])
 M = TypeVar("M", Histogram, Gauge, Counter)
+
+ExemplarFunction: TypeAlias = Callable[[], "Mapping[str, str] | None"]
+"""Returns the labels of an exemplar, such as a trace id, or None."""
 
 _MAX_SERIES = 10_000
 
@@ -61,7 +64,7 @@ class Calls:
 
     ``kind`` is the label ``client`` of the request totals (`asyncmetrics.metrics.totals`); calls of no kind count in
     none. ``closed`` is the outcome of a call that is closed: ``ok`` for generators, whose consumer may stop early, and
-    ``cancelled`` for coroutines.
+    ``cancelled`` for coroutines. ``exemplars`` is asked at the end of each call that `measure_in_context` measures.
     """
 
     def __init__(
@@ -72,13 +75,17 @@ class Calls:
         kind: str = "",
         closed: str = "ok",
         registry: CollectorRegistry | None = None,
+        exemplars: ExemplarFunction | None = None,
     ) -> None:
         self._registry = registry
+        self._ask_exemplar = exemplars
         self.durations = durations
         self.exceptions = exceptions
         self.active = active
         self.kind = kind
         self.closed = closed
+        self.is_fixed = active.is_fixed and exemplars is None
+        """Whether a call needs no more than its label values, so that `measure` measures it."""
         self._find_active = active.find
         self._series: dict[tuple[str, ...], CallSeries] = {}
 
@@ -143,12 +150,32 @@ class Calls:
             if is_closed(error):  # the garbage collector closes it in any context
                 durations.labels(*values, self.closed).in_context(context).observe(seconds)
                 return
-            outcome = self.find_outcome(error)
+            outcome, exemplar = self.find_outcome(error), self._find_exemplar()
             if outcome == "error":
-                self.exceptions.labels(*values, type(error).__name__).inc()
-            durations.labels(*values, outcome).observe(seconds)
+                self._record(self.exceptions.labels(*values, type(error).__name__).inc, 1.0, exemplar)
+            self._record(durations.labels(*values, outcome).observe, seconds, exemplar)
 
         return end, end, active.dec
+
+    def _find_exemplar(self) -> Mapping[str, str] | None:
+        if self._ask_exemplar is None:
+            return None
+        try:
+            return self._ask_exemplar()
+        except Exception as error:  # noqa: BLE001  # the call is recorded without its exemplar
+            self.count_failure(error)
+            return None
+
+    def _record(self, record: Callable[..., None], amount: float, exemplar: Mapping[str, str] | None) -> None:
+        """Call ``record`` with the exemplar, or without one that is wrong."""
+        if exemplar is not None:
+            try:
+                record(amount, exemplar)
+            except ExemplarError as error:
+                self.count_failure(error)
+            else:
+                return
+        record(amount)
 
 
 @final
@@ -213,6 +240,7 @@ def declare_calls(
     context_labels: Iterable[str] = (),
     multiprocess_mode: GaugeMode | None = None,
     per_worker: bool = False,
+    exemplars: ExemplarFunction | None = None,
     namespace: str = "",
     max_children: int | None = 100_000,
     registry: CollectorRegistry | None = REGISTRY,
@@ -239,7 +267,7 @@ def declare_calls(
         undo.pop_all()
     if kind and registry is not None:
         add_kind(registry, kind)
-    return Calls(durations, exceptions, active, kind, closed, registry)
+    return Calls(durations, exceptions, active, kind, closed, registry, exemplars)
 
 
 @final

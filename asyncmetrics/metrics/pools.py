@@ -3,7 +3,7 @@
 *Theory of operation.*
 
 1. `get_pools` returns the one `Pools` of a registry and prefix, and declares its metrics at the first call.
-2. `Pools.add` names a pool, and keeps a weak reference to it where it allows one. Its numbers are read at a scrape.
+2. `Pools.add` makes a pool one of the `Members`, whose numbers are read at a scrape.
 3. What a scrape cannot see, such as how long a call waited, is recorded through the `PoolSeries` that `add` returns.
 4. When the pool is removed or collected by the garbage collector, its series disappear.
 """
@@ -11,19 +11,18 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping
-from itertools import count
+from collections.abc import Callable, Mapping
+from functools import partial
 from threading import RLock
 from typing import Any, NamedTuple, final
 from weakref import WeakKeyDictionary
 
-from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics.counter import Counter
 from asyncmetrics.metrics.gauge import Gauge
 from asyncmetrics.metrics.histogram import Histogram
+from asyncmetrics.metrics.members import Member, Members
 from asyncmetrics.metrics.totals import TOTALS
 from asyncmetrics.registry import CollectorRegistry
-from asyncmetrics.registry.self_metrics import get_self_metrics
 
 __all__ = ("PoolNumbers", "PoolSeries", "Pools", "get_pools")
 
@@ -41,15 +40,14 @@ class PoolNumbers(NamedTuple):
 
 
 @final
-class PoolSeries:
+class PoolSeries(Member):
     """The recorded metrics of one pool. Once the pool is gone, they record no more: its series would come back."""
 
-    __slots__ = ("_pools", "is_open", "name")
+    __slots__ = ("_pools",)
 
     def __init__(self, pools: Pools, name: str) -> None:
+        super().__init__(name)
         self._pools = pools
-        self.name = name
-        self.is_open = True
 
     def observe_wait(self, seconds: float, kind: str = "") -> None:
         """Record how long a call has waited for a connection, also in vain.
@@ -77,14 +75,6 @@ class PoolSeries:
             self._pools.timeouts.find((self.name,)).inc()
 
 
-class _Member(NamedTuple):
-    """A pool: how to reach it, and how to read its numbers."""
-
-    get: Callable[[], Any]
-    read: Callable[[Any], PoolNumbers]
-    series: PoolSeries
-
-
 @final
 class Pools:
     """The pools of one registry whose metrics have the same prefix, and these metrics."""
@@ -99,9 +89,8 @@ class Pools:
             "max_children": _MAX_CHILDREN,
             "exist_ok": True,
         }
-        self._members: dict[int, _Member] = {}
-        self._names: dict[str, int] = {}  # each with the pool that had it first
-        self._lock = RLock()  # a finaliser may remove a pool while its thread adds another one
+        self._members: Members[PoolSeries, PoolNumbers]
+        self._members = Members(registry, "pools", partial(PoolSeries, self), self._forget)
         self.declare()
 
     def declare(self) -> None:
@@ -132,84 +121,34 @@ class Pools:
     def add(self, pool: object, kind: str, read: Callable[[Any], PoolNumbers], name: str = "") -> PoolSeries:
         """Expose ``pool``, and return its series; a pool that is exposed already stays as it is.
 
-        ``read`` takes the pool, and must not block. Without a ``name``, the pool is called by its ``kind`` and a
-        number. Pools of one name are added up. A pool that allows no weak references is kept until `remove`.
+        The arguments are those of `Members.add`. Pools of one name are added up.
         """
-        with self._lock:
-            member = self._members.get(id(pool))
-            if member is not None:
-                return member.series
-            key = id(pool)
-            if name:
-                self._names.setdefault(name, key)
-            else:
-                # The lowest number that is free: a program that makes a client for each call has few names.
-                names = (f"{kind}-{number}" for number in count(1))
-                name = next(one for one in names if self._names.setdefault(one, key) == key)
-            series = PoolSeries(self, name)
-            self._members[key] = _Member(_refer(pool, lambda _: self._remove(key)), read, series)
-            return series
+        return self._members.add(pool, kind, read, name)
 
     def find(self, pool: object) -> PoolSeries | None:
         """Return the series of a pool that is exposed."""
-        member = self._members.get(id(pool))
-        return None if member is None else member.series
+        return self._members.find(pool)
 
     def remove(self, pool: object) -> None:
         """Stop exposing ``pool``, and remove its series unless another pool has its name."""
-        self._remove(id(pool))
+        self._members.remove(pool)
 
-    def _remove(self, key: int) -> None:
-        with self._lock:
-            member = self._members.pop(key, None)
-            if member is None:
-                return
-            member.series.is_open = False
-            name = member.series.name
-            if any(other.series.name == name for other in self._members.values()):
-                return
-            self._names.pop(name, None)
-            for metric in (self.timeouts, self.waits, self.uses, self.creations):
-                metric.remove(name)
-
-    def _read(self) -> Iterator[tuple[str, PoolNumbers]]:
-        for member in list(self._members.values()):
-            try:
-                pool = member.get()
-                if pool is not None:
-                    yield member.series.name, member.read(pool)
-            except Exception as error:  # noqa: BLE001  # a pool that changes or closes at this moment
-                pass_interruption(error)
-                get_self_metrics(self._registry).count_internal_error("pools")
+    def _forget(self, name: str) -> None:
+        for metric in (self.timeouts, self.waits, self.uses, self.creations):
+            metric.remove(name)
 
     def _count(self) -> Mapping[tuple[object, ...], float]:
-        counts: dict[tuple[object, ...], float] = {}
-        for name, numbers in self._read():
-            for state, number in (("idle", numbers.idle), ("used", numbers.used)):
-                counts[name, state] = counts.get((name, state), 0) + number
-        return counts
+        return self._members.add_up(lambda numbers: {("idle",): numbers.idle, ("used",): numbers.used})
 
     def _list_limits(self) -> Mapping[tuple[object, ...], float]:
-        return self._add_up(lambda numbers: numbers.max)
+        return self._members.add_up(lambda numbers: _to_sample(numbers.max))
 
     def _list_pending(self) -> Mapping[tuple[object, ...], float]:
-        return self._add_up(lambda numbers: numbers.pending)
-
-    def _add_up(self, pick: Callable[[PoolNumbers], int | None]) -> Mapping[tuple[object, ...], float]:
-        sums: dict[tuple[object, ...], float] = {}
-        for name, numbers in self._read():
-            number = pick(numbers)
-            if number is not None:
-                sums[(name,)] = sums.get((name,), 0) + number
-        return sums
+        return self._members.add_up(lambda numbers: _to_sample(numbers.pending))
 
 
-def _refer(pool: object, remove: Callable[[object], None]) -> Callable[[], Any]:
-    """Return a weak reference; for a pool that allows none, a function that returns it."""
-    try:
-        return weakref.ref(pool, remove)
-    except TypeError:
-        return lambda: pool
+def _to_sample(number: int | None) -> dict[tuple[str, ...], float]:
+    return {} if number is None else {(): number}
 
 
 # Weak, since the gauges' functions hold the pools, and the registry holds the gauges.

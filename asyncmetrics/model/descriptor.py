@@ -54,6 +54,7 @@ class Descriptor:
     ``labels()``, and ``contextnames`` those whose values are read from the context. The values of a child come in this
     order. ``buckets`` are the upper bounds of a histogram, ``+Inf`` last. ``mode`` is how the values of a gauge in
     several workers are merged. ``per_worker`` is whether the numbers of each worker are exposed apart, with its label.
+    ``omit_empty`` is whether labels whose value is empty are left out.
     """
 
     kind: DeclaredKind
@@ -66,6 +67,7 @@ class Descriptor:
     states: tuple[str, ...] = ()
     mode: GaugeMode = field(default="all", compare=False)
     per_worker: bool = False
+    omit_empty: bool = False
 
     @property
     def all_labelnames(self) -> tuple[str, ...]:
@@ -76,7 +78,7 @@ class Descriptor:
     def shape(self) -> tuple[object, ...]:
         """All but the documentation: the series of two definitions can be merged if their shapes are equal."""
         names = (self.kind, self.name, self.labelnames, self.contextnames, self.unit)
-        return (*names, self.buckets, self.states, self.mode, self.per_worker)
+        return (*names, self.buckets, self.states, self.mode, self.per_worker, self.omit_empty)
 
     @property
     def has_created(self) -> bool:

@@ -204,6 +204,8 @@ class LiveFamily(Metric):
         for point in _flatten(self.read_batches()):
             labels = dict(zip(names, point.labelvalues, strict=True))
             labels.update(point.read_extra_labels())
+            if self.descriptor.omit_empty:
+                labels = {name: value for name, value in labels.items() if value}
             numbers = point.read_numbers()
             exemplars = point.read_exemplars()
             exemplars = {index: one._replace(labels=dict(one.labels)) for index, one in exemplars.items()}

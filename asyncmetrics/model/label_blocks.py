@@ -33,22 +33,28 @@ def escape_label_value(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def make_block_writer(names: Sequence[str]) -> Callable[[tuple[str, ...]], str] | None:
+def make_block_writer(names: Sequence[str], *, omit_empty: bool = False) -> Callable[[tuple[str, ...]], str] | None:
     """Return a function from label values to their block, or None if the block depends on the escaping scheme.
 
     Every scheme leaves names of letters, digits and underscores unchanged.
     """
     if not all(is_legacy_label_name(name) for name in names):
         return None
-    return make_written_block_writer(names, names)
+    return make_written_block_writer(names, names, omit_empty=omit_empty)
 
 
-def make_written_block_writer(names: Sequence[str], written: Sequence[str]) -> Callable[[tuple[str, ...]], str]:
+def make_written_block_writer(
+    names: Sequence[str], written: Sequence[str], *, omit_empty: bool = False
+) -> Callable[[tuple[str, ...]], str]:
     """Return a function from label values, in the order of ``names``, to their block.
 
-    The block is sorted by ``names``, and has the ``written`` form of each.
+    The block is sorted by ``names``, and has the ``written`` form of each. With ``omit_empty`` it has no label whose
+    value is empty.
     """
     order = sorted(range(len(names)), key=names.__getitem__)
+    if omit_empty:
+        pairs = [(index, f'{written[index]}="') for index in order]
+        return lambda values: ",".join(f'{head}{escape_label_value(values[i])}"' for i, head in pairs if values[i])
     template = ",".join(f'{written[index]}="%s"' for index in order)
     quotes = template.count('"')
 
@@ -76,16 +82,18 @@ def make_written_block_writer(names: Sequence[str], written: Sequence[str]) -> C
 class LabelPlace:
     """Where one more label stands among the sorted labels of a block: the label ``name`` among those with ``names``.
 
-    ``write_name`` returns the written form of a name.
+    ``write_name`` returns the written form of a name. With ``omit_empty`` a block may lack some of the labels.
     """
 
-    def __init__(self, name: str, names: Sequence[str], write_name: Callable[[str], str] = str) -> None:
+    def __init__(
+        self, name: str, names: Sequence[str], write_name: Callable[[str], str] = str, *, omit_empty: bool = False
+    ) -> None:
         earlier = sorted(other for other in names if other <= name)
         later = sorted(other for other in names if other > name)
         self.is_first = not earlier
         self.is_middle = bool(earlier and later)
         # The text before which the label stands. The end of a value may be the same text, up to the value's quote.
-        self._marker = f',{write_name(later[0])}="' if self.is_middle else ""
+        self._marker = f',{write_name(later[0])}="' if self.is_middle and not omit_empty else ""
         self._earlier = list(map(write_name, earlier)) if self.is_middle else []
 
     def insert(self, block: str, label: str) -> str:
@@ -101,11 +109,11 @@ class LabelPlace:
             return "", f",{block}"
         if not self.is_middle:
             return f"{block},", ""
-        end = block.find(self._marker)
-        if block.find(self._marker, end + 1) >= 0 and (earlier := re.match(self._make_pattern(), block)):
+        end = block.find(self._marker) if self._marker else -1
+        if (end < 0 or block.find(self._marker, end + 1) >= 0) and (earlier := re.match(self._make_pattern(), block)):
             end = earlier.end()
-        return f"{block[:end]},", block[end:]
+        return (f"{block[:end]},", block[end:]) if end else ("", f",{block}")
 
     def _make_pattern(self) -> str:
         """Return a pattern of the labels before this one: made here, since scrapes make a place for each slice."""
-        return ",".join(f"{re.escape(name)}={_VALUE}" for name in self._earlier)
+        return "".join(f"(?:,?{re.escape(name)}={_VALUE})?" for name in self._earlier)

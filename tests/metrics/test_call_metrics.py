@@ -180,3 +180,42 @@ def test_the_running_calls_of_workers_are_merged_by_its_mode(options, mode, regi
 def test_a_wrong_declaration_is_an_error_in_its_own_words(make, message):
     with pytest.raises((TypeError, ValueError), match=message):
         make()
+
+
+def read_exemplars(registry):
+    return {s.name: dict(s.exemplar.labels) for f in registry.collect() for s in f.samples if s.exemplar}
+
+
+@pytest.mark.parametrize("labels", [{}, {"kind": "mail"}])
+@pytest.mark.parametrize("context_labels", [[], ["tenant"]])
+def test_a_call_has_the_exemplar_that_a_function_returns(labels, context_labels, registry):
+    track = CallMetrics(
+        "jobs", "Jobs.", [*labels], context_labels=context_labels, exemplars=lambda: {"id": "7"}, registry=registry
+    )
+    with track.labels(**labels) if labels else track:
+        pass
+    assert read_exemplars(registry) == {"jobs_duration_seconds_bucket": {"id": "7"}}
+
+
+def test_an_exception_has_the_exemplar_as_well(registry):
+    track = CallMetrics("jobs", "Jobs.", exemplars=lambda: {"id": "7"}, registry=registry)
+    with pytest.raises(ValueError, match="no"), track:
+        raise ValueError("no")
+    assert read_exemplars(registry) == {
+        "jobs_duration_seconds_bucket": {"id": "7"},
+        "jobs_exceptions_total": {"id": "7"},
+    }
+
+
+@pytest.mark.parametrize("exemplars", [lambda: None, dict, lambda: 1 / 0, lambda: {"id": 7}, lambda: 7])
+def test_a_call_without_a_usable_exemplar_is_recorded(exemplars, registry, outcomes):
+    with CallMetrics("jobs", "Jobs.", exemplars=exemplars, registry=registry):
+        pass
+    assert outcomes() == {"ok": 1}
+    assert read_exemplars(registry) == {}
+
+
+def test_exemplars_are_a_callable(registry):
+    with pytest.raises(DefinitionError, match=r"jobs: expected exemplars= to be a callable .*, got the string 'trace'"):
+        CallMetrics("jobs", "Jobs.", exemplars="trace", registry=registry)
+    assert [*registry.collect()] == []

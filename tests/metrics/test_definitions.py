@@ -230,7 +230,7 @@ def test_an_option_of_another_kind_is_refused_by_name(kind, option, registry):
 )
 def test_a_signature_shows_the_options_of_its_own_kind(kind, option):
     parameters = inspect.signature(kind).parameters.values()
-    shared = {"context_labels": (), "max_children": 100_000, "ttl": None, "exist_ok": False}
+    shared = {"context_labels": (), "omit_empty": False, "max_children": 100_000, "ttl": None, "exist_ok": False}
     named = {item.name: item.default for item in parameters if item.kind is item.KEYWORD_ONLY}
     assert named == option | shared
 

@@ -43,11 +43,12 @@ class FamilyLabels:
     def __init__(self, family: LiveFamily, escaping: str) -> None:
         self._names = family.descriptor.all_labelnames
         self._written = LabelNames(escaping)
+        self._omits = family.descriptor.omit_empty
         # The facts of an info are labels that are not in its label block.
         self.is_reusable = all(map(is_legacy_label_name, self._names)) and family.type != "info"
         self._own = next((row.label[0] for row in family.rows.values() if row.label), "")
         self._writers: dict[tuple[str, ...], Callable[[tuple[str, ...]], str]] = {}
-        self._place = LabelPlace(self._own, self._names, self._written.__getitem__)
+        self._place = self._make_place(self._names)
         self._places: dict[tuple[str, ...], LabelPlace] = {}
 
     def write_block(self, point: Point) -> str:
@@ -59,7 +60,8 @@ class FamilyLabels:
         write = self._writers.get(key)
         if write is None:
             names = (*self._names, *key)
-            write = self._writers[key] = make_written_block_writer(names, [self._written[name] for name in names])
+            written = [self._written[name] for name in names]
+            write = self._writers[key] = make_written_block_writer(names, written, omit_empty=self._omits)
         return write((*point.labelvalues, *extra.values()))
 
     def find_place(self, point: Point) -> LabelPlace:
@@ -70,8 +72,11 @@ class FamilyLabels:
         key = tuple(extra)
         place = self._places.get(key)
         if place is None:
-            place = self._places[key] = LabelPlace(self._own, (*self._names, *key), self._written.__getitem__)
+            place = self._places[key] = self._make_place((*self._names, *key))
         return place
+
+    def _make_place(self, names: Sequence[str]) -> LabelPlace:
+        return LabelPlace(self._own, names, self._written.__getitem__, omit_empty=self._omits)
 
 
 def render_live_family(
@@ -83,7 +88,8 @@ def render_live_family(
     """
     name = rows[0][1] if rows else '"'
     has_one_line = KINDS[family.type].has_value and not (special is not None and family.has_created)
-    if has_one_line and family.descriptor.all_labelnames and labels.is_reusable and not name.startswith('"'):
+    has_blocks = family.descriptor.all_labelnames and not family.descriptor.omit_empty
+    if has_one_line and has_blocks and labels.is_reusable and not name.startswith('"'):
         yield from _render_values(family, name, labels, special)
         return
     fill = _make_filler(family, rows, labels)

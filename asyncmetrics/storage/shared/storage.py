@@ -203,7 +203,7 @@ class SharedStorage:
         if merged_family is None or merged_family.shape != descriptor.shape:
             if merged_family is not None:
                 self._worker.reader.forget(merged_family)
-            write = make_block_writer(descriptor.all_labelnames)
+            write = make_block_writer(descriptor.all_labelnames, omit_empty=descriptor.omit_empty)
             merged_family = self._merged_families[descriptor.name] = MergedFamily(descriptor, self._space, write)
         return merged_family
 

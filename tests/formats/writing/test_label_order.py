@@ -100,3 +100,16 @@ def test_names_that_are_no_texts_are_sorted_as_texts(form, written):
 def test_a_label_is_inserted_where_its_name_is_sorted(names, own, value):
     with_own = make_block_writer([*names, own])((*[value] * len(names), "x"))
     assert LabelPlace(own, names).insert(make_block_writer(names)((value,) * len(names)), f'{own}="x"') == with_own
+
+
+@given(
+    names=st.lists(st.sampled_from("abcdefgz"), unique=True, min_size=1),
+    own=st.sampled_from(["le", "A", "zz"]),
+    values=st.lists(st.sampled_from(["", "1", ",z=", '"']), min_size=8, max_size=8),
+)
+def test_a_label_is_inserted_where_others_are_left_out(names, own, values):
+    values = tuple(values[: len(names)])
+    with_own = make_block_writer([*names, own], omit_empty=True)((*values, "x"))
+    block = make_block_writer(names, omit_empty=True)(values)
+    inserted = LabelPlace(own, names, omit_empty=True).insert(block, f'{own}="x"')
+    assert (inserted if block else f'{own}="x"') == with_own

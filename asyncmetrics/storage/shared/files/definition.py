@@ -58,7 +58,7 @@ class Definition(NamedTuple):
     def pack(self) -> bytes:
         """Return the definition as JSON, for a FAMILY record."""
         d = self.descriptor
-        shape = [d.labelnames, d.contextnames, d.unit, d.buckets[:-1], d.states, d.mode, d.per_worker]
+        shape = [d.labelnames, d.contextnames, d.unit, d.buckets[:-1], d.states, d.mode, d.per_worker, d.omit_empty]
         return json.dumps([self.space, self.copy, self.ages, d.kind, d.name, d.documentation, *shape]).encode()
 
     @classmethod
@@ -66,9 +66,9 @@ class Definition(NamedTuple):
         """Read a definition. Raises `CorruptError` if it is of another form."""
         try:
             space, copy, ages, kind, name, text, names, context, *rest = json.loads(payload)
-            unit, buckets, states, mode, apart = rest
+            unit, buckets, states, mode, apart, omits = rest
             bounds = (*map(float, buckets), float("inf")) if kind == "histogram" else ()
-            shape = (tuple(names), tuple(context), unit, bounds, tuple(states), mode, bool(apart))
+            shape = (tuple(names), tuple(context), unit, bounds, tuple(states), mode, bool(apart), bool(omits))
             definition = cls(space, int(copy), bool(ages), Descriptor(kind, name, text, *shape))
             definition.descriptor.list_rows()  # raises one of these errors if no metric can be made of the descriptor
         except (ValueError, TypeError, KeyError) as error:

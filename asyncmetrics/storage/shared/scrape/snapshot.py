@@ -203,8 +203,9 @@ class Snapshot:
         """Return the label blocks of a slice of the series, with the extra labels."""
         blocks = self.numbering.label_blocks.get_slice(piece)
         for name, text in self.extra_labels.items():
-            insert, label = LabelPlace(name, self.descriptor.all_labelnames).insert, f'{name}="{text}"'
-            blocks = [block if block is None else insert(block, label) for block in blocks]
+            place = LabelPlace(name, self.descriptor.all_labelnames, omit_empty=self.descriptor.omit_empty)
+            label = f'{name}="{text}"'
+            blocks = [block if block is None else place.insert(block, label) for block in blocks]
         return blocks
 
     def sum_rows(self, ordinal: int) -> Sequence[float]:

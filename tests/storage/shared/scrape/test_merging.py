@@ -99,6 +99,19 @@ def test_counters_per_worker_have_a_label_for_the_worker(worker):
     assert read_lines(one, "c_total") == read_lines(two, "c_total") == expected
 
 
+def test_an_empty_label_is_left_out_beside_the_label_of_the_worker(worker):
+    registry = worker()
+    made = Counter("c", "C.", ["n", "z"], per_worker=True, omit_empty=True, registry=registry)
+    made.labels("", "").inc(1)
+    made.labels("", "2").inc(2)
+    made.labels("1", "").inc(3)
+    assert sorted(read_lines(worker(), "c_total")) == [
+        'c_total{n="1",worker="0"} 3.0',
+        'c_total{worker="0",z="2"} 2.0',
+        'c_total{worker="0"} 1.0',
+    ]
+
+
 def test_histograms_and_summaries_per_worker_are_not_added_up(worker):
     one, two = worker(), worker()
     for registry, amount in ((one, 0.5), (two, 5)):
