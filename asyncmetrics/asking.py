@@ -25,7 +25,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable
 from contextvars import copy_context
 from functools import lru_cache, partial
 from inspect import isasyncgenfunction, iscoroutinefunction
-from typing import Generic, Protocol, TypeAlias, TypeVar, final
+from typing import Generic, Protocol, TypeAlias, TypeVar, final, runtime_checkable
 
 from asyncmetrics.errors import LoopError
 from asyncmetrics.interruptions import ignoring, pass_interruption
@@ -34,6 +34,7 @@ from asyncmetrics.loops import HomeLoop, LoopCall
 __all__ = (
     "HOME_SECONDS",
     "Asking",
+    "LocalFunction",
     "Outcome",
     "Source",
     "ask_now",
@@ -50,6 +51,15 @@ Outcome: TypeAlias = "T | BaseException"
 
 HOME_SECONDS = 10.0
 """How long a collection that has no deadline of its own waits for home loops: as long as Prometheus by default."""
+
+
+@runtime_checkable
+class LocalFunction(Protocol):
+    """An async function that need not wait if the caller blocks its home loop."""
+
+    def call_here(self) -> object:
+        """Return the result at once, in the thread of the home loop."""
+        ...
 
 
 class Source(Protocol[T_co]):
@@ -83,6 +93,10 @@ class Source(Protocol[T_co]):
     def call(self) -> object:
         """Return the result, or what to await for it."""
         ...
+
+    def call_here(self) -> object:
+        """Return the same for a caller that blocks the home loop, which can await nothing."""
+        return self.call()
 
     def read(self, result: object) -> T_co:
         """Return the outcome for a result that is not to be awaited."""
@@ -162,8 +176,10 @@ class Asking(Generic[T]):
 
     def ask(self, source: Source[T]) -> None:
         """Call ``source`` in this thread; do not wait for what is to be awaited."""
+        home = source.home
         try:
-            self._accept(source, source.call())
+            is_here = home is not None and home.is_running_here()
+            self._accept(source, source.call_here() if is_here else source.call())
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001  # as in `ask_now`

@@ -54,6 +54,7 @@ T = TypeVar("T")
 RUNNING = "running"
 """The default of ``loop=``: the loop that runs at the call, if one does."""
 
+_PAUSED = "is not running"
 _TASKS: set[Any] = set()  # an asyncio loop holds only weak references to its tasks
 _ADVICE = "register it, or set the function, again on a running loop; or pass loop=None to use the loop of each scrape"
 
@@ -94,7 +95,11 @@ class HomeLoop:
             return ""
         if loop.is_closed():
             return "is closed"
-        return "" if loop.is_running() else "is not running"
+        return "" if loop.is_running() else _PAUSED
+
+    def has_ended(self) -> bool:
+        """Return whether the loop will not run again; one of asyncio that only pauses may run again."""
+        return self.find_problem() not in ("", _PAUSED)
 
     def call_soon(self, function: Callable[[], object], context: Context | None = None) -> None:
         """Call ``function`` on the loop, from any thread. Raises `LoopError` if the loop has ended or is stopped."""

@@ -1,5 +1,7 @@
 """Patches of other libraries: a method is replaced by a wrapper, now or when its module is imported.
 
+`Patch` replaces a method for all objects of a class; `replace_method` and `replace_class` do so for one object.
+
 *Rules.*
 
 - Patch what exists. Leave methods that a subclass overrides alone.
@@ -23,6 +25,7 @@ import inspect
 import logging
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from functools import wraps
 from importlib.machinery import ModuleSpec
@@ -31,7 +34,7 @@ from typing import Any, TypeAlias, final
 
 from asyncmetrics.interruptions import pass_interruption
 
-__all__ = ("Patch", "Wrap", "on_import")
+__all__ = ("Patch", "Wrap", "on_import", "refer", "replace_class", "replace_method")
 
 _log = logging.getLogger("asyncmetrics")
 
@@ -139,6 +142,60 @@ def _find_plain(owner: type | ModuleType, current: Any, kind: Callable[..., Any]
         return function(*rest, **kwargs)
 
     return call
+
+
+def replace_class(target: object, **members: object) -> Callable[[], None]:
+    """Give ``target`` a class of its own, derived from its class, with ``members``; return the step that undoes it.
+
+    Python looks ``__call__`` and descriptors up in the class, so attributes of ``target`` would have no effect, and an
+    object with ``__slots__`` has none. The step holds ``target`` weakly, if it allows that.
+
+    Raises `TypeError` for an object that cannot have another class, such as a function.
+    """
+    former: Any = type(target)
+    names = {"__module__": former.__module__, "__qualname__": former.__qualname__, "__doc__": former.__doc__}
+    own = type(former.__name__, (former,), {**names, "__slots__": (), **members})
+    target.__class__ = own
+    get = refer(target)
+
+    def restore() -> None:
+        found: Any = get()
+        if found is not None and type(found) is own:
+            found.__class__ = former
+
+    return restore
+
+
+def replace_method(target: Any, name: str, wrap: Wrap) -> Callable[[], None]:
+    """Replace a method of one object; return the step that undoes it, unless another tool has replaced it again.
+
+    ``wrap`` gets the bound method. The step holds ``target`` weakly, if it allows that.
+    """
+    is_own = name in vars(target)
+    wrapper = wrap(getattr(target, name))
+    setattr(target, name, wrapper)
+    get, get_wrapper = refer(target), refer(wrapper)
+    del target, wrapper
+
+    def undo() -> None:
+        target: Any = get()
+        wrapper: Any = get_wrapper()
+        if target is None or wrapper is None or vars(target).get(name) is not wrapper:
+            return
+        if is_own:
+            setattr(target, name, wrapper.__wrapped__)
+        else:
+            delattr(target, name)
+
+    return undo
+
+
+def refer(target: object) -> Callable[[], object]:
+    """Return a weak reference; for an object that allows none, a function that returns it."""
+    try:
+        return weakref.ref(target)
+    except TypeError:
+        return lambda: target
 
 
 def on_import(name: str, act: Callable[[ModuleType], None]) -> Callable[[], None]:

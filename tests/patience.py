@@ -25,6 +25,7 @@ __all__ = (
     "be_patient_with_examples",
     "be_patient_with_servers",
     "eventually",
+    "pause",
     "wait_for",
     "wait_until",
 )
@@ -65,6 +66,13 @@ async def eventually(read: Callable[[], T], expected: T) -> None:
             return
         await anyio.sleep(_PAUSE_SECONDS)
     assert found == expected
+
+
+async def pause(seconds: float = _PAUSE_SECONDS) -> float:
+    """Sleep on the event loop, and return how long that took: a wait that has begun before it is at least as long."""
+    began = time.perf_counter()
+    await anyio.sleep(seconds)
+    return time.perf_counter() - began
 
 
 def _attempts(seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
