@@ -11,6 +11,7 @@ writes the route and the exceptions that only its framework knows into the scope
 * `labels`: the labels of a middleware.
 * `active`: the gauges of active requests and connections.
 * `client_totals`: how many calls of clients each request makes.
+* `streams`: which responses are streams.
 * `bodies`: the sizes of bodies, and the time to the first byte.
 * `exceptions`: which exceptions are no fault of the application.
 * `metric_factory`: makes the histograms and counters of a middleware.

@@ -1,4 +1,4 @@
-"""The gauges of active requests and connections, by route.
+"""The gauges of active requests, streams and connections, by route.
 
 *Theory of operation.* The route is not known when a request begins.
 
@@ -20,14 +20,19 @@ from typing import Protocol, TypeAlias, TypeVar, final
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from asyncmetrics.metrics import Gauge
+from asyncmetrics.middleware.options import MiddlewareOptions
+from asyncmetrics.model.descriptor import GaugeMode
 from asyncmetrics.registry import CollectorRegistry
 
-__all__ = ("ActiveConnections", "ActiveExchange", "ActiveRequests", "get_shared")
+__all__ = ("ActiveConnections", "ActiveExchange", "ActiveRequest", "ActiveRequests", "get_shared")
 
 C = TypeVar("C", "ActiveRequests", "ActiveConnections")
 
 ListEnded: TypeAlias = Callable[[], Iterable[tuple[str, ...]]]
 """Return the label values of the requests or connections that have ended, which the gauges expose with 0."""
+
+Declare: TypeAlias = Callable[[str, str, list[str], GaugeMode], Gauge]
+"""Register a gauge by its name, documentation, labels and multiprocess mode."""
 
 
 class ActiveExchange(Protocol):
@@ -51,70 +56,72 @@ class ActiveExchange(Protocol):
         ...
 
 
+class ActiveRequest(ActiveExchange, Protocol):
+    """A request that has not ended."""
+
+    def is_stream(self, now: float) -> bool:
+        """Return whether its response is a stream at ``now``, by ``perf_counter``."""
+        ...
+
+
 @final
 class ActiveRequests:
-    """The active requests of one registry, and their gauges."""
+    """The active requests of one registry, and their gauges. Streams are requests that the ages leave out."""
 
-    def __init__(self, registry: CollectorRegistry, namespace: str, names: list[str], list_ended: ListEnded) -> None:
-        self.members: dict[ActiveExchange, None] = {}
+    def __init__(
+        self, declare: Declare, names: list[str], list_ended: ListEnded, list_ended_streams: ListEnded
+    ) -> None:
+        self.members: dict[ActiveRequest, None] = {}
         self._list_ended = list_ended
-        self.counts = Gauge(
-            "http_server_active_requests",
-            "Active HTTP requests, by method and route.",
-            names,
-            namespace=namespace,
-            registry=registry,
-            multiprocess_mode="livesum",
-            max_children=None,
-        )
+        self._list_ended_streams = list_ended_streams
+        counted = "Active HTTP requests, by method and route."
+        self.counts = declare("http_server_active_requests", counted, names, "livesum")
         self.counts.collect_from(self._count, blocking=False)
-        ages = Gauge(
-            "http_server_oldest_active_request_seconds",
-            "Age of the oldest active HTTP request, by route.",
-            names[1:],
-            namespace=namespace,
-            registry=registry,
-            multiprocess_mode="livemax",
-            max_children=None,
-        )
+        counted = "Streaming responses that have not ended, by method and route."
+        streams = declare("http_server_active_streams", counted, names, "livesum")
+        streams.collect_from(self._count_streams, blocking=False)
+        age = "Age of the oldest active HTTP request that is no stream, by route."
+        ages = declare("http_server_oldest_active_request_seconds", age, names[1:], "livemax")
         ages.collect_from(self._compute_ages, blocking=False)
 
     def _count(self) -> Mapping[tuple[object, ...], float]:
-        active: Tally[tuple[object, ...]] = Tally(dict.fromkeys(self._list_ended(), 0))
         # A copy, since requests in another thread begin and end at the same time.
-        for request in list(self.members):
-            labels = request.read_labels()
-            key = (request.method, *labels)
-            if labels:
-                active[key] += 1
-        return active
+        return _tally(list(self.members), self._list_ended())
+
+    def _count_streams(self) -> Mapping[tuple[object, ...], float]:
+        now = perf_counter()
+        return _tally([one for one in list(self.members) if one.is_stream(now)], self._list_ended_streams())
 
     def _compute_ages(self) -> Mapping[tuple[object, ...], float]:
         now = perf_counter()
         oldest: dict[tuple[object, ...], float] = {}
         for request in list(self.members):
-            labels = request.read_labels()
+            labels = () if request.is_stream(now) else request.read_labels()
             if labels:
                 oldest[labels] = max(oldest.get(labels, 0.0), now - request.started)
         return oldest
+
+
+def _tally(requests: Iterable[ActiveRequest], ended: Iterable[tuple[str, ...]]) -> Mapping[tuple[object, ...], float]:
+    """Count requests by their method and labels; ``ended`` are the labels whose count may be 0."""
+    active: Tally[tuple[object, ...]] = Tally(dict.fromkeys(ended, 0))
+    for request in requests:
+        labels = request.read_labels()
+        if labels:
+            key = (request.method, *labels)
+            active[key] += 1
+    return active
 
 
 @final
 class ActiveConnections:
     """The active WebSocket connections of one registry, from their handshakes on, and their gauge."""
 
-    def __init__(self, registry: CollectorRegistry, namespace: str, names: list[str], list_ended: ListEnded) -> None:
+    def __init__(self, declare: Declare, names: list[str], list_ended: ListEnded) -> None:
         self.members: dict[ActiveExchange, None] = {}
         self._list_ended = list_ended
-        self.counts = Gauge(
-            "websocket_server_active_connections",
-            "Active WebSocket connections, by route.",
-            names,
-            namespace=namespace,
-            registry=registry,
-            multiprocess_mode="livesum",
-            max_children=None,
-        )
+        counted = "Active WebSocket connections, by route."
+        self.counts = declare("websocket_server_active_connections", counted, names, "livesum")
         self.counts.collect_from(self._count, blocking=False)
 
     def _count(self) -> Mapping[tuple[object, ...], float]:
@@ -129,11 +136,24 @@ _SHARED: WeakKeyDictionary[CollectorRegistry, _Shared] = WeakKeyDictionary()
 
 
 def get_shared(
-    kind: type[C], registry: CollectorRegistry, namespace: str, names: list[str], list_ended: ListEnded
+    kind: type[C], registry: CollectorRegistry, options: MiddlewareOptions, names: list[str], *list_ended: ListEnded
 ) -> C:
     """Return what all applications of a registry and namespace share; the first call registers its gauges."""
+    namespace = options["namespace"]
     shared = _SHARED.setdefault(registry, WeakValueDictionary())
     active = shared.get((kind, namespace))
     if not isinstance(active, kind):
-        shared[kind, namespace] = active = kind(registry, namespace, names, list_ended)
+
+        def declare(name: str, documentation: str, labels: list[str], mode: GaugeMode) -> Gauge:
+            return Gauge(
+                name,
+                documentation,
+                labels,
+                namespace=namespace,
+                registry=registry,
+                multiprocess_mode="liveall" if options["worker_label"] else mode,
+                max_children=None,
+            )
+
+        shared[kind, namespace] = active = kind(declare, names, *list_ended)
     return active

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from asyncmetrics.context import enter_labels
 from asyncmetrics.context.bound import BOUND, REQUEST
@@ -31,6 +31,9 @@ from asyncmetrics.middleware.websocket import WebSocketExchange, WebSocketMetric
 from asyncmetrics.model.checks import list_items, make_refusal
 from asyncmetrics.typing import ASGIApp, Receive, Scope, Send, Unpack
 
+if TYPE_CHECKING:
+    from asyncmetrics.middleware.on_loop import OnLoopApp
+
 __all__ = ("MetricsMiddleware",)
 
 # Found once, not for each request: benchmarks/middleware.py.
@@ -48,7 +51,10 @@ class MetricsMiddleware:
     - ``buckets``: the buckets of the histograms.
     - ``first_byte``, ``body_sizes``, ``background``: measure the time to the first byte of a response's body, the sizes
       of bodies, the time that the application takes after a response.
+    - ``on_loop``: measure how long the event loop runs the code of each request, without all that it waits for.
     - ``client_totals``: measure how many calls of clients each request makes, and how long they take together.
+    - ``stream_after``: when a response becomes a stream, which has a histogram of its own.
+    - ``worker_label``: expose the durations of each worker apart.
     - ``namespace``: a prefix of the names of all metrics.
     - ``extra_labels``, ``context_labels``: labels that are added to the metrics.
     - ``conventions``: ``"opentelemetry"`` names the labels as OpenTelemetry does.
@@ -77,12 +83,19 @@ class MetricsMiddleware:
         complete = complete_options("MetricsMiddleware", options, MIDDLEWARE_DEFAULTS)
         check_values(complete)
         self.app = app  # Starlette's name for it: a search for routes follows this attribute
+        self._on_loop: OnLoopApp | None = None
+        if complete["on_loop"]:
+            from asyncmetrics.middleware.on_loop import OnLoopApp  # asyncio takes 40 ms to import
+
+            self.app = self._on_loop = OnLoopApp(app)
         self._exclusions = _make_predicates(complete["exclude"])
         self._labels = RequestLabels(complete)
         self._reads_context = bool(self._labels.context_names)
-        self._finishes = complete["background"]
+        self._finishes = complete["background"] or complete["on_loop"]
         self._opens_totals = complete["client_totals"]
-        metrics = MetricFactory(self._labels, complete["buckets"], complete["namespace"])
+        metrics = MetricFactory(
+            self._labels, complete["buckets"], complete["namespace"], worker_label=complete["worker_label"]
+        )
         self._http = HttpMetrics(self._labels, metrics, complete)
         self._websocket = WebSocketMetrics(self._labels, metrics, complete)
 
@@ -125,6 +138,20 @@ class MetricsMiddleware:
                     TOTALS.reset(opened)
             except ValueError:  # a server ran the coroutine in another context, which has nothing to undo
                 pass
+
+    def replace_app(self, app: ASGIApp) -> None:
+        """Call ``app`` for each connection from now on, measured as the one before."""
+        if self._on_loop is None:
+            self.app = app
+        else:
+            self._on_loop.app = app
+
+    def release(self) -> ASGIApp:
+        """Take back what ``on_loop`` has changed on event loops, and return the application that was measured."""
+        if self._on_loop is None:
+            return self.app
+        self._on_loop.release()
+        return self._on_loop.app
 
     def _is_excluded(self, scope: Scope) -> bool:
         return any(self._is_match(predicate, scope) for predicate in self._exclusions)

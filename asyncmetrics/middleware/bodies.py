@@ -38,17 +38,17 @@ class BodyMetrics:
     def record(self, probe: BodyProbe, scope: Scope, started: float, labels: tuple[str, ...]) -> None:
         """Observe what a probe measured of a request that began at ``started``."""
         if self._first_byte is not None and probe.first_byte is not None:
-            self._first_byte.labels(*labels).observe(probe.first_byte - started)
+            self._first_byte.find(labels).observe(probe.first_byte - started)
         if self._request is not None and self._response is not None:
-            self._request.labels(*labels).observe(probe.get_request_bytes(scope))
-            self._response.labels(*labels).observe(probe.get_response_bytes(scope))
+            self._request.find(labels).observe(probe.get_request_bytes(scope))
+            self._response.find(labels).observe(probe.get_response_bytes(scope))
 
 
 @final
 class BodyProbe:
     """Pass messages between one exchange and its server, and measure their bodies."""
 
-    __slots__ = ("_announced", "_labels", "_receive", "_received", "_send", "_sent", "_status", "first_byte")
+    __slots__ = ("_headers", "_labels", "_receive", "_received", "_send", "_sent", "_status", "first_byte")
 
     def __init__(self, labels: RequestLabels, receive: Receive, send: Send) -> None:
         self._labels = labels
@@ -56,7 +56,7 @@ class BodyProbe:
         self._send = send
         self._received: int | None = None
         self._sent = 0
-        self._announced: int | None = None
+        self._headers: Any = None  # of the response
         self._status: int | None = None
         self.first_byte: float | None = None
 
@@ -91,15 +91,15 @@ class BodyProbe:
         match message["type"]:
             case "http.response.start":
                 self._status = message.get("status")
-                self._announced = _read_content_length(message.get("headers"))
+                self._headers = message.get("headers")
                 return
             case "http.response.body":
                 size = len(message.get("body") or b"")
             case "http.response.zerocopysend":
                 count = message.get("count")
-                size = (self._announced or 0) if count is None else count
+                size = (_read_content_length(self._headers) or 0) if count is None else count
             case "http.response.pathsend":
-                size = self._announced or 0
+                size = _read_content_length(self._headers) or 0
             case _:
                 return
         self._sent += size

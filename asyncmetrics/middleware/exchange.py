@@ -17,11 +17,11 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from time import perf_counter
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from asyncmetrics.metrics.calls import Calls
-from asyncmetrics.middleware.active import ActiveExchange
 from asyncmetrics.middleware.exceptions import flatten_group, is_abandoned
 from asyncmetrics.middleware.labels import RequestLabels, RequestRoute
 from asyncmetrics.middleware.scope import EXCEPTION_KEY
@@ -37,7 +37,11 @@ class ExchangeMetrics(Protocol):
 
     labels: RequestLabels
     calls: Calls
-    active: dict[ActiveExchange, None]
+
+    @property
+    def active(self) -> MutableMapping[Any, None]:
+        """The exchanges that have not ended."""
+        ...
 
 
 class Exchange(Generic[M]):

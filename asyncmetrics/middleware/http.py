@@ -6,7 +6,7 @@ one, a message costs nothing for them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from time import perf_counter
 from typing import final
 
@@ -17,17 +17,20 @@ from asyncmetrics.metrics.totals import RequestTotals
 from asyncmetrics.middleware.active import ActiveRequests, get_shared
 from asyncmetrics.middleware.bodies import BodyMetrics, BodyProbe
 from asyncmetrics.middleware.client_totals import ClientTotals
+from asyncmetrics.middleware.exceptions import is_abandoned
 from asyncmetrics.middleware.exchange import Exchange
 from asyncmetrics.middleware.labels import RequestLabels, RequestRoute
 from asyncmetrics.middleware.metric_factory import MetricFactory
 from asyncmetrics.middleware.options import MiddlewareOptions
-from asyncmetrics.middleware.scope import EXCEPTION_KEY
+from asyncmetrics.middleware.scope import EXCEPTION_KEY, ON_LOOP_KEY
+from asyncmetrics.middleware.streams import StreamMetrics, is_event_stream, may_be_event_stream
 from asyncmetrics.model.http_values import METHODS, STATUSES, limit_method, limit_status
 from asyncmetrics.typing import SCRAPE_KEY, Message, Receive, Scope, Send
 
 __all__ = ("HttpExchange", "HttpMetrics")
 
 
+_OTHER = 0  # no status of HTTP
 _CLIENT_CLOSED_REQUEST = 499  # nginx's code for it: RFC 9110 has none
 _BODY = "http.response.body"
 _START = "http.response.start"
@@ -51,6 +54,8 @@ class HttpMetrics:
             "route",
             "status",
         )
+        self.streams = StreamMetrics(factory, options)
+        self.stream_after = self.streams.after
         exceptions = factory.make_counter(
             "http_server_exceptions_total",
             "Exceptions that left the application, background tasks included.",
@@ -67,19 +72,34 @@ class HttpMetrics:
                 "Time from the end of a response to the application's return.",
                 "route",
             )
+        self.on_loop = None
+        if options["on_loop"]:
+            self.on_loop = factory.make_histogram(
+                "http_server_on_loop_duration_seconds",
+                "Time that the event loop ran the code of a request, until the application's return.",
+                "route",
+            )
         self.totals = ClientTotals(factory, labels.registry) if options["client_totals"] else None
         self.is_plain = self.bodies is None and self.totals is None and labels.is_plain
         """Whether a request is measured by its duration alone, without labels of the user."""
         names = labels.list_names("method", "route")
-        active = get_shared(ActiveRequests, labels.registry, options["namespace"], names, self._list_ended)
+        ended = self._list_ended, self._list_ended_streams
+        active = get_shared(ActiveRequests, labels.registry, options, names, *ended)
         self.active = active.members
         self.calls = Calls(duration, exceptions, active.counts)
         self.find_duration = duration.find
 
     def _list_ended(self) -> Iterator[tuple[str, ...]]:
-        """Yield the labels of ended requests, without their statuses and context labels."""
+        """Yield the labels of ended requests and streams, without their statuses and context labels."""
+        yield from self._cut(self.calls.durations)
+        yield from self._list_ended_streams()
+
+    def _list_ended_streams(self) -> Iterator[tuple[str, ...]]:
+        return self._cut(self.streams.durations)
+
+    def _cut(self, durations: Histogram) -> Iterator[tuple[str, ...]]:
         extras = len(self.labels.extra_names)
-        for method, route, _, *others in self.calls.durations.label_values():
+        for method, route, _, *others in durations.label_values():
             yield (method, route, *others[:extras])
 
 
@@ -91,8 +111,11 @@ class HttpExchange(Exchange[HttpMetrics]):
     _probe: BodyProbe
     _status: int | None
     _trailers: bool
+    _responding: float  # when the response started, by ``perf_counter``; set before `_start`
+    # None before the start of the response, then its message. Once its headers are read: whether it is an event stream.
+    _start: Message | bool | None
 
-    __slots__ = ("_probe", "_status", "_trailers", "totals")
+    __slots__ = ("_probe", "_responding", "_start", "_status", "_trailers", "totals")
 
     @staticmethod
     def make(metrics: HttpMetrics, scope: Scope, receive: Receive, send: Send) -> HttpExchange:
@@ -112,7 +135,7 @@ class HttpExchange(Exchange[HttpMetrics]):
         self._receive = receive
         self._send = send
         self._disconnected = self._trailers = False
-        self._status = None
+        self._status = self._start = None
         self.ended = 0.0
         if not metrics.is_plain:
             if labels.context_names:
@@ -142,15 +165,27 @@ class HttpExchange(Exchange[HttpMetrics]):
         was_disconnected = self._disconnected
         try:
             await self._send(message)
-        except OSError:  # the client has disconnected; the application gets the error
-            self._disconnected = True
+        except BaseException as error:
+            self._note_failed_send(message, error, was_disconnected=was_disconnected)
             raise
         if kind == _BODY:
             # message.get("more_body") takes 25 ns longer where there is no such key, as in most messages.
             if not self._trailers and not ("more_body" in message and message["more_body"]):  # noqa: RUF019
-                self._end()
+                # Only a disconnect before the last message counts: see `_note_failed_send`.
+                if was_disconnected:
+                    self._end("client_closed")
+                else:
+                    self._end()
+            elif self._start.__class__ is not bool:
+                self._read_start()
         elif kind == _START:  # a start that the server did not reject
-            self._status = _CLIENT_CLOSED_REQUEST if was_disconnected else message.get("status") or 0
+            self._responding = perf_counter()
+            self._start = message
+            try:  # message.get("status") takes longer
+                status = message["status"]
+            except KeyError:
+                status = _OTHER
+            self._status = _CLIENT_CLOSED_REQUEST if was_disconnected else status
             if "trailers" in message:
                 self._trailers = bool(message["trailers"])
         elif (
@@ -158,19 +193,52 @@ class HttpExchange(Exchange[HttpMetrics]):
             and not message.get(_LAST_MESSAGES[kind])
             and (kind == _TRAILERS or not self._trailers)
         ):
+            self._end("client_closed" if was_disconnected else "completed")
+
+    def _note_failed_send(self, message: Message, error: BaseException, *, was_disconnected: bool) -> None:
+        if isinstance(error, OSError):  # the client has disconnected; the application gets the error
+            self._disconnected = True
+        elif was_disconnected or self._trailers or not is_abandoned(error):
+            return
+        # hypercorn reports a disconnect while it sends the last message, for which Starlette cancels the sending.
+        elif message["type"] == _BODY and not message.get("more_body"):
             self._end()
 
     def finish(self) -> None:
-        """End the exchange if no response has ended it; record the time of background tasks if one has."""
-        if EXCEPTION_KEY in self._scope and _is_failure(self._status):
-            self._count_faults(self._scope[EXCEPTION_KEY])
+        """End the exchange if no response has ended it; record what is known at the end of the application only."""
+        scope, metrics = self._scope, self._metrics
+        if EXCEPTION_KEY in scope and (self._start is None or _is_failure(self._status)):
+            self._count_faults(scope[EXCEPTION_KEY])
+        late: list[tuple[Histogram, float]] = []
         if self.ended:
-            if self._metrics.background is not None and SCRAPE_KEY not in self._scope:
-                self._record_background(self._metrics.background)
+            if metrics.background is not None:
+                late.append((metrics.background, perf_counter() - self.ended))
+        else:
+            if self._start is None:
+                self._status = _CLIENT_CLOSED_REQUEST if self._disconnected else 500
+            else:
+                self._read_start()
+            self._end("client_closed" if self._disconnected else "failed")
+        if metrics.on_loop is not None and ON_LOOP_KEY in scope:
+            late.append((metrics.on_loop, scope.pop(ON_LOOP_KEY).end()))
+        if late and SCRAPE_KEY not in scope:
+            self._record_late(late)
+
+    def is_stream(self, now: float) -> bool:
+        """Return whether the response is a stream at ``now``; a scrape calls this in any thread."""
+        self._read_start()
+        return self._start is not None and (self._start is True or now - self._responding > self._metrics.stream_after)
+
+    def _read_start(self) -> None:
+        """Replace the start of the response by whether its headers say that it is an event stream."""
+        start, metrics = self._start, self._metrics
+        if start is None or isinstance(start, bool):
             return
-        if self._status is None:
-            self._status = _CLIENT_CLOSED_REQUEST if self._disconnected else 500
-        self._end()
+        try:
+            self._start = metrics.streams.is_enabled and is_event_stream(start)
+        except Exception:  # noqa: BLE001  # headers in odd shapes
+            self._start = False
+            metrics.labels.count_failure("stream")
 
     def read_labels(self) -> tuple[str, ...]:
         """Return the route as far as it is known, and the values of the extra labels; nothing for a scrape."""
@@ -179,7 +247,7 @@ class HttpExchange(Exchange[HttpMetrics]):
     def _is_no_fault(self, error: BaseException) -> bool:
         return Exchange._is_no_fault(self, error) or type(error).__name__ in _DISCONNECTS
 
-    def _end(self) -> None:
+    def _end(self, outcome: str = "completed") -> None:
         if self.ended:
             return
         self.ended = now = perf_counter()
@@ -198,6 +266,13 @@ class HttpExchange(Exchange[HttpMetrics]):
             route.scope = None
             if SCRAPE_KEY in scope:
                 return
+            start = self._start
+            if start.__class__ is dict and may_be_event_stream(start):  # a body in one message
+                self._read_start()
+            seconds = now - self.started
+            if self._start is True or (seconds > metrics.stream_after and self.is_stream(now)):
+                self._record_stream(final, outcome, seconds)
+                return
             try:
                 status = STATUSES[self._status]  # type: ignore[index]  # it may be anything
             except (KeyError, TypeError) as error:
@@ -205,14 +280,14 @@ class HttpExchange(Exchange[HttpMetrics]):
                 status = limit_status(self._status)
             values: tuple[str, ...] = (self.method, final, status)
             if metrics.is_plain:
-                metrics.find_duration(values).observe(now - self.started)
+                metrics.find_duration(values).observe(seconds)
                 return
             extra = labels.fixed_extras
             if extra is None:
                 extra = labels.read_extras(scope)
             if labels.context_names:
                 extra += self._read_context()
-            metrics.find_duration(values + extra).observe(now - self.started)
+            metrics.find_duration(values + extra).observe(seconds)
             if metrics.totals is not None:
                 metrics.totals.record(self.totals, final, extra)
             if metrics.bodies is not None:
@@ -220,16 +295,26 @@ class HttpExchange(Exchange[HttpMetrics]):
         except Exception:  # noqa: BLE001  # no error of a metric reaches the application
             labels.count_failure("record")
 
-    def _record_background(self, background: Histogram) -> None:
+    def _record_stream(self, route: str, outcome: str, seconds: float) -> None:
+        metrics = self._metrics
+        extra = metrics.labels.read_extras(self._scope) + self._read_context()
+        metrics.streams.durations.find((self.method, route, outcome, *extra)).observe(seconds)
+        if metrics.totals is not None:
+            self.totals.is_open = False  # the calls of hours would distort those of a request
+        if metrics.bodies is not None:
+            metrics.bodies.record(self._probe, self._scope, self.started, (self.method, route, *extra))
+
+    def _record_late(self, late: Iterable[tuple[Histogram, float]]) -> None:
+        """Observe what is known when the application has returned."""
         labels = self._metrics.labels
         try:
-            seconds = perf_counter() - self.ended
-            extra = labels.read_extras(self._scope) + self._read_context()
-            background.labels(self.route(), *extra).observe(seconds)
+            values = (self.route(), *labels.read_extras(self._scope), *self._read_context())
+            for histogram, seconds in late:
+                histogram.find(values).observe(seconds)
         except Exception:  # noqa: BLE001  # no error of a metric reaches the application
             labels.count_failure("record")
 
 
 def _is_failure(status: object) -> bool:
-    """Return whether the application did not choose this status: none, 5xx, or a 499, which replaces any status."""
-    return status is None or (isinstance(status, int) and status >= _CLIENT_CLOSED_REQUEST)
+    """Return whether the application did not choose this status: 5xx, or a 499, which replaces any status."""
+    return isinstance(status, int) and status >= _CLIENT_CLOSED_REQUEST

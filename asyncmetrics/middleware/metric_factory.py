@@ -24,20 +24,35 @@ _DURATIONS = (
 )
 _DEFAULTS: dict[str, Bounds] = {
     **dict.fromkeys(_DURATIONS, Histogram.DEFAULT_BUCKETS),
+    "http_server_stream_duration_seconds": _LIFETIMES,
     "http_server_request_body_size_bytes": _BYTES,
     "http_server_response_body_size_bytes": _BYTES,
+    "http_server_on_loop_duration_seconds": (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
     "http_server_request_client_calls": (0, 1, 2, 5, 10, 20, 50, 100, 200, 500),
     "http_server_request_client_duration_seconds": Histogram.DEFAULT_BUCKETS,
     "websocket_server_connection_duration_seconds": _LIFETIMES,
 }
+# The metrics that ``worker_label`` exposes for each worker: sizes and counts of calls say nothing of a worker.
+_OF_WORKERS = frozenset(
+    {
+        "http_server_request_duration_seconds",
+        "http_server_stream_duration_seconds",
+        "http_server_exceptions_total",
+        "websocket_server_connection_duration_seconds",
+        "websocket_server_exceptions_total",
+    }
+)
 
 
 @final
 class MetricFactory:
     """Create the histograms and counters of one middleware. All middleware of one registry share them."""
 
-    def __init__(self, labels: RequestLabels, buckets: Buckets, namespace: str = "") -> None:
+    def __init__(
+        self, labels: RequestLabels, buckets: Buckets, namespace: str = "", *, worker_label: bool = False
+    ) -> None:
         self._labels = labels
+        self._of_workers = _OF_WORKERS if worker_label else frozenset()
         own = _read_buckets(buckets)
         for name, bounds in own.items():  # reject wrong bounds before a metric is registered
             Histogram(name, name, registry=None, buckets=bounds)
@@ -52,11 +67,13 @@ class MetricFactory:
     def make_histogram(self, name: str, documentation: str, *labels: str) -> Histogram:
         """Return the histogram of this name, with ``labels`` and the labels that every metric has."""
         names = self._list_names(*labels)
-        return Histogram(name, documentation, names, buckets=self._buckets[name], **self._options)
+        options = {**self._options, "per_worker": name in self._of_workers}
+        return Histogram(name, documentation, names, buckets=self._buckets[name], **options)
 
     def make_counter(self, name: str, documentation: str, *labels: str) -> Counter:
         """Return the counter of this name, with ``labels`` and the labels that every metric has."""
-        return Counter(name, documentation, self._list_names(*labels), **self._options)
+        options = {**self._options, "per_worker": name in self._of_workers}
+        return Counter(name, documentation, self._list_names(*labels), **options)
 
     def _list_names(self, *labels: str) -> list[str]:
         """Return all names. The middleware reads the context labels itself, so to the metric they are ordinary ones."""

@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, cast, get_args
 
 from asyncmetrics.errors import suggest
 from asyncmetrics.metrics import Histogram
-from asyncmetrics.model.checks import check_choice, check_flag, check_mapping
+from asyncmetrics.model.checks import check_choice, check_flag, check_mapping, check_seconds
 from asyncmetrics.model.names import check_namespace
 from asyncmetrics.registry import REGISTRY, CollectorRegistry, check_full_registry
 from asyncmetrics.typing import Scope
@@ -88,6 +88,9 @@ class MiddlewareOptions(TypedDict, total=False):
     background: bool
     """Measure how long the application runs after the end of a response."""
 
+    on_loop: bool
+    """Measure how long the event loop runs the code of a request, without all that it waits for."""
+
     extra_labels: Mapping[str, ExtraLabel] | None
     """Labels that are added to every metric, by name. A function must return one of few values.
 
@@ -106,6 +109,16 @@ class MiddlewareOptions(TypedDict, total=False):
     ``buckets`` has the names without the prefix.
     """
 
+    stream_after: float | None
+    """How many seconds after its start a response that is not complete becomes a stream.
+
+    Streams have a histogram of their own. A response that says ``text/event-stream`` is one from its start. None makes
+    no response a stream.
+    """
+
+    worker_label: bool
+    """Expose durations, exceptions and active requests of each worker apart, with the label ``worker``."""
+
     conventions: Conventions
     """``"opentelemetry"`` names the labels as OpenTelemetry does, and adds the label ``url_scheme``."""
 
@@ -118,10 +131,13 @@ MIDDLEWARE_DEFAULTS: MiddlewareOptions = {
     "first_byte": False,
     "body_sizes": False,
     "background": False,
+    "on_loop": False,
     "extra_labels": None,
     "context_labels": (),
     "client_totals": False,
     "namespace": "",
+    "stream_after": 10.0,
+    "worker_label": False,
     "conventions": "prometheus",
 }
 
@@ -145,9 +161,13 @@ def check_values(options: MiddlewareOptions) -> None:
         ("first_byte", options["first_byte"]),
         ("body_sizes", options["body_sizes"]),
         ("background", options["background"]),
+        ("on_loop", options["on_loop"]),
         ("client_totals", options["client_totals"]),
+        ("worker_label", options["worker_label"]),
     ):
         check_flag(name, is_wanted)
+    if options["stream_after"] is not None:
+        check_seconds("stream_after", options["stream_after"], expected="more than 0 seconds, or None")
     check_namespace(options["namespace"])
     if options["extra_labels"] is not None:
         check_mapping("extra_labels", options["extra_labels"], "names of labels to values or functions of the scope")

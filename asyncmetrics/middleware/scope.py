@@ -15,6 +15,7 @@ from asyncmetrics.typing import SCRAPE_KEY, Scope
 __all__ = (
     "EXCEPTION_KEY",
     "MEASURED_KEY",
+    "ON_LOOP_KEY",
     "ROUTE_KEY",
     "SCRAPE_KEY",
     "MeasuredRequest",
@@ -30,6 +31,9 @@ EXCEPTION_KEY = "asyncmetrics.exception"
 
 MEASURED_KEY = "asyncmetrics.measured"
 """The `MeasuredRequest` that the middleware sets; middleware inside passes a request that has the key on unmeasured."""
+
+ON_LOOP_KEY = "asyncmetrics.on_loop"
+"""The `OnLoopTime` of the request, until the middleware takes it at the end."""
 
 
 class MeasuredRequest(ABC):

@@ -58,7 +58,7 @@ class WebSocketMetrics:
             "type",
         )
         names = labels.list_names("route")
-        active = get_shared(ActiveConnections, labels.registry, options["namespace"], names, self._list_ended)
+        active = get_shared(ActiveConnections, labels.registry, options, names, self._list_ended)
         self.active = active.members
         self.calls = Calls(duration, exceptions, active.counts)
 

@@ -52,16 +52,17 @@ def test_both_spellings_of_the_path_are_served_wherever_it_is_put(serve, registr
     assert (answer.status_code, "jobs_total 1" in answer.text) == (200, True)
 
 
-@pytest.fixture(params=["h11", "httptools"])
-def http(request) -> str:
-    """What uvicorn speaks HTTP through."""
-    pytest.importorskip(request.param)
-    return request.param
+@pytest.fixture(params=[("h11", "asyncio"), ("httptools", "uvloop")], ids=" on ".join)
+def parts(request) -> dict[str, str]:
+    """What uvicorn speaks HTTP through, and the loop that it runs."""
+    for part in request.param:
+        pytest.importorskip(part)
+    return dict(zip(("http", "loop"), request.param, strict=True))
 
 
-def test_uvicorn_serves_it_alone_with_gzip_head_and_refusals(serve, paged, http):
+def test_uvicorn_serves_it_alone_with_gzip_head_and_refusals(serve, paged, parts):
     registry, _ = paged(10)
-    with httpx.Client(base_url=serve(make_asgi_app(registry), http=http)) as client:
+    with httpx.Client(base_url=serve(make_asgi_app(registry), **parts)) as client:
         assert client.get("/metrics").text.count("\npage_") == 20_000
         assert client.get("/metrics").headers["content-encoding"] == "gzip"
         assert client.head("/metrics").content == b""
@@ -69,9 +70,9 @@ def test_uvicorn_serves_it_alone_with_gzip_head_and_refusals(serve, paged, http)
         assert client.get("/favicon.ico").status_code == 404
 
 
-def test_uvicorn_stops_the_rendering_when_the_client_is_gone(serve, paged, wait_for_outcome, http):
+def test_uvicorn_stops_the_rendering_when_the_client_is_gone(serve, paged, wait_for_outcome, parts):
     registry, pages = paged(400)
-    base = httpx.URL(serve(make_asgi_app(registry), http=http))
+    base = httpx.URL(serve(make_asgi_app(registry), **parts))
     with closing(socket.create_connection((base.host, base.port))) as client:
         client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
         client.recv(1000)

@@ -78,10 +78,16 @@ def make_job(name: str, base: str, path: str = "/metrics") -> dict[str, Any]:
 
 
 @contextmanager
-def run_prometheus(folder: Path, jobs: Sequence[dict[str, Any]], interval: str, *options: str) -> Iterator[Prometheus]:
-    """Run a Prometheus that scrapes ``jobs``, keeps its files in ``folder`` and is ready for queries."""
+def run_prometheus(
+    folder: Path, jobs: Sequence[dict[str, Any]], interval: str, *options: str, **sections: Any
+) -> Iterator[Prometheus]:
+    """Run a Prometheus that scrapes ``jobs``, keeps its files in ``folder`` and is ready for queries.
+
+    ``sections`` are further sections of its configuration. Rules are evaluated as often as targets are scraped.
+    """
     program = find_program("prometheus")
-    config = {"global": {"scrape_interval": interval, "scrape_timeout": interval}, "scrape_configs": [*jobs]}
+    intervals = dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), interval)
+    config = {"global": intervals, "scrape_configs": [*jobs], **sections}
     (folder / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
     command = [program, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
     log = folder / "log"

@@ -25,8 +25,8 @@ COUNT = "http_server_request_duration_seconds_count"
 UVICORN = ["uvicorn", APP, "--log-level", "critical", "--port", "{port}", "--http"]
 HYPERCORN = ["hypercorn", APP, "--bind", "127.0.0.1:{port}", "--log-level", "CRITICAL", "--worker-class"]
 SERVERS = {
-    "uvicorn-h11": (["uvicorn", "h11"], [*UVICORN, "h11"]),
-    "uvicorn-httptools": (["uvicorn", "httptools"], [*UVICORN, "httptools"]),
+    "uvicorn-h11": (["uvicorn", "h11"], [*UVICORN, "h11", "--loop", "asyncio"]),
+    "uvicorn-httptools": (["uvicorn", "httptools", "uvloop"], [*UVICORN, "httptools", "--loop", "uvloop"]),
     "hypercorn-asyncio": (["hypercorn"], [*HYPERCORN, "asyncio"]),
     "hypercorn-trio": (["hypercorn", "trio"], [*HYPERCORN, "trio"]),
     "granian": (["granian"], ["granian", APP, "--interface", "asgi", "--no-log", "--port", "{port}"]),
@@ -61,6 +61,10 @@ class Server:
         """Return the requests under way, by method and route."""
         found = self.samples("http_server_active_requests", "method", "route")
         return {key: value for key, value in found.items() if value}
+
+    def streamed(self) -> dict[tuple[str, ...], float]:
+        """Return all streams ever counted, by method, route and outcome."""
+        return self.samples("http_server_stream_duration_seconds_count", "method", "route", "outcome")
 
     def exceptions(self) -> dict[tuple[str, ...], float]:
         """Return all exceptions ever counted, by route and type."""

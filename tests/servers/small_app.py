@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
 from asyncmetrics import CollectorRegistry, instrument
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
 
 GATES: dict[str, anyio.Event] = {}
 
@@ -43,6 +43,19 @@ async def gated(request: Request) -> Response:
 async def opening(request: Request) -> Response:
     GATES[request.path_params["name"]].set()
     return PlainTextResponse("open")
+
+
+async def events(request: Request) -> Response:
+    """Send an event, and the next only when `/open/NAME` was asked for."""
+    response = await gated(request)
+    response.headers["content-type"] = "text/event-stream"
+    return response
+
+
+async def endless_events(request: Request) -> Response:
+    response = await endless(request)
+    response.headers["content-type"] = "text/event-stream"
+    return response
 
 
 async def endless(request: Request) -> Response:
@@ -84,6 +97,8 @@ app = instrument(
             Route("/gated/{name}", gated),
             Route("/open/{name}", opening),
             Route("/endless", endless),
+            Route("/events/endless", endless_events),
+            Route("/events/{name}", events),
             Route("/waiting", waiting),
             Route("/probing", probing),
             Route("/lazy", lazy),
@@ -91,4 +106,5 @@ app = instrument(
         ]
     ),
     registry=CollectorRegistry(),
+    stream_after=PROGRAM_SECONDS,  # so that a busy machine makes no stream of a request
 )

@@ -17,14 +17,18 @@ from tests.servers.processes import ROOT
 __all__ = ("serving", "serving_alone")
 
 # uvicorn closes a connection that is silent for 5 s, or answers no ping for 20 s: a client without a processor is.
-SLOW_TO_CLOSE = {"timeout_keep_alive": PATIENCE_SECONDS, "ws_ping_timeout": PATIENCE_SECONDS}
+# The loop is named, since uvicorn's own choice is uvloop wherever that is installed.
+SETTINGS = {"timeout_keep_alive": PATIENCE_SECONDS, "ws_ping_timeout": PATIENCE_SECONDS, "loop": "asyncio"}
 
 
 @contextmanager
 def serving(app: object, **options: object) -> Iterator[str]:
-    """Serve ``app`` from a thread, on a port that the system chooses, and yield its base URL."""
+    """Serve ``app`` from a thread, on a port that the system chooses, and yield its base URL.
+
+    The loop is asyncio's; ``loop="uvloop"`` is the other one.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
-    settings = {"log_level": "error", "timeout_graceful_shutdown": 2, **SLOW_TO_CLOSE, **options}
+    settings = {"log_level": "error", "timeout_graceful_shutdown": 2, **SETTINGS, **options}
     server = uvicorn.Server(uvicorn.Config(app, **settings))
     thread = threading.Thread(target=server.run, args=([listener],), name="uvicorn")
     thread.start()
@@ -43,7 +47,7 @@ def serving_alone(program: str) -> Iterator[str]:
     """Run a program that calls ``serve(app)`` in a process of its own, and yield its base URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         # h11 passes unknown methods on to the application; httptools refuses them
-        options = {"fd": listener.fileno(), "http": "h11", "log_level": "error", **SLOW_TO_CLOSE}
+        options = {"fd": listener.fileno(), "http": "h11", "log_level": "error", **SETTINGS}
         code = f"import uvicorn\nrun = uvicorn.run\ndef serve(app, **_): run(app, **{options})\n{program}"
         process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, pass_fds=[listener.fileno()])
         try:

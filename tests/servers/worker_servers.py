@@ -17,6 +17,7 @@ from tests.servers.requirements import require_packages
 __all__ = ("LAUNCHERS", "RECYCLING", "SERVERS", "Workers", "run_workers")
 
 HERE = Path(__file__).parent
+# Its workers run uvloop, as nothing names their loop, and those of uvicorn run asyncio.
 GUNICORN = (
     "gunicorn worker_app:app -w {workers} -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{port} --log-level critical "
     f"--timeout {PATIENCE_SECONDS}"  # after which it kills a worker that is silent
@@ -29,7 +30,7 @@ GUNICORN_WSGI = GUNICORN.replace("worker_app", "worker_wsgi_app").replace("-k uv
 SERVERS: dict[str, tuple[list[str], str, tuple[int, ...]]] = {
     "uvicorn": (
         ["uvicorn"],
-        "uvicorn worker_app:app --workers {workers} --port {port} --log-level critical --no-access-log",
+        "uvicorn worker_app:app --workers {workers} --port {port} --loop asyncio --log-level critical --no-access-log",
         (signal.SIGKILL, signal.SIGTERM),
     ),
     "gunicorn": (["gunicorn", "uvicorn_worker"], GUNICORN, (signal.SIGKILL, signal.SIGTERM)),
