@@ -215,6 +215,6 @@ def _write_label(name: str, value: str) -> str:
 
     if not value:
         return f"{name}@base64/="  # an empty segment would be a double slash, which servers join
-    if "/" in value or " " in value:
+    if "/" in value or " " in value or value in {".", ".."}:  # the gateway redirects the last two to another path
         return f"{name}@base64/{urlsafe_b64encode(value.encode()).decode('ascii')}"
     return f"{name}/{quote_plus(value)}"

@@ -101,6 +101,12 @@ def test_a_push_sends_the_text_format(use, method, gateway, base, filled):
     assert body == asyncmetrics.generate_latest(filled)
 
 
+@pytest.mark.parametrize(("value", "written"), [(".", "Lg=="), ("..", "Li4=")])
+def test_a_value_that_a_server_takes_for_a_step_of_the_path_is_encoded(gateway, base, filled, value, written):
+    asyncmetrics.push_to_gateway(base, value, filled, {"instance": value}, timeout=PATIENCE_SECONDS)
+    assert [found[1] for found in gateway.got] == [f"/metrics/job@base64/{written}/instance@base64/{written}"]
+
+
 def test_a_push_can_be_compressed(gateway, base, filled):
     asyncmetrics.push_to_gateway(base, "nightly", filled, compression="gzip")
     [(_, _, headers, body)] = gateway.got
