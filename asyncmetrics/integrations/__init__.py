@@ -1,4 +1,4 @@
-"""One verb for everything: `instrument` measures an application, a client, a pool or a logger.
+"""One verb for everything: `instrument` measures an application, a client, a pool, a logger, a queue and so on.
 
 `libraries` has the tables of what can be instrumented, and says how to add a library. An application is measured by
 the middleware, which `outermost` puts around it; the options are in `options`. Everything else is a client: `library`
@@ -19,6 +19,7 @@ from asyncmetrics.integrations.libraries import ADVICE, CLIENTS, FRAMEWORKS, LIB
 from asyncmetrics.integrations.options import INSTRUMENT_DEFAULTS, InstrumentOptions
 from asyncmetrics.middleware.applications import make_application_error
 from asyncmetrics.middleware.options import show_options
+from asyncmetrics.runtime import ObjectOptions
 from asyncmetrics.typing import Unpack
 
 __all__ = (
@@ -27,6 +28,7 @@ __all__ = (
     "HttpClientOptions",
     "InstrumentOptions",
     "Instrumentation",
+    "ObjectOptions",
     "ServerNames",
     "instrument",
     "instrument_all",
@@ -96,15 +98,50 @@ class _Logger(Protocol):
     def setLevel(self, level: Any) -> Any: ...  # noqa: N802
 
 
+class _Executor(Protocol):
+    def submit(self, fn: Any, /) -> Any: ...
+    def shutdown(self) -> Any: ...
+
+
+class _Limiter(Protocol):
+    def acquire_on_behalf_of(self, borrower: Any) -> Any: ...
+
+
+class _Queue(Protocol):
+    def put_nowait(self, item: Any) -> Any: ...
+    def get_nowait(self) -> Any: ...
+
+
+class _Semaphore(Protocol):
+    _value: int  # a lock has none
+
+    def acquire(self) -> Any: ...
+    def release(self) -> Any: ...
+    def locked(self) -> Any: ...
+
+
+class _SendStream(Protocol):
+    def send_nowait(self, item: Any, /) -> Any: ...
+    def clone(self) -> Any: ...
+
+
+class _ReceiveStream(Protocol):
+    def receive_nowait(self) -> Any: ...
+    def clone(self) -> Any: ...
+
+
 A = TypeVar("A", bound=_Application)
 H = TypeVar("H", bound="_HttpxClient | _HttpxTransport | _AsyncHttpxTransport | _RequestsSession | _Urllib3Pool")
 D = TypeVar("D", bound="_Engine | _AsyncpgPool | _PsycopgPool | _Connection | _Redis")
 L = TypeVar("L", bound=_Logger)
+J = TypeVar("J", bound="_Executor | _Limiter | _Queue | _Semaphore | _SendStream | _ReceiveStream")
 
 _EXPECTED = (
     "an application of FastAPI, Starlette, Litestar or Quart, or Django's ASGI application (MetricsMiddleware(app) "
     "measures any other ASGI application); a client of httpx, requests, urllib3 or redis; an engine of SQLAlchemy; a "
-    "pool or a connection of asyncpg or psycopg; a connection of aiosqlite; or a logger of logging"
+    "pool or a connection of asyncpg or psycopg; a connection of aiosqlite; a logger of logging; an executor of "
+    "concurrent.futures; a queue or a semaphore of asyncio, or a queue.Queue; or a limiter or a memory stream of anyio "
+    "or trio"
 )
 
 
@@ -115,10 +152,12 @@ def instrument(database: D, /, **options: Unpack[DatabaseOptions]) -> D: ...
 @overload
 def instrument(logger: L, /, **options: Unpack[ClientOptions]) -> L: ...
 @overload
+def instrument(target: J, /, **options: Unpack[ObjectOptions]) -> J: ...
+@overload
 def instrument(app: A, **options: Unpack[InstrumentOptions]) -> A: ...
 @show_options(InstrumentOptions, INSTRUMENT_DEFAULTS)
 def instrument(app: Any, **options: Any) -> Any:
-    """Measure ``app`` and return it: an application, or a client, a pool or a logger.
+    """Measure ``app`` and return it: an application, a client, a pool, a logger, an executor, a queue and so on.
 
     An application is measured from the outside, and its metrics are served at ``path``:
 
@@ -126,9 +165,12 @@ def instrument(app: Any, **options: Any) -> Any:
       Scrapes are not measured, and the path is in no OpenAPI schema. None serves them nowhere.
     - ``auth``: which clients may read them: a bearer token, a ``(user, password)``, or a predicate of the ASGI scope.
     - ``max_concurrent``: the limit of scrapes at the same time, as for `make_asgi_app`.
+    - ``runtime``: measure the event loops that serve the application too, by a `RuntimeMonitor` with its defaults or by
+      the one that is passed, from the start of a lifespan or the first request to the end of the lifespan.
 
     The other options of an application are those of `MetricsMiddleware`. Clients have the options of
-    `HttpClientOptions`, `DatabaseOptions` or `ClientOptions`. If the object is instrumented already, the options of the
+    `HttpClientOptions`, `DatabaseOptions` or `ClientOptions`; executors, limiters, queues, semaphores and memory
+    streams those of `ObjectOptions`. If the object is instrumented already, the options of the
     first call stay, and a warning is logged for those of this one.
 
     Raises `DefinitionError` for anything else, with the advice that fits it (a `MetricsMiddleware` wraps any other ASGI

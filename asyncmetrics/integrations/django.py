@@ -23,10 +23,11 @@ from asyncmetrics.integrations.options import (
     check_options,
     log_ignored_options,
 )
-from asyncmetrics.integrations.outermost import Outermost, find_outermost, replace_class, uninstrument
+from asyncmetrics.integrations.outermost import Outermost, find_outermost, uninstrument
 from asyncmetrics.integrations.templates import make_template
 from asyncmetrics.middleware.options import show_options
 from asyncmetrics.middleware.scope import EXCEPTION_KEY, ROUTE_KEY, set_scope_value
+from asyncmetrics.patching import replace_class
 from asyncmetrics.typing import Receive, Scope, Send, Unpack
 
 try:

@@ -42,13 +42,39 @@ _CLASSES = {
     ),
     "logging": ("logging.Logger",),
 }
-CLIENTS = {name: f"{_PACKAGE}.{integration}" for integration, names in _CLASSES.items() for name in names}
-"""The class of a client, a pool or a logger, as `FRAMEWORKS` has those of applications."""
+_OBJECTS = {
+    "executors": ("concurrent.futures.thread.ThreadPoolExecutor", "concurrent.futures.process.ProcessPoolExecutor"),
+    "limiters": ("anyio.CapacityLimiter", "anyio._core._synchronization.CapacityLimiter", "trio.CapacityLimiter"),
+    "item_queues": ("asyncio.queues.Queue", "queue.Queue"),
+    "semaphores": ("asyncio.locks.Semaphore",),
+    "memory_streams": (
+        "anyio.streams.memory.MemoryObjectSendStream",
+        "anyio.streams.memory.MemoryObjectReceiveStream",
+        "trio.MemorySendChannel",
+        "trio.MemoryReceiveChannel",
+    ),
+}
+CLIENTS = {name: f"{_PACKAGE}.{integration}" for integration, names in _CLASSES.items() for name in names} | {
+    name: f"asyncmetrics.runtime.{module}" for module, names in _OBJECTS.items() for name in names
+}
+"""The class of a client, a pool, a logger, or an object of `asyncmetrics.runtime`, as `FRAMEWORKS` has applications."""
 
 
 _ENGINE = "instrument its engine, or all engines by instrument_all(only=['sqlalchemy'])"
 _CLIENT = "instrument the client that uses it"
+_QUEUE = "its items cannot be seen from outside; use a queue.Queue or an asyncio.Queue"
+_SEMAPHORE = "an asyncio.Semaphore or an anyio.CapacityLimiter can be instrumented"
 ADVICE = {
+    "_queue.SimpleQueue": _QUEUE,
+    "queue._PySimpleQueue": _QUEUE,
+    "multiprocessing.queues.Queue": _QUEUE,
+    "multiprocessing.queues.SimpleQueue": _QUEUE,
+    "multiprocessing.pool.Pool": "use a concurrent.futures.ProcessPoolExecutor",
+    "anyio.streams.stapled.StapledObjectStream": "instrument its send_stream",
+    "builtins.tuple": "of the two ends of a memory stream, instrument one",
+    "anyio.Semaphore": _SEMAPHORE,
+    "anyio._core._synchronization.Semaphore": _SEMAPHORE,
+    "asyncio.locks.Lock": "a semaphore with one permit, asyncio.Semaphore(1), can be instrumented",
     "sqlalchemy.orm.session.Session": _ENGINE,
     "sqlalchemy.orm.session.sessionmaker": _ENGINE,
     "sqlalchemy.ext.asyncio.session.AsyncSession": _ENGINE,

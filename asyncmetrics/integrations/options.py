@@ -8,6 +8,7 @@ from asyncmetrics.errors import DefinitionError, show
 from asyncmetrics.exposition import MAX_CONCURRENT, Auth
 from asyncmetrics.middleware import MiddlewareOptions
 from asyncmetrics.middleware.options import MIDDLEWARE_DEFAULTS, complete_options
+from asyncmetrics.runtime import RuntimeMonitor
 
 __all__ = ("INSTRUMENT_DEFAULTS", "InstrumentOptions", "check_options", "log_ignored_options")
 
@@ -26,11 +27,15 @@ class InstrumentOptions(MiddlewareOptions, total=False):
     max_concurrent: int
     """The limit of scrapes at the same time, as for `make_asgi_app`."""
 
+    runtime: bool | RuntimeMonitor
+    """Measure the event loops that serve the application, by a `RuntimeMonitor` with its defaults or by this one."""
+
 
 INSTRUMENT_DEFAULTS: InstrumentOptions = {
     "path": "/metrics",
     "auth": None,
     "max_concurrent": MAX_CONCURRENT,
+    "runtime": False,
     **MIDDLEWARE_DEFAULTS,
 }
 

@@ -21,6 +21,7 @@ from typing import Any, TypeVar, cast, final
 from weakref import WeakValueDictionary
 
 from asyncmetrics.exposition import make_asgi_app
+from asyncmetrics.integrations.application_runtime import make_application_runtime
 from asyncmetrics.integrations.options import InstrumentOptions
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.middleware import MetricsMiddleware, MiddlewareOptions
@@ -29,7 +30,7 @@ from asyncmetrics.middleware.scope import remove_root_path
 from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.typing import ASGIApp, Receive, Scope, Send
 
-__all__ = ("Outermost", "find_outermost", "replace_class", "uninstrument")
+__all__ = ("Outermost", "find_outermost", "uninstrument")
 
 A = TypeVar("A")
 F = TypeVar("F", bound=Callable[..., object])
@@ -68,13 +69,17 @@ class Outermost:
         self._path = None if path is None else path.rstrip("/")
         self._has_route = has_route
         self._registry = options["registry"]
-        self._exposition = make_asgi_app(
+        self._exposition: ASGIApp = make_asgi_app(
             options["registry"], auth=options["auth"], max_concurrent=options["max_concurrent"]
         )
+        self.runtime = make_application_runtime(target, options)
         # The last step, since it registers metrics, which a wrong option above must not leave behind.
         own = {name: value for name, value in options.items() if name in MIDDLEWARE_DEFAULTS}
         self.app = MetricsMiddleware(app, **cast(MiddlewareOptions, own))
         self._serve: Callable[[Scope, Receive, Send], Awaitable[None]] = self._serve_first
+        if self.runtime is not None:
+            self._exposition = self.runtime.around(self._exposition)
+            self.undo.callback(self.runtime.release)
 
     def register(self) -> None:
         """Let `find_outermost` find this record, until `release`."""
@@ -84,7 +89,7 @@ class Outermost:
         """Take all changes of the application back, and pass connections on unmeasured from now on."""
         del _OUTERMOSTS[id(self.target)]
         self._path = None
-        self._serve = self.app.app
+        self._serve = self.app.release()
         self.undo.close()
 
     @_mark_coroutine_function
@@ -102,7 +107,7 @@ class Outermost:
 
     def _serve_first(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve the first connection, at which the application has most of its routes; later ones do not come here."""
-        self._serve = self.app
+        self._serve = self.app if self.runtime is None else self.runtime.around(self.app)
         self.warn_of_own_route()
         return self._serve(scope, receive, send)
 
@@ -147,25 +152,6 @@ def uninstrument(app: A) -> A:
     if outermost is not None:
         outermost.release()
     return app
-
-
-def replace_class(target: object, **members: object) -> Callable[[], None]:
-    """Give ``target`` a class of its own, derived from its class, with ``members``; return the step that undoes it.
-
-    Python looks ``__call__`` and descriptors up in the class, so attributes of ``target`` would have no effect.
-
-    Raises `TypeError` for an object that cannot have another class, such as a function.
-    """
-    former: Any = type(target)
-    names = {"__module__": former.__module__, "__qualname__": former.__qualname__, "__doc__": former.__doc__}
-    own = type(former.__name__, (former,), {**names, "__slots__": (), **members})
-    target.__class__ = own
-
-    def restore() -> None:
-        if type(target) is own:
-            target.__class__ = former
-
-    return restore
 
 
 def _has_no_route(_: str) -> bool:

@@ -24,9 +24,10 @@ from asyncmetrics.integrations.options import (
     check_options,
     log_ignored_options,
 )
-from asyncmetrics.integrations.outermost import Outermost, find_outermost, replace_class, uninstrument
+from asyncmetrics.integrations.outermost import Outermost, find_outermost, uninstrument
 from asyncmetrics.middleware.options import show_options
 from asyncmetrics.middleware.routes.table import RouteTable
+from asyncmetrics.patching import replace_class
 from asyncmetrics.typing import ASGIApp, Receive, Scope, Send, Unpack
 
 try:
@@ -87,7 +88,7 @@ class _MeasuredStack:
 
     def _measure(self, stack: ASGIApp, outermost: Outermost) -> ASGIApp:
         target: Any = stack
-        outermost.app.app = target.__call__  # of its class up to here
+        outermost.app.replace_app(target.__call__)  # of its class up to here
         try:
             self._restore = replace_class(target, __call__=outermost.__call__)
         except TypeError:

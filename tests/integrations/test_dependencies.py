@@ -99,8 +99,10 @@ def _ask_server(url: str) -> Multiset[Answer]:
     return anyio.run(main)
 
 
-def _run_uvicorn(service: Service) -> Multiset[Answer]:
-    with serving(service, log_level="critical") as url:
+def _run_uvicorn(service: Service, loop: str) -> Multiset[Answer]:
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    with serving(service, log_level="critical", loop=loop) as url:
         answered = _ask_server(url)
         _wait_for_end(service)
     return answered
@@ -206,7 +208,8 @@ def _wait_for_end(service: Service) -> None:
 
 
 WAYS: dict[str, Callable[[Service], Multiset[Answer]]] = {
-    "uvicorn, asyncio": _run_uvicorn,
+    "uvicorn, asyncio": lambda service: _run_uvicorn(service, "asyncio"),
+    "uvicorn, uvloop": lambda service: _run_uvicorn(service, "uvloop"),
     "hypercorn, trio": _run_hypercorn,
     "tasks of asyncio": lambda service: _run_tasks(service, "asyncio"),
     "timeouts of asyncio": _run_timeouts,

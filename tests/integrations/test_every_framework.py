@@ -266,6 +266,15 @@ async def test_a_route_callable_that_raises_is_counted_and_harms_no_response(bar
     assert samples("asyncmetrics_internal_errors_total", "where")["middleware.route",] >= 1
 
 
+async def test_the_time_on_the_loop_is_measured(framework, bare, registry, ask, samples):
+    former = asyncio.get_running_loop().get_task_factory()
+    app = asyncmetrics.instrument(bare, registry=registry, on_loop=True)
+    await ask(app, "/items/1")
+    assert samples("http_server_on_loop_duration_seconds_count", "route") == {(ITEMS[framework],): 1}
+    asyncmetrics.uninstrument(app)
+    assert asyncio.get_running_loop().get_task_factory() is former
+
+
 async def test_two_applications_of_one_registry_share_their_metrics(framework, build, registry, ask, counted):
     for _ in range(2):
         await ask(asyncmetrics.instrument(build(), registry=registry), "/items/1")

@@ -27,6 +27,7 @@ PUBLIC = {
     "asyncmetrics.patching",
     "asyncmetrics.registry",
     "asyncmetrics.registry.self_metrics",
+    "asyncmetrics.runtime",
     "asyncmetrics.timing",
     "asyncmetrics.typing",
     "asyncmetrics.wrapping",

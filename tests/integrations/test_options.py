@@ -28,13 +28,16 @@ MIDDLEWARE_DEFAULTS = {
     "first_byte": False,
     "body_sizes": False,
     "background": False,
+    "on_loop": False,
     "extra_labels": None,
     "context_labels": (),
     "client_totals": False,
     "namespace": "",
+    "stream_after": 10.0,
+    "worker_label": False,
     "conventions": "prometheus",
 }
-INSTRUMENT_DEFAULTS = {"path": "/metrics", "auth": None, "max_concurrent": 8} | MIDDLEWARE_DEFAULTS
+INSTRUMENT_DEFAULTS = {"path": "/metrics", "auth": None, "max_concurrent": 8, "runtime": False} | MIDDLEWARE_DEFAULTS
 FRAMEWORKS = ["starlette", "fastapi", "litestar", "quart", "django"]
 
 
@@ -96,7 +99,7 @@ def test_an_unknown_option_of_the_middleware_is_a_type_error_that_names_the_near
 
 async def test_an_unknown_option_of_instrument_is_a_type_error_that_changes_nothing(bare, registry, ask):
     with pytest.raises(
-        TypeError, match=r"^instrument\(\) .* 'paths'; did you mean 'path'\? .*max_concurrent, registry"
+        TypeError, match=r"^instrument\(\) .* 'paths'; did you mean 'path'\? .*max_concurrent, runtime, registry"
     ):
         asyncmetrics.instrument(bare, registry=registry, paths="/metrics")
     assert (await ask(bare, "/metrics")).status_code == 404

@@ -209,12 +209,13 @@ def test_a_connection_that_cannot_be_made_leaves_nothing_pending_nor_used(regist
 
 def test_the_new_pool_after_dispose_has_the_name_and_none_of_the_old_numbers(make, counts, samples, recorded):
     engine = make(pool.QueuePool)
-    kept = engine.connect()
+    kept, former = engine.connect(), engine.pool
     select(engine)
     engine.dispose()
     assert counts() == (0, 0)
     kept.close()
     assert counts() == (0, 0)
+    former.dispose()  # it has the connection again
     select(engine)
     assert counts() == (1, 0)
     assert set(samples(COUNT, "pool")) == {("main",)}
@@ -224,7 +225,8 @@ def test_the_new_pool_after_dispose_has_the_name_and_none_of_the_old_numbers(mak
 def test_a_pool_that_replaces_that_of_an_engine_is_read(make, counts):
     engine = make(pool.QueuePool)
     select(engine)
-    engine.pool = engine.pool.recreate()
+    former, engine.pool = engine.pool, engine.pool.recreate()
+    former.dispose()
     with engine.connect():
         assert counts() == (0, 1)
 
