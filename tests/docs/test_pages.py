@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = {path.relative_to(DOCS).as_posix(): path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("**/*.md"))}
 RULES = sorted((DOCS / "rules").glob("*.yml"))
+ALERT_TESTS = sorted((ROOT / "tests/docs").glob("*alerts.yml"))
 # It serves until it is ended, and has tests of its own.
 QUICKSTART = (ROOT / "examples/quickstart.py").read_text(encoding="utf-8")
 PACKAGE = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "asyncmetrics").rglob("*.py")))
@@ -92,8 +93,9 @@ def test_the_rules_are_valid(path, binary):
 
 
 @pytest.mark.real
-def test_the_alerts_are_raised_by_what_they_are_for_and_by_nothing_else(binary):
-    _run(binary("promtool"), "test", "rules", str(ROOT / "tests/docs/alerts.yml"))
+@pytest.mark.parametrize("path", ALERT_TESTS, ids=lambda path: path.name)
+def test_the_alerts_are_raised_by_what_they_are_for_and_by_nothing_else(path, binary):
+    _run(binary("promtool"), "test", "rules", str(path))
 
 
 @pytest.mark.real
@@ -103,19 +105,21 @@ def test_the_command_for_a_namespace_makes_valid_rules_of_that_namespace(binary,
         done = subprocess.run([*shlex.split(command), str(path)], capture_output=True, text=True, check=True)
         (tmp_path / path.name).write_text(done.stdout)
         _run(binary("promtool"), "check", "rules", str(tmp_path / path.name))
-        assert re.findall(r"(?<!shop_)\b(?:(?:http|websocket|db)_(?:server|client)|log)_\w+", done.stdout) == []
+        rooms = "(?:http|websocket|db)_(?:server|client)|log|event_loop|thread_pool|python_unhandled"
+        assert re.findall(rf"(?<!shop_)\b(?:{rooms})_\w+", done.stdout) == []
 
 
 def test_every_alert_is_raised_by_a_test():
     alerts = re.findall(r"- alert: (\w+)", (DOCS / "rules/alerts.yml").read_text(encoding="utf-8"))
-    tests = (ROOT / "tests/docs/alerts.yml").read_text(encoding="utf-8")
+    tests = "".join(path.read_text(encoding="utf-8") for path in ALERT_TESTS)
     raised = set(re.findall(r"alertname: (\w+)\n +eval_time: \S+\n +exp_alerts:\n", tests))
     assert alerts
     assert set(alerts) == raised
 
 
 def _metrics(texts: list[str]) -> set[str]:
-    ours = r"\b(?:(?:http|websocket|db)_(?:server|client)|log|asyncmetrics)_\w+"
+    rooms = "log|asyncmetrics|event_loop|thread_pool|batch_job|periodic|heartbeat|health_check"
+    ours = rf"\b(?:(?:http|websocket|db)_(?:server|client)|{rooms})_\w+"
     return {name for text in texts for name in re.findall(ours, text)}
 
 
@@ -124,7 +128,8 @@ def test_every_metric_that_is_named_is_one_of_ours():
     families = {re.sub(r"_(total|count|sum|bucket)$", "", name) for name in named}
     recorded = {  # by docs/rules/recording.yml
         *("http_server_requests", "http_server_failures", "http_client_requests", "http_client_failures"),
-        *("db_client_operations", "db_client_failures"),
+        *("http_server_streams", "http_server_stream_failures", "db_client_operations", "db_client_failures"),
+        "event_loop_busy",
     }
     registry = CollectorRegistry()
     pools = [get_pools(registry, prefix) for prefix in ("db_client_connection", "http_client_connection")]
