@@ -1,7 +1,7 @@
-"""A batch job that ends before Prometheus can scrape it: it writes a file for node_exporter's textfile collector.
+"""A batch job that ends before Prometheus can scrape it: it writes a file for the node exporter's textfile collector.
 
-The output has the three numbers that describe a batch job: when it last succeeded, how long it took, and how much it
-did. Alert on `time() - invoices_last_success_timestamp_seconds > 86400`.
+The second run fails. The file then says so, and still has the time of the last success. Alert on
+`time() - batch_job_last_success_timestamp_seconds > 86400`.
 
 Run it from the root of a clone::
 
@@ -9,28 +9,32 @@ Run it from the root of a clone::
     python examples/batch_job.py
 """
 
+import asyncio
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from asyncmetrics import CollectorRegistry, Gauge, write_to_textfile
+from asyncmetrics.jobs import TextFile, batch_job
 
-registry = CollectorRegistry()  # not the default one, which also has the metrics of the process
-last_success = Gauge("invoices_last_success_timestamp_seconds", "When the job last succeeded.", registry=registry)
-duration = Gauge("invoices_duration_seconds", "How long the last run took.", registry=registry)
-records = Gauge("invoices_records_processed", "Records of the last run.", registry=registry)
+folder = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.gettempdir())
+invoices = batch_job("invoices", sink=TextFile(folder))  # Pushgateway("gateway:9091") pushes instead
 
 
-def job() -> None:
-    for _ in range(1000):
-        records.inc()
-    time.sleep(0.05)
+@invoices
+async def write_invoices(customers: int) -> None:
+    """Write some invoices."""
+    for customer in range(customers):
+        if customer == 1000:
+            raise ValueError("no address")
+        await asyncio.sleep(0)
+        invoices.records()
 
 
-target = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.gettempdir()) / "invoices.prom"
-with duration.time():
-    job()
-last_success.set_to_current_time()
-write_to_textfile(str(target), registry)  # writes a temporary file and renames it: a scrape never reads half a file
-print(target, target.read_text(), sep="\n")
+asyncio.run(write_invoices(1000))
+print((folder / "invoices.prom").read_text())
+
+try:
+    asyncio.run(write_invoices(2000))
+except ValueError as error:
+    print("The second run fails:", error)
+print((folder / "invoices.prom").read_text())

@@ -1,5 +1,6 @@
 """Run the shop, its customers and the table. ``DEMO_SECONDS`` limits the time, ``DEMO_PORT`` sets the port."""
 
+import logging
 import os
 import signal
 import socket
@@ -76,7 +77,9 @@ def serve_shop(port: int) -> Iterator[str]:
         listener = socket.create_server(("127.0.0.1", port))
     except OSError as error:
         sys.exit(f"DEMO_PORT={port}: the shop cannot listen there: {error.strerror}")
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
+    # uvloop, which uvicorn takes if it is there, does not say how busy it is.
+    config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2, loop="asyncio")
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="shop")
     thread.start()
     try:
@@ -118,6 +121,8 @@ def main() -> None:
     """Run the demo, and end everything that it started."""
     for ending in ENDINGS:
         signal.signal(ending, signal.default_int_handler)
+    # The table names the function that blocks; the log line with its stack would be printed into it.
+    logging.getLogger("asyncmetrics").setLevel(logging.ERROR)
     seconds = read_setting("DEMO_SECONDS", float, inf, inf, "a number of seconds, such as 20")
     port = read_setting("DEMO_PORT", int, 0, 65535, "a port from 1 to 65535, or 0 for any that is free")
     console = DemoConsole()

@@ -28,8 +28,18 @@ async def browse(client: httpx.AsyncClient) -> None:
         await anyio.sleep(random.expovariate(5))
 
 
+async def read_news(client: httpx.AsyncClient) -> None:
+    """Read one stream after the other."""
+    while True:
+        try:
+            await client.get("/news")
+        except httpx.TransportError:
+            await anyio.sleep(1)
+
+
 async def run_customers(base: str) -> None:
-    """Run all customers until the caller cancels them."""
+    """Run all customers and a reader of news until the caller cancels them."""
     async with httpx.AsyncClient(base_url=base, timeout=30) as client, anyio.create_task_group() as tasks:
         for _ in range(CUSTOMERS):
             tasks.start_soon(browse, client)
+        tasks.start_soon(read_news, client)

@@ -23,9 +23,10 @@ EXAMPLES = ROOT / "examples"
 # What each example that ends by itself prints; the quick start serves and has tests of its own.
 SHOWS: dict[str, tuple[str, ...]] = {
     "batch_job.py": (
-        "invoices_last_success_timestamp_seconds 1",
-        "invoices_records_processed 1000",
-        "invoices_duration",
+        'batch_job_last_success_timestamp_seconds{batch_job="invoices"} 1',
+        'batch_job_last_records{batch_job="invoices"} 1000',
+        'batch_job_last_succeeded{batch_job="invoices"} 1',
+        'batch_job_last_succeeded{batch_job="invoices"} 0',
     ),
     "clients.py": (
         'db_client_operation_duration_seconds_count{operation="SELECT",outcome="ok",system="sqlite"} 20',
@@ -47,10 +48,26 @@ SHOWS: dict[str, tuple[str, ...]] = {
         "fetches_in_progress 0",
         'stream_duration_seconds_count{outcome="ok"} 1',
     ),
+    "event_loop.py": (
+        'event_loop_blocked_seconds_total{function="__main__:check"}',
+        'thread_pool_wait_seconds_count{pool="pictures"} 10',
+        'thread_pool_run_seconds_count{function="__main__:resize",pool="pictures"} 10',
+        'queue_put_wait_seconds_count{queue="uploads"} 10',
+        'queue_item_seconds_count{queue="uploads"} 10',
+    ),
     "fastapi_app.py": (
         'method="GET",route="/items/{item_id}",status="200"} 2',
         'method="GET",route="/items/{item_id}",status="404"} 1',
         'method="GET",route="<unmatched>",status="404"} 1',
+    ),
+    "health_checks.py": (
+        '503 {"status": "not ready", "checks": {"database": {"status": "pending"}, "bank": {"status": "pending"}}}',
+        '200 {"status": "ready", "checks": {"database": {"status": "up"}, "bank": {"status": "up"}}}',
+        '"bank": {"status": "down", "reason": "error"}}}',
+        "log: the health check bank fails: OSError: All connection attempts failed, from ConnectionRefusedError",
+        '200 {"status": "live"}',
+        'health_check_up{check="bank"} 0',
+        'health_check_failures_total{check="bank",reason="error"}',
     ),
     "log_records.py": (
         'log_records_total{level="info",logger="shop.orders"} 2',
@@ -60,6 +77,13 @@ SHOWS: dict[str, tuple[str, ...]] = {
     "multi_worker.py": (
         "several workers answered: True; every scrape returned {'orders_total 60.0'}",
         "after one was killed: orders_total 60",
+    ),
+    "periodic.py": (
+        'periodic_run_duration_seconds_count{outcome="error",periodic="cleanup"} 1',
+        'periodic_run_exceptions_total{periodic="cleanup",type="OSError"} 1',
+        'periodic_skipped_runs_total{periodic="cleanup"}',
+        'periodic_overruns_total{periodic="cleanup"}',
+        'heartbeat_interval_seconds{heartbeat="consumer"} 0.1',
     ),
     "queue_worker.py": ("worker_jobs_total 3", "worker_waiting_jobs 0"),
     "testing_metrics.py": ("as expected",),
