@@ -58,6 +58,11 @@ CHARTS = {
         ("httpx, GET", "requests, GET", "SQLAlchemy over asyncpg, SELECT", "asyncpg, SELECT", "redis, GET"),
         frozenset({"bare"}),
     ),
+    "runtime": Chart(
+        "Processor time of a request of FastAPI on uvicorn",
+        "runtime",
+        ("FastAPI, 30 routers, asyncio", "FastAPI, 30 routers, uvloop"),
+    ),
     "scrape": Chart(
         "Longest time for which a scrape of 100,000 counters blocks the event loop",
         "scrape",
