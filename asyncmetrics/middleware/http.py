@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from time import perf_counter
-from typing import final
+from typing import Any, final
 
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics import Histogram
@@ -266,7 +266,7 @@ class HttpExchange(Exchange[HttpMetrics]):
             route.scope = None
             if SCRAPE_KEY in scope:
                 return
-            start = self._start
+            start: Any = self._start
             if start.__class__ is dict and may_be_event_stream(start):  # a body in one message
                 self._read_start()
             seconds = now - self.started
