@@ -55,10 +55,13 @@ async def databases(postgresql):
         )
         stack.callback(engine.dispose)
         stack.push_async_callback(async_engine.dispose)
+        asyncpg_pool = await asyncpg.create_pool(postgresql.dsn, min_size=1)
+        # `close` may wait forever: asyncpg loses a place of its pool if a connection is lost just as it is acquired.
+        stack.callback(asyncpg_pool.terminate)
         yield {
             "engine": engine,
             "async engine": async_engine,
-            "asyncpg": await stack.enter_async_context(asyncpg.create_pool(postgresql.dsn, min_size=1)),
+            "asyncpg": asyncpg_pool,
             "psycopg": pools[0],
             "async psycopg": pools[1],
         }
