@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 
 import aiosqlite
+import anyio
 import asyncpg
 import httpx
 import psycopg
@@ -24,6 +25,8 @@ from tests.patience import eventually
 # On the loop, asyncpg looks for a file of passwords.
 pytestmark = [pytest.mark.real, pytest.mark.blocking]
 
+END_SECONDS = 5  # a pool that has not closed by then never does
+
 
 @pytest.fixture
 def checks(registry):
@@ -41,6 +44,13 @@ def states(checks):
     return lambda: {name: not result.reason for name, result in checks.read().items()}
 
 
+async def end_pool(pool):
+    """Close a pool. This may wait forever: asyncpg loses the place of a connection that ends just as it is acquired."""
+    with anyio.move_on_after(END_SECONDS):
+        await pool.close()  # it terminates the pool when it is cancelled
+    await anyio.sleep(0.01)  # in which the transports close
+
+
 @pytest.fixture
 async def databases(postgresql):
     """Clients of PostgreSQL of every kind."""
@@ -56,8 +66,7 @@ async def databases(postgresql):
         stack.callback(engine.dispose)
         stack.push_async_callback(async_engine.dispose)
         asyncpg_pool = await asyncpg.create_pool(postgresql.dsn, min_size=1)
-        # `close` may wait forever: asyncpg loses a place of its pool if a connection is lost just as it is acquired.
-        stack.callback(asyncpg_pool.terminate)
+        stack.push_async_callback(end_pool, asyncpg_pool)
         yield {
             "engine": engine,
             "async engine": async_engine,
