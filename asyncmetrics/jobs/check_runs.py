@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from time import perf_counter, time
-from typing import Literal, NamedTuple, TypeAlias, final
+from typing import Any, Literal, NamedTuple, TypeAlias, final
 
 from anyio import CancelScope, Event, sleep
 
@@ -60,48 +60,26 @@ class CheckMetrics:
 
     def __init__(self, registry: CollectorRegistry, namespace: str) -> None:
         self.registry = registry
-        self._up = Gauge(
-            "health_check_up",
-            "Whether the last call of a check succeeded.",
-            ["check"],
-            multiprocess_mode="liveall",
-            namespace=namespace,
-            registry=registry,
-            exist_ok=True,
+        shared: dict[str, Any] = {"namespace": namespace, "registry": registry, "exist_ok": True}
+
+        def declare_gauge(name: str, documentation: str) -> Gauge:
+            return Gauge(name, documentation, ["check"], multiprocess_mode="liveall", **shared)
+
+        self._up = declare_gauge("health_check_up", "Whether the last call of a check succeeded.")
+        self._successes = declare_gauge(
+            "health_check_last_success_timestamp_seconds", "When a check succeeded last, in seconds since 1970."
         )
-        self._successes = Gauge(
-            "health_check_last_success_timestamp_seconds",
-            "When a check succeeded last, in seconds since 1970.",
-            ["check"],
-            multiprocess_mode="liveall",
-            namespace=namespace,
-            registry=registry,
-            exist_ok=True,
-        )
-        self._intervals = Gauge(
-            "health_check_interval_seconds",
-            "Seconds from one call of a check to the next.",
-            ["check"],
-            multiprocess_mode="liveall",
-            namespace=namespace,
-            registry=registry,
-            exist_ok=True,
+        self._intervals = declare_gauge(
+            "health_check_interval_seconds", "Seconds from one call of a check to the next."
         )
         self._durations = Histogram(
             "health_check_duration_seconds",
             "Seconds that calls of a check took, up to its timeout.",
             ["check"],
-            namespace=namespace,
-            registry=registry,
-            exist_ok=True,
+            **shared,
         )
         self._failures = Counter(
-            "health_check_failures_total",
-            "Calls of a check that failed, by reason.",
-            ["check", "reason"],
-            namespace=namespace,
-            registry=registry,
-            exist_ok=True,
+            "health_check_failures_total", "Calls of a check that failed, by reason.", ["check", "reason"], **shared
         )
 
     def record(self, declared: DeclaredCheck, result: Result, seconds: float | None) -> None:
