@@ -16,6 +16,8 @@
     ├── ParseError (ValueError)              an exposition that breaks the rules of its format
     ├── TextfileError (OSError)              a textfile that cannot be written
     ├── PushError (OSError)                  a push gateway that cannot be reached, or that refuses
+    ├── ScrapeError (OSError)                a URL whose metrics cannot be read
+    ├── SourceError (OSError)                a file or a registry whose metrics cannot be read
     ├── StorageError (OSError)               a directory for shared metrics that cannot be used
     ├── InstallationError (ImportError)      a library that cannot be replaced, as it is loaded already
     └── MissingExtraError (ImportError)      an optional part whose packages are not installed
@@ -23,6 +25,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 
@@ -42,12 +45,15 @@ __all__ = (
     "MissingExtraError",
     "ParseError",
     "PushError",
+    "ScrapeError",
+    "SourceError",
     "StorageError",
     "TextfileError",
     "UnknownCollectorError",
     "is_cancellation",
     "shorten",
     "show",
+    "show_text",
     "suggest",
 )
 
@@ -59,6 +65,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "quart": ("quart>=0.19",),
     "server": ("uvicorn>=0.30",),
     "prometheus-client": ("prometheus_client>=0.22",),
+    "cli": ("rich>=13", "tomli>=2; python_version < '3.11'"),
 }
 """The requirements of each extra, as pyproject.toml has them: a clone that is not installed has no metadata to read."""
 
@@ -80,6 +87,20 @@ def show(value: object) -> str:
         return shorten(repr(value), _LONGEST_VALUE)
     except Exception:  # noqa: BLE001  # the application's `__repr__`
         return f"an object of type {type(value).__name__} that has no text"
+
+
+def show_text(text: str, longest: int = _LONGEST_TEXT) -> str:
+    """Return ``text`` for a terminal or a log: characters that control one become escapes, as `repr` has them.
+
+    These are the control characters (C0, C1), those that turn the direction of writing, and line ends: a label value
+    that a server sends must not move the cursor, or forge a line.
+    """
+    shown = shorten(text, longest)
+    return shown if shown.isprintable() else "".join(map(_show_character, shown))
+
+
+def _show_character(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
 
 
 # The words of other libraries and of everyday speech for our arguments, each of which has its synonyms in a row.
@@ -256,6 +277,25 @@ class PushError(MetricsError, OSError):
         self.url = url
         self.problem = problem
         super().__init__(f"{method} {shorten(url)}: {shorten(problem)}")
+
+
+class ScrapeError(MetricsError, OSError):
+    """The metrics at ``url`` cannot be read; ``problem`` says why. A user and a password in the URL are not shown."""
+
+    def __init__(self, url: str, problem: str) -> None:
+        self.url = url
+        self.problem = problem
+        shown = re.sub("//[^/@]*@", "//…@", url)
+        super().__init__(f"cannot read {shorten(shown)}: {shorten(problem)}")
+
+
+class SourceError(MetricsError, OSError):
+    """The metrics of ``source``, a file or ``module:registry``, cannot be read; ``problem`` says why."""
+
+    def __init__(self, source: str, problem: str) -> None:
+        self.source = source
+        self.problem = problem
+        super().__init__(f"{shorten(source)}: {shorten(problem)}")
 
 
 class StorageError(MetricsError, OSError):

@@ -30,9 +30,10 @@ from asyncmetrics.model.family import Metric
 from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.model.samples import Sample
 
-__all__ = ("parse_prometheus",)
+__all__ = ("METADATA", "TextLines", "parse_prometheus")
 
-_METADATA = re.compile(rf"[ \t]*#[ \t]+(HELP|TYPE)[ \t]+({NAME})(?:[ \t](.*))?")
+METADATA = re.compile(rf"[ \t]*#[ \t]+(HELP|TYPE)[ \t]+({NAME})(?:[ \t](.*))?")
+"""A line of metadata: its keyword, the name as it is written, and the text behind it."""
 _KEYWORD = re.compile(r"[ \t]*#[ \t]+(HELP|TYPE)[ \t]")  # without a blank behind it, Prometheus takes it for a comment
 _ESCAPE = re.compile(r"\\([\\n])")
 
@@ -54,33 +55,36 @@ def parse_prometheus(text: str) -> Iterator[Metric]:
     samples get it if they have none. Samples without TYPE and HELP become families of the type ``unknown``. Raises
     `ParseError`, before the first family is yielded.
     """
-    exposition = _Exposition()
-    for number, line in enumerate(text.split("\n"), 1):
-        exposition.read_line(line, number)
-    for family in exposition.list_families():
+    for family in TextLines(text).list_families():
         yield _build_metric(family)
 
 
 @final
-class _Exposition:
-    """The lines of a text: the metadata by name and keyword, and the names and samples in their order."""
+class TextLines:
+    """The lines of a text: the metadata by name and keyword, and the lines with a name in their order.
 
-    def __init__(self) -> None:
+    ``lines`` has the number, the name, and the sample of each line, or the keyword of a line of metadata. Raises
+    `ParseError`.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
         self._metadata: dict[str, dict[str, str]] = {}
-        self._lines: list[tuple[str, Sample | None]] = []
+        self.lines: list[tuple[int, str, Sample | str]] = []
+        for number, line in enumerate(text.split("\n"), 1):
+            self._read_line(line, number)
 
-    def read_line(self, line: str, number: int) -> None:
-        """Read one line. Raises `ParseError`."""
+    def _read_line(self, line: str, number: int) -> None:
         if not line.strip(" \t"):
             return
         if line.lstrip(" \t").startswith("#"):
             self._read_metadata(line, number)
         else:
             sample = read_sample(line, number, PROMETHEUS)
-            self._lines.append((check_family_name(sample.name, number, line), sample))
+            self.lines.append((number, check_family_name(sample.name, number, line), sample))
 
     def _read_metadata(self, line: str, number: int) -> None:
-        match = _METADATA.fullmatch(line)
+        match = METADATA.fullmatch(line)
         if match is None:
             if _KEYWORD.match(line):
                 raise ParseError("expected '# HELP name text' or '# TYPE name type'", number, line)
@@ -90,31 +94,36 @@ class _Exposition:
         if keyword == "TYPE" and text not in _SUFFIXES:
             raise ParseError(f"expected one of the types {tuple(_SUFFIXES)}, got {text!r}", number, line)
         self._metadata.setdefault(name, {})[keyword] = text
-        self._lines.append((name, None))
+        self.lines.append((number, name, keyword))
 
     def list_families(self) -> list[OpenFamily]:
         """Return the families of all lines, in the order of their first lines."""
         families: dict[tuple[str, bool], OpenFamily] = {}
-        for name, sample in self._lines:
-            key = (name, True) if sample is None else self._find_family(name)
+        for _, name, sample in self.lines:
+            key = (name, True) if isinstance(sample, str) else self.find_family(name)
             if key not in families:
                 families[key] = OpenFamily(key[0], self._metadata.get(key[0]) if key[1] else None)
-            if sample is not None:
+            if not isinstance(sample, str):
                 families[key].samples.append(sample)
         return list(families.values())
 
-    def _find_family(self, name: str) -> tuple[str, bool]:
+    def get_metadata(self, name: str) -> dict[str, str]:
+        """Return the last HELP and TYPE of a family, those that the text has."""
+        return self._metadata.get(name, {})
+
+    def find_family(self, name: str) -> tuple[str, bool]:
         """Return the name of the family of a sample, and whether it has metadata."""
         if name in self._metadata:  # a histogram has no sample with its own name
-            return name, "" in _SUFFIXES[self._get_type(name)]
+            return name, "" in _SUFFIXES[self.get_type(name)]
         for suffix in _SAMPLE_SUFFIXES:
             family = name.removesuffix(suffix)
-            if family != name and suffix in _SUFFIXES[self._get_type(family)]:
+            if family != name and suffix in _SUFFIXES[self.get_type(family)]:
                 return family, True
         return name, False
 
-    def _get_type(self, name: str) -> str:
-        return self._metadata.get(name, {}).get("TYPE", "untyped")
+    def get_type(self, name: str) -> str:
+        """Return the type of a family, ``untyped`` if the text declares none."""
+        return self.get_metadata(name).get("TYPE", "untyped")
 
 
 def _unescape_help(text: str) -> str:

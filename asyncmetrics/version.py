@@ -1,0 +1,7 @@
+"""The version of asyncmetrics, which the build reads from here."""
+
+from __future__ import annotations
+
+__all__ = ("__version__",)
+
+__version__ = "0.1.0"
