@@ -138,6 +138,11 @@ class _PendingSample(Awaitable[_Sample]):
         close_awaitable(self._numbers)
 
 
+async def _return_nothing() -> Mapping[tuple[object, ...], float]:
+    """Stand for a function about a loop that has ended."""
+    return {}
+
+
 @final
 class SamplerCallback(Callback):
     """The function that returns the numbers of all children."""
@@ -146,6 +151,7 @@ class SamplerCallback(Callback):
         super().__init__(function, home)
         self._table = table
         self.is_blocking = is_blocking
+        self._is_local = isinstance(function, LocalFunction)
 
     @property
     def name(self) -> str:
@@ -157,9 +163,17 @@ class SamplerCallback(Callback):
         """Whether the program has promised that the function does not block."""
         return not self.is_blocking and not self._is_async
 
+    @property
+    def home(self) -> HomeLoop | None:
+        """The loop that the function belongs to; none for a `LocalFunction` whose loop has ended."""
+        return None if self._is_about_ended_loop() else self._home
+
+    def _is_about_ended_loop(self) -> bool:
+        return self._is_local and self._home is not None and self._home.has_ended()
+
     def call(self) -> object:
         """Call the function."""
-        return self._sample(self.function)
+        return self._sample(_return_nothing if self._is_about_ended_loop() else self.function)
 
     def call_here(self) -> object:
         """Call the function; a `LocalFunction` returns its numbers at once."""

@@ -27,6 +27,7 @@ from asyncmetrics.metrics import Gauge
 from asyncmetrics.model.checks import check_seconds
 from asyncmetrics.model.names import check_namespace
 from asyncmetrics.registry import REGISTRY, CollectorRegistry, check_full_registry
+from asyncmetrics.registry.self_metrics import SelfMetrics, get_self_metrics
 
 __all__ = ("KEPT_SECONDS", "Heartbeat")
 
@@ -153,13 +154,14 @@ class _Beats:
 
 
 # Weak, since the gauge's function holds the heartbeats, and the registry holds the gauge.
-_BEATS: WeakKeyDictionary[CollectorRegistry, dict[str, weakref.ref[_Beats]]] = WeakKeyDictionary()
+# By the self-metrics of the registry, as in asyncmetrics/metrics/pools.py.
+_BEATS: WeakKeyDictionary[SelfMetrics, dict[str, weakref.ref[_Beats]]] = WeakKeyDictionary()
 _lock = RLock()
 
 
 def _get_beats(registry: CollectorRegistry, namespace: str) -> _Beats:
     with _lock:
-        known = _BEATS.setdefault(registry, {})
+        known = _BEATS.setdefault(get_self_metrics(registry), {})
         found = known[namespace]() if namespace in known else None
         if found is None:
             found = _Beats(registry, namespace)

@@ -46,6 +46,7 @@ class Histogram(MetricBase[HistogramChild, Iterable[float | str], NoReturn, NoRe
     """
 
     DEFAULT_BUCKETS: ClassVar[tuple[float, ...]] = (*_SECONDS, inf)
+    """The bounds of a histogram that is declared without ``buckets``: from 5 ms to 10 s."""
     _kind: ClassVar[DeclaredKind] = "histogram"
     _operations: ClassVar[tuple[str, ...]] = ("observe", "recorder")
     _context_child: ClassVar[type[ContextChild[Any]]] = _ContextHistogram

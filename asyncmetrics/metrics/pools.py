@@ -23,6 +23,7 @@ from asyncmetrics.metrics.histogram import Histogram
 from asyncmetrics.metrics.members import Member, Members
 from asyncmetrics.metrics.totals import TOTALS
 from asyncmetrics.registry import CollectorRegistry
+from asyncmetrics.registry.self_metrics import SelfMetrics, get_self_metrics
 
 __all__ = ("PoolNumbers", "PoolSeries", "Pools", "get_pools")
 
@@ -152,7 +153,8 @@ def _to_sample(number: int | None) -> dict[tuple[str, ...], float]:
 
 
 # Weak, since the gauges' functions hold the pools, and the registry holds the gauges.
-_POOLS: WeakKeyDictionary[CollectorRegistry, dict[tuple[str, ...], weakref.ref[Pools]]] = WeakKeyDictionary()
+# By the self-metrics of the registry: a default registry that a test isolates has others for that time.
+_POOLS: WeakKeyDictionary[SelfMetrics, dict[tuple[str, ...], weakref.ref[Pools]]] = WeakKeyDictionary()
 _LOCK = RLock()
 
 
@@ -164,7 +166,7 @@ def get_pools(
     Raises `DuplicateMetricError` if the registry has such a metric with other labels.
     """
     with _LOCK:
-        known = _POOLS.setdefault(registry, {})
+        known = _POOLS.setdefault(get_self_metrics(registry), {})
         key = (prefix, namespace, pool, state)
         found = known[key]() if key in known else None
         if found is None:

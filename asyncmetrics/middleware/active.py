@@ -23,6 +23,7 @@ from asyncmetrics.metrics import Gauge
 from asyncmetrics.middleware.options import MiddlewareOptions
 from asyncmetrics.model.descriptor import GaugeMode
 from asyncmetrics.registry import CollectorRegistry
+from asyncmetrics.registry.self_metrics import SelfMetrics, get_self_metrics
 
 __all__ = ("ActiveConnections", "ActiveExchange", "ActiveRequest", "ActiveRequests", "get_shared")
 
@@ -132,7 +133,8 @@ class ActiveConnections:
 
 # Weak, since the gauges' functions hold these objects, and the registry holds the gauges.
 _Shared: TypeAlias = "WeakValueDictionary[tuple[type, str], ActiveRequests | ActiveConnections]"
-_SHARED: WeakKeyDictionary[CollectorRegistry, _Shared] = WeakKeyDictionary()
+# By the self-metrics of the registry, as in asyncmetrics/metrics/pools.py.
+_SHARED: WeakKeyDictionary[SelfMetrics, _Shared] = WeakKeyDictionary()
 
 
 def get_shared(
@@ -140,7 +142,7 @@ def get_shared(
 ) -> C:
     """Return what all applications of a registry and namespace share; the first call registers its gauges."""
     namespace = options["namespace"]
-    shared = _SHARED.setdefault(registry, WeakValueDictionary())
+    shared = _SHARED.setdefault(get_self_metrics(registry), WeakValueDictionary())
     active = shared.get((kind, namespace))
     if not isinstance(active, kind):
 

@@ -59,6 +59,7 @@ class CollectorRegistry(Unique):
         check_flag("support_collectors_without_names", support_collectors_without_names)
         self.storage: Storage = storage or self._make_storage()
         self._registrations = Latest(Registrations())
+        self._watchers: Latest[tuple[Callable[[Collector], None], ...]] = Latest(())
         self._asks_nameless = auto_describe or support_collectors_without_names
         self._self_metrics = SelfMetrics(self.storage)
         self.set_target_info(target_info)
@@ -79,6 +80,21 @@ class CollectorRegistry(Unique):
         _check_collector(collector)
         registration = Registration(_list_names(collector), make_home(loop))
         self._registrations.change(lambda present: present.add(collector, registration))
+        if watchers := self._watchers.get():
+            try:
+                for watch in watchers:
+                    watch(collector)
+            except BaseException:
+                self._registrations.change(lambda present: present.remove(collector))
+                raise
+
+    def watch_registrations(self, watch: Callable[[Collector], None]) -> Callable[[], None]:
+        """Call ``watch`` with each collector that is registered from now on; return a function that ends this.
+
+        What ``watch`` raises is raised by `register`, and the collector is not registered then.
+        """
+        self._watchers.change(lambda present: (*present, watch))
+        return lambda: self._watchers.change(lambda present: tuple(one for one in present if one is not watch))
 
     def unregister(self, collector: Collector) -> None:
         """Remove a collector. Raises `UnknownCollectorError` (a KeyError) if it is not registered."""

@@ -83,21 +83,19 @@ class SelfMetrics:
 
         What measures log records must not write one: ``is_logged`` is False there.
         """
-        if is_logged:
-            self._count_error(_INTERNAL_ERRORS, "internal errors", where, sys.exc_info()[1])
-        else:
-            self._open(_INTERNAL_ERRORS).find((where,)).inc()
+        if self._count(_INTERNAL_ERRORS, where) and is_logged:
+            error = sys.exc_info()[1]
+            _log.warning("internal errors in %s; later ones are counted and not logged", where, exc_info=error)
 
     def count_collector_error(self, collector: str, error: BaseException | None = None) -> None:
         """Count a collector or callback that failed or was late; log the first failure of each."""
-        self._count_error(_COLLECTOR_ERRORS, "collector errors", collector, error or sys.exc_info()[1])
+        if self._count(_COLLECTOR_ERRORS, collector):
+            problem = error or sys.exc_info()[1]
+            _log.warning("collector errors in %s; later ones are counted and not logged", collector, exc_info=problem)
 
     def count_dropped_observation(self, metric: str, reason: str = "it is NaN") -> None:
         """Count an observation that ``metric`` dropped; log the first one of each metric."""
-        table = self._open(_DROPPED_OBSERVATIONS)
-        is_first = (metric,) not in table.by_values
-        table.find((metric,)).inc()
-        if is_first:
+        if self._count(_DROPPED_OBSERVATIONS, metric):
             _log.warning("%s dropped an observation: %s; later ones are counted and not logged", metric, reason)
 
     def count_overflowed_label_set(self, metric: str) -> None:
@@ -106,10 +104,7 @@ class SelfMetrics:
 
     def count_single_worker(self, collector: str, advice: str) -> None:
         """Count a collection in which ``collector`` has the numbers of one of several workers; log the first one."""
-        table = self._open(_SINGLE_WORKER_COLLECTIONS)
-        is_first = (collector,) not in table.by_values
-        table.find((collector,)).inc()
-        if is_first:
+        if self._count(_SINGLE_WORKER_COLLECTIONS, collector):
             _log.warning("%s exposes the numbers of one worker, and there are several: %s", collector, advice)
 
     def count_omitted_sample(self, family: str, format: str, reason: str) -> None:
@@ -141,11 +136,12 @@ class SelfMetrics:
         own = [LiveFamily(table.descriptor, table.read, now=now) for table in list(self._tables.values())]
         return [*own, *self._storage.collect()]
 
-    def _count_error(self, descriptor: Descriptor, what: str, value: str, error: BaseException | None) -> None:
+    def _count(self, descriptor: Descriptor, value: str) -> bool:
+        """Count an event with a label; return whether it is the first one of this value."""
         table = self._open(descriptor)
-        if (value,) not in table.by_values:
-            _log.warning("%s in %s; later ones are counted and not logged", what, value, exc_info=error)
+        is_first = (value,) not in table.by_values
         table.find((value,)).inc()
+        return is_first
 
     def _open(self, descriptor: Descriptor) -> ChildTable[Any]:
         table = self._tables.get(descriptor.name)

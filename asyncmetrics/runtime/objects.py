@@ -23,6 +23,7 @@ from asyncmetrics.model.checks import check_text, make_refusal
 from asyncmetrics.model.names import check_namespace
 from asyncmetrics.patching import replace_class
 from asyncmetrics.registry import REGISTRY, CollectorRegistry, check_full_registry
+from asyncmetrics.registry.self_metrics import SelfMetrics, get_self_metrics
 
 __all__ = ("OBJECT_DEFAULTS", "Begin", "Instruments", "MetricSets", "ObjectOptions", "derive_class")
 
@@ -170,14 +171,15 @@ class MetricSets(Generic[S]):
     def __init__(self, make: Callable[[CollectorRegistry, str], S]) -> None:
         self._make = make
         # Weak, since the functions of the gauges hold the set, and the registry holds the gauges.
-        self._sets: weakref.WeakKeyDictionary[CollectorRegistry, dict[str, weakref.ref[S]]]
+        # By the self-metrics of the registry, as in asyncmetrics/metrics/pools.py.
+        self._sets: weakref.WeakKeyDictionary[SelfMetrics, dict[str, weakref.ref[S]]]
         self._sets = weakref.WeakKeyDictionary()
         self._lock = threading.RLock()
 
     def get(self, registry: CollectorRegistry, namespace: str) -> S:
         """Return the set. Raises `DuplicateMetricError` if the registry has one of the metrics with other labels."""
         with self._lock:
-            known = self._sets.setdefault(registry, {})
+            known = self._sets.setdefault(get_self_metrics(registry), {})
             found = known[namespace]() if namespace in known else None
             if found is None:
                 found = self._make(registry, namespace)

@@ -14,7 +14,9 @@ import anyio
 import pytest
 import trio
 
+from asyncmetrics.exposition import make_asgi_app
 from asyncmetrics.runtime import RuntimeMonitor
+from asyncmetrics.testing import scrape
 from tests.forks import run_forked
 from tests.loops import LoopThread
 from tests.patience import PATIENCE_SECONDS, eventually, wait_until
@@ -124,6 +126,19 @@ def test_the_next_monitor_works_after_a_loop_that_has_ended_without_its_own(run_
     run_kind(start)
     run_kind(main)
     wait_until(lambda: not count_watchdogs())
+
+
+def test_a_loop_that_has_ended_without_its_monitor_has_no_tasks_and_is_no_failure(run_kind, registry, caplog):
+    """A test of an application gives it no lifespan, and collects before the watchdog sees that the loop has ended."""
+    monitor = RuntimeMonitor(registry=registry)
+    run_kind(monitor.start)
+    for collect in (registry.collect, lambda: anyio.run(registry.collect_async)):
+        assert [family.samples for family in collect() if family.name == "event_loop_tasks"] == [[]]
+    text = anyio.run(scrape, make_asgi_app(registry)).text
+    assert "event_loop_tasks{" not in text
+    assert "asyncmetrics_collector_errors_total" not in text
+    assert caplog.messages == []
+    monitor.stop_all()
 
 
 def test_two_runs_one_after_the_other_share_the_series(run_kind, registry):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import tempfile
 
@@ -100,6 +101,8 @@ class Arena(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
+        gc.collect()
+        gc.disable()  # a collection between two steps would end a former worker, whose steps count too
         _open_file.os, _cells.allocate, _cells.CellsFile._map, _arena._MIN_WASTE = (
             SteppingOs(),
             stepping(ALLOCATE),
@@ -124,6 +127,7 @@ class Arena(RuleBasedStateMachine):
         _open_file.os, _cells.allocate, _cells.CellsFile._map, _arena._MIN_WASTE = OS, ALLOCATE, MAP, FEW
         self.die()
         self.reader.close()
+        gc.enable()
         shutil.rmtree(self.path)
 
     def read(self):
