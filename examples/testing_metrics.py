@@ -1,6 +1,7 @@
-"""How to test code that counts: give it its own registry, and read a sample's value from that registry.
+"""How to test code that counts: assert by how much a metric has changed, whatever has counted before.
 
-The test needs no server, no exposition and no clean-up, and two tests cannot influence each other.
+The metrics are declared in the module, as everywhere, and the tests reset nothing. pytest has the fixture
+``metric_changes``; this file makes the same object itself where it runs as a program.
 
 Run it from the root of a clone::
 
@@ -8,28 +9,40 @@ Run it from the root of a clone::
     pytest examples/testing_metrics.py
 """
 
-from asyncmetrics import REGISTRY, CollectorRegistry, Counter
+import asyncio
+
+from asyncmetrics import Counter, make_asgi_app
+from asyncmetrics.testing import MetricChanges, compare, isolated_registry, scrape
+
+sales = Counter("till_sales_total", "Sales.", ["payment"])
 
 
-class Till:
-    """A part of an application that takes its registry as an argument; the default is the global registry."""
-
-    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
-        self.sales = Counter("till_sales_total", "Sales.", ["payment"], registry=registry)
-
-    def sell(self, payment: str) -> None:
-        self.sales.labels(payment).inc()
+def sell(payment: str) -> None:
+    sales.labels(payment).inc()
 
 
-def test_a_sale_is_counted_by_its_payment() -> None:
-    registry = CollectorRegistry()
-    till = Till(registry)
-    till.sell("card")
-    till.sell("card")
-    assert registry.get_sample_value("till_sales_total", {"payment": "card"}) == 2
-    assert registry.get_sample_value("till_sales_total", {"payment": "cash"}) is None
+def test_a_sale_is_counted_by_its_payment(metric_changes: MetricChanges) -> None:
+    sell("card")
+    sell("card")
+    metric_changes.assert_delta("till_sales_total", 2, payment="card")
+    metric_changes.assert_delta("till_sales_total", 0, payment="cash")
+
+
+def test_a_scrape_has_the_sales() -> None:
+    sell("cash")
+    metrics = asyncio.run(scrape(make_asgi_app()))
+    assert metrics.value("till_sales_total", payment="cash") >= 1
+
+
+def test_a_module_that_is_imported_anew_declares_its_metrics_in_a_registry_of_the_test() -> None:
+    with isolated_registry() as registry:
+        Counter("till_sales_total", "Sales.", ["payment"]).labels("card").inc()
+    compare(registry, 'till_sales_total{payment="card"} 1')
 
 
 if __name__ == "__main__":
-    test_a_sale_is_counted_by_its_payment()
-    print("as expected: two sales by card, none in cash")
+    changes = MetricChanges()
+    test_a_sale_is_counted_by_its_payment(changes)
+    test_a_scrape_has_the_sales()
+    test_a_module_that_is_imported_anew_declares_its_metrics_in_a_registry_of_the_test()
+    print(f"as expected: {changes.delta('till_sales_total', payment='card'):.0f} sales by card and 1 in cash")
