@@ -1,0 +1,1 @@
+"""Dashboards and rules, from the metrics that an application declares."""
