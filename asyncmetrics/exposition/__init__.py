@@ -14,6 +14,7 @@ The modules behind them, in the order in which a request to ``/metrics`` passes 
 only `access`, `response`, `rendering` and, after a fault, `failures`, so the scrapes at a time have no limit.
 
 * `access`: checks the credentials of the client.
+* `live`: answers requests for the live page, an HTML document that reads the metrics in the browser.
 * `response`: chooses status, headers, format and compression (gzip: `formats.negotiation.is_gzip_accepted`).
 * `admission`: limits the scrapes at a time, and displaces one that makes no progress.
 * `scrape`: gathers, renders in turns of the loop (`asyncmetrics.pacing`), and sends.

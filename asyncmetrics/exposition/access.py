@@ -51,6 +51,11 @@ class Access:
         elif auth is not None:
             self._expect("Basic", b'realm="metrics", charset="UTF-8"', _encode_pair(auth), _decode_basic)
 
+    @property
+    def is_for_browsers(self) -> bool:
+        """Whether a browser can send what is expected when it opens a page: it has no way to send a token there."""
+        return not self.challenge.startswith(b"Bearer")
+
     def _expect(self, scheme: str, parameters: bytes, credentials: bytes, decode: Callable[[str], bytes]) -> None:
         self.challenge = scheme.encode() + b" " + parameters
         self._scheme = scheme.lower()

@@ -8,12 +8,13 @@ from functools import partial
 from time import perf_counter
 from typing import final
 
-from anyio import CancelScope, fail_after
+from anyio import CancelScope, fail_after, to_thread
 
 from asyncmetrics.exposition.access import Access, Auth
 from asyncmetrics.exposition.admission import Admission
 from asyncmetrics.exposition.client import Client, ClientGoneError, run_until_gone
 from asyncmetrics.exposition.failures import OnError, check_on_error
+from asyncmetrics.exposition.live.serving import is_for_live_page, load_pages, respond_with_page
 from asyncmetrics.exposition.rendering import Rendering
 from asyncmetrics.exposition.response import Request, Response, refuse_access, refuse_busy, respond
 from asyncmetrics.exposition.scrape import Scrape
@@ -43,6 +44,7 @@ def make_asgi_app(
     auth: Auth | None = None,
     max_concurrent: int = MAX_CONCURRENT,
     timeout_seconds: float = _TIMEOUT_SECONDS,
+    live: bool = False,
 ) -> ASGIApp:
     """Return an ASGI application that serves ``registry`` without holding the event loop.
 
@@ -58,6 +60,10 @@ def make_asgi_app(
     for a quarter of a second (or for 10 s in all), or whose collectors have kept it waiting for 10 s or may keep it
     waiting for longer than its own would (and than 7.5 s). If there is no such scrape, the new one waits if
     there may be one within 0.75 s. Otherwise, or if it has waited in vain, the answer is a 503 with Retry-After.
+
+    ``live`` serves the live page on every path that ends in ``/live``, with and without a slash after it. A browser has
+    access to the page if it has access to the metrics. With a bearer token, which a browser cannot send when it opens a
+    page, everyone has access to the page: it has no data, and asks for the token.
 
     ``asyncmetrics_scrapes_total{outcome}``, ``asyncmetrics_scrape_duration_seconds`` and
     ``asyncmetrics_scrape_chunks`` count and measure the scrapes. Raises `DefinitionError` for a wrong option.
@@ -75,9 +81,16 @@ def make_asgi_app(
     check_on_error(on_error)
     check_limit("max_concurrent", max_concurrent)
     check_seconds("timeout_seconds", timeout_seconds)
+    check_flag("live", live)
     preload_asyncio_backend()
     return _Exposition(
-        registry, on_error, Access(auth), max_concurrent, timeout_seconds, compression=not disable_compression
+        registry,
+        on_error,
+        Access(auth),
+        max_concurrent,
+        timeout_seconds,
+        compression=not disable_compression,
+        live=live,
     )
 
 
@@ -94,6 +107,7 @@ class _Exposition:
         timeout_seconds: float,
         *,
         compression: bool,
+        live: bool,
     ) -> None:
         self._registry = registry
         self._self_metrics = find_self_metrics(registry)
@@ -102,6 +116,8 @@ class _Exposition:
         self._admission = Admission(max_concurrent)
         self._timeout = timeout_seconds
         self._compression = compression
+        self._is_live = live
+        self._pages: tuple[Response, Response] | None = None  # loaded by the first request for the page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         handlers: dict[str, Callable[[Scope, Receive, Send], Awaitable[None]]] = {
@@ -117,11 +133,18 @@ class _Exposition:
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[SCRAPE_KEY] = True
         request = _read_request(scope)
-        if not await self._is_granted(request, scope):
+        is_page = self._is_live and is_for_live_page(request.path)
+        is_open = is_page and not self._access.is_for_browsers
+        if not is_open and not await self._is_granted(request, scope):
             self._self_metrics.count_scrape("denied")
             await self._answer(refuse_access(request, self._access.challenge), send)
             return
-        response = respond(request, compression=self._compression)
+        if is_page:
+            if self._pages is None:
+                self._pages = await to_thread.run_sync(load_pages)
+            response = respond_with_page(request, self._pages, compression=self._compression)
+        else:
+            response = respond(request, compression=self._compression)
         if response.rendering is None:
             await self._answer(response, send)
         else:

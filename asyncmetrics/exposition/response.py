@@ -30,6 +30,7 @@ __all__ = (
     "refuse_access",
     "refuse_busy",
     "refuse_failed",
+    "refuse_method",
     "respond",
 )
 
@@ -84,7 +85,7 @@ class Response:
 def respond(request: Request, *, compression: bool) -> Response:
     """Return the response to ``request``: GET and HEAD are served on any path but a browser's ``/favicon.ico``."""
     if request.method not in {"GET", "HEAD"}:
-        return _refuse(request, 405, "Only GET and HEAD are served here.", (b"allow", b"GET, HEAD"))
+        return refuse_method(request)
     if request.path.endswith("/favicon.ico"):
         return _refuse(request, 404, "There is no icon.")
     names = _read_names(request.query)
@@ -92,6 +93,11 @@ def respond(request: Request, *, compression: bool) -> Response:
         limits = f"At most {MAX_FILTERS} parameters of at most {MAX_FILTER_LENGTH} characters are served."
         return _refuse(request, 400, limits)
     return _serve_metrics(request, names, compression=compression)
+
+
+def refuse_method(request: Request) -> Response:
+    """Return a 405, for a request that is neither GET nor HEAD."""
+    return _refuse(request, 405, "Only GET and HEAD are served here.", (b"allow", b"GET, HEAD"))
 
 
 def refuse_failed(problem: str) -> Response:

@@ -165,6 +165,7 @@ def instrument(app: Any, **options: Any) -> Any:
       Scrapes are not measured, and the path is in no OpenAPI schema. None serves them nowhere.
     - ``auth``: which clients may read them: a bearer token, a ``(user, password)``, or a predicate of the ASGI scope.
     - ``max_concurrent``: the limit of scrapes at the same time, as for `make_asgi_app`.
+    - ``live``: serve the live page as well, at the path with ``/live`` after it.
     - ``runtime``: measure the event loops that serve the application too, by a `RuntimeMonitor` with its defaults or by
       the one that is passed, from the start of a lifespan or the first request to the end of the lifespan.
 

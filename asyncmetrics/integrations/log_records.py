@@ -55,7 +55,9 @@ class LogRecords:
             "max_children": _MAX_CHILDREN,
             "exist_ok": True,
         }
-        self.find = Counter("log_records_total", "Log records.", ["logger", "level"], **shared).find
+        self.find = Counter(
+            "log_records_total", "Records that loggers have passed on.", ["logger", "level"], **shared
+        ).find
         labels = ["logger", name_label(options, "type")]
         self._find_exception = Counter("log_exceptions_total", "Exceptions in log records.", labels, **shared).find
         self._here = threading.local()

@@ -21,6 +21,7 @@ from typing import Any, TypeVar, cast, final
 from weakref import WeakValueDictionary
 
 from asyncmetrics.exposition import make_asgi_app
+from asyncmetrics.exposition.live.serving import LIVE_SUFFIX
 from asyncmetrics.integrations.application_runtime import make_application_runtime
 from asyncmetrics.integrations.options import InstrumentOptions
 from asyncmetrics.interruptions import pass_interruption
@@ -67,10 +68,14 @@ class Outermost:
         self.target = target  # a reference, so that no other application gets the same id
         self.undo = ExitStack()
         self._path = None if path is None else path.rstrip("/")
+        self._paths = _list_paths(self._path, live=options["live"])
         self._has_route = has_route
         self._registry = options["registry"]
         self._exposition: ASGIApp = make_asgi_app(
-            options["registry"], auth=options["auth"], max_concurrent=options["max_concurrent"]
+            options["registry"],
+            auth=options["auth"],
+            max_concurrent=options["max_concurrent"],
+            live=options["live"],
         )
         self.runtime = make_application_runtime(target, options)
         # The last step, since it registers metrics, which a wrong option above must not leave behind.
@@ -89,6 +94,7 @@ class Outermost:
         """Take all changes of the application back, and pass connections on unmeasured from now on."""
         del _OUTERMOSTS[id(self.target)]
         self._path = None
+        self._paths = ()
         self._serve = self.app.release()
         self.undo.close()
 
@@ -100,7 +106,7 @@ class Outermost:
         """
         path = self._path
         # The first test is cheap, and excludes almost all requests.
-        if path is not None and path in scope.get("path", "") and _is_for(scope, path):
+        if path is not None and path in scope.get("path", "") and _get_local_path(scope) in self._paths:
             self.warn_of_own_route()
             return self._exposition(scope, receive, send)
         return self._serve(scope, receive, send)
@@ -112,21 +118,22 @@ class Outermost:
         return self._serve(scope, receive, send)
 
     def warn_of_own_route(self) -> None:
-        """Log a warning if the application has a route at the path of the exposition, which gets no requests then.
+        """Log a warning if the application has a route at a path that is served here, which gets no requests then.
 
         It is called when the application is instrumented, at the first connection, and at scrapes: routes may be added
         later. The warning is logged once.
         """
-        path = self._path
-        if path is None or not self._is_shadowing(path):
+        path = next(filter(self._is_shadowing, self._paths), None)
+        if path is None:
             return
         self._has_route = _has_no_route
         _log.warning(
             "instrument(%s): the application has a route %s of its own, which gets no more requests: asyncmetrics "
-            "serves its metrics there. Call instrument(app, path=...) with another path to keep both, with path=None "
-            "to serve no metrics, or remove the route.",
+            "serves its %s there. Call instrument(app, path=...) with another path to keep both, with %s, or remove "
+            "the route.",
             type(self.target).__name__,
             path,
+            *_WORDS[path == self._path],
         )
 
     def _is_shadowing(self, path: str) -> bool:
@@ -138,6 +145,8 @@ class Outermost:
             return False
 
 
+# What is served, and how to stop it: the live page, and the metrics.
+_WORDS = (("live page", "live=False to serve no page"), ("metrics", "path=None to serve no metrics"))
 _OUTERMOSTS: WeakValueDictionary[int, Outermost] = WeakValueDictionary()
 
 
@@ -158,7 +167,14 @@ def _has_no_route(_: str) -> bool:
     return False
 
 
-def _is_for(scope: Scope, path: str) -> bool:
-    """Return whether a request is for ``path`` below the root path, with or without a slash at the end."""
-    requested: str = scope["path"]
-    return scope["type"] == "http" and remove_root_path(requested, scope.get("root_path", "")).rstrip("/") == path
+def _list_paths(path: str | None, *, live: bool) -> tuple[str, ...]:
+    """Return the paths that are served beside the application, without slashes at their ends."""
+    if path is None:
+        return ()
+    return (path, path + LIVE_SUFFIX) if live else (path,)
+
+
+def _get_local_path(scope: Scope) -> str:
+    """Return the path of a request below the root path, without a slash at the end; an empty text for a WebSocket."""
+    path: str = scope["path"]
+    return remove_root_path(path, scope.get("root_path", "")).rstrip("/") if scope["type"] == "http" else ""

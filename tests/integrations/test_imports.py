@@ -12,6 +12,7 @@ import asyncmetrics.integrations
 PUBLIC = {
     "asyncmetrics.errors",
     "asyncmetrics.exposition",
+    "asyncmetrics.exposition.live.serving",
     "asyncmetrics.interruptions",
     "asyncmetrics.metrics",
     "asyncmetrics.metrics.calls",

@@ -37,7 +37,13 @@ MIDDLEWARE_DEFAULTS = {
     "worker_label": False,
     "conventions": "prometheus",
 }
-INSTRUMENT_DEFAULTS = {"path": "/metrics", "auth": None, "max_concurrent": 8, "runtime": False} | MIDDLEWARE_DEFAULTS
+INSTRUMENT_DEFAULTS = {
+    "path": "/metrics",
+    "auth": None,
+    "max_concurrent": 8,
+    "live": False,
+    "runtime": False,
+} | MIDDLEWARE_DEFAULTS
 FRAMEWORKS = ["starlette", "fastapi", "litestar", "quart", "django"]
 
 
@@ -99,7 +105,7 @@ def test_an_unknown_option_of_the_middleware_is_a_type_error_that_names_the_near
 
 async def test_an_unknown_option_of_instrument_is_a_type_error_that_changes_nothing(bare, registry, ask):
     with pytest.raises(
-        TypeError, match=r"^instrument\(\) .* 'paths'; did you mean 'path'\? .*max_concurrent, runtime, registry"
+        TypeError, match=r"^instrument\(\) .* 'paths'; did you mean 'path'\? .*max_concurrent, live, runtime, registry"
     ):
         asyncmetrics.instrument(bare, registry=registry, paths="/metrics")
     assert (await ask(bare, "/metrics")).status_code == 404

@@ -45,6 +45,7 @@ class _AppOptions(TypedDict):
     on_error: OnError
     auth: Auth | None
     max_concurrent: int
+    live: bool
 
 
 @final

@@ -154,6 +154,7 @@ def serve_metrics(
     max_connections: int = MAX_CONNECTIONS,
     timeout_seconds: float = TIMEOUT_SECONDS,
     keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
+    live: bool = False,
 ) -> ServedMetrics:
     """Serve ``registry`` on ``port`` (0 takes a free one) from the running event loop, on asyncio and on trio.
 
@@ -195,5 +196,6 @@ def serve_metrics(
         on_error=on_error,
         auth=auth,
         max_concurrent=max_concurrent,
+        live=live,
     )
     return ServedMetrics(options)

@@ -64,6 +64,7 @@ def start_http_server(
     max_connections: int = MAX_CONNECTIONS,
     timeout_seconds: float = TIMEOUT_SECONDS,
     keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
+    live: bool = False,
 ) -> RunningServer:
     """Serve ``registry`` on ``port`` (0 takes a free one) from a daemon thread, and return at once.
 
@@ -76,8 +77,8 @@ def start_http_server(
 
     A client has ``timeout_seconds`` to send a request and to take each chunk, and may be silent between two requests
     for ``keep_alive_seconds``. If there are ``max_connections`` already, a new connection displaces the one that has
-    waited longest for its client; if none waits, the new one is closed at once. ``on_error``, ``auth`` and
-    ``max_concurrent`` are those of `make_asgi_app`; a predicate gets an ASGI scope here as well.
+    waited longest for its client; if none waits, the new one is closed at once. ``on_error``, ``auth``,
+    ``max_concurrent`` and ``live`` are those of `make_asgi_app`; a predicate gets an ASGI scope here as well.
 
     Async collectors run on the loops that they belong to (`CollectorRegistry.register`), the other ones on the loop of
     this server; `serve_metrics` serves from the loop of the application.
@@ -89,16 +90,8 @@ def start_http_server(
     ...     print(f"curl http://127.0.0.1:{server.port}/metrics")  # doctest: +ELLIPSIS
     curl http://127.0.0.1:.../metrics
     """
-    tls = TLS(
-        certfile,
-        keyfile,
-        client_cafile,
-        client_capath,
-        protocol,
-        client_auth_required,
-        tls_min_version,
-        tls_max_version,
-    )
+    clients = (client_cafile, client_capath, protocol, client_auth_required)
+    tls = TLS(certfile, keyfile, *clients, tls_min_version, tls_max_version)
     options = make_options(
         port,
         addr,
@@ -112,6 +105,7 @@ def start_http_server(
         on_error=on_error,
         auth=auth,
         max_concurrent=max_concurrent,
+        live=live,
     )
     connections = options.make_connections()
     listening = options.listen()
