@@ -62,6 +62,7 @@ from asyncmetrics.metrics import (
 )
 from asyncmetrics.model.family import Metric
 from asyncmetrics.registry import REGISTRY, CollectorRegistry, Registry
+from asyncmetrics.version import __version__
 
 if TYPE_CHECKING:
     from asyncmetrics.bridges.pushgateway import (
@@ -105,6 +106,7 @@ __all__ = (
     "ProcessCollector",
     "Registry",
     "Summary",
+    "__version__",
     "bind_labels",
     "bound_labels",
     "clear_labels",

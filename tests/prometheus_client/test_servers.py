@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from asyncmetrics.__main__ import find_path_directory
+from asyncmetrics.cli.prometheus_client_path import find_path_directory
 from asyncmetrics.prometheus_client.parser import text_string_to_metric_families
 from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.servers.processes import ROOT, find_free_port, is_listening, run_server
