@@ -10,26 +10,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from math import inf
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import anyio
 import uvicorn
+from fastapi import FastAPI
 from rich.console import Console
 
+from asyncmetrics.cli.table.rendering import TableConsole
+from examples.demo import bank, shop
 from examples.demo.prometheus import run_prometheus
-from examples.demo.shop import app
 from examples.demo.table import show_table
 from examples.demo.traffic import run_customers
 
 T = TypeVar("T", bound=float)  # an int as well
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class DemoConsole(Console):
-    """A console that lets the end of its reader end the demo, instead of the exit status 1 that rich chooses."""
-
-    def on_broken_pipe(self) -> NoReturn:
-        raise BrokenPipeError
 
 
 def read_setting(name: str, parse: Callable[[str], T], default: T, most: float, expected: str) -> T:
@@ -71,8 +66,8 @@ def take_terminal() -> Iterator[None]:
 
 
 @contextmanager
-def serve_shop(port: int) -> Iterator[str]:
-    """Serve the shop from its own thread and yield its host:port."""
+def serve(app: FastAPI, port: int = 0) -> Iterator[str]:
+    """Serve the shop or the bank from its own thread and yield its host:port."""
     try:
         listener = socket.create_server(("127.0.0.1", port))
     except OSError as error:
@@ -80,7 +75,7 @@ def serve_shop(port: int) -> Iterator[str]:
     # uvloop, which uvicorn takes if it is there, does not say how busy it is.
     config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2, loop="asyncio")
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listener],), name="shop")
+    thread = threading.Thread(target=server.run, args=([listener],), name=app.title)
     thread.start()
     try:
         while not server.started and thread.is_alive():
@@ -92,7 +87,7 @@ def serve_shop(port: int) -> Iterator[str]:
         listener.close()
 
 
-async def run(base: str, seconds: float, console: Console) -> None:
+async def run(address: str, seconds: float, console: Console) -> None:
     """Run the customers and show the table until the time is over or a signal arrives."""
     async with anyio.create_task_group() as tasks:
 
@@ -102,9 +97,9 @@ async def run(base: str, seconds: float, console: Console) -> None:
                 tasks.cancel_scope.cancel()
 
         tasks.start_soon(end_at_signal)
-        tasks.start_soon(run_customers, base)
+        tasks.start_soon(run_customers, address)
         with suppress(BrokenPipeError):  # nobody reads any more: end, as after the last second
-            await show_table(base, seconds, console)
+            await show_table(f"http://{address}", seconds, console)
         tasks.cancel_scope.cancel()
 
 
@@ -112,6 +107,7 @@ def print_addresses(console: Console, address: str, graph: str | None) -> None:
     """Print the addresses to open in a browser."""
     console.print(f"The shop: http://{address}/docs", soft_wrap=True)
     console.print(f"Its metrics: http://{address}/metrics", soft_wrap=True)
+    console.print(f"Its live page: http://{address}/metrics/live", soft_wrap=True)
     absent = "there is no prometheus on the PATH; with one, a link to its graph would be here"
     console.print(f"Prometheus: {graph or absent}", soft_wrap=True)
     console.print("Ctrl-C ends everything.\n")
@@ -125,7 +121,9 @@ def main() -> None:
     logging.getLogger("asyncmetrics").setLevel(logging.ERROR)
     seconds = read_setting("DEMO_SECONDS", float, inf, inf, "a number of seconds, such as 20")
     port = read_setting("DEMO_PORT", int, 0, 65535, "a port from 1 to 65535, or 0 for any that is free")
-    console = DemoConsole()
-    with suppress(KeyboardInterrupt), take_terminal(), serve_shop(port) as address, run_prometheus(address) as graph:
-        print_addresses(console, address, graph)
-        anyio.run(run, f"http://{address}", seconds, console)
+    console = TableConsole()
+    with suppress(KeyboardInterrupt), take_terminal(), serve(bank.app) as bank_address:
+        shop.app.state.bank = f"http://{bank_address}"
+        with serve(shop.app, port) as address, run_prometheus(address) as graph:
+            print_addresses(console, address, graph)
+            anyio.run(run, address, seconds, console)

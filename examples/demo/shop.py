@@ -1,17 +1,27 @@
-"""The shop: a FastAPI application that one line measures, with its event loop, a queue, its worker and a job."""
+"""The shop: a FastAPI application with a database, a bank, a queue, its worker and a job. Two lines measure them."""
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
+import httpx
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import StreamingResponse
 
 import asyncmetrics
 from asyncmetrics.jobs import Heartbeat, Periodic
+from examples.demo.stock import Stock, open_stock
+
+# One line for the database, the calls of the bank, and the log. The bank has another port each time: give it a name.
+asyncmetrics.instrument_all(server=lambda _: "bank")
+
+log = logging.getLogger("shop")
+log.addHandler(logging.NullHandler())
+log.propagate = False  # its records are counted, and not printed into the table
 
 jobs = asyncmetrics.Histogram("shop_job_duration_seconds", "Background jobs.", ["kind"], context_labels=["tenant"])
 waiting = asyncmetrics.Gauge("shop_baskets", "Baskets that wait for payment.")
@@ -50,8 +60,12 @@ async def count_stock() -> None:
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Run the worker and the job as long as the app runs."""
-    async with anyio.create_task_group() as tasks:
+    """Run the worker and the job, and have a database and a client of the bank, as long as the app runs."""
+    async with (
+        open_stock() as app.state.stock,
+        httpx.AsyncClient(base_url=app.state.bank) as app.state.bank_client,
+        anyio.create_task_group() as tasks,
+    ):
         tasks.start_soon(worker)
         tasks.start_soon(Periodic("count_stock", count_stock, interval=2).run)
         yield
@@ -59,7 +73,14 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(title="A small shop", lifespan=lifespan)
-asyncmetrics.instrument(app, runtime=True)  # the one line
+app.state.bank = "http://127.0.0.1:9"  # where no bank is, unless the program runs one
+# One line for requests, streams and the event loop, and for the live page.
+asyncmetrics.instrument(app, runtime=True, client_totals=True, live=True)
+
+
+def get_stock() -> Stock:
+    stock: Stock = app.state.stock
+    return stock
 
 
 @app.get("/")
@@ -68,18 +89,23 @@ async def front() -> dict[str, str]:
 
 
 @app.get("/products/{product_id}")
-async def product(product_id: int) -> dict[str, int]:
-    await anyio.sleep(random.expovariate(200))
-    if product_id > 90:
+async def product(product_id: int) -> dict[str, str]:
+    name = await get_stock().find_product(product_id)
+    if name is None:
         raise HTTPException(status_code=404, detail="We have 90 products.")
-    return {"product": product_id}
+    return {"product": name}
 
 
 @app.post("/baskets/{id}/items")
 async def add_item(id: int) -> dict[str, int]:
-    waiting.set(id % 7)
-    await anyio.sleep(random.expovariate(100))
+    waiting.set(await get_stock().add_item(id, random.randint(1, 90)))
     return {"basket": id}
+
+
+@app.get("/baskets/{id}")
+async def basket(id: int) -> list[str]:
+    """Ask the database once for each item, which is too often."""
+    return await get_stock().list_items(id)
 
 
 @app.get("/search")
@@ -91,10 +117,15 @@ async def search(q: str = "") -> dict[str, str]:
 
 @app.post("/baskets/{id}/payment")
 async def pay(id: int) -> dict[str, str]:
-    """Fail sometimes, as payments do."""
-    await anyio.sleep(random.expovariate(50))
-    if random.random() < 0.2:
-        raise HTTPException(status_code=502, detail="The bank does not answer.")
+    """Fail where the bank fails."""
+    try:
+        answer = await app.state.bank_client.post("/charges")
+    except httpx.TransportError as error:
+        raise HTTPException(status_code=502, detail="The bank does not answer.") from error
+    if answer.is_error:
+        log.warning("the bank does not charge basket %s", id)
+        raise HTTPException(status_code=502, detail="The bank is busy.")
+    await get_stock().empty_basket(id)
     await orders.put(random.choice(("acme", "initech", "hooli")))
     return {"paid": "yes"}
 

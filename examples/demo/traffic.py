@@ -1,15 +1,18 @@
-"""Light traffic: a few dozen requests a second, most of them for products."""
+"""Light traffic: a few dozen requests a second, most of them for products.
+
+The customers use no library for HTTP: they live in the process of the shop, where ``instrument_all`` would measure it.
+"""
 
 import random
 
 import anyio
-import httpx
 
 CUSTOMERS = 8
 CHOICES: dict[tuple[str, str], int] = {
     ("GET", "/"): 4,
     ("GET", "/products/{}"): 10,
     ("POST", "/baskets/{}/items"): 4,
+    ("GET", "/baskets/{}"): 2,
     ("POST", "/baskets/{}/payment"): 2,
     ("GET", "/search"): 2,
     ("GET", "/export/{}.csv"): 1,
@@ -17,29 +20,36 @@ CHOICES: dict[tuple[str, str], int] = {
 }
 
 
-async def browse(client: httpx.AsyncClient) -> None:
+async def visit(address: str, method: str, path: str) -> None:
+    """Send a request, and read the response to its end; wait for a moment if the shop is not there."""
+    host, _, port = address.rpartition(":")
+    head = f"{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    try:
+        async with await anyio.connect_tcp(host, int(port)) as stream:
+            await stream.send(head.encode())
+            async for _ in stream:
+                pass
+    except (OSError, anyio.BrokenResourceError):
+        await anyio.sleep(1)
+
+
+async def browse(address: str) -> None:
     """Run one customer: send a request, wait for a moment, send the next one."""
     while True:
         ((method, path),) = random.choices(list(CHOICES), list(CHOICES.values()))
-        try:
-            await client.request(method, path.format(random.randrange(1, 100)))
-        except httpx.TransportError:
-            await anyio.sleep(1)
+        await visit(address, method, path.format(random.randrange(1, 100)))
         await anyio.sleep(random.expovariate(5))
 
 
-async def read_news(client: httpx.AsyncClient) -> None:
+async def read_news(address: str) -> None:
     """Read one stream after the other."""
     while True:
-        try:
-            await client.get("/news")
-        except httpx.TransportError:
-            await anyio.sleep(1)
+        await visit(address, "GET", "/news")
 
 
-async def run_customers(base: str) -> None:
+async def run_customers(address: str) -> None:
     """Run all customers and a reader of news until the caller cancels them."""
-    async with httpx.AsyncClient(base_url=base, timeout=30) as client, anyio.create_task_group() as tasks:
+    async with anyio.create_task_group() as tasks:
         for _ in range(CUSTOMERS):
-            tasks.start_soon(browse, client)
-        tasks.start_soon(read_news, client)
+            tasks.start_soon(browse, address)
+        tasks.start_soon(read_news, address)

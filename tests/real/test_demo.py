@@ -30,6 +30,8 @@ ROWS = (
     r"│ heartbeat worker +│ last beat \d+\.\d s ago ",
     r"│ job count_stock +│ last success \d+\.\d s ago ",
     r"│ streams +│ \d+ open, GET /news ",
+    r"│ HTTP client bank +│ \d+\.\d calls/s, p50 \d+ ms, p95 \d+ ms ",
+    r"│ database sqlite SELECT +│ \d+\.\d calls/s, p50 \d+ ms, p95 \d+ ms ",
 )
 
 
@@ -60,7 +62,8 @@ def test_it_ends_by_itself_with_a_last_table(tmp_path):
         if not absent or done.returncode:
             break
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.search(r"http://127\.0\.0\.1:\d+/metrics", done.stdout)
+    assert re.search(r"http://127\.0\.0\.1:\d+/metrics$", done.stdout, re.MULTILINE)
+    assert re.search(r"http://127\.0\.0\.1:\d+/metrics/live$", done.stdout, re.MULTILINE)
     assert absent == [], done.stdout
     assert "Prometheus: http://127.0.0.1:" in done.stdout or shutil.which("prometheus") is None
     assert list(tmp_path.iterdir()) == []
@@ -77,9 +80,10 @@ def test_a_signal_ends_it_cleanly(ending):
     with subprocess.Popen(
         COMMAND, cwd=ROOT, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as demo:
-        found = next(filter(None, map(re.compile(r"http://\S+/metrics").search, demo.stdout)), None)
+        found = next(filter(None, map(re.compile(r"http://\S+/metrics\b").search, demo.stdout)), None)
         assert found
         wait_until(lambda: b'route="/products/' in urlopen(found[0], timeout=PATIENCE_SECONDS).read())
+        assert b"<html" in urlopen(f"{found[0]}/live", timeout=PATIENCE_SECONDS).read()
         demo.send_signal(ending)
         out, error = demo.communicate(timeout=PATIENCE_SECONDS)
     assert (demo.returncode, error) == (0, "")

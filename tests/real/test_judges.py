@@ -44,12 +44,18 @@ def _counted(families) -> float:
     )
 
 
-def test_promtool_finds_nothing_to_say(demo, binary):
+# OpenTelemetry's names, with a suffix that promtool keeps for histograms: docs/lint.md.
+DELIBERATE = {"db_client_connection_count", "http_client_connection_count"}
+
+
+def test_promtool_finds_nothing_to_say_but_of_deliberate_names(demo, binary):
     text = demo.get("/metrics").text
     done = subprocess.run(
         [binary("promtool"), "check", "metrics"], input=text, capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    problems = [line for line in done.stderr.splitlines() if line.split(" ")[0] not in DELIBERATE]
+    assert (done.stdout, problems) == ("", [])
+    assert done.returncode in {0, 3}
 
 
 def test_promtool_would_find_a_fault(binary):
