@@ -1,5 +1,7 @@
 """Use the installed wheel as a newcomer would: count, render, serve on a port of its own and scrape that."""
 
+import subprocess
+import sys
 import urllib.request
 from importlib.metadata import distribution, files
 from pathlib import Path
@@ -24,5 +26,11 @@ assert "asyncmetrics/py.typed" in names, names
 assert any(name.endswith("licenses/LICENSE") for name in names), names
 assert not any(name.startswith(("tests", "examples", "benchmarks")) for name in names), names
 assert Path(asyncmetrics.__file__).is_relative_to(Path(__file__).parent / "empty"), asyncmetrics.__file__
+assert "pytest_asyncmetrics.py" in names, names
 metadata = distribution("asyncmetrics-prometheus").metadata
+assert metadata["Version"] == asyncmetrics.__version__, metadata["Version"]
+urls = dict(line.split(", ", 1) for line in metadata.get_all("Project-URL", []))
+assert {"Repository", "Documentation", "Changelog", "Issues"} <= urls.keys(), urls
+command = [sys.executable, "-W", "error", "-m", "asyncmetrics", "--help"]
+assert "commands:" in subprocess.run(command, check=True, capture_output=True, text=True).stdout
 print(metadata["Name"], metadata["Version"], metadata["License-Expression"], "counts, renders and serves")

@@ -55,7 +55,10 @@ HOME_SECONDS = 10.0
 
 @runtime_checkable
 class LocalFunction(Protocol):
-    """An async function that need not wait if the caller blocks its home loop."""
+    """An async function about its home loop: it has no numbers after the end of the loop.
+
+    It need not wait if the caller blocks the loop.
+    """
 
     def call_here(self) -> object:
         """Return the result at once, in the thread of the home loop."""

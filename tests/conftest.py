@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -20,6 +21,9 @@ from asyncmetrics.collectors import process
 from tests.patience import PATIENCE_SECONDS, be_patient_with_examples, be_patient_with_servers
 from tests.servers import uvicorn_server
 from tests.servers.requirements import find_program
+
+# A shell starts what runs in the background with SIGINT ignored, and the programs of the tests would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 be_patient_with_servers()
 be_patient_with_examples()

@@ -20,7 +20,7 @@ HEAVY = (
 # The rooms that are loaded, all others at their first use.
 ROOMS = (
     "asking", "children", "collectors", "context", "entries", "errors", "exposition", "formats", "interruptions",
-    "loops", "metrics", "model", "registry", "storage", "timing", "typing", "wrapping",
+    "loops", "metrics", "model", "registry", "storage", "timing", "typing", "version", "wrapping",
 )  # fmt: skip
 
 

@@ -24,7 +24,9 @@ def _private_imports(tree: ast.Module, importer: str) -> list[str]:
             continue
         for path in paths:
             parts = path.split(".")
-            private = next((index for index, part in enumerate(parts) if part.startswith("_")), None)
+            private = next(
+                (index for index, part in enumerate(parts) if part.startswith("_") and not part.endswith("__")), None
+            )
             if private is not None and ".".join(parts[:private]) not in {importer, *_parents(importer)}:
                 found.append(path)
     return found

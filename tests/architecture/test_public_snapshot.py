@@ -1,6 +1,6 @@
 """Every name in an ``__all__`` stands in public_names.txt, so that none appears, moves or goes without a decision.
 
-The names on docs/api.md are promised; the others may move, but not unnoticed.
+The names on the pages of docs/reference are promised; the others may move, but not unnoticed.
 
 ``python -m tests.architecture.test_public_snapshot`` rewrites the file. CHANGELOG.md lists what a change moved.
 """

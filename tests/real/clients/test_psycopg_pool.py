@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 from contextlib import suppress
+from itertools import pairwise
 
 import psycopg
 import psycopg_pool
@@ -379,8 +380,9 @@ async def test_objects_do_not_grow_with_calls(pool):
         gc.collect()
         return len(gc.get_objects())
 
-    before = await call(100)
-    assert await call(1000) - before < 200
+    # A module that something else imports meanwhile adds objects once; a leak adds them in every round.
+    counts = [await call(300) for _ in range(4)]
+    assert min(after - before for before, after in pairwise(counts)) < 100
 
 
 def test_a_pool_returns_to_the_truth_after_its_server_was_away(postgresql, everywhere, states):

@@ -6,96 +6,25 @@ docs/rules/alerts.yml as it is shipped, and only evaluates it more often.
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import signal
-import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
-from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.patience import wait_until
+from tests.servers.alertmanager_server import Webhook, run_alertmanager, run_webhook
 from tests.servers.processes import ROOT
-from tests.servers.prometheus_server import LISTENING, Prometheus, make_job, run_prometheus
-from tests.servers.requirements import find_program
+from tests.servers.prometheus_server import Prometheus, make_job, run_prometheus
 from tests.servers.uvicorn_workers import connect_to_each, run_uvicorn_workers
 from tests.servers.worker_servers import Workers
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.xdist_group("heartbeat alerts")]
 
 ALERT = "HeartbeatIsMissing"
 MARGIN = 2.0  # seconds that pass from a beat to its scrape, and to the evaluation
-
-
-class Webhook(ThreadingHTTPServer):
-    """The receiver of the notifications: ``alerts`` are all that were sent, in their order."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Receiver)
-        self.alerts: list[dict[str, Any]] = []
-
-    def read_states(self) -> dict[tuple[str, str], str]:
-        """Return the last status that was sent for `ALERT`, by the labels ``heartbeat`` and ``worker``."""
-        alerts = [(alert["labels"], alert["status"]) for alert in self.alerts]
-        return {
-            (labels["heartbeat"], labels["worker"]): status for labels, status in alerts if labels["alertname"] == ALERT
-        }
-
-
-class _Receiver(BaseHTTPRequestHandler):
-    server: Webhook  # pyright: ignore[reportIncompatibleVariableOverride]  # no other server has it
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.alerts += body["alerts"]
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name that the base has
-        """Log nothing."""
-
-
-@contextmanager
-def run_webhook() -> Iterator[Webhook]:
-    """Receive notifications until the block ends."""
-    with Webhook() as webhook:
-        thread = threading.Thread(target=webhook.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield webhook
-        finally:
-            webhook.shutdown()
-            thread.join()
-
-
-@contextmanager
-def run_alertmanager(folder: Path, webhook: Webhook) -> Iterator[str]:
-    """Run an Alertmanager that sends each alert to the webhook at once; yield its address."""
-    route = {"receiver": "hook", "group_by": ["..."], "group_wait": "0s", "group_interval": "1s"}
-    hook = {"url": f"http://127.0.0.1:{webhook.server_port}/", "send_resolved": True}
-    config = {"route": route, "receivers": [{"name": "hook", "webhook_configs": [hook]}]}
-    (folder / "alertmanager.yml").write_text(json.dumps(config))  # JSON is YAML
-    command = [find_program("prometheus-alertmanager"), f"--config.file={folder}/alertmanager.yml"]
-    command += [f"--storage.path={folder}/data", "--web.listen-address=127.0.0.1:0", "--cluster.listen-address="]
-    log = folder / "log"
-    with log.open("w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
-    try:
-        found = wait_until(lambda: LISTENING.search(log.read_text()) or process.poll() is not None)
-        assert isinstance(found, re.Match), log.read_text()
-        yield found[1]
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_SECONDS)
 
 
 class Story(NamedTuple):
@@ -103,8 +32,8 @@ class Story(NamedTuple):
 
     stuck: str
     replaced: str
-    during: dict[tuple[str, str], str]
-    after: dict[tuple[str, str], str]
+    during: dict[tuple[str, ...], str]
+    after: dict[tuple[str, ...], str]
     active: set[str]
 
 
@@ -116,6 +45,10 @@ def read_slots(server: Workers) -> dict[int, str]:
 
 def play(server: Workers, prometheus: Prometheus, webhook: Webhook) -> Story:
     """Let one consumer hang and kill the worker of another one; let the first go on when both alerts would be sent."""
+
+    def read_states() -> dict[tuple[str, ...], str]:
+        return webhook.read_states(ALERT, "heartbeat", "worker")
+
     with connect_to_each(server, 3) as (stuck, killed, _):
         slots = read_slots(server)
         prometheus.wait_for("heartbeat_last_timestamp_seconds", lambda rows: len(rows) == 3)
@@ -126,9 +59,9 @@ def play(server: Workers, prometheus: Prometheus, webhook: Webhook) -> Story:
         wait_until(server.pids, lambda pids: len(pids) == 3 and killed.pid not in pids)
         seen = f'timestamp(ALERTS{{alertname="{ALERT}", worker="{series[1]}"}})'
         prometheus.wait_for(seen, lambda rows: bool(rows) and float(rows[0]["value"][1]) > due)
-        during = wait_until(webhook.read_states, lambda states: states.get(series) == "firing")
+        during = wait_until(read_states, lambda states: states.get(series) == "firing")
         assert stuck.get("/release") == (200, "released")
-        after = wait_until(webhook.read_states, lambda states: states.get(series) == "resolved")
+        after = wait_until(read_states, lambda states: states.get(series) == "resolved")
         active = {row["metric"]["worker"] for row in prometheus.query(f'ALERTS{{alertname="{ALERT}"}}[1h]')}
         return Story(series[1], replaced, during, after, active)
 
