@@ -23,7 +23,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from asyncmetrics.bridges.timed_http import TimedHandler, TimedTLSHandler
 from asyncmetrics.errors import ScrapeError, show
-from asyncmetrics.formats.negotiation import CONTENT_TYPE_LATEST
+from asyncmetrics.formats.negotiation import CONTENT_TYPE_LATEST, CONTENT_TYPE_OPENMETRICS
 from asyncmetrics.formats.reading.openmetrics import parse_openmetrics
 from asyncmetrics.formats.reading.text import parse_prometheus
 from asyncmetrics.model.family import Metric
@@ -47,6 +47,12 @@ class Exposition:
 
     text: str
     content_type: str = CONTENT_TYPE_LATEST
+
+    @classmethod
+    def from_text(cls, text: str) -> Exposition:
+        """Return a text without a Content-Type: it is OpenMetrics if its last line is ``# EOF``."""
+        is_openmetrics = text.rstrip().endswith("# EOF")  # the text format has no such line
+        return cls(text, CONTENT_TYPE_OPENMETRICS if is_openmetrics else CONTENT_TYPE_LATEST)
 
     @property
     def is_openmetrics(self) -> bool:

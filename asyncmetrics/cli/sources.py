@@ -15,7 +15,6 @@ from typing import TypeGuard
 from asyncmetrics.bridges.prometheus_client import PrometheusClientCollector, TheirRegistry
 from asyncmetrics.bridges.scraping import MOST_BYTES, TEXT_FIRST, Exposition, Target
 from asyncmetrics.errors import ParseError, SourceError, suggest
-from asyncmetrics.formats.negotiation import CONTENT_TYPE_LATEST, CONTENT_TYPE_OPENMETRICS
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 from asyncmetrics.registry.refusals import is_of_prometheus_client
 
@@ -139,8 +138,7 @@ def read_exposition(source: str, options: Namespace, accept: str = TEXT_FIRST) -
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"it is not UTF-8 text: {error}"
         raise SourceError(source, f"{reason}; {_EXPECTED}") from error
-    is_openmetrics = text.rstrip().endswith("# EOF")  # the text format has no such line
-    return Exposition(text, CONTENT_TYPE_OPENMETRICS if is_openmetrics else CONTENT_TYPE_LATEST)
+    return Exposition.from_text(text)
 
 
 def _read_bytes(source: str) -> bytes:

@@ -47,8 +47,7 @@ def problems(source: Collectable | Exposition | str, *, ignore: Iterable[str] | 
 def _read(text: str) -> Exposition:
     if text.lower().startswith(("http://", "https://")):
         return Target(text).scrape()
-    is_openmetrics = text.rstrip().endswith("# EOF")
-    return Exposition(text, "application/openmetrics-text") if is_openmetrics else Exposition(text)
+    return Exposition.from_text(text)
 
 
 def _judge_lines(lines: TextLines) -> list[Problem]:

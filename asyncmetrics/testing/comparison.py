@@ -53,7 +53,7 @@ def compare(registry: Collectable | ScrapedMetrics | Exposition | str, text: str
     remedy = f"write [{names!r}]" if isinstance(names, str) else ""
     wanted = tuple(map(str, list_items("names", names, "a list of names of metrics", remedy=remedy)))
     expected_families = _parse(text)
-    actual_families = _parse(_render(registry, is_openmetrics=_is_openmetrics(text)))
+    actual_families = _parse(_render(registry, is_openmetrics=Exposition.from_text(text).is_openmetrics))
     if wanted:
         _check_names(wanted, expected_families, actual_families)
         expected_families = [family for family in expected_families if _is_named(family, wanted)]
@@ -73,10 +73,6 @@ def compare(registry: Collectable | ScrapedMetrics | Exposition | str, text: str
         raise AssertionError("\n".join([head, *differences[:_MOST_LINES], *end]))
 
 
-def _is_openmetrics(text: str) -> bool:
-    return text.rstrip().endswith("# EOF")
-
-
 def _render(registry: Collectable | ScrapedMetrics | Exposition | str, *, is_openmetrics: bool) -> str:
     if isinstance(registry, (ScrapedMetrics, Exposition)):
         return registry.text
@@ -90,9 +86,10 @@ def _render(registry: Collectable | ScrapedMetrics | Exposition | str, *, is_ope
 
 def _parse(text: str) -> list[Metric]:
     lines = "\n".join(line.lstrip(" \t") for line in text.split("\n")).lstrip("\n")
-    if not _is_openmetrics(lines):
-        return Exposition(lines).parse()
-    return Exposition(f"{lines.rstrip()}\n", "application/openmetrics-text").parse()
+    exposition = Exposition.from_text(lines)
+    if exposition.is_openmetrics:  # whose reader takes nothing behind the last line
+        exposition = Exposition.from_text(f"{lines.rstrip()}\n")
+    return exposition.parse()
 
 
 def _get_exposed_name(family: Metric) -> str:

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
+from tests.servers.chromium import run_chromium
 from tests.servers.processes import ROOT, find_free_port, is_listening, run_server
-from tests.servers.requirements import find_program, require_packages
+from tests.servers.requirements import require_packages
 
 pytestmark = pytest.mark.real
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 # The site of the project with two pages and without the API reference, which takes most of the time.
 CONFIGURATION = f"""
 INHERIT: {ROOT}/mkdocs.yml
@@ -59,15 +59,10 @@ def address(request, site):
 
 @pytest.fixture
 def page(address):
-    require_packages(["playwright"])
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_program("chromium"), args=ARGUMENTS)
+    with run_chromium() as browser:
         page = browser.new_page()
         page.set_default_timeout(PATIENCE_SECONDS * 1000)
         yield page
-        browser.close()
 
 
 def test_the_search_finds_a_page_and_no_other_host_is_asked(page, address):

@@ -6,7 +6,6 @@ The environment variable ASYNCMETRICS_NEWER_PROMTOOL has the path of a promtool 
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -15,10 +14,10 @@ import pytest
 
 from asyncmetrics.dashboards.grafana import make_grafana_dashboard
 from tests.dashboards.test_grafana import HOSTILE, declare_gauge
+from tests.servers.newer_promtool import find_promtool
 
 pytestmark = pytest.mark.real
 
-NEWER = os.environ.get("ASYNCMETRICS_NEWER_PROMTOOL", "")
 NAMES = (*HOSTILE, "shop.orders", "größe", "sum", "inf", "by")
 
 
@@ -35,10 +34,9 @@ def _check_rules(promtool: str, tmp_path: Path, name: str) -> None:
     assert "2 rules found" in done.stdout, done.stderr
 
 
-@pytest.mark.skipif(not NEWER, reason="ASYNCMETRICS_NEWER_PROMTOOL has no path of a promtool 3")
 @pytest.mark.parametrize("name", NAMES)
 def test_promtool_3_reads_every_name(tmp_path, name):
-    _check_rules(NEWER, tmp_path, name)
+    _check_rules(find_promtool("newer promtool"), tmp_path, name)
 
 
 @pytest.mark.parametrize("name", ["orders_total", "sum", "inf", "by"])
@@ -46,10 +44,10 @@ def test_promtool_2_reads_the_names_that_it_allows(binary, tmp_path, name):
     _check_rules(binary("promtool"), tmp_path, name)
 
 
-@pytest.mark.skipif(not NEWER, reason="ASYNCMETRICS_NEWER_PROMTOOL has no path of a promtool 3")
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "line\nfeed"])
 def test_promtool_3_finds_the_series_of_every_name(tmp_path, name):
     """The query asks for this name and no other: its escapes are those of PromQL."""
+    promtool = find_promtool("newer promtool")
     [_, panel] = make_grafana_dashboard([declare_gauge(name, name)], "Foreign")["panels"]
     expression = re.sub(r"\$(job|instance)\b", ".*", panel["targets"][0]["expr"])
     quoted = name.replace("\\", "\\\\").replace('"', '\\"')
@@ -60,5 +58,5 @@ def test_promtool_3_finds_the_series_of_every_name(tmp_path, name):
     }
     file = tmp_path / "test.yml"
     file.write_text(json.dumps({"evaluation_interval": "1m", "tests": [test]}), encoding="utf-8")
-    done = subprocess.run([NEWER, "test", "rules", file], capture_output=True, text=True, check=False)
+    done = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -5,7 +5,6 @@ The environment variable ASYNCMETRICS_NEWER_PROMTOOL has the path of a newer pro
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,13 +17,13 @@ from asyncmetrics.lint import RULES, Problem, problems
 from asyncmetrics.lint.units import find_base_unit
 from tests.lint.expositions import make_exposition
 from tests.patience import PROGRAM_SECONDS
+from tests.servers.newer_promtool import find_promtool
 from tests.servers.requirements import find_program
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("promtool")]
 
 NUMBER = 250
 LEAST_READ = 150
-NEWER = "ASYNCMETRICS_NEWER_PROMTOOL"
 
 # What promtool prints of each kind of problem.
 KINDS = {
@@ -116,10 +115,7 @@ def judged() -> list[Judged]:
 
 @pytest.fixture(scope="module")
 def newer_judged() -> list[Judged]:
-    path = os.environ.get(NEWER)
-    if path is None:
-        pytest.skip(f"{NEWER} is not set")
-    return _judge(path)
+    return _judge(find_promtool("newer promtool"))
 
 
 # The rows of docs/lint.md about promtool 2.42.

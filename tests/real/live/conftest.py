@@ -12,22 +12,12 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
 
 from asyncmetrics.exposition.live.page import SCRIPTS, load_page
 from tests.patience import PATIENCE_SECONDS, wait_for, wait_until
-from tests.servers.requirements import find_program
+from tests.servers.chromium import run_chromium
 
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 INTERVAL_SECONDS = 2
 PAGE = load_page()  # read here: reading files blocks an event loop
@@ -37,11 +27,8 @@ _WATCH = "addEventListener('securitypolicyviolation', (event) => console.error('
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A Chromium, until the end of the module: the loop of playwright must not be there for tests of other modules."""
-    path = find_program("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+    with run_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @dataclass

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from playwright.sync_api import sync_playwright
 
 from asyncmetrics.exposition.live.page import load_page
 from tests.patience import PATIENCE_SECONDS
-from tests.servers.requirements import find_program
+from tests.servers.chromium import run_chromium
 from tests.servers.uvicorn_workers import connect_to_each, run_uvicorn_workers
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("live access")]
 
 WORKERS = 3
-CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
 
 @pytest.fixture(scope="module", params=["token", "basic"])
@@ -32,10 +30,8 @@ def server(auth, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_program("chromium"), args=CHROMIUM)
+    with run_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import sync_playwright
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
@@ -14,15 +13,15 @@ from asyncmetrics.bridges.scraping import Target
 from asyncmetrics.cli.live import start_live_server
 from asyncmetrics.cli.proxy.upstream import Upstream
 from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.servers.chromium import run_chromium
 from tests.servers.raw_server import RawServer
-from tests.servers.requirements import find_program
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("live proxy")]
 
 METRICS = b"# TYPE jobs_total counter\njobs_total 1\n"
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: %d\r\n\r\n" % len(METRICS) + METRICS
 # The name of another site leads to this computer, as that of a site that rebinds it does.
-CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--host-resolver-rules=MAP evil.example 127.0.0.1"]
+REBINDING = "--host-resolver-rules=MAP evil.example 127.0.0.1"
 ATTACK = """<!doctype html><body><script>
 const seen = window.seen = [];
 const note = (what) => (event) => seen.push(`${what}: ${event && event.type ? event.type : event}`);
@@ -59,10 +58,8 @@ def served(upstream):
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_program("chromium"), args=CHROMIUM)
+    with run_chromium(REBINDING) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
