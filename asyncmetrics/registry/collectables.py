@@ -32,6 +32,7 @@ from asyncmetrics.registry.sources import (
     RegistryCollector,
     get_collector_name,
 )
+from asyncmetrics.storage.leads import AlwaysLeader, Lead
 
 __all__ = (
     "Collectable",
@@ -39,6 +40,8 @@ __all__ = (
     "check_registry",
     "collect_or_raise",
     "collect_within",
+    "find_full_registry",
+    "find_lead",
     "find_self_metrics",
     "select_part",
 )
@@ -127,6 +130,22 @@ def select_part(registry: Collectable, names: frozenset[str]) -> Collectable:
         return registry.restricted_registry(names) if isinstance(registry, CollectorRegistry) else registry
     own = getattr(type(registry), "restricted_registry", None)
     return registry if own in (None, CollectorRegistry.restricted_registry) else RegistryCollector(registry, names)
+
+
+def find_full_registry(registry: Collectable) -> CollectorRegistry:
+    """Return the registry in which metrics about ``registry`` register: itself, the one it restricts, or `REGISTRY`."""
+    match registry:
+        case CollectorRegistry():
+            return registry
+        case RestrictedRegistry():
+            return registry.registry
+        case _:
+            return REGISTRY
+
+
+def find_lead(registry: Collectable, name: str) -> Lead:
+    """Return the lead of ``name`` among the workers that share ``registry``; an object of another kind has none."""
+    return find_full_registry(registry).lead(name) if isinstance(registry, _OWN_CLASSES) else AlwaysLeader()
 
 
 def find_self_metrics(registry: Collectable) -> SelfMetrics:

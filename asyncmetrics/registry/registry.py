@@ -7,6 +7,7 @@ names together, by one change of ``_registrations``: an exception of a signal ha
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import ParamSpec, TypeVar, final
 
@@ -27,11 +28,13 @@ from asyncmetrics.registry.refusals import refuse_registry
 from asyncmetrics.registry.self_metrics import SelfMetrics
 from asyncmetrics.registry.sources import Collector, Registration, get_collector_name, limit_families
 from asyncmetrics.storage.automatic import AutomaticStorage
+from asyncmetrics.storage.leads import Lead
 from asyncmetrics.storage.memory.storage import MemoryStorage
 from asyncmetrics.storage.protocol import Storage, choose_worker_label
 
 __all__ = ("REGISTRY", "CollectorRegistry", "Registry", "RestrictedRegistry", "check_full_registry")
 
+_is_lead_name = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -155,6 +158,19 @@ class CollectorRegistry(Unique):
         own = [worker for worker, pid in self.storage.list_processes().items() if pid == os.getpid()]
         return {choose_worker_label(labelnames): own[0]} if own else {}
 
+    def lead(self, name: str) -> Lead:
+        """Return the lead of ``name``: which one of the workers that share this registry does what one alone may do.
+
+        ``lead.is_leader()`` returns whether this process leads, and begins to lead if no other process does. It is a
+        context manager, and ``lead.release()`` does the same as the end of the ``with`` block. If the process ends in
+        any way, another one leads at its next call. A process that shares nothing always leads.
+
+        Raises `DefinitionError` for a name other than 1 to 64 letters, digits, hyphens, underscores and dots.
+        """
+        if not isinstance(name, str) or not _is_lead_name(name):
+            raise make_refusal("name", "1 to 64 letters (a-z), digits, '-', '_' and '.', such as 'cleanup'", name)
+        return self.storage.lead(name)
+
     def get_sample_value(self, name: str, labels: Mapping[str, str] | None = None) -> float | None:
         """Return the value of one sample, or None if there is none. This is for tests."""
         check_text("name", name, "orders_total")
@@ -255,6 +271,11 @@ class RestrictedRegistry:
     def _begin(self, on_error: str = "skip") -> Collection:
         present = self._registry._registrations.get()
         return self._registry._begin_with(present, self._choose_collectors(present), on_error, self._names)
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """The registry that this one restricts."""
+        return self._registry
 
     @property
     def _self_metrics(self) -> SelfMetrics:

@@ -7,6 +7,7 @@
 - `automatic`: the storage of the default registry, which chooses one of the two. `decision` says when, and
   `automatic_table` how a metric changes from one to the other; `lineage` knows from which program a process descends,
   and when it started.
+- `leads`: `Lead`, which one of all workers does what only one of them may do; `AlwaysLeader` for a single process.
 - `weak_list`: a list of weak references that other threads may change.
 """
 
@@ -14,13 +15,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from asyncmetrics.storage.leads import AlwaysLeader, Lead
 from asyncmetrics.storage.memory.storage import MemoryStorage
 from asyncmetrics.storage.protocol import Storage
 
 if TYPE_CHECKING:
     from asyncmetrics.storage.shared.storage import SharedStorage
 
-__all__ = ("MemoryStorage", "SharedStorage", "Storage")
+__all__ = ("AlwaysLeader", "Lead", "MemoryStorage", "SharedStorage", "Storage")
 
 
 if not TYPE_CHECKING:  # with it, type checkers would take any name for one of the package

@@ -21,6 +21,7 @@ from asyncmetrics.children.table import ChildTable, TableEvents
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.storage.decision import DECISION
+from asyncmetrics.storage.leads import AlwaysLeader, Lead
 from asyncmetrics.storage.memory.storage import MemoryStorage
 from asyncmetrics.storage.named import find_multiprocess_path, find_own_path
 from asyncmetrics.storage.protocol import Storage
@@ -96,6 +97,11 @@ class RegistryStorage:
             _by_path.setdefault(self._path, shared.named(_SPACE))
         return _by_path[self._path]
 
+    def named(self, name: str) -> Storage:
+        """Return a storage for other tables, in the same directory."""
+        shared = self._share()
+        return MemoryStorage() if shared is None else shared.named(name)
+
     def prepare(self) -> Iterator[None]:
         """Do nothing: the tables read what they need."""
         return iter(())
@@ -107,6 +113,11 @@ class RegistryStorage:
     def list_processes(self) -> Mapping[str, int]:
         """Return no process: the default registry exposes those of the workers."""
         return {}
+
+    def lead(self, name: str) -> Lead:
+        """Return the lead of ``name`` among the processes that share in the directory."""
+        shared = self._share()
+        return AlwaysLeader() if shared is None else shared.lead(name)
 
 
 def _has_decided(path: str) -> bool:

@@ -21,6 +21,7 @@ from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import Metric
 from asyncmetrics.storage.automatic_table import AutomaticTable
 from asyncmetrics.storage.decision import DECISION
+from asyncmetrics.storage.leads import AlwaysLeader, Lead
 from asyncmetrics.storage.memory.storage import MemoryStorage
 
 if TYPE_CHECKING:  # imported only in a worker
@@ -58,6 +59,10 @@ class AutomaticStorage:
         DECISION.add_table(table)
         return table
 
+    def named(self, name: str) -> AutomaticStorage:
+        """Return a storage for other tables, which shares under the same conditions."""
+        return AutomaticStorage(f"{self._name}/{name}" if self._name else name)
+
     def _get_shared(self) -> SharedStorage | None:
         if self._shared is None and DECISION.shared is not None:
             self._shared = DECISION.shared.named(self._name)
@@ -88,3 +93,49 @@ class AutomaticStorage:
         if shared is not None:
             return shared.list_processes()
         return {f"pid-{os.getpid()}": os.getpid()} if DECISION.is_unshared else {}
+
+    def lead(self, name: str) -> Lead:
+        """Return the lead of ``name`` among the workers of this process, if it has some."""
+        return _AutomaticLead(self, name)
+
+    def find_lead(self, name: str) -> Lead:
+        """Return the lead as the process has decided by now."""
+        DECISION.prepare_scrape()
+        shared = self._get_shared()
+        return AlwaysLeader() if shared is None else shared.lead(name)
+
+    def is_shared(self) -> bool:
+        """Return whether the numbers are shared by now."""
+        return self._get_shared() is not None
+
+
+@final
+class _AutomaticLead(Lead):
+    """The lead of a process that may begin to share its numbers at any time."""
+
+    def __init__(self, storage: AutomaticStorage, name: str) -> None:
+        self._storage = storage
+        self._name = name
+        self._is_shared = False
+        self._lead: Lead = AlwaysLeader()
+
+    def is_leader(self) -> bool:
+        """Return whether this process leads."""
+        if not self._is_shared:  # a process that shares never ceases to
+            self._lead = self._storage.find_lead(self._name)
+            self._is_shared = self._storage.is_shared()
+        return self._lead.is_leader()
+
+    @property
+    def has_predecessor(self) -> bool:
+        """Whether another process has led before this one."""
+        return self._lead.has_predecessor
+
+    @property
+    def group(self) -> str:
+        """A text that is the same in all workers."""
+        return self._lead.group
+
+    def release(self) -> None:
+        """Stop leading."""
+        self._lead.release()

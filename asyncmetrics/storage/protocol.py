@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from asyncmetrics.children.table import ChildTable, TableEvents
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import Metric
+from asyncmetrics.storage.leads import Lead
 
 __all__ = ("Storage", "choose_worker_label", "has_locks")
 
@@ -39,6 +40,10 @@ class Storage(Protocol):
         """Return a new table for the children of a metric."""
         ...
 
+    def named(self, name: str) -> Storage:
+        """Return a storage for other tables, which `collect` of this one leaves out, with the same workers."""
+        ...
+
     def prepare(self) -> Iterator[None]:
         """Do the slow part of `collect`, a short step at a time; `collect` does the remaining steps."""
         ...
@@ -49,4 +54,8 @@ class Storage(Protocol):
 
     def list_processes(self) -> Mapping[str, int]:
         """Return the process ids of the workers that share the numbers, by worker label; empty if nothing is shared."""
+        ...
+
+    def lead(self, name: str) -> Lead:
+        """Return the lead of ``name`` among the workers that share the numbers: one of them leads, or this process."""
         ...

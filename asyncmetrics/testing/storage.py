@@ -299,6 +299,16 @@ class StorageContract(ABC):
                 table.find(wrong)
                 raise RuntimeError(f"{wrong} was accepted")
 
+    def test_a_named_storage_keeps_its_tables_apart(self) -> None:
+        """The storage collects none of them, and its metrics may have the same names."""
+        storage = self.make_storage()
+        registry = CollectorRegistry(storage=storage)
+        part = CollectorRegistry(storage=storage.named("part"))
+        Counter("c", "C.", registry=part).inc(2)
+        assert registry.get_sample_value("c_total") is None
+        Counter("c", "C.", registry=registry).inc(3)
+        assert (registry.get_sample_value("c_total"), part.get_sample_value("c_total")) == (3, 2)
+
     def test_children_may_come_and_go_during_a_reading(self) -> None:
         """The reading misses no child that stays, and has none twice."""
         table = self.open()
@@ -343,3 +353,12 @@ class StorageContract(ABC):
         table.find(("x",)).inc()
         (point,) = [point for batch in table.read() for point in batch]
         assert before - 1 <= point.created <= time.time()
+
+    def test_one_lead_of_a_name_leads(self) -> None:
+        """The first process that asks leads; it may do so again after it has released the lead."""
+        lead = self.make_storage().lead("push")
+        with lead:
+            assert lead.is_leader()
+            assert lead.is_leader()
+        assert lead.is_leader()
+        lead.release()

@@ -194,7 +194,7 @@ def test_a_worker_that_cannot_share_logs_once_and_exposes_that(run):
     program = """
 from pathlib import Path
 from asyncmetrics.storage.shared import discovery
-discovery._choose_base = lambda: Path("/proc/no/such/place")
+discovery.choose_base = lambda: Path("/proc/no/such/place")
 count_before()
 if not os.fork():
     count()

@@ -182,6 +182,8 @@ def _make_class(kind: type[Any], hide: Callable[[Any, _Hidden], property]) -> ty
         names.update(add_number=_add_number, set_number=_set_number)
     if hide is _hide_linked:
         names["read_numbers"] = lambda child: child.position.successor.read_numbers()
+        if plain is MemoryHistogram:
+            names["read_counts"] = lambda child: child.position.successor.read_counts()
     return type(f"StandIn{kind.__name__}", (kind,), names)
 
 

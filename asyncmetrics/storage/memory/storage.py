@@ -8,6 +8,7 @@ from typing import Any, final
 from asyncmetrics.children.table import ChildTable, TableEvents
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import Metric
+from asyncmetrics.storage.leads import AlwaysLeader
 from asyncmetrics.storage.memory.plain import PLAIN_CHILDREN
 from asyncmetrics.storage.protocol import has_locks
 
@@ -33,6 +34,10 @@ class MemoryStorage:
             descriptor, self.children_by_kind[descriptor.kind], events, max_children=max_children, ttl=ttl
         )
 
+    def named(self, name: str) -> MemoryStorage:  # noqa: ARG002  # of the protocol
+        """Return this storage: it collects no table."""
+        return self
+
     def prepare(self) -> Iterator[None]:
         """Do nothing: `collect` has nothing to do."""
         return iter(())
@@ -44,3 +49,7 @@ class MemoryStorage:
     def list_processes(self) -> Mapping[str, int]:
         """Return nothing: the numbers are of this process alone."""
         return {}
+
+    def lead(self, name: str) -> AlwaysLeader:  # noqa: ARG002  # the signature of the protocol
+        """Return the lead of this process, which has no other workers beside it."""
+        return AlwaysLeader()

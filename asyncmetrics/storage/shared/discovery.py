@@ -47,6 +47,7 @@ from asyncmetrics.storage.shared.supervisors import Supervisor
 __all__ = (
     "NoWorkerError",
     "build_path",
+    "choose_base",
     "find_foreign_directories",
     "find_multiprocess_directory",
     "has_directory",
@@ -123,7 +124,7 @@ def find_foreign_directories(path: str) -> list[str]:
 def build_path(supervisor: Supervisor) -> str:
     """Return the path of the directory that a supervisor's workers make first."""
     stem, secret = _build_stem(supervisor), _build_secret(supervisor)
-    return str(_choose_base() / (f"{stem}.{secret}" if secret else stem))
+    return str(choose_base() / (f"{stem}.{secret}" if secret else stem))
 
 
 def has_directory(path: str) -> bool:
@@ -188,7 +189,8 @@ def _build_secret(supervisor: Supervisor) -> str:
     return hashlib.sha256(image).hexdigest()[:32] if image else ""
 
 
-def _choose_base() -> Path:
+def choose_base() -> Path:
+    """Return the directory in which this user's directories are made: in memory, if there is one."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     for candidate in (runtime, "/dev/shm"):  # noqa: S108  # in memory; the directory we make there has mode 700
         with ignoring(OSError):  # `Path.is_dir` may swallow what a signal handler raises

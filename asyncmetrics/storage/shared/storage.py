@@ -45,6 +45,7 @@ from asyncmetrics.storage.protocol import has_locks
 from asyncmetrics.storage.shared.children import choose_child_class
 from asyncmetrics.storage.shared.files.definition import Definition
 from asyncmetrics.storage.shared.files.directory import Directory
+from asyncmetrics.storage.shared.leads import SharedLead
 from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.newest import NewestFamily
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
@@ -99,9 +100,10 @@ class SharedStorage:
         self._prepared_by = 0  # the thread that has followed all logs, until it collects
 
     def named(self, name: str) -> SharedStorage:
-        """Return a storage for another registry, in the same directory and the same slot."""
+        """Return a storage for another registry, or a part of this one, in the same directory and the same slot."""
         other = SharedStorage.__new__(SharedStorage)
-        other._set_up(self._worker, name, locking=self._locked)
+        space = f"{self._space}/{name}" if self._space else name
+        other._set_up(self._worker, space, locking=self._locked)
         other._is_required = self._is_required
         return other
 
@@ -241,3 +243,7 @@ class SharedStorage:
         for _ in self._worker.finish_work():  # another thread may be taking the slot
             pass
         return self._worker.reader.list_live_processes()
+
+    def lead(self, name: str) -> SharedLead:
+        """Return the lead of ``name`` among the workers that share the directory."""
+        return SharedLead(self._worker, self._space, name)

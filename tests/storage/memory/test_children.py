@@ -9,6 +9,7 @@ import pytest
 
 from asyncmetrics import CollectorRegistry, Counter, Gauge, Histogram, Summary
 from asyncmetrics.storage import MemoryStorage
+from asyncmetrics.storage.memory.stand_ins import link, make_stand_in
 
 
 @pytest.fixture(params=[False, True], ids=["lock-free", "locking"])
@@ -87,3 +88,13 @@ def test_a_change_of_one_number_is_a_change_for_the_ttl(storage_registry, kind, 
     monkeypatch.setattr(time, "monotonic", lambda: later)
     getattr(child, change)(0, 1.0)
     assert child.changed_at == later
+
+
+def test_a_stand_in_reads_the_numbers_of_its_successor():
+    """A collection may hold a child while its metric moves to shared storage."""
+    old, new = (Histogram("h", "H.", ["n"], buckets=(1, 2), registry=CollectorRegistry()).labels("x") for _ in range(2))
+    make_stand_in(old)
+    link(old, new)
+    new.observe(1.5)
+    assert list(old.read_numbers()) == [0, 1, 1, 1, 1.5]
+    assert old.read_counts() == ([0, 1, 0], 1.5)

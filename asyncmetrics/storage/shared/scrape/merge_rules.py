@@ -73,6 +73,11 @@ class _RowsPoint(_ValuePoint):
         """Return the rows, added over all slots."""
         return self.snapshot.sum_rows(self.ordinal)
 
+    def read_counts(self) -> tuple[Sequence[float], float]:
+        """Return the counts of the buckets of a histogram, each alone, and its sum."""
+        cells = self.snapshot.sum_cells(self.ordinal)
+        return cells[:-1], cells[-1]
+
     def read_exemplars(self) -> Mapping[int, Exemplar]:
         """Return the exemplars of this process."""
         return self.snapshot.find_exemplars(self.labelvalues)

@@ -210,13 +210,17 @@ class Snapshot:
 
     def sum_rows(self, ordinal: int) -> Sequence[float]:
         """Return the values of a summary or histogram, in the order of the descriptor's rows."""
+        return _to_rows(self.descriptor, self.sum_cells(ordinal))
+
+    def sum_cells(self, ordinal: int) -> Sequence[float]:
+        """Return the numbers of a summary or histogram as its children keep them, added over all slots."""
         total: Sequence[float] | None = None
         for slot in self.slots:
             number = slot.find_number(ordinal)
             if number != MISSING:
                 cells = slot.read_series(number, slot.presence)
                 total = cells if total is None else list(map(add, total, cells))
-        return _to_rows(self.descriptor, total or ())
+        return total or ()
 
     def find_created(self, ordinal: int) -> float:
         """Return when the series was made in the slot that has had it longest; 0 if none has it."""

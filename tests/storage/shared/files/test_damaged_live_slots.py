@@ -19,6 +19,7 @@ from asyncmetrics import (
 from asyncmetrics.storage import SharedStorage
 from tests.forks import run_forked
 from tests.storage.readings import read_value
+from tests.thoroughness import examples
 
 
 def cut_cells(path):
@@ -146,7 +147,7 @@ def change(file, how, position, content):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lives", [False, True], ids=["dead", "live"])
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(changes=CHANGES)
 def test_no_change_of_another_slots_files_hurts_this_worker(lives, changes):
     """No scrape fails, and each has all that this worker has counted."""

@@ -18,6 +18,9 @@ from asyncmetrics.storage.shared.files import arena as _arena
 from asyncmetrics.storage.shared.files import cells as _cells
 from asyncmetrics.storage.shared.files import open_file as _open_file
 from asyncmetrics.storage.shared.files.directory import Directory
+from tests.thoroughness import examples
+
+pytestmark = pytest.mark.blocking  # no test has a loop, and to watch for one slows down each lock
 
 INF = float("inf")
 COUNTER = Descriptor("counter", "c", "C.", ("n",))
@@ -258,5 +261,7 @@ class Arena(RuleBasedStateMachine):
         assert self.read() == [self.counts, self.observed, self.gauges]
 
 
-Arena.TestCase.settings = settings(max_examples=120, stateful_step_count=40, suppress_health_check=list(HealthCheck))
+Arena.TestCase.settings = settings(
+    max_examples=examples(120), stateful_step_count=40, suppress_health_check=list(HealthCheck)
+)
 TestArena = pytest.mark.slow(Arena.TestCase)
