@@ -64,7 +64,10 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "django": ("django>=4.2",),
     "quart": ("quart>=0.19",),
     "server": ("uvicorn>=0.30",),
+    "push": ("httpx>=0.27", "cramjam>=2.8"),
     "prometheus-client": ("prometheus_client>=0.22",),
+    "opentelemetry": ("opentelemetry-api>=1.28",),
+    "statsd": ("PyYAML>=6",),
     "cli": ("rich>=13", "tomli>=2; python_version < '3.11'"),
 }
 """The requirements of each extra, as pyproject.toml has them: a clone that is not installed has no metadata to read."""
@@ -270,12 +273,29 @@ class TextfileError(MetricsError, OSError):
 
 
 class PushError(MetricsError, OSError):
-    """A request ``method`` to the push gateway at ``url`` fails; the gateway keeps what was pushed before."""
+    """A push fails: a request ``method`` to ``url``, or sending by a protocol that ``method`` names.
 
-    def __init__(self, method: str, url: str, problem: str) -> None:
+    ``is_permanent`` is whether it would fail again, so that nothing is gained by another attempt. ``retry_after`` is
+    how many seconds the server asks to wait until then, if it says so. ``status`` is that of the
+    response, if one came over HTTP.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        problem: str,
+        *,
+        is_permanent: bool = False,
+        retry_after: float | None = None,
+        status: int | None = None,
+    ) -> None:
         self.method = method
         self.url = url
         self.problem = problem
+        self.is_permanent = is_permanent
+        self.retry_after = retry_after
+        self.status = status
         super().__init__(f"{method} {shorten(url)}: {shorten(problem)}")
 
 

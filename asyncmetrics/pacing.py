@@ -21,11 +21,11 @@ one budget at a time.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from time import perf_counter
-from typing import TypeVar
+from typing import TypeVar, overload
 
 from anyio import Lock
 from anyio.lowlevel import RunVar, checkpoint
@@ -60,15 +60,22 @@ async def take_turn() -> AsyncIterator[Callable[[], bool]]:
             await checkpoint()
 
 
-async def run_in_turns(steps: Iterator[object]) -> None:
-    """Run ``steps`` to the end, as many in each turn as fit, and discard the values that they yield."""
+@overload
+async def run_in_turns(steps: Generator[object, None, T]) -> T: ...  # type: ignore[overload-overlap]  # an iterator too
+@overload
+async def run_in_turns(steps: Iterator[object]) -> None: ...
+async def run_in_turns(steps: Iterator[object]) -> object:
+    """Run ``steps`` to the end, as many in each turn as fit, and return what a generator returns.
+
+    The values that the steps yield are discarded.
+    """
     while True:
         async with take_turn() as is_over:
-            for _ in steps:
-                if is_over():
-                    break
-            else:
-                return
+            try:
+                while not is_over():
+                    next(steps)
+            except StopIteration as end:
+                return end.value
 
 
 def get_for_loop(variable: RunVar[T], make: Callable[[], T]) -> T:

@@ -14,13 +14,14 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from gzip import GzipFile
-from http.client import BadStatusLine, HTTPException, HTTPMessage, HTTPResponse, IncompleteRead, RemoteDisconnected
+from http.client import HTTPException, HTTPMessage, HTTPResponse, IncompleteRead
 from io import BytesIO
 from typing import IO, final
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from asyncmetrics.bridges.explaining import explain_failure
 from asyncmetrics.bridges.timed_http import TimedHandler, TimedTLSHandler
 from asyncmetrics.errors import ScrapeError, show
 from asyncmetrics.formats.negotiation import CONTENT_TYPE_LATEST, CONTENT_TYPE_OPENMETRICS
@@ -91,7 +92,7 @@ class Target:
         except HTTPError as error:
             raise ScrapeError(self.url, _explain_refusal(error)) from error
         except (OSError, HTTPException, EOFError, ValueError, zlib.error) as error:
-            raise ScrapeError(self.url, _explain_failure(error)) from error
+            raise ScrapeError(self.url, explain_failure(error)) from error
         try:
             return Exposition(body.decode("utf-8"), content_type)
         except UnicodeDecodeError as error:
@@ -147,26 +148,6 @@ def _read_body(response: HTTPResponse) -> bytes:
     if len(body) > MOST_BYTES:
         raise ValueError(f"the answer is longer than {MOST_BYTES >> 20} MiB")
     return body
-
-
-def _explain_failure(error: Exception) -> str:
-    """Return what has gone wrong, without the numbers and the lines of code that system errors have."""
-    reason = error.reason if isinstance(error, URLError) else error
-    match reason:
-        case RemoteDisconnected():
-            return "the server has closed the connection without an answer"
-        case BadStatusLine():
-            return f"the answer is not HTTP: it begins with {show(reason.args[0])}"
-        case IncompleteRead():
-            return "the answer ended before its end"
-        case ssl.SSLCertVerificationError():
-            return f"the certificate of the server is not trusted: {reason.verify_message}"
-        case ssl.SSLError(reason=str(name)):
-            return f"TLS failed: {name.replace('_', ' ').lower()}; is it a server of https?"
-        case OSError(strerror=str(text)):
-            return text
-        case _:
-            return str(reason) or repr(reason)
 
 
 def _explain_refusal(error: HTTPError) -> str:

@@ -168,6 +168,8 @@ def instrument(app: Any, **options: Any) -> Any:
     - ``live``: serve the live page as well, at the path with ``/live`` after it.
     - ``runtime``: measure the event loops that serve the application too, by a `RuntimeMonitor` with its defaults or by
       the one that is passed, from the start of a lifespan or the first request to the end of the lifespan.
+    - ``push``: send the metrics to a sink of `asyncmetrics.bridges` for as long, by a `Pusher` with its defaults or by
+      the one that is passed. None sends them nowhere.
 
     The other options of an application are those of `MetricsMiddleware`. Clients have the options of
     `HttpClientOptions`, `DatabaseOptions` or `ClientOptions`; executors, limiters, queues, semaphores and memory

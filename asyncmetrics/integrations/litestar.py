@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, TypeVar, final
 
 from asyncmetrics.errors import MissingExtraError
-from asyncmetrics.integrations.application_runtime import ApplicationRuntime
+from asyncmetrics.integrations.companions import Companions
 from asyncmetrics.integrations.options import (
     INSTRUMENT_DEFAULTS,
     InstrumentOptions,
@@ -47,8 +47,8 @@ def instrument(app: L, **options: Unpack[InstrumentOptions]) -> L:
     outermost = Outermost(app, _write_causes(inner), complete, lambda path: _has_route(application, path))
     application.asgi_handler = outermost
     application.after_exception.append(_write_exception)
-    if outermost.runtime is not None:
-        _follow_lifespans(application, outermost, outermost.runtime)
+    if outermost.companions is not None:
+        _follow_lifespans(application, outermost, outermost.companions)
 
     def restore() -> None:
         application.after_exception.remove(_write_exception)
@@ -61,12 +61,12 @@ def instrument(app: L, **options: Unpack[InstrumentOptions]) -> L:
     return app
 
 
-def _follow_lifespans(app: Any, outermost: Outermost, runtime: ApplicationRuntime) -> None:
-    """Start and stop the monitor with lifespans, which Litestar does not pass to its ``asgi_handler``."""
-    app.on_startup.insert(0, runtime.begin_lifespan)
-    app.on_shutdown.append(runtime.end_lifespan)
-    outermost.undo.callback(app.on_startup.remove, runtime.begin_lifespan)
-    outermost.undo.callback(app.on_shutdown.remove, runtime.end_lifespan)
+def _follow_lifespans(app: Any, outermost: Outermost, companions: Companions) -> None:
+    """Start and stop the companions with lifespans, which Litestar does not pass to its ``asgi_handler``."""
+    app.on_startup.insert(0, companions.begin_lifespan)
+    app.on_shutdown.append(companions.end_lifespan)
+    outermost.undo.callback(app.on_startup.remove, companions.begin_lifespan)
+    outermost.undo.callback(app.on_shutdown.remove, companions.end_lifespan)
 
 
 def _has_route(app: Any, path: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from asyncmetrics.bridges import Pusher, Sink
 from asyncmetrics.errors import DefinitionError, show
 from asyncmetrics.exposition import MAX_CONCURRENT, Auth
 from asyncmetrics.exposition.live.serving import is_for_live_page
@@ -35,6 +36,9 @@ class InstrumentOptions(MiddlewareOptions, total=False):
     runtime: bool | RuntimeMonitor
     """Measure the event loops that serve the application, by a `RuntimeMonitor` with its defaults or by this one."""
 
+    push: Sink | Pusher | None
+    """Send the metrics to a sink, by a `Pusher` with its defaults or by this one, while the application is served."""
+
 
 INSTRUMENT_DEFAULTS: InstrumentOptions = {
     "path": "/metrics",
@@ -42,6 +46,7 @@ INSTRUMENT_DEFAULTS: InstrumentOptions = {
     "max_concurrent": MAX_CONCURRENT,
     "live": False,
     "runtime": False,
+    "push": None,
     **MIDDLEWARE_DEFAULTS,
 }
 

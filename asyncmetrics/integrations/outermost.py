@@ -22,7 +22,7 @@ from weakref import WeakValueDictionary
 
 from asyncmetrics.exposition import make_asgi_app
 from asyncmetrics.exposition.live.serving import LIVE_SUFFIX
-from asyncmetrics.integrations.application_runtime import make_application_runtime
+from asyncmetrics.integrations.companions import make_companions
 from asyncmetrics.integrations.options import InstrumentOptions
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.middleware import MetricsMiddleware, MiddlewareOptions
@@ -77,14 +77,14 @@ class Outermost:
             max_concurrent=options["max_concurrent"],
             live=options["live"],
         )
-        self.runtime = make_application_runtime(target, options)
+        self.companions = make_companions(target, options)
         # The last step, since it registers metrics, which a wrong option above must not leave behind.
         own = {name: value for name, value in options.items() if name in MIDDLEWARE_DEFAULTS}
         self.app = MetricsMiddleware(app, **cast(MiddlewareOptions, own))
         self._serve: Callable[[Scope, Receive, Send], Awaitable[None]] = self._serve_first
-        if self.runtime is not None:
-            self._exposition = self.runtime.around(self._exposition)
-            self.undo.callback(self.runtime.release)
+        if self.companions is not None:
+            self._exposition = self.companions.around(self._exposition)
+            self.undo.callback(self.companions.release)
 
     def register(self) -> None:
         """Let `find_outermost` find this record, until `release`."""
@@ -113,7 +113,7 @@ class Outermost:
 
     def _serve_first(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve the first connection, at which the application has most of its routes; later ones do not come here."""
-        self._serve = self.app if self.runtime is None else self.runtime.around(self.app)
+        self._serve = self.app if self.companions is None else self.companions.around(self.app)
         self.warn_of_own_route()
         return self._serve(scope, receive, send)
 

@@ -68,7 +68,26 @@ LAYERS: dict[str, set[str]] = {
         "errors",
         "typing",
     },
-    "bridges": {"pacing", "formats", "registry", "model", "errors", "typing"},
+    # A pusher gathers the families as a scrape does, a server of StatsD declares metrics, and the meters of
+    # OpenTelemetry have tables of their own.
+    "bridges": {
+        "exposition",
+        "metrics",
+        "storage",  # the lead among workers, and the number of this program on its host
+        "children",
+        "context",
+        "asking",
+        "threads",
+        "loops",
+        "interruptions",
+        "pacing",
+        "formats",
+        "registry",
+        "model",
+        "errors",
+        "typing",
+        "version",
+    },
     "middleware": {
         "interruptions",
         "metrics",

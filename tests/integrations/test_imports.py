@@ -10,6 +10,8 @@ import pytest
 import asyncmetrics.integrations
 
 PUBLIC = {
+    "asyncmetrics.bridges",
+    "asyncmetrics.bridges.push.sink",
     "asyncmetrics.errors",
     "asyncmetrics.exposition",
     "asyncmetrics.exposition.live.serving",

@@ -43,6 +43,7 @@ INSTRUMENT_DEFAULTS = {
     "max_concurrent": 8,
     "live": False,
     "runtime": False,
+    "push": None,
 } | MIDDLEWARE_DEFAULTS
 FRAMEWORKS = ["starlette", "fastapi", "litestar", "quart", "django"]
 
@@ -105,7 +106,8 @@ def test_an_unknown_option_of_the_middleware_is_a_type_error_that_names_the_near
 
 async def test_an_unknown_option_of_instrument_is_a_type_error_that_changes_nothing(bare, registry, ask):
     with pytest.raises(
-        TypeError, match=r"^instrument\(\) .* 'paths'; did you mean 'path'\? .*max_concurrent, live, runtime, registry"
+        TypeError,
+        match=r"^instrument\(\) .* 'paths'; did you mean 'path'\? .*max_concurrent, live, runtime, push, registry",
     ):
         asyncmetrics.instrument(bare, registry=registry, paths="/metrics")
     assert (await ask(bare, "/metrics")).status_code == 404

@@ -17,6 +17,7 @@ from asyncmetrics.errors import DefinitionError
 from asyncmetrics.runtime import RuntimeMonitor
 from asyncmetrics.runtime.monitored_loop import find_monitored_loop
 from tests.forks import run_forked
+from tests.integrations.lifespans import living
 from tests.loops import LoopThread, on_every_loop
 from tests.patience import wait_until
 
@@ -34,35 +35,6 @@ async def item(request):
 def make(registry, runtime=True, **options):
     app = Starlette(routes=[Route("/item", item)], **options)
     return asyncmetrics.instrument(app, registry=registry, runtime=runtime)
-
-
-@asynccontextmanager
-async def living(app, received=None):
-    """Send an application its lifespan as a server does; ``received`` gets the types of its messages."""
-    received = [] if received is None else received
-    to_app, events = anyio.create_memory_object_stream(2)
-    has_started = anyio.Event()
-
-    async def send(message):
-        received.append(message["type"])
-        has_started.set()
-
-    async def run():
-        try:
-            await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, events.receive, send)
-        except Exception as error:  # noqa: BLE001  # an application without lifespans
-            received.append(type(error).__name__)
-        has_started.set()
-
-    with to_app, events:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(run)
-            await to_app.send({"type": "lifespan.startup"})
-            await has_started.wait()
-            try:
-                yield
-            finally:
-                await to_app.send({"type": "lifespan.shutdown"})
 
 
 @pytest.fixture
@@ -257,5 +229,5 @@ async def test_a_loop_that_cannot_be_measured_is_logged_once_and_breaks_nothing(
     app = make(registry)
     for _ in range(2):
         assert (await ask(app, "/item")).text == "False"
-    assert caplog.text.count("the event loop cannot be measured") == 1
+    assert caplog.text.count("the option runtime= has no effect") == 1
     assert samples("asyncmetrics_internal_errors_total", "where") == {("runtime.start",): 1}
