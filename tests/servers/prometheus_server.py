@@ -79,13 +79,14 @@ def make_job(name: str, base: str, path: str = "/metrics") -> dict[str, Any]:
 
 @contextmanager
 def run_prometheus(
-    folder: Path, jobs: Sequence[dict[str, Any]], interval: str, *options: str, **sections: Any
+    folder: Path, jobs: Sequence[dict[str, Any]], interval: str, *options: str, program: str = "", **sections: Any
 ) -> Iterator[Prometheus]:
     """Run a Prometheus that scrapes ``jobs``, keeps its files in ``folder`` and is ready for queries.
 
-    ``sections`` are further sections of its configuration. Rules are evaluated as often as targets are scraped.
+    ``program`` is the path of another one than that on the ``PATH``, ``sections`` are further sections of its
+    configuration. Rules are evaluated as often as targets are scraped.
     """
-    program = find_program("prometheus")
+    program = program or find_program("prometheus")
     intervals = dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), interval)
     config = {"global": intervals, "scrape_configs": [*jobs], **sections}
     (folder / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
