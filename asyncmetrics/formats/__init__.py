@@ -6,6 +6,8 @@
 ``reading``           from text to families
 ``rules``             what OpenMetrics asks of a sample and of a histogram; the writer and the reader use it
 ``numbers``           doubles as text
+``protobuf``          the wire format of protocol buffers, for the protocols of sinks
+``native_histograms`` what the buckets of a native histogram have to be, in every format
 ===================== ============================================================================================
 
 Label values are escaped in ``asyncmetrics.model.label_blocks``, names in ``asyncmetrics.model.escaping``.

@@ -13,5 +13,6 @@
 ``label_blocks``    the text ``method="GET",route="/"`` of a child; `escape_label_value`
 ``http_values``     the methods, statuses and schemes of HTTP that may be label values
 ``caching``         a cache of results for short texts
+``sharing``         objects that exist once in a process, which are neither copied nor pickled
 =================== ==============================================================================================
 """

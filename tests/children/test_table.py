@@ -10,6 +10,7 @@ from asyncmetrics.children import listing
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.registry.self_metrics import SelfMetrics
 from asyncmetrics.storage import MemoryStorage
+from tests.thoroughness import examples
 
 KEYS = st.integers(0, 12).map(lambda number: (str(number),))
 
@@ -67,6 +68,6 @@ class Table(RuleBasedStateMachine):
         assert [child for batch in self.table.read() for child in batch] == list(self.model.values())
 
 
-Table.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
+Table.TestCase.settings = settings(max_examples=examples(150), stateful_step_count=40)
 
 TestTable = Table.TestCase

@@ -16,8 +16,9 @@ from tests.formats.strategies import (
     UTF8_LABELS,
     make_families,
 )
+from tests.thoroughness import examples
 
-settings.register_profile("formats", settings.get_profile("patient"), max_examples=100)
+settings.register_profile("formats", settings.get_profile("patient"), max_examples=examples(100))
 settings.load_profile("formats")
 
 

@@ -16,6 +16,7 @@ from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
 from asyncmetrics.formats.writing.text import encode_text
 from asyncmetrics.model.escaping import ESCAPING_SCHEMES
 from asyncmetrics.model.family import METRIC_TYPES
+from tests.thoroughness import examples
 
 FORMATS = [encode_text, encode_openmetrics]
 PAIRS = [(encode_text, parse_prometheus), (encode_openmetrics, parse_openmetrics)]
@@ -78,7 +79,7 @@ def test_whatever_is_collected_the_exposition_is_valid(form, parse, escaping, fa
 
 
 @pytest.mark.real
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(families=hostile_families())
 def test_promtool_takes_whatever_is_collected(binary, families, written):
     text = written(encode_text, families)

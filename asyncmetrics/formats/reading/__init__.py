@@ -6,5 +6,6 @@
 ``sample_lines``      reads one sample line, in either format
 ``open_family``       the family whose lines are being read
 ``family_rules``      holds the samples of one family to the rules of OpenMetrics
+``strict_text``       what is wrong with a text in the format 0.0.4 that the reader accepts
 ===================== ============================================================================================
 """

@@ -8,6 +8,7 @@
 ``claims``            keeps two families of one exposition from writing the same name
 ``sample_filter``     leaves out the samples of custom families that OpenMetrics forbids
 ``sample_order``      puts the samples of each child of a custom family together, as OpenMetrics asks
+``sample_groups``     groups the samples of a custom family into points, for formats without lines
 ``omissions``         reports the samples that a format cannot hold
 ``lines``             names, labels and sample lines, in both formats
 ``chunks``            joins rendered text into chunks of bytes
