@@ -21,8 +21,9 @@ from asyncmetrics.errors import PushError
 from tests.patience import PATIENCE_SECONDS
 
 GATEWAYS = ["gateway:9091", "http://gateway:9091/", "https://gateway/prefix"]
-KEYS = st.dictionaries(st.sampled_from(["instance", "a", "zone"]), st.text(max_size=8) | st.integers(), max_size=3)
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+# Without "." and "..", which the gateway redirects to another path: ours are in base64, as a test below says.
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8).filter(lambda text: text not in {".", ".."})
+KEYS = st.dictionaries(st.sampled_from(["instance", "a", "zone"]), TEXT | st.integers(), max_size=3)
 
 
 class Gateway(BaseHTTPRequestHandler):

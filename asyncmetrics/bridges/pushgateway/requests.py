@@ -1,7 +1,4 @@
-"""Metrics pushed to a Pushgateway, for jobs that end before they are scraped.
-
-https://prometheus.io/docs/practices/pushing/ says when to push. The functions wait for the answer; on an event loop
-call them in a thread: ``await anyio.to_thread.run_sync(push_to_gateway, "gateway:9091", "job", registry)``.
+"""The requests to a Pushgateway: functions that push once and wait for the answer, and what the sink shares with them.
 
 Modules that only a push needs (ssl, urllib, gzip, socket) are imported by the functions that need them.
 """
@@ -20,10 +17,14 @@ from asyncmetrics.registry.collectables import collect_or_raise, find_self_metri
 
 __all__ = (
     "Handler",
+    "Headers",
     "basic_auth_handler",
+    "call_handler",
     "default_handler",
     "delete_from_gateway",
     "instance_ip_grouping_key",
+    "make_base_url",
+    "make_group_url",
     "passthrough_redirect_handler",
     "push_to_gateway",
     "pushadd_to_gateway",
@@ -145,7 +146,7 @@ def delete_from_gateway(
     handler: Handler = default_handler,
 ) -> None:
     """Delete all metrics of this job and grouping key; the arguments are those of `push_to_gateway`."""
-    _send("DELETE", _make_url(gateway, job, grouping_key), timeout, handler, b"")
+    _send("DELETE", make_group_url(gateway, job, grouping_key), timeout, handler, b"")
 
 
 def instance_ip_grouping_key() -> dict[str, str]:
@@ -172,7 +173,7 @@ def _push(
 ) -> None:
     check_registry(registry)
     check_choice("compression", compression, (None, "gzip"))
-    url = _make_url(gateway, job, grouping_key)
+    url = make_group_url(gateway, job, grouping_key)
     on_omitted = find_self_metrics(registry).count_omitted_sample
     data = b"".join(encode_text(collect_or_raise(registry), on_omitted=on_omitted))
     if compression:
@@ -190,12 +191,22 @@ def _send(
         check_seconds("timeout", timeout)
     if not callable(handler):
         raise make_refusal("handler", "a function such as default_handler", handler)
-    all_headers = [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4), *headers]
+    call_handler(handler, url, method, timeout, [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4), *headers], data)
+
+
+def call_handler(handler: Handler, url: str, method: str, timeout: float | None, headers: Headers, data: bytes) -> None:
+    """Send a request by ``handler``."""
     # By name, as prometheus_client does: a user's handler may have the arguments in another order.
-    handler(url=url, method=method, timeout=timeout, headers=all_headers, data=data)()  # type: ignore[call-arg]
+    handler(url=url, method=method, timeout=timeout, headers=headers, data=data)()  # type: ignore[call-arg]
 
 
-def _make_url(gateway: str, job: str, grouping_key: Mapping[str, object] | None) -> str:
+def make_base_url(gateway: str) -> str:
+    """Return the URL of a gateway, which may be given as ``host:port``."""
+    return gateway if gateway.startswith(("http://", "https://")) else f"http://{gateway}"
+
+
+def make_group_url(gateway: str, job: str, grouping_key: Mapping[str, object] | None) -> str:
+    """Return the URL of a group. Raises `DefinitionError` for a wrong value of an argument."""
     check_text("gateway", gateway, "localhost:9091")
     check_text("job", job, "nightly_import")
     check_mapping("grouping_key", grouping_key or {}, "label names to values")
@@ -203,10 +214,9 @@ def _make_url(gateway: str, job: str, grouping_key: Mapping[str, object] | None)
         check_text("a name in grouping_key", name, "instance")
     if not gateway:
         raise make_refusal("gateway", "a host and port, or a URL, such as 'localhost:9091'", gateway)
-    base = gateway if gateway.startswith(("http://", "https://")) else f"http://{gateway}"
     labels = {"job": job, **dict(sorted((grouping_key or {}).items()))}
     path = "".join(f"/{_write_label(name, str(value))}" for name, value in labels.items())
-    return f"{base.rstrip('/')}/metrics{path}"
+    return f"{make_base_url(gateway).rstrip('/')}/metrics{path}"
 
 
 def _write_label(name: str, value: str) -> str:
