@@ -11,7 +11,7 @@ from tests.asgi import make_scope
 def scrape():
     """Return the body that the application answers with: ``await scrape(app)``."""
 
-    async def scrape(app) -> str:
+    async def scrape(app, headers=()) -> str:
         messages = []
 
         async def receive():
@@ -20,7 +20,7 @@ def scrape():
         async def send(message):
             messages.append(message)
 
-        await app(make_scope(path="/"), receive, send)
+        await app(make_scope(path="/", headers=headers), receive, send)
         return b"".join(message.get("body", b"") for message in messages).decode()
 
     return scrape
