@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket as sockets
 import sys
 import time
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -24,6 +25,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.background import BackgroundTask
 
 import asyncmetrics
+from asyncmetrics.bridges import Part, Payload, Pusher, Sink
+from asyncmetrics.bridges.push.identity import Identity
+from asyncmetrics.bridges.statsd_server import StatsDServer
+from asyncmetrics.core import Metric
 from asyncmetrics.jobs import HealthChecks, Heartbeat, Periodic, batch_job
 
 logging.getLogger("asyncmetrics").setLevel(logging.CRITICAL)  # blocks and failures are on purpose
@@ -39,12 +44,29 @@ queue = asyncmetrics.instrument(asyncio.Queue[int](maxsize=10), name="orders")
 pool = asyncmetrics.instrument(ThreadPoolExecutor(2), name="pictures")
 database = create_async_engine(f"sqlite+aiosqlite:///{os.environ['EVERYTHING_FOLDER']}/{os.getpid()}.db")
 checks = HealthChecks()
+statsd = StatsDServer(0)
 nightly = batch_job("nightly")
 warnings.simplefilter("always")
 sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  # where warnings are shown
 log = logging.getLogger("own")
 log.propagate = False
 log.addHandler(logging.NullHandler())
+
+
+class _Nowhere(Sink):
+    """A sink that takes everything."""
+
+    name = "nowhere"
+
+    def encode_in_steps(
+        self, families: Iterable[Metric], now: float, identity: Identity
+    ) -> Generator[None, None, Payload]:
+        for _ in families:
+            yield
+        return Payload(now, [Part(b"1", 1)])
+
+    async def send_part(self, part: Part) -> None:
+        await asyncio.sleep(0)
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -79,6 +101,9 @@ async def _move(base: str) -> None:
         orders.labels(kind).inc()
         sizes.labels(kind).observe(20)
         steps.labels(kind).observe(0.1)
+    if statsd.is_listening:
+        with sockets.socket(sockets.AF_INET, sockets.SOCK_DGRAM) as sender:
+            sender.sendto(b"own.clicks:1|c\nnonsense", ("127.0.0.1", statsd.port))
     for plan in ("free", "gold", "third", "fourth"):
         limited.labels(plan).inc()
     sizes.labels("bulk").observe(float("nan"))
@@ -138,7 +163,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     checks.add("up", _check, interval=0.5)
     checks.add("down", _check_in_vain, interval=0.5, required=False)
     jobs = (Periodic("refresh", _refresh, interval=0.5), Periodic("refuse", _refuse, interval=0.5))
-    async with server, checks:
+    async with server, checks, statsd:
         tasks = [asyncio.create_task(job.run()) for job in jobs]
         tasks.append(asyncio.create_task(_move_always(f"http://127.0.0.1:{port}")))
         yield
@@ -158,6 +183,7 @@ asyncmetrics.instrument(
     on_loop=True,
     client_totals=True,
     worker_label=True,
+    push=Pusher(_Nowhere(), interval=0.5),
 )
 
 

@@ -7,6 +7,7 @@
 ``runtime``          event loops, pools of threads, queues
 ``work``             jobs, heartbeats, health checks, logs and failures
 ``process``          the process, and the library itself
+``exchange``         what is pushed to other systems, and what comes in by StatsD
 ``subjects``         the table: all of these rows in their order
 ``own``              panels for the metrics that no row has, by their kind
 ``choosing``         `choose_rows`: the rows that a source has metrics for, with their queries

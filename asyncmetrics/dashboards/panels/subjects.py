@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncmetrics.dashboards.panels.clients import DATABASES, HTTP_CLIENTS, POOLS
+from asyncmetrics.dashboards.panels.exchange import EXCHANGE
 from asyncmetrics.dashboards.panels.process import LIBRARY, PROCESS
 from asyncmetrics.dashboards.panels.requests import OVERVIEW, REQUESTS, STREAMS, WEBSOCKETS
 from asyncmetrics.dashboards.panels.runtime import EVENT_LOOPS, QUEUES, THREADS
@@ -26,7 +27,7 @@ ROWS_BEFORE_OWN: tuple[Row, ...] = (
     HEALTH,
     FAILURES,
 )
-ROWS_AFTER_OWN: tuple[Row, ...] = (PROCESS, LIBRARY)
+ROWS_AFTER_OWN: tuple[Row, ...] = (PROCESS, EXCHANGE, LIBRARY)
 """What matters less than the metrics of the user's own."""
 
 KNOWN_SAMPLES: frozenset[str] = frozenset(

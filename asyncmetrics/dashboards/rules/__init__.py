@@ -2,7 +2,7 @@
 
 - `rule`: a rule and a group of them; the names in an expression.
 - `layout`: groups as YAML.
-- `http`, `clients`, `runtime`, `jobs`, `process`: the rules for the metrics of the library, by subject.
+- `http`, `clients`, `runtime`, `jobs`, `exchange`, `process`: the rules for the metrics of the library, by subject.
 - `table`: all of them, and the files of docs/rules.
 - `declared`: the metrics of a source: their labels and the bounds of their buckets.
 - `matching`: the rules of the table that apply to a source, with its namespace and its names of labels.

@@ -123,6 +123,11 @@ def _is_about_library(name: str) -> bool:
     return name.startswith("asyncmetrics_")
 
 
+def _is_in_any_registry(name: str) -> bool:
+    """Return whether the metric may appear later: those of a pusher and of a StatsD server are declared by them."""
+    return _is_about_library(name) and not name.startswith(("asyncmetrics_push_", "asyncmetrics_statsd_"))
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class _Recorded:
@@ -162,7 +167,7 @@ def _adapt(rule: Rule, names: Names, recorded: dict[str, _Recorded], left_out: s
             metrics.add(found[0])
             left_out.update(found[1:])
             prefix = found[0].removesuffix(metric)
-        elif metric not in _ALWAYS and not (_is_about_library(metric) and names.has_library()):
+        elif metric not in _ALWAYS and not (_is_in_any_registry(metric) and names.has_library()):
             return None
     matched: list[tuple[str, str]] = _MATCHER.findall(rule.expr)
     if any(not names.may_have_label(changes.get(name, name), label) for name, label in matched):

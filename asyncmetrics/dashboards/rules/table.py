@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from asyncmetrics.dashboards.rules import clients, http, jobs, process, runtime
+from asyncmetrics.dashboards.rules import clients, exchange, http, jobs, process, runtime
 from asyncmetrics.dashboards.rules.layout import render_groups
 from asyncmetrics.dashboards.rules.rule import RuleGroup
 
 __all__ = ("ALERTS", "RECORDING", "RUNBOOKS", "add_runbooks", "render_files")
 
 RECORDING: tuple[RuleGroup, ...] = (*http.RECORDING, *clients.RECORDING, *runtime.RECORDING)
-ALERTS: tuple[RuleGroup, ...] = (*http.ALERTS, *clients.ALERTS, *runtime.ALERTS, *jobs.ALERTS, *process.ALERTS)
+ALERTS: tuple[RuleGroup, ...] = (
+    *http.ALERTS,
+    *clients.ALERTS,
+    *runtime.ALERTS,
+    *jobs.ALERTS,
+    *exchange.ALERTS,
+    *process.ALERTS,
+)
 
 RUNBOOKS = "https://asyncmetrics.readthedocs.io/en/latest/rules.html#{anchor}"
 """Where docs/rules.md says what each alert means. ``{anchor}`` is the name of an alert in lower case."""

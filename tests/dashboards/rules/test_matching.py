@@ -31,6 +31,15 @@ def test_an_empty_registry_has_the_alerts_on_targets_and_on_the_library_itself()
     }
 
 
+def test_alerts_on_pushes_and_statsd_apply_where_there_is_a_pusher_or_a_statsd_server(registry):
+    before = select(make_names(registry))
+    Counter("asyncmetrics_push", "Pushes.", ["sink", "outcome"], registry=registry)
+    Counter("asyncmetrics_statsd_lines", "Lines.", ["outcome"], registry=registry)
+    assert select(make_names(registry)).keys() - before.keys() == {
+        *("PushNeverSucceeds", "PushIsRejected", "StatsDRefusesLines")
+    }
+
+
 def test_a_foreign_exporter_has_no_alerts_on_the_library():
     text = "process_open_fds 1\nprocess_max_fds 9\nprocess_start_time_seconds 1\ngo_goroutines 3\n"
     assert set(select(read_names(text))) == {"TargetIsDown", "FileDescriptorsRunOut", "ProcessRestartsOften"}

@@ -37,6 +37,7 @@ SILENT = (
     "asyncmetrics_collector_errors_total",
     "asyncmetrics_internal_errors_total",
     "asyncmetrics_omitted_samples_total",
+    "asyncmetrics_push_dropped_total",  # the sink takes everything
     "asyncmetrics_single_worker_collections_total",
     "http_client_connection_",  # httpx has no such times
     "db_client_connection_timeouts_total",
