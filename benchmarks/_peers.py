@@ -19,6 +19,7 @@ _DISTRIBUTIONS = (
     "asyncmetrics-prometheus",
     "prometheus_client",
     "prometheus-async",
+    "prometheus-remote-writer",
     "aioprometheus",
     "pytheus",
     "opentelemetry-sdk",

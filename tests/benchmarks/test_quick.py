@@ -16,7 +16,7 @@ pytestmark = pytest.mark.xdist_group("benchmarks")  # which share one run
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py"))
-ON_SERVERS = {"clients": "redis-server", "runtime": "wrk", "server": "wrk"}
+ON_SERVERS = {"clients": "redis-server", "fleet": "prometheus", "runtime": "wrk", "server": "wrk"}
 OURS = {"asyncmetrics", "runtime=True"}  # a benchmark without peers compares options of ours
 IN_PROCESS = sorted(set(NAMES).difference(ON_SERVERS))
 
