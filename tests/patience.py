@@ -19,6 +19,8 @@ import anyio
 import httpx
 from hypothesis import HealthCheck, settings
 
+from tests.thoroughness import examples
+
 __all__ = (
     "PATIENCE_SECONDS",
     "PROGRAM_SECONDS",
@@ -100,5 +102,5 @@ def be_patient_with_examples() -> None:
     switch off: their examples share the fixtures of a function on purpose.
     """
     suppressed = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-    settings.register_profile("patient", deadline=None, suppress_health_check=suppressed)
+    settings.register_profile("patient", deadline=None, max_examples=examples(100), suppress_health_check=suppressed)
     settings.load_profile("patient")

@@ -14,6 +14,7 @@ import asyncmetrics
 import asyncmetrics.core
 from asyncmetrics import prometheus_client as drop_in
 from tests.compatibility.libraries import part
+from tests.thoroughness import examples
 
 KINDS = (ValueError, TypeError, KeyError, AttributeError)
 VALUES = st.sampled_from(["a", "b", "", 'q"\\\n', 1, 2.5, None, True])
@@ -109,7 +110,7 @@ def samples(registry):
 
 
 @BOTH
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(program=st.lists(calls(), max_size=12))
 def test_calls_on_labelled_metrics(ours, program):
     (our_registry, made), (their_registry, theirs) = (
@@ -122,7 +123,7 @@ def test_calls_on_labelled_metrics(ours, program):
 
 
 @BOTH
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(program=st.lists(calls(), max_size=12))
 def test_calls_on_metrics_without_labels(ours, program):
     (our_registry, made), (their_registry, theirs) = (metrics(library, ()) for library in (ours, prometheus_client))
@@ -134,7 +135,7 @@ def test_calls_on_metrics_without_labels(ours, program):
 
 
 @BOTH
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     amounts=st.lists(st.tuples(st.floats(0, 1e6), EXEMPLARS), max_size=5),
     kind=st.sampled_from(["Counter", "Histogram"]),
@@ -162,7 +163,7 @@ DECLARATIONS = {
 
 
 @BOTH
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(kind=st.sampled_from(["Counter", "Gauge", "Summary", "Histogram", "Info", "Enum"]), data=st.data())
 def test_declarations(ours, kind, data):
     """The same names come of the same arguments, and the same label names are refused."""

@@ -18,12 +18,13 @@ from asyncmetrics import core
 from asyncmetrics.errors import ExemplarError
 from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
 from asyncmetrics.formats.writing.text import encode_text
+from tests.thoroughness import examples
 
 _PATIENT = settings.get_profile("patient")
 settings.register_profile(
     "conformance",
     _PATIENT,
-    max_examples=150,
+    max_examples=examples(150),
     suppress_health_check=[*_PATIENT.suppress_health_check, HealthCheck.data_too_large],
 )
 settings.load_profile("conformance")

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
+from tests.thoroughness import examples
+
 
 def plain(name, labels, value):
     return name, frozenset(labels.items()), repr(float(value))
@@ -43,7 +45,7 @@ def test_prometheus_client_reads_the_same_samples(form, parse, data, registries,
 
 
 @pytest.mark.real
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(data=st.data())
 def test_promtool_takes_the_text(data, binary, registries, rendered, tally):
     text = rendered("text", data.draw(registries))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from asyncmetrics import CollectorRegistry, Counter, Gauge
 from asyncmetrics.exposition import make_asgi_app
+from tests.thoroughness import examples
 
 PROMETHEUS_2 = (
     b"application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -155,7 +156,7 @@ METHODS = st.sampled_from(["GET", "HEAD"]) | st.text(max_size=8)
 QUERIES = HOSTILE | HOSTILE.map(lambda value: b"name[]=" + value) | st.just(b"name[]=%ff%00%ud800&name[]=%")
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(method=METHODS, path=st.text(max_size=20), query=QUERIES, accept=HOSTILE, encoding=HOSTILE)
 def test_no_request_is_answered_by_a_fault(app, ask, method, path, query, accept, encoding):
     """Whatever comes, the answer is 200 in a known format or a 4xx, whole, with nothing of the request in it."""

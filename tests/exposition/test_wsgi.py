@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from asyncmetrics import Counter, Gauge
 from asyncmetrics.exposition import make_wsgi_app
+from tests.thoroughness import examples
 
 
 def _ask(app, **environ) -> tuple[str, dict[str, str], list[bytes]]:
@@ -84,7 +85,7 @@ def test_a_rendering_that_fails_at_once_gives_500(paged, caplog):
     assert (status, headers["content-type"]) == ("500 Internal Server Error", "text/plain; charset=utf-8")
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(values=st.dictionaries(st.sampled_from(["HTTP_ACCEPT", "HTTP_ACCEPT_ENCODING", "QUERY_STRING"]), st.text()))
 def test_no_environment_is_answered_by_a_fault(registry, values):
     status, _, _ = _ask(make_wsgi_app(registry), **values)

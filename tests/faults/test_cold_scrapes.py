@@ -27,6 +27,8 @@ from asyncmetrics.registry.collectables import begin_collection, collect_within
 from asyncmetrics.storage import SharedStorage
 from tests.patience import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.blocking  # no test has a loop, and to watch for one slows down each lock
+
 LIMIT = 200 << 10  # bytes
 REFERENCE = 8  # bytes
 SERIES = LIMIT // REFERENCE + 400  # so many that a reference to each takes more than the limit

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from asyncmetrics import CollectorRegistry, Counter, make_asgi_app
 from asyncmetrics.formats.reading.openmetrics import parse_openmetrics
 from asyncmetrics.formats.reading.text import parse_prometheus
+from tests.thoroughness import examples
 
 TYPES = {
     "text/plain; version=0.0.4; charset=utf-8",
@@ -81,7 +82,7 @@ async def _raw(app, method, path, query, headers):
 
 
 @pytest.mark.parametrize("app", APPS.values(), ids=APPS)
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @example("GET", "/metrics", b"", [(b"accept", b"text/plain;version=\xff"), (b"accept-encoding", b"gzip;q=\xff")])
 @example("GET", "/metrics", b"name[]=" + b"\xff" * 10, [(b"authorization", b"Basic \xff")])
 @example("GET", "/\udcff", b"", [])
@@ -94,7 +95,7 @@ def test_any_request_gets_an_answer(app, method, path, query, headers):
     assert rest[-1]["more_body"] is False
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(headers, queries)
 def test_what_is_served_is_what_it_says_it_is(headers, query):
     """The body is of the format that the Content-Type claims, whatever was asked for."""

@@ -122,7 +122,7 @@ def open_page(browser, serve) -> Iterator[Callable[..., View]]:
         page.on("console", lambda message: _note(view, message))
         page.on("pageerror", lambda error: view.errors.append(str(error)))
         page.add_init_script(_WATCH)
-        page.clock.install(time=1_800_000_000)
+        page.clock.install(time=1_800_000_001 - PATIENCE_SECONDS)  # it runs until it is paused
         page.clock.pause_at(1_800_000_001)
         page.goto(view.url)
         wait_until(view.count_reads)
