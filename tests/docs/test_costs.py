@@ -49,6 +49,10 @@ FIGURES = {
         ("workers", "warm scrape of 4 × 10,000", OURS, "| 4 × 10,000 counters | {:.1f} ms |"),
         ("workers", "warm scrape of 4 × 100,000", OURS, "| 4 × 100,000 counters | {:.0f} ms |"),
         ("workers", "cold scrape of 4 × 100,000", OURS, "| {:.0f} ms |"),
+        ("fleet", "1,000 workers, pull: Prometheus, processor time of a sample", OURS, "instead of {:.1f} µs"),
+        ("fleet", "1,000 workers, push: Prometheus, processor time of a sample", OURS, "more: {:.1f} µs a sample"),
+        ("fleet", "1,000 workers, push: encoding of a push", OURS, "takes the worker {:.0f} ms"),
+        ("fleet", "1,000 workers, pull: series after recording rules", OURS, "become {:,.0f}"),
     ],
 }
 SERIES = ("10,000 counters", "100,000 counters", "1,000,000 counters", "6,000 histograms", "60,000 histograms")
@@ -72,6 +76,44 @@ def test_every_page_with_a_section_of_costs_is_checked():
         path.relative_to(DOCS).as_posix() for folder in ("clients", "frameworks") for path in DOCS.glob(f"{folder}/*")
     }
     assert pages - {"clients/index.md"} <= set(FIGURES)
+
+
+def _make_row(what: str, written: str, ten: float, thousand: float, most: float | None = None) -> str:
+    """Return a row of the table of instances; what a hundred thousand make is 100 times what a thousand do."""
+    figures = (ten, thousand, 100 * thousand if most is None else most)
+    return " | ".join(("", what, *(written.format(figure) for figure in figures), "")).strip()
+
+
+def _make_fleet_rows() -> list[str]:
+    """Return the rows of the table of instances, for a scrape or a push every 15 seconds."""
+
+    def find(what: str) -> list[float]:
+        return [_find("fleet", f"{workers:,} workers, {what}", OURS) for workers in (10, 1000)]
+
+    def per_second(figures: list[float]) -> list[float]:
+        return [figure / 15 for figure in figures]
+
+    counts, series, recorded = [10.0, 1000.0], find("pull: series"), find("pull: series after recording rules")
+    pulled, pushed = find("pull: bytes of a scrape"), find("push: bytes of a push")
+    times = find("pull: Prometheus, processor time of a sample")
+    processors = [1e-6 * time * samples for time, samples in zip(times, per_second(series), strict=True)]
+    memory = [size / 1000 for size in find("pull: Prometheus, memory")]
+    of_each = (recorded[1] - recorded[0]) / 990
+    return [
+        _make_row("series", "{:,.0f}", *series),
+        _make_row("scrapes or pushes a second", "{:,.1f}", *per_second(counts)),
+        _make_row("samples a second", "{:,.0f}", *per_second(series)),
+        _make_row("kB a second, pull", "{:,.0f}", *(n * size / 15e3 for n, size in zip(counts, pulled, strict=True))),
+        _make_row("kB a second, push", "{:,.0f}", *(n * size / 15e3 for n, size in zip(counts, pushed, strict=True))),
+        _make_row("processors of Prometheus, pull", "{:,.3f}", *processors),
+        _make_row("memory of Prometheus, pull, GB", "{:,.1f}", *memory),
+        _make_row("series that recording rules make", "{:,.0f}", *recorded, recorded[1] + 99_000 * of_each),
+    ]
+
+
+def test_the_table_of_instances_has_the_measured_figures():
+    page = (DOCS / "scaling.md").read_text(encoding="utf-8")
+    assert [row for row in _make_fleet_rows() if row not in page] == []
 
 
 @pytest.mark.parametrize("series", SERIES)

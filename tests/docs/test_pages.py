@@ -27,7 +27,7 @@ ALERT_TESTS = sorted((ROOT / "tests/docs").glob("*alerts.yml"))
 # It serves until it is ended, and has tests of its own.
 QUICKSTART = (ROOT / "examples/quickstart.py").read_text(encoding="utf-8")
 # Each block of these is a file of docs/, with tests of its own.
-OTHER_LANGUAGES = ("dockerfile", "ini", "nginx")
+OTHER_LANGUAGES = ("dockerfile", "ini", "json", "nginx")
 REFERENCE = [
     name
     for path, text in PAGES.items()
@@ -119,20 +119,23 @@ def test_a_block_in_another_language_is_a_file(code):
 
 def test_every_file_on_a_page_is_one_that_is_checked():
     files = {file for text in PAGES.values() for file in re.findall(r'^--8<-- "(.*)"$', text, re.M)}
-    folders = ("production", "rules", "dashboards")
+    folders = ("production", "rules", "scaling", "dashboards")
     checked = [*(path for folder in folders for path in (DOCS / folder).iterdir()), ROOT / "CHANGELOG.md"]
     assert files - {path.relative_to(ROOT).as_posix() for path in checked} == set()
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("code", _blocks("promql"))
-def test_a_query_is_one_that_prometheus_takes(code, binary, tmp_path):
-    rules = tmp_path / "rules.yml"
-    expression = "\n          ".join(code.splitlines())
-    rules.write_text(
-        f"groups:\n  - name: page\n    rules:\n      - record: page:query\n        expr: |\n          {expression}\n"
-    )
-    _run(binary("promtool"), "check", "rules", str(rules))
+def test_every_query_is_one_that_prometheus_takes(binary, tmp_path):
+    """Promtool starts once for all; its message has the name of the block, such as ``middleware.md-0``."""
+    queries = {str(block.id): block.values[0].replace("\n", "\n          ").rstrip() for block in _blocks("promql")}
+    assert queries
+    groups = [
+        f"  - name: {name}\n    rules:\n      - record: page:query{number}\n        expr: |\n          {code}\n"
+        for number, (name, code) in enumerate(queries.items())
+    ]
+    (tmp_path / "rules.yml").write_text("groups:\n" + "".join(groups))
+    shown = _run(binary("promtool"), "check", "rules", str(tmp_path / "rules.yml"))
+    assert f"SUCCESS: {len(queries)} rules found" in shown
 
 
 @pytest.mark.real

@@ -25,7 +25,8 @@ def _read_headings(section: str) -> list[str]:
 def _find_calls(tree: ast.AST) -> Iterator[ast.Call]:
     """Yield the calls that log, or that warn of a name of the past; other warnings have a page of their category."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        # To unparse takes long: only a call whose name is one of these.
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in {*LEVELS, "warn"}:
             owner, name = ast.unparse(node.func.value), node.func.attr
             is_old = (owner, name) == ("warnings", "warn") and ast.unparse(node.args[1]) == "DeprecationWarning"
             if is_old or (owner == "_log" and name in LEVELS):
@@ -41,11 +42,16 @@ def _find_text(node: ast.expr, function: ast.AST) -> str:
     return str(node.value)
 
 
+def _parse_package(*words: str) -> list[ast.Module]:
+    """Return the trees of the modules with one of these words."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "asyncmetrics").rglob("*.py"))]
+    return [ast.parse(text) for text in texts if any(word in text for word in words)]
+
+
 def _list_messages() -> list[str]:
     """Return the messages of the package, with … for their arguments."""
     messages = set()
-    for path in sorted((ROOT / "asyncmetrics").rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+    for tree in _parse_package("_log.", "DeprecationWarning"):
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
         for function in functions:
             for call in _find_calls(function):
@@ -76,7 +82,7 @@ def test_a_heading_is_the_beginning_of_a_log_message(heading):
 
 def _list_errors() -> set[str]:
     """Return the names of MetricsError and of what derives from it, also in modules that cannot be imported here."""
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "asyncmetrics").rglob("*.py")]
+    trees = _parse_package("class ")
     classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     bases = {found.name: {ast.unparse(base).rpartition(".")[2] for base in found.bases} for found in classes}
     errors, before = {MetricsError.__name__}, set()

@@ -52,7 +52,7 @@ def test_without_its_packages_it_says_what_installs_them():
     assert "make demo" in done.stderr
 
 
-@pytest.mark.parametrize("lines", [1, 3, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("lines", [3, *(pytest.param(lines, marks=pytest.mark.slow) for lines in (1, 12))])
 def test_it_ends_in_silence_if_its_reader_has_enough(lines):
     """As in ``make demo | head -3``: the reader closes the pipe after some lines, or in the middle of the tables."""
     environment = {**os.environ, "PATH": "/nowhere", "DEMO_SECONDS": "600"}

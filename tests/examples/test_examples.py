@@ -85,6 +85,7 @@ SHOWS: dict[str, tuple[str, ...]] = {
         'periodic_overruns_total{periodic="cleanup"}',
         'heartbeat_interval_seconds{heartbeat="consumer"} 0.1',
     ),
+    "pushing.py": ('orders_total{instance="a",job="shop",kind="retail"} 4',),
     "queue_worker.py": ("worker_jobs_total 3", "worker_waiting_jobs 0"),
     "testing_metrics.py": ("as expected",),
 }
