@@ -178,7 +178,8 @@ class Message1(Message):
         super().__init__()
         self._families: dict[Header, bytes] = {}
 
-    def make_label_encoder(self, name: str) -> Callable[[str], bytes]:  # noqa: D102  # as the base class
+    def make_label_encoder(self, name: str) -> Callable[[str], bytes]:
+        """Return a function that encodes labels for this version."""
         text = encode_utf8(name)
         head = b"\x0a" + _encode_length(len(text)) + text + b"\x12"
         fronts: dict[int, bytes] = {}  # what stands before a value, by its length
@@ -195,13 +196,16 @@ class Message1(Message):
 
         return encode
 
-    def make_frame(self, length: int, rest: int) -> bytes:  # noqa: D102
+    def make_frame(self, length: int, rest: int) -> bytes:
+        """Return the tag and length of a series."""
         return b"\x0a" + encode_varint(length + rest)
 
-    def frame_labels(self, labels: bytes) -> bytes:  # noqa: D102
+    def frame_labels(self, labels: bytes) -> bytes:
+        """Return labels as this version has them."""
         return labels
 
-    def describe(self, header: Header) -> bytes:  # noqa: D102
+    def describe(self, header: Header) -> bytes:
+        """Return what this version says of a family."""
         if header not in self._families:
             name, kind, text, unit = header
             fields = encode_integer(1, METRIC_TYPES[kind]) + encode_block(2, encode_utf8(name))
@@ -209,10 +213,12 @@ class Message1(Message):
             self._families[header] = encode_block(3, fields)
         return b""
 
-    def encode_start(self, start: int) -> bytes:  # noqa: ARG002, D102  # 1.0 has none
+    def encode_start(self, start: int) -> bytes:  # noqa: ARG002  # 1.0 has none
+        """Return the time of the beginning."""
         return b""
 
-    def encode_sample(self, value: bytes, time: int, start: int) -> bytes:  # noqa: ARG002, D102
+    def encode_sample(self, value: bytes, time: int, start: int) -> bytes:  # noqa: ARG002
+        """Return one sample."""
         return super().encode_sample(value, time, 0)
 
     def _count_text_bytes(self) -> int:
@@ -237,19 +243,23 @@ class Message2(Message):
         self._symbols[""]  # the first symbol is the empty text (2.0, "Protobuf Message")
         self._descriptions: dict[Header, bytes] = {}
 
-    def make_label_encoder(self, name: str) -> Callable[[str], bytes]:  # noqa: D102
+    def make_label_encoder(self, name: str) -> Callable[[str], bytes]:
+        """Return a function that encodes labels for this version."""
         symbols = self._symbols
         reference = symbols[name]
         return lambda value: reference + symbols[value]
 
-    def make_frame(self, length: int, rest: int) -> bytes:  # noqa: D102
+    def make_frame(self, length: int, rest: int) -> bytes:
+        """Return the tag and length of a series."""
         labels = b"\x0a" + encode_varint(length)
         return b"\x2a" + encode_varint(len(labels) + length + rest) + labels
 
-    def frame_labels(self, labels: bytes) -> bytes:  # noqa: D102
+    def frame_labels(self, labels: bytes) -> bytes:
+        """Return labels as this version has them."""
         return encode_block(1, labels)
 
-    def describe(self, header: Header) -> bytes:  # noqa: D102
+    def describe(self, header: Header) -> bytes:
+        """Return what this version says of a family."""
         description = self._descriptions.get(header)
         if description is None:
             _, kind, text, unit = header
@@ -257,7 +267,8 @@ class Message2(Message):
             description = self._descriptions[header] = encode_block(5, fields + b"\x20" + self._symbols[unit])
         return description
 
-    def encode_start(self, start: int) -> bytes:  # noqa: D102
+    def encode_start(self, start: int) -> bytes:
+        """Return the time of the beginning."""
         return encode_integer(6, start) if start else b""
 
     def _count_text_bytes(self) -> int:
