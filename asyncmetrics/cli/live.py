@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 import threading
+import time
 import webbrowser
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from asyncio import CancelledError
@@ -71,7 +72,7 @@ def run(options: Namespace) -> int:
         if options.open:
             webbrowser.open(served.url)
         while served.is_serving():
-            served.thread.join(_WAIT_SECONDS)
+            time.sleep(_WAIT_SECONDS)  # an interrupted `Thread.join` takes the thread for ended, up to Python 3.12
     return 1  # nothing but an interruption ends it well
 
 

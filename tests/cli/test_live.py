@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 import webbrowser
 from contextlib import ExitStack
 
@@ -107,6 +109,29 @@ def test_ctrl_c_ends_it_while_the_upstream_hangs(command, answered):
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=PROGRAM_SECONDS) == ("", "")
         assert process.returncode == 130
+
+
+def test_ctrl_c_finds_the_server_at_work_and_waits_for_its_end(server, monkeypatch):
+    """An interrupted `Thread.join` would take the thread for ended, and the program would end before it."""
+    found = []
+    end = LiveServer.__exit__
+
+    def note_and_end(served, *error):
+        found.append(served.is_serving())
+        end(served, *error)
+        found.append(served.is_serving())
+
+    def interrupt():
+        assert opened.wait(PATIENCE_SECONDS)
+        time.sleep(0.05)  # the main thread begins to wait
+        os.kill(os.getpid(), signal.SIGINT)
+
+    opened = threading.Event()
+    monkeypatch.setattr(webbrowser, "open", lambda _: opened.set())
+    monkeypatch.setattr(LiveServer, "__exit__", note_and_end)
+    threading.Thread(target=interrupt, daemon=True).start()
+    assert main(["live", f"127.0.0.1:{server.port}/metrics", "--token", "s3cret", "--open"]) == 130
+    assert found == [True, False]
 
 
 def fail(capsys, *arguments: str) -> tuple[int, str]:
