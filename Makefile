@@ -4,12 +4,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
-# One more than there are cores: tests also wait, for timeouts and other processes. Those with real servers wait most.
+# One more than there are cores: tests also wait, for servers, timeouts and other processes.
 PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
-WAITING := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 3)
 PARALLEL ?= -n $(PROCESSES) --dist loadfile
 GROUPED ?= -n $(PROCESSES) --dist loadgroup
-SERVED ?= -n $(WAITING) --dist loadgroup
 MARKS ?= not real and not slow
 PIP := $(RUN) -m pip --quiet --disable-pip-version-check
 
@@ -43,7 +41,7 @@ test: $(VENV)/.group-test
 	status=0; \
 	$(RUN) -m pytest $(PARALLEL) -m "not real and not slow" $(ARGS) || status=1; \
 	$(RUN) -m pytest $(GROUPED) -m "slow and not real" $(ARGS) || status=1; \
-	$(RUN) -m pytest $(SERVED) -m real $(ARGS) || status=1; \
+	$(RUN) -m pytest $(GROUPED) -m real $(ARGS) || status=1; \
 	exit $$status
 
 # Of the quick tests, and of the programs that they start: the tracer doubles the time.
