@@ -12,7 +12,6 @@ those of the environment, as the standard library reads it.
 
 from __future__ import annotations
 
-import gzip
 import importlib
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -189,10 +188,6 @@ class HttpSink(Sink):
         transport, self._transport = self._transport, None
         if transport is not None and self._home is not None and self._is_home_here(self._home):
             await transport.aclose()
-
-    def compress(self, data: bytes) -> bytes:
-        """Return ``data`` in the coding ``gzip``, for sinks that send it so; it takes 10 ms for a megabyte."""
-        return gzip.compress(data, 1, mtime=0)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"

@@ -31,7 +31,7 @@ from asyncmetrics.bridges.push.pushing import Pushing
 from asyncmetrics.errors import LoopError
 from asyncmetrics.interruptions import ignoring
 
-__all__ = ("TERMINATION", "Termination")
+__all__ = ("TERMINATION", "Termination", "is_main_thread")
 
 _ATTEMPTS, _PAUSE_SECONDS = 100, 0.05  # the first process of a container does not end by the signal
 _MARGIN_SECONDS = 0.5  # a loop that is busy begins its end late
@@ -61,7 +61,7 @@ class Termination:
     def install(self) -> None:
         """Handle the signal, if this is the main thread and the program does not handle it."""
         self._enter_process()
-        if _is_main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        if is_main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
             signal.signal(signal.SIGTERM, self._handle)
 
     def is_late(self) -> bool:
@@ -71,7 +71,7 @@ class Termination:
     def uninstall(self) -> None:
         """Restore the default disposition, if this is the main thread and no pusher is at work."""
         is_needed = self._pushings or self._is_finishing
-        if not is_needed and _is_main_thread() and signal.getsignal(signal.SIGTERM) == self._handle:
+        if not is_needed and is_main_thread() and signal.getsignal(signal.SIGTERM) == self._handle:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def _enter_process(self) -> None:
@@ -115,7 +115,8 @@ def _signal_main_thread() -> None:
         sleep(_PAUSE_SECONDS)
 
 
-def _is_main_thread() -> bool:
+def is_main_thread() -> bool:
+    """Return whether this is the only thread that may set handlers of signals."""
     return threading.current_thread() is threading.main_thread()
 
 

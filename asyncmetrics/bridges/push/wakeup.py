@@ -12,7 +12,7 @@ once more, which interrupts its system call. Python notes both as one.
 
 1. Leave a descriptor alone that another library has set, such as trio's or uvloop's: their loops wake up by it. A
    library that begins later may replace ours; trio does so with a warning.
-2. Take ours back in a forked process: the parent would be told of the child's signals.
+2. Remove our descriptor in a forked process: otherwise the child's signals would be written to the parent's pipe.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import final
 
 import anyio
 
-from asyncmetrics.bridges.push.termination import TERMINATION
+from asyncmetrics.bridges.push.termination import TERMINATION, is_main_thread
 from asyncmetrics.interruptions import ignoring
 
 __all__ = ("WAKEUP", "SignalWakeup")
@@ -36,14 +36,14 @@ _MOST_BYTES = 4096
 
 @final
 class SignalWakeup:
-    """Tells threads that a signal has come: there is one, `WAKEUP`."""
+    """A pipe to which each signal is written, and the thread that reads it: there is one, `WAKEUP`."""
 
     def __init__(self) -> None:
         self._reader = self._writer = _NONE  # a pipe, which stays open: a loop may wait for it
 
     def install(self) -> None:
-        """Be told of signals, if this is the main thread, unless another library is."""
-        if not _is_main_thread() or not hasattr(signal, "pthread_kill"):
+        """Have signals written to the pipe, if this is the main thread and no other library has set a descriptor."""
+        if not is_main_thread() or not hasattr(signal, "pthread_kill"):
             return
         if self._reader == _NONE:
             self._reader, self._writer = os.pipe()
@@ -54,8 +54,8 @@ class SignalWakeup:
             signal.set_wakeup_fd(previous)
 
     def uninstall(self) -> None:
-        """Be told no more, if this is the main thread."""
-        if self._writer != _NONE and _is_main_thread():
+        """Remove the descriptor, if this is the main thread."""
+        if self._writer != _NONE and is_main_thread():
             current = signal.set_wakeup_fd(_NONE)
             if current not in {_NONE, self._writer}:
                 signal.set_wakeup_fd(current)
@@ -81,10 +81,6 @@ class SignalWakeup:
         for end in {self._reader, self._writer} - {_NONE}:
             os.close(end)
         self._reader = self._writer = _NONE
-
-
-def _is_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
 
 
 WAKEUP = SignalWakeup()
