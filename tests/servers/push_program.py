@@ -77,7 +77,7 @@ def run_to_end(url: str) -> None:
 def run_handler(url: str) -> None:
     """Handle SIGTERM as a server does.
 
-    It wakes often: Python runs a handler between two calls, and a signal right before a long sleep would wait for its end.
+    It wakes often: Python runs a handler between two calls, and a signal right before a sleep waits for its end.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
     PusherThread(JsonSink(url, timeout=TIMEOUT), **OPTIONS).start()

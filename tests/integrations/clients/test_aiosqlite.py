@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import sqlite3
 import threading
 from contextlib import closing
@@ -15,6 +14,7 @@ from asyncmetrics import CollectorRegistry, instrument_all
 from asyncmetrics.integrations.database import own
 from asyncmetrics.metrics.totals import TOTALS, RequestTotals
 from tests.cancellation import cancel_at_each_await
+from tests.growth import count_objects, find_growth
 
 aiosqlite = pytest.importorskip("aiosqlite")
 
@@ -258,11 +258,10 @@ async def test_objects_do_not_grow_with_calls(everywhere):
             for _ in range(times):
                 async with connection.execute("SELECT 1") as cursor:
                     await cursor.fetchall()
-            gc.collect()
-            return len(gc.get_objects())
+            return count_objects()
 
-        before = await call(100)
-        assert await call(2000) - before < 200
+        await call(100)
+        assert find_growth([await call(300) for _ in range(4)]) < 150
 
 
 def test_the_sync_library_below_is_not_touched(everywhere, count):

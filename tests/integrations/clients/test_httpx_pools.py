@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import threading
 from contextlib import suppress
@@ -12,6 +11,7 @@ import anyio
 import pytest
 
 from asyncmetrics import CollectorRegistry, instrument, instrument_all, uninstrument
+from tests.growth import count_objects, find_growth
 from tests.patience import eventually
 from tests.servers.processes import find_free_port
 
@@ -203,14 +203,11 @@ def test_two_event_loops_and_two_threads_count_each_call(measured, library, serv
 def test_objects_do_not_grow_with_the_number_of_requests(measured, library, server, caplog):
     caplog.set_level(logging.CRITICAL, library.__name__)  # pytest keeps every record, and httpx logs each request
 
-    def count():
-        gc.collect()
-        return len(gc.get_objects())
+    def count(requests):
+        for _ in range(requests):
+            client.get(f"{server.url}/ok")
+        return count_objects()
 
     with library.Client() as client:
-        for _ in range(100):
-            client.get(f"{server.url}/ok")
-        before = count()
-        for _ in range(300):
-            client.get(f"{server.url}/ok")
-        assert count() - before < 150
+        count(20)
+        assert find_growth([count(100) for _ in range(3)]) < 50

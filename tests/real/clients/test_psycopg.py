@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import gc
 import threading
 from contextlib import ExitStack, contextmanager, suppress
 
@@ -21,6 +20,7 @@ import asyncmetrics
 from asyncmetrics import CollectorRegistry, instrument_all
 from asyncmetrics.integrations.database import own
 from tests.cancellation import cancel_at_each_await
+from tests.growth import count_objects, find_growth
 from tests.patience import eventually
 
 pytestmark = pytest.mark.real
@@ -525,11 +525,10 @@ async def test_objects_do_not_grow_with_calls(connection, everywhere):
         for number in range(times):
             await connection.execute("SELECT 1")
             await connection.execute(sql.SQL("SELECT {}").format(number))
-        gc.collect()
-        return len(gc.get_objects())
+        return count_objects()
 
-    before = await call(100)
-    assert await call(1000) - before < 200
+    await call(100)
+    assert find_growth([await call(300) for _ in range(4)]) < 150
 
 
 def test_a_server_that_stops_leaves_no_call_behind(postgresql, everywhere, count, samples, active):

@@ -84,8 +84,10 @@ def test_the_page_reads_the_metrics_and_breaks_no_rule_of_its_policy(page, serve
     page.on("pageerror", lambda error: broken.append(str(error)))
     with page.expect_response(served.url.removesuffix("/live")) as first:
         assert page.goto(served.url).status == 200
-    assert (first.value.status, first.value.body()) == (200, METRICS)
+    assert first.value.status == 200
     assert first.value.headers["content-type"].startswith("text/plain")
+    # Asked again by the page: Chromium on a busy machine has thrown away the body that `Response.body` asks for.
+    assert page.evaluate("async url => (await fetch(url)).text()", first.value.url) == METRICS.decode()
     assert broken == []
 
 
