@@ -7,10 +7,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from math import inf
-from typing import TypeVar
 
 import anyio
 import uvicorn
@@ -20,23 +18,11 @@ from rich.console import Console
 from asyncmetrics.cli.table.rendering import TableConsole
 from examples.demo import bank, shop
 from examples.demo.prometheus import run_prometheus
+from examples.demo.settings import read_port, read_seconds
 from examples.demo.table import show_table
 from examples.demo.traffic import run_customers
 
-T = TypeVar("T", bound=float)  # an int as well
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def read_setting(name: str, parse: Callable[[str], T], default: T, most: float, expected: str) -> T:
-    """Return a number of the environment, or exit with one line that says what is wrong with it."""
-    text = os.environ.get(name)
-    try:
-        number = parse(text) if text else default
-    except ValueError:
-        number = None
-    if number is None or not 0 <= number <= most:
-        sys.exit(f"{name}={text}: expected {expected}")
-    return number
 
 
 @contextmanager
@@ -119,8 +105,7 @@ def main() -> None:
         signal.signal(ending, signal.default_int_handler)
     # The table names the function that blocks; the log line with its stack would be printed into it.
     logging.getLogger("asyncmetrics").setLevel(logging.ERROR)
-    seconds = read_setting("DEMO_SECONDS", float, inf, inf, "a number of seconds, such as 20")
-    port = read_setting("DEMO_PORT", int, 0, 65535, "a port from 1 to 65535, or 0 for any that is free")
+    seconds, port = read_seconds(), read_port()
     console = TableConsole()
     with suppress(KeyboardInterrupt), take_terminal(), serve(bank.app) as bank_address:
         shop.app.state.bank = f"http://{bank_address}"

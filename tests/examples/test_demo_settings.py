@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from examples.demo.settings import read_port, read_seconds
 from tests.patience import PROGRAM_SECONDS
 
 ROOT = Path(__file__).parents[2]
@@ -24,17 +25,25 @@ def _run(command: list[str] = DEMO, **settings: str) -> subprocess.CompletedProc
 
 
 @pytest.mark.parametrize("value", ["abc", "-1", "nan", "1h"])
-def test_seconds_that_are_none_are_refused_in_one_line(value):
-    done = _run(DEMO_SECONDS=value)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"DEMO_SECONDS={value}: expected a number of seconds, such as 20\n"
+def test_seconds_that_are_none_are_refused(value, monkeypatch):
+    monkeypatch.setenv("DEMO_SECONDS", value)
+    with pytest.raises(SystemExit) as ending:
+        read_seconds()
+    assert str(ending.value) == f"DEMO_SECONDS={value}: expected a number of seconds, such as 20"
 
 
 @pytest.mark.parametrize("value", ["abc", "-1", "1.5", "70000"])
-def test_a_port_that_is_none_is_refused_in_one_line(value):
-    done = _run(DEMO_PORT=value, DEMO_SECONDS="1")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"DEMO_PORT={value}: expected a port from 1 to 65535, or 0 for any that is free\n"
+def test_a_port_that_is_none_is_refused(value, monkeypatch):
+    monkeypatch.setenv("DEMO_PORT", value)
+    with pytest.raises(SystemExit) as ending:
+        read_port()
+    assert str(ending.value) == f"DEMO_PORT={value}: expected a port from 1 to 65535, or 0 for any that is free"
+
+
+@pytest.mark.parametrize("name", ["DEMO_SECONDS", "DEMO_PORT"])
+def test_a_setting_is_refused_in_one_line(name):
+    done = _run(**{name: "abc"})
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
 
 
 def test_a_port_that_is_taken_is_named_in_one_line():
