@@ -56,7 +56,7 @@ class Effort:
 
 
 FULL = Effort(rounds=75, seconds=0.003)
-QUICK = Effort(rounds=2, seconds=0.0001, quick=True)
+QUICK = Effort(rounds=1, seconds=0.0001, quick=True)
 
 
 @dataclass(frozen=True)

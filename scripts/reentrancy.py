@@ -61,7 +61,7 @@ def everything():
     declares()
     collects()
 
-def busy(seconds=0.5, fired=range(50), first=lambda: None):
+def busy(seconds=0.25, fired=range(50), first=lambda: None):
     end = time.process_time() + seconds
     while time.process_time() < end or len(fired) < 50:
         first(); everything()
