@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -10,6 +11,7 @@ from contextlib import AbstractContextManager, ExitStack
 from functools import cache, partial
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -26,6 +28,9 @@ from tests.servers.requirements import find_program
 
 # A shell starts what runs in the background with SIGINT ignored, and the programs of the tests would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The one authority that clients trust by themselves: those of the machine take 25 ms to read, for each client.
+os.environ["SSL_CERT_FILE"] = str(Path(__file__).with_name("authority.pem"))
 
 be_patient_with_servers()
 be_patient_with_examples()

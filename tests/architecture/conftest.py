@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,8 @@ def modules() -> dict[str, Module]:
     for path in sorted((ROOT / PACKAGE).rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         found[_name(path)] = Module(_name(path), path, ast.parse(text), text.count("\n"))
+    gc.collect()
+    gc.freeze()  # a million objects that live until the end: 0.6 s a collection
     return found
 
 
