@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable
 from itertools import pairwise
+from statistics import median
 
 __all__ = ("count_objects", "find_growth")
 
@@ -14,9 +15,10 @@ def count_objects() -> int:
     return len(gc.get_objects())
 
 
-def find_growth(counts: Iterable[int]) -> int:
-    """Return the least growth between two counts.
+def find_growth(counts: Iterable[int]) -> float:
+    """Return the growth of a usual round, the median.
 
-    Something else may add objects in one round: a module is imported, another thread works. A leak adds in each round.
+    In one round something else may add objects, or free some: a module is imported, a cache is emptied. A leak adds
+    objects in each.
     """
-    return min(after - before for before, after in pairwise(counts))
+    return median(after - before for before, after in pairwise(counts))

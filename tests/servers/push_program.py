@@ -49,18 +49,20 @@ def run_uvloop(url: str) -> None:
     anyio.run(live, url, backend_options={"use_uvloop": True})
 
 
-def run_thread(url: str) -> None:
+def start_thread(url: str) -> None:
     PusherThread(JsonSink(url, timeout=TIMEOUT), **OPTIONS).start()
     ORDERS.inc()
     report("ready", os.getpid())
+
+
+def run_thread(url: str) -> None:
+    start_thread(url)
     time.sleep(600)
 
 
 def run_lost_signal(url: str) -> None:
     """Sleep as if SIGTERM had come right before: Python's handler in C has noted it, and interrupts no system call."""
-    PusherThread(JsonSink(url, timeout=TIMEOUT), **OPTIONS).start()
-    ORDERS.inc()
-    report("ready", os.getpid())
+    start_thread(url)
     noted = signal.set_wakeup_fd(-1)
     signal.set_wakeup_fd(noted)
     os.write(noted, bytes([signal.SIGTERM]))
@@ -80,9 +82,7 @@ def run_handler(url: str) -> None:
     It wakes often: Python runs a handler between two calls, and a signal right before a sleep waits for its end.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
-    PusherThread(JsonSink(url, timeout=TIMEOUT), **OPTIONS).start()
-    ORDERS.inc()
-    report("ready", os.getpid())
+    start_thread(url)
     while True:
         time.sleep(0.05)
 

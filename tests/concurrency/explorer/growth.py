@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
-
 from tests.concurrency.explorer.cases import Case
 from tests.concurrency.explorer.engine import Run
 from tests.concurrency.explorer.runner import Runner
 from tests.concurrency.explorer.worlds import Problem
+from tests.growth import count_objects
 
 __all__ = ("find_growth",)
 
@@ -25,8 +24,7 @@ def find_growth(runner: Runner, case: Case, mode: str) -> list[Problem]:
             for number in range(rounds):
                 Run(runner, case, mode, world).interrupt(number * points // rounds)
                 world.tidy()
-            gc.collect()
-            counts.append(len(gc.get_objects()))
+            counts.append(count_objects())
     finally:
         world.close()
     if counts[1] - counts[0] > _MOST_OBJECTS:

@@ -261,7 +261,7 @@ async def test_objects_do_not_grow_with_calls(everywhere):
             return count_objects()
 
         await call(100)
-        assert find_growth([await call(300) for _ in range(4)]) < 150
+        assert find_growth([await call(400) for _ in range(4)]) < 40  # sqlite3 frees cursors at every 200th
 
 
 def test_the_sync_library_below_is_not_touched(everywhere, count):

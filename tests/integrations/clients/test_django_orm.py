@@ -167,7 +167,7 @@ def test_objects_do_not_grow_with_calls(connection):
         return count_objects()
 
     count(10)
-    assert find_growth([count(300) for _ in range(4)]) < 150
+    assert find_growth([count(400) for _ in range(4)]) < 20  # sqlite3 frees cursors at every 200th
 
 
 @pytest.mark.parametrize("steps", [("before",), ("connected",), ("again",)])

@@ -151,7 +151,7 @@ class TestRecords:
             return count_objects()
 
         work()
-        assert find_growth([work() for _ in range(4)]) < 150
+        assert find_growth([work() for _ in range(4)]) < 30
 
     def test_the_records_of_asyncmetrics_itself_are_counted(self, counted):
         for _ in range(2):

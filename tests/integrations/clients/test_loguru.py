@@ -123,7 +123,7 @@ class TestRecords:
             return count_objects()
 
         work()
-        assert find_growth([work() for _ in range(4)]) < 150
+        assert find_growth([work() for _ in range(4)]) < 30
 
 
 @pytest.mark.usefixtures("measured")

@@ -528,7 +528,7 @@ async def test_objects_do_not_grow_with_calls(connection, everywhere):
         return count_objects()
 
     await call(100)
-    assert find_growth([await call(300) for _ in range(4)]) < 150
+    assert find_growth([await call(300) for _ in range(4)]) < 30
 
 
 def test_a_server_that_stops_leaves_no_call_behind(postgresql, everywhere, count, samples, active):

@@ -379,7 +379,7 @@ async def test_objects_do_not_grow_with_calls(pool):
                 pass
         return count_objects()
 
-    assert find_growth([await call(300) for _ in range(4)]) < 150
+    assert find_growth([await call(300) for _ in range(4)]) < 30
 
 
 def test_a_pool_returns_to_the_truth_after_its_server_was_away(postgresql, everywhere, states):
