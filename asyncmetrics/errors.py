@@ -122,6 +122,8 @@ _SYNONYMS = {
     "exclude": "excluded ignore skip excluded_handlers exclude_paths excluded_urls",
     "path": "endpoint url metrics_path metrics_endpoint",
     "extra_labels": "labels custom_labels",
+    "native": "schema native_histogram native_histograms exponential",
+    "exemplars": "exemplar trace_exemplars exemplar_provider",
 }
 
 
@@ -200,16 +202,18 @@ class LabelError(MetricsError, ValueError):
 class AmountError(MetricsError, ValueError):
     """A metric does not accept a number: ``metric`` is its name. The metric is unchanged."""
 
-    def __init__(self, metric: str, amount: object, expected: str) -> None:
+    def __init__(self, metric: str, amount: object, expected: str, outcome: str = "the value is unchanged") -> None:
         self.metric = metric
         self.amount = amount
-        super().__init__(
-            f"{shorten(metric)}: expected {shorten(expected)}, got {show(amount)}; the value is unchanged."
-        )
+        super().__init__(f"{shorten(metric)}: expected {shorten(expected)}, got {show(amount)}; {outcome}.")
 
 
 class ExemplarError(AmountError):
-    """An exemplar breaks a rule of OpenMetrics 1.0 ("Exemplars"). The metric is unchanged."""
+    """An exemplar breaks a rule of OpenMetrics 1.0 ("Exemplars").
+
+    The metric is unchanged if the exemplar was passed with the number. If it came from the option ``exemplars``, the
+    number counts, and the error is only logged.
+    """
 
 
 class AmountTypeError(MetricsError, TypeError):
@@ -331,6 +335,11 @@ class InstallationError(MetricsError, ImportError):
     """asyncmetrics cannot take the place of prometheus_client in this process, which has loaded the library already."""
 
 
+def _quote(requirement: str) -> str:
+    quote = '"' if "'" in requirement else "'"  # an environment marker has single quotes
+    return f"{quote}{requirement}{quote}"
+
+
 class MissingExtraError(MetricsError, ImportError):
     """An optional part is used without its packages: ``feature`` needs ``package``, which ``extra`` installs.
 
@@ -342,7 +351,7 @@ class MissingExtraError(MetricsError, ImportError):
         self.feature = feature
         self.package = package
         self.extra = extra
-        requirements = " ".join(f"'{requirement}'" for requirement in EXTRAS[extra])
+        requirements = " ".join(map(_quote, EXTRAS[extra]))
         super().__init__(
             f"{feature} needs {package}, which is not installed: pip install {requirements} "
             f"(what asyncmetrics-prometheus[{extra}] requires)",

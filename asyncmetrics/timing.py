@@ -94,6 +94,10 @@ class Recorder(_InContext, Protocol):
         """Return the function to which a timer passes the seconds that it measured."""
         ...
 
+    def closed_recorder(self) -> Callable[[float], None] | None:
+        """Return the one for a call that was closed before its end, or None if it is the same."""
+        ...
+
 
 class _Counting(Target, Incrementer, Protocol):
     """A target that an `ExceptionCounter` can use: a counter or a child of one."""
@@ -291,14 +295,18 @@ class Timer(Instrument[Recorder]):
         """Record the seconds on every path."""
         record = target.recorder()
         if target.is_fixed:
-            return record, None, None
+            closed = target.closed_recorder()
+            return record, closed and (lambda seconds, error: (closed if is_closed(error) else record)(seconds)), None
 
         def begin() -> Started:
             context = target.read_context()
 
             def fail(seconds: float, error: BaseException) -> None:
-                found = target.in_context(context) if is_closed(error) else target
-                found.recorder()(seconds)
+                if is_closed(error):
+                    found = target.in_context(context)
+                    (found.closed_recorder() or found.recorder())(seconds)
+                else:
+                    record(seconds)
 
             return record, fail, None
 

@@ -92,6 +92,13 @@ class _TimedChild(Labelled):
     def recorder(self) -> Callable[[float], None]:
         """Return the function to which a timer passes the seconds that it measured."""
 
+    def closed_recorder(self) -> Callable[[float], None] | None:
+        """Return what `recorder` returns, for a call that was closed before its end; None if it is the same.
+
+        The garbage collector closes what was abandoned, in the context of any other call: no exemplar is asked for.
+        """
+        return None
+
     @overload
     def time(self, awaitable: None = None, *, labels: CallLabels | None = None) -> Timer: ...
     @overload
@@ -215,7 +222,7 @@ class _ObservingChild(_TimedChild):
         """Add to one number alone, without a check: for programs that observe in their own way.
 
         By index, a summary has its count and its sum; a histogram has its buckets, not cumulative, and its sum. Raises
-        `MetricsError` if the storage cannot do it.
+        `MetricsError` for a native histogram, and if the storage cannot do it.
         """
         raise MetricsError(f"{self!r}: the storage of this registry cannot change one number alone")
 

@@ -44,7 +44,7 @@ from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.label_blocks import make_block_writer
 from asyncmetrics.model.label_errors import make_label_error
 from asyncmetrics.model.names import to_label_text
-from asyncmetrics.model.samples import Exemplar
+from asyncmetrics.model.samples import Exemplar, NativeHistogram
 
 __all__ = ("OVERFLOW", "Child", "ChildTable", "TableEvents", "select_keys")
 
@@ -67,6 +67,10 @@ class TableEvents(Protocol):
 
     def count_collector_error(self, collector: str, error: BaseException | None = None) -> None:
         """Count a failure of a gauge function, or of the number that it returned: ``error``."""
+        ...
+
+    def count_exemplar_error(self, metric: str, error: BaseException) -> None:
+        """Count a failure of the provider of exemplars, or of the labels that it returned: ``error``."""
         ...
 
 
@@ -99,6 +103,10 @@ class Child(Labelled):
         """Return the exemplars by the index of their row."""
         return _NO_EXEMPLARS
 
+    def read_native(self) -> NativeHistogram | None:
+        """Return the native histogram with its exemplars, in the order of their times; None if there is none."""
+        return None
+
     def read_extra_labels(self) -> Mapping[str, str]:
         """Return the labels that this child has besides its metric's."""
         return _NO_EXTRA_LABELS
@@ -115,7 +123,8 @@ class ChildTable(Generic[C]):
 
     ``make`` is the class of the children. With ``max_children`` children in the table, all new label sets share the
     overflow child, which is not one of the ``max_children``. A child that has not changed for ``ttl`` seconds is no
-    longer read (`asyncmetrics.children.expiry`).
+    longer read (`asyncmetrics.children.expiry`). The only item of ``scrapes`` counts the readings, from 1 on, and
+    ``encodings`` is `LiveFamily.encodings`.
     """
 
     __slots__ = (
@@ -129,8 +138,10 @@ class ChildTable(Generic[C]):
         "_write",
         "by_values",
         "descriptor",
+        "encodings",
         "failed",
         "functions",
+        "scrapes",
         "takes_text",
     )
 
@@ -147,9 +158,11 @@ class ChildTable(Generic[C]):
         self.descriptor = descriptor
         self.functions: dict[C, FunctionCallback] = {}
         self.failed: dict[C, None] = {}
+        self.scrapes = [1]  # a list, which every child that asks for exemplars holds
         self.takes_text = False  # whether a gauge may be set to the text of a number
         self._make = make if ttl is None else add_times(make)
         self._events = events
+        self.encodings: list[Any] = []
         self._sampler: SamplerCallback | None = None
         self._max_children = max_children
         self._overflow_key = (OVERFLOW,) * len(descriptor.all_labelnames)
@@ -181,6 +194,9 @@ class ChildTable(Generic[C]):
     def on_replace(self, use: Callable[[ChildTable[Any]], None]) -> None:
         """Call ``use``, a method, with the table that replaces this one; only automatic storage replaces tables."""
 
+    def share_exemplars(self, child: C) -> None:
+        """Show the exemplars of ``child``, which are new, to other workers; only shared storage has some."""
+
     def _is_full(self, key: tuple[str, ...]) -> bool:
         return self._exceeds_limit(key, self.by_values)
 
@@ -206,6 +222,10 @@ class ChildTable(Generic[C]):
     def count_dropped_observation(self) -> None:
         """Count an observation of NaN, which the caller drops."""
         self._events.count_dropped_observation(self.descriptor.name)
+
+    def count_exemplar_error(self, error: BaseException) -> None:
+        """Count a failure of the provider of exemplars."""
+        self._events.count_exemplar_error(self.descriptor.exposed_name, error)
 
     def collect_from(self, sampler: Sampler, home: HomeLoop | None = None, *, is_blocking: bool = True) -> None:
         """Replace all children by the result of ``sampler``, which belongs to ``home``, at every collection."""
@@ -310,8 +330,14 @@ class ChildTable(Generic[C]):
     def read(self) -> Iterator[Sequence[Any]]:
         """Yield the children, or points that stand for them, in slices, in the order of their creation.
 
-        A step that does other work yields an empty slice.
+        A step that does other work yields an empty slice. The end of a reading is where children begin to ask for new
+        exemplars.
         """
+        yield from self._read_children()
+        self.scrapes[0] += 1
+
+    def _read_children(self) -> Iterator[Sequence[Any]]:
+        """Yield the children of this process in slices."""
         for batch in self._listing.read():
             if self.failed:
                 failed = self.failed

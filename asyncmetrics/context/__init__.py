@@ -17,8 +17,8 @@
    Siblings do not see each other's labels.
 4. A metric reads only the names that it declares, so a label that is bound for one metric adds no series to another.
 
-Modules: `request` has what is bound for a request in all of its contexts, `names` the names that metrics declare, and
-`functions` decorates functions.
+Modules: `request` has what is bound for a request in all of its contexts, `names` the names that metrics declare,
+`functions` decorates functions, and `exemplars` has the functions that metrics ask for exemplars.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The metrics that instrumented code declares and uses: one module for each kind, and `CallMetrics`.
 
 - `_base`: `MetricBase`, what the kinds share: the constructor, labels, collection.
+- `_native_options`: the checks of what a native histogram is declared with.
 - `_mistakes`: what is wrong with a declaration, in the words of the program.
 - `calls`: `CallMetrics`, which measures rate, errors and duration of calls.
 - `created`: the switch for ``_created`` samples.

@@ -27,7 +27,7 @@ from asyncmetrics.context.names import declare_labels
 from asyncmetrics.errors import LabelError, show
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics._metric_type import MetricType
-from asyncmetrics.metrics._mistakes import check_labels, check_limits
+from asyncmetrics.metrics._mistakes import KINDS_OF_OPTIONS, check_labels, check_limits
 from asyncmetrics.metrics._resolvers import (
     ContextChild,
     Resolver,
@@ -37,11 +37,12 @@ from asyncmetrics.metrics._resolvers import (
 )
 from asyncmetrics.metrics.created import is_created_enabled
 from asyncmetrics.model.checks import check_flag, check_text
-from asyncmetrics.model.descriptor import Descriptor, GaugeMode
+from asyncmetrics.model.descriptor import Descriptor, ExemplarProvider, GaugeMode
 from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.model.kinds import KINDS, DeclaredKind
 from asyncmetrics.model.label_errors import make_label_error, make_unchosen_error
 from asyncmetrics.model.names import build_name, check_label_names, check_metric_name, to_label_text
+from asyncmetrics.model.native import NativeOptions
 from asyncmetrics.registry import REGISTRY, CollectorRegistry, check_full_registry
 from asyncmetrics.registry.drivers import PendingFamilies, PendingSource
 from asyncmetrics.registry.plain import make_plain
@@ -58,15 +59,20 @@ B = TypeVar("B")
 S = TypeVar("S")
 G = TypeVar("G")
 W = TypeVar("W")
+N = TypeVar("N")
+L = TypeVar("L")
+E = TypeVar("E")
 
 
 class Shape(NamedTuple):
-    """The part of a `Descriptor` that the option of one kind decides."""
+    """The part of a `Descriptor` that the options of one kind decide."""
 
     buckets: tuple[float, ...] = ()
     states: tuple[str, ...] = ()
     mode: GaugeMode = "all"
     per_worker: bool = False
+    native: NativeOptions | None = None
+    exemplars: ExemplarProvider | None = None
 
 
 # The default of the options: None is a value that a program may have passed by mistake.
@@ -84,7 +90,7 @@ def _make_picker(names: tuple[str, ...]) -> Callable[[Mapping[str, object]], tup
 
 
 @name_methods
-class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metaclass=MetricType):
+class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W, N, L, E], metaclass=MetricType):
     """A metric: a definition, and a child for each combination of label values.
 
     `labels` takes the values of ``labelnames``; the values of ``context_labels`` are read from the context at each use.
@@ -94,12 +100,13 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
     label whose value is empty is not exposed (Prometheus takes both for the same). A child that has not
     changed for ``ttl`` seconds is no longer exposed (setting a gauge to its present value is no change). With
     ``exist_ok``, a metric of this name that is registered already is returned
-    if its kind, unit, labels, buckets, states and ``per_worker`` agree.
+    if its kind, unit, labels, buckets, states, ``per_worker``, native histogram and, if given, ``exemplars`` agree.
 
     ``buckets``, ``states`` and ``multiprocess_mode`` belong to `Histogram`, `Enum` and `Gauge`; ``per_worker`` to
     `Counter`, `Summary` and `Histogram`. The other kinds raise `TypeError` for them. ``per_worker=True`` exposes the
     numbers of each worker apart, with the label ``worker``, if several workers share their metrics; otherwise their sum
-    is exposed.
+    is exposed. ``exemplars``, of `Counter` and `Histogram`, is where exemplars come from: ``"trace"``,
+    ``"traceparent"`` or a function (`asyncmetrics.context.exemplars`), which is asked for one per bucket and scrape.
 
     Raises `DefinitionError` for invalid names and options, `DuplicateMetricError` for a name that is taken.
     """
@@ -112,7 +119,7 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
     _check_label_names = staticmethod(check_label_names)
     _is_created_enabled = staticmethod(is_created_enabled)
     _make_registry = staticmethod(CollectorRegistry)  # for a metric that registers nowhere
-    _library_class: ClassVar[type[MetricBase[Any, Any, Any, Any, Any]]]
+    _library_class: ClassVar[type[MetricBase[Any, Any, Any, Any, Any, Any, Any, Any]]]
     _library_methods: ClassVar[Mapping[str, object]]
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -135,39 +142,55 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
         states: S = _NOT_PASSED,
         multiprocess_mode: G = _NOT_PASSED,
         per_worker: W = _NOT_PASSED,
+        native: N = _NOT_PASSED,
+        max_buckets: L = _NOT_PASSED,
+        zero_threshold: L = _NOT_PASSED,
+        max_zero_threshold: L = _NOT_PASSED,
+        min_reset_seconds: L = _NOT_PASSED,
+        exemplars: E = _NOT_PASSED,
         context_labels: Iterable[str] = (),
         omit_empty: bool = False,
         max_children: int | None = 100_000,  # 38 MB of counters, 60 MB of histograms with the default buckets
         ttl: float | None = None,
         exist_ok: bool = False,  # read by the metaclass
     ) -> None:
-        options = self._pick_options(
-            buckets=buckets, states=states, multiprocess_mode=multiprocess_mode, per_worker=per_worker
-        )
+        options = self._pick_options(locals())
         family = build_name(self._kind, name, namespace, subsystem, unit, self._check_name)
-        kind = KINDS[self._kind]
-        owner = family + kind.text_suffix
+        owner = family + KINDS[self._kind].text_suffix
         shape = self._make_shape(owner, **options)
+        names, context = self._check_labels(owner, family, labelnames, context_labels)
         check_text("documentation", documentation, "Orders taken.", owner)
-        own_label = kind.get_own_label(family, kind.own_suffix)
-        names, context = check_labels(owner, labelnames, context_labels, own_label, self._check_label_names)
         check_limits(owner, max_children, ttl)
         check_flag("exist_ok", exist_ok, owner)
         check_flag("omit_empty", omit_empty, owner)
         if registry is not None:
             check_full_registry(registry)
-        self.descriptor = Descriptor(self._kind, family, documentation, names, context, unit or "", *shape, omit_empty)
+        self.descriptor = Descriptor(
+            self._kind, family, documentation, names, context, unit or "", omit_empty=omit_empty, **shape._asdict()
+        )
+        self._open(registry, max_children, ttl)
+
+    def _check_labels(
+        self, owner: str, family: str, labelnames: Iterable[str], context_labels: Iterable[str]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        kind = KINDS[self._kind]
+        own_label = kind.get_own_label(family, kind.own_suffix)
+        return check_labels(owner, labelnames, context_labels, own_label, self._check_label_names)
+
+    def _open(self, registry: CollectorRegistry | None, max_children: int | None, ttl: float | None) -> None:
+        """Open the child table and register the metric."""
         self._registry = registry if registry is not None else self._make_registry()
         self._self_metrics = get_self_metrics(self._registry)
         self._children: ChildTable[Any] = self._registry.storage.open(
             self.descriptor, self._self_metrics, max_children=max_children, ttl=ttl
         )
         self._table: dict[tuple[object, ...], C] = {}  # the children, for look-ups only; none where `Views` has them
+        names = self.descriptor.labelnames
         self._pick, self._label_count = _make_picker(names), len(names)
         self._views = None if type(self) is self._library_class else Views(self, keeps=ttl is None)
         if registry is not None:
             registry.register(self)
-        self.is_fixed = not context
+        self.is_fixed = not self.descriptor.contextnames
         self._choose_labels()
         self._use_table(self._children)
         self._children.on_replace(self._use_table)
@@ -193,9 +216,9 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
             bind_operations(self, self._children.find_only())
 
     @classmethod
-    def _pick_options(cls, **options: Any) -> dict[str, Any]:
-        """Return the options that the caller passed. Raises `TypeError` for one that this kind does not have."""
-        passed = {option: value for option, value in options.items() if value is not _NOT_PASSED}
+    def _pick_options(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options among ``arguments`` that the caller passed. Raises `TypeError` for another kind's."""
+        passed = {option: arguments[option] for option in KINDS_OF_OPTIONS if arguments[option] is not _NOT_PASSED}
         for option in passed.keys() - (cls._make_shape.__kwdefaults__ or {}).keys():
             message = f"{cls.__name__}() got an unexpected keyword argument {option!r}"
             raise TypeError(message)
@@ -316,7 +339,11 @@ class MetricBase(Resolver[C], CallbackCollector, Generic[C, B, S, G, W], metacla
 
     def make_family(self) -> LiveFamily:
         """Return the family with the present numbers, without those of functions that have failed."""
-        return LiveFamily(self.descriptor, self._children.read, now=time.time(), created=self._is_created_enabled())
+        children = self._children
+        created = self._is_created_enabled()
+        return LiveFamily(
+            self.descriptor, children.read, now=time.time(), created=created, encodings=children.encodings
+        )
 
     def _to_positional(self, values: tuple[object, ...], named: Mapping[str, object]) -> tuple[object, ...]:
         names = self.descriptor.labelnames

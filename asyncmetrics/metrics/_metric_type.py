@@ -6,7 +6,7 @@ import inspect
 from typing import Any, TypeVar, cast
 
 from asyncmetrics.errors import DuplicateMetricError
-from asyncmetrics.metrics._mistakes import KINDS_OF_OPTIONS, ExplainingType, explain_duplicate
+from asyncmetrics.metrics._mistakes import KINDS_OF_OPTIONS, ExplainingType, describe_difference, explain_duplicate
 from asyncmetrics.metrics._resolvers import rebind_operations
 
 __all__ = ("MetricType",)
@@ -27,7 +27,7 @@ class MetricType(ExplainingType):
             wanted: Any = error.rejected
             if not isinstance(type(existing), MetricType) or not isinstance(type(wanted), MetricType):
                 raise
-            if kwargs.get("exist_ok") and existing.descriptor == wanted.descriptor:
+            if kwargs.get("exist_ok") and not describe_difference(existing.descriptor, wanted.descriptor):
                 return cast(M, existing)  # equal descriptors are of one kind
             raise explain_duplicate(error, existing.descriptor, wanted.descriptor) from None
         return metric

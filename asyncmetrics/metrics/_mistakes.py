@@ -9,11 +9,19 @@ from inspect import Signature
 from math import inf
 from typing import Any, TypeVar, cast
 
+from asyncmetrics.context.exemplars import name_source
 from asyncmetrics.errors import DuplicateMetricError, show, suggest
 from asyncmetrics.model.checks import check_limit, check_seconds, list_texts
-from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.model.descriptor import Descriptor, ExemplarProvider
 
-__all__ = ("KINDS_OF_OPTIONS", "ExplainingType", "check_labels", "check_limits", "explain_duplicate")
+__all__ = (
+    "KINDS_OF_OPTIONS",
+    "ExplainingType",
+    "check_labels",
+    "check_limits",
+    "describe_difference",
+    "explain_duplicate",
+)
 
 M = TypeVar("M")
 
@@ -22,6 +30,12 @@ KINDS_OF_OPTIONS = {
     "states": "Enum",
     "multiprocess_mode": "Gauge",
     "per_worker": "Counter, Summary and Histogram",
+    "native": "Histogram",
+    "max_buckets": "Histogram",
+    "zero_threshold": "Histogram",
+    "max_zero_threshold": "Histogram",
+    "min_reset_seconds": "Histogram",
+    "exemplars": "Counter and Histogram",
 }
 """The options that not every kind has, and the classes that have them."""
 
@@ -87,7 +101,8 @@ def _describe_call(
     unknown = None if takes_any else next((argument for argument in kwargs if argument not in known), None)
     if unknown is not None:
         owner = KINDS_OF_OPTIONS.get(unknown)
-        hint = f", which only {owner} has" if owner else suggest(unknown, known)
+        verb = "have" if owner and " and " in owner else "has"
+        hint = f", which only {owner} {verb}" if owner else suggest(unknown, known)
         return f"{call}: got an unexpected keyword argument {unknown!r}{hint}"
     try:
         signature.bind(*args, **kwargs)
@@ -97,9 +112,25 @@ def _describe_call(
     return None
 
 
+def describe_difference(existing: Descriptor, wanted: Descriptor) -> str:
+    """Return how ``existing`` differs from what is declared again, or "" if it is what the program wants.
+
+    A declaration that asks for no exemplars is content with any. Two functions count as one: a module that runs twice,
+    as in a notebook, makes both.
+    """
+    if existing != wanted:
+        return existing.describe_difference(wanted)
+    has, wants = _show_source(existing.exemplars), _show_source(wanted.exemplars)
+    return "" if wants in {has, "None"} else f"it has exemplars={has} and not exemplars={wants}"
+
+
+def _show_source(provider: ExemplarProvider | None) -> str:
+    name = name_source(provider)
+    return "<function>" if provider and not name else repr(name)
+
+
 def explain_duplicate(error: DuplicateMetricError, existing: Descriptor, wanted: Descriptor) -> DuplicateMetricError:
     """Return ``error`` with the difference of the two metrics, and advice that helps in this case."""
-    problem, advice = "", _REUSE
-    if existing != wanted:
-        problem, advice = f"it differs: {existing.describe_difference(wanted)}", _RENAME
+    difference = describe_difference(existing, wanted)
+    problem, advice = (f"it differs: {difference}", _RENAME) if difference else ("", _REUSE)
     return type(error)(error.duplicates, error.existing, error.rejected, problem, advice)

@@ -151,7 +151,7 @@ def find_own_operations(cls: type, methods: Mapping[str, object]) -> tuple[str, 
     """Return the operations of ``methods``, which are the library's, that ``cls`` does not override."""
     overridden = {name for name, method in methods.items() if getattr(cls, name) is not method}
     if "observe" in overridden:
-        overridden.add("recorder")  # a timer has to observe by the method of the class
+        overridden |= {"recorder", "closed_recorder"}  # a timer has to observe by the method of the class
     return tuple(name for name in methods if name not in overridden)
 
 

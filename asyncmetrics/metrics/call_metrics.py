@@ -6,8 +6,9 @@ import copy
 from collections.abc import Iterable
 from typing import final
 
+from asyncmetrics.context.exemplars import ExemplarSource, find_provider
 from asyncmetrics.metrics._mistakes import ExplainingType
-from asyncmetrics.metrics.calls import CallNames, Calls, ExemplarFunction, declare_calls
+from asyncmetrics.metrics.calls import CallNames, Calls, declare_calls
 from asyncmetrics.metrics.histogram import Histogram
 from asyncmetrics.model.checks import check_text, list_texts, make_refusal
 from asyncmetrics.model.descriptor import GaugeMode
@@ -31,9 +32,9 @@ class CallMetrics(Instrument["_Series"], metaclass=ExplainingType):
 
     If several workers share their metrics, ``per_worker=True`` exposes each with the label ``worker``; otherwise their
     calls are added up. ``multiprocess_mode`` says how their running calls are merged: by default over live workers
-    only. ``exemplars`` is called without arguments at the end of each call, and returns None or the labels of an
-    exemplar, such as ``{"trace_id": "4bf92f35"}``, which the call's duration and exception get. Raises what declaring
-    the three metrics raises; then none of them is registered.
+    only. ``buckets`` and ``native`` are those of the duration, a `Histogram`. ``exemplars`` is where the exemplars of
+    durations and exceptions come from, as for any metric: a call asks when it ends. Raises what declaring the three
+    metrics raises; then none of them is registered.
 
         >>> from asyncmetrics import CallMetrics, CollectorRegistry
         >>> registry = CollectorRegistry()
@@ -60,25 +61,24 @@ class CallMetrics(Instrument["_Series"], metaclass=ExplainingType):
         labels: CallLabels | None = None,
         context_labels: Iterable[str] = (),
         buckets: Iterable[float | str] = Histogram.DEFAULT_BUCKETS,
+        native: bool | int = False,
         multiprocess_mode: GaugeMode | None = None,
         per_worker: bool = False,
-        exemplars: ExemplarFunction | None = None,
+        exemplars: ExemplarSource | None = None,
         registry: CollectorRegistry | None = REGISTRY,
         exist_ok: bool = False,
     ) -> None:
         if not isinstance(prefix, str) or not prefix:
             raise make_refusal("prefix", "a str such as 'jobs'", prefix)
         check_text("documentation", documentation, "Jobs run.", prefix)
-        if exemplars is not None and not callable(exemplars):
-            raise make_refusal(
-                "exemplars", "a callable that returns a mapping of labels, or None", exemplars, owner=prefix
-            )
+        find_provider(exemplars, prefix)  # raises an error with the prefix
         calls = declare_calls(
             CallNames(f"{prefix}_duration_seconds", f"{prefix}_active", f"{prefix}_exceptions"),
             documentation,
             list_texts("labelnames", labelnames, "label names", prefix),
             context_labels=list_texts("context_labels", context_labels, "label names", prefix),
             buckets=buckets,
+            native=native,
             multiprocess_mode=multiprocess_mode,
             per_worker=per_worker,
             exemplars=exemplars,

@@ -20,10 +20,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias, TypeVar, cast, final
+from typing import Any, NamedTuple, TypeVar, cast, final
 
+from asyncmetrics.children.exemplars import NO_EXEMPLAR
 from asyncmetrics.children.interfaces import GaugeChild
-from asyncmetrics.errors import DuplicateMetricError, ExemplarError, is_cancellation
+from asyncmetrics.context.exemplars import ExemplarSource
+from asyncmetrics.errors import DuplicateMetricError, is_cancellation
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics.counter import Counter
 from asyncmetrics.metrics.gauge import Gauge
@@ -35,13 +37,10 @@ from asyncmetrics.registry.self_metrics import get_self_metrics
 from asyncmetrics.timing import Measure, Started, is_closed
 from asyncmetrics.wrapping import wrap_callable
 
-__all__ = ("CallNames", "CallSeries", "Calls", "ExemplarFunction", "declare_calls")
+__all__ = ("NO_EXEMPLAR", "CallNames", "CallSeries", "Calls", "declare_calls")
 
 F = TypeVar("F", bound=Callable[..., Any])
 M = TypeVar("M", Histogram, Gauge, Counter)
-
-ExemplarFunction: TypeAlias = Callable[[], "Mapping[str, str] | None"]
-"""Returns the labels of an exemplar, such as a trace id, or None."""
 
 _MAX_SERIES = 10_000
 
@@ -64,7 +63,7 @@ class Calls:
 
     ``kind`` is the label ``client`` of the request totals (`asyncmetrics.metrics.totals`); calls of no kind count in
     none. ``closed`` is the outcome of a call that is closed: ``ok`` for generators, whose consumer may stop early, and
-    ``cancelled`` for coroutines. ``exemplars`` is asked at the end of each call that `measure_in_context` measures.
+    ``cancelled`` for coroutines.
     """
 
     def __init__(
@@ -75,16 +74,14 @@ class Calls:
         kind: str = "",
         closed: str = "ok",
         registry: CollectorRegistry | None = None,
-        exemplars: ExemplarFunction | None = None,
     ) -> None:
         self._registry = registry
-        self._ask_exemplar = exemplars
         self.durations = durations
         self.exceptions = exceptions
         self.active = active
         self.kind = kind
         self.closed = closed
-        self.is_fixed = active.is_fixed and exemplars is None
+        self.is_fixed = active.is_fixed
         """Whether a call needs no more than its label values, so that `measure` measures it."""
         self._find_active = active.find
         self._series: dict[tuple[str, ...], CallSeries] = {}
@@ -148,34 +145,14 @@ class Calls:
         def end(seconds: float, error: BaseException | None = None) -> None:
             active.dec()
             if is_closed(error):  # the garbage collector closes it in any context
-                durations.labels(*values, self.closed).in_context(context).observe(seconds)
+                durations.labels(*values, self.closed).in_context(context).observe(seconds, NO_EXEMPLAR)
                 return
-            outcome, exemplar = self.find_outcome(error), self._find_exemplar()
+            outcome = self.find_outcome(error)
             if outcome == "error":
-                self._record(self.exceptions.labels(*values, type(error).__name__).inc, 1.0, exemplar)
-            self._record(durations.labels(*values, outcome).observe, seconds, exemplar)
+                self.exceptions.labels(*values, type(error).__name__).inc()
+            durations.labels(*values, outcome).observe(seconds)
 
         return end, end, active.dec
-
-    def _find_exemplar(self) -> Mapping[str, str] | None:
-        if self._ask_exemplar is None:
-            return None
-        try:
-            return self._ask_exemplar()
-        except Exception as error:  # noqa: BLE001  # the call is recorded without its exemplar
-            self.count_failure(error)
-            return None
-
-    def _record(self, record: Callable[..., None], amount: float, exemplar: Mapping[str, str] | None) -> None:
-        """Call ``record`` with the exemplar, or without one that is wrong."""
-        if exemplar is not None:
-            try:
-                record(amount, exemplar)
-            except ExemplarError as error:
-                self.count_failure(error)
-            else:
-                return
-        record(amount)
 
 
 @final
@@ -200,12 +177,12 @@ class CallSeries:
         self.active.inc()
         return self.started
 
-    def end(self, seconds: float, outcome: str = "") -> None:
-        """End a call that took ``seconds``."""
+    def end(self, seconds: float, outcome: str = "", exemplar: Mapping[str, str] | None = None) -> None:
+        """End a call that took ``seconds``; `NO_EXEMPLAR` is for one that ends outside of its own context."""
         # Each statement is that of a function that would cost as much again: benchmarks/clients.py.
         try:
             self.active.dec()
-            self._find_duration((*self.values, outcome) if outcome else self._ok).observe(seconds)
+            self._find_duration((*self.values, outcome) if outcome else self._ok).observe(seconds, exemplar)
             if self._kind and (totals := _get_totals()) is not None:
                 totals.add(self._kind, seconds)
         except Exception as error:  # noqa: BLE001  # a call that succeeded must not look failed
@@ -218,7 +195,9 @@ class CallSeries:
             found = self._calls.find_outcome(error)
             if found == "error":
                 self.count_exception(error)
-            self._find_duration((*self.values, outcome or found)).observe(seconds)
+            # The garbage collector may close a call, inside another trace.
+            exemplar = NO_EXEMPLAR if is_closed(error) else None
+            self._find_duration((*self.values, outcome or found)).observe(seconds, exemplar)
             if self._kind and (totals := _get_totals()) is not None:
                 totals.add(self._kind, seconds)
         except Exception as own:  # noqa: BLE001  # the exception of the call wins
@@ -237,10 +216,11 @@ def declare_calls(
     kind: str = "",
     closed: str = "ok",
     buckets: Iterable[float | str] = Histogram.DEFAULT_BUCKETS,
+    native: bool | int = False,
     context_labels: Iterable[str] = (),
     multiprocess_mode: GaugeMode | None = None,
     per_worker: bool = False,
-    exemplars: ExemplarFunction | None = None,
+    exemplars: ExemplarSource | None = None,
     namespace: str = "",
     max_children: int | None = 100_000,
     registry: CollectorRegistry | None = REGISTRY,
@@ -257,17 +237,17 @@ def declare_calls(
     mode = multiprocess_mode or ("liveall" if per_worker else "livesum")
     with ExitStack() as undo:
         declare = _Declaration(registry, exist_ok, undo, f"{documentation} ", shared).declare
-        ends = {"per_worker": per_worker}
+        ends = {"per_worker": per_worker, "exemplars": exemplars}
         outcomes = (*labels, names.outcome)
         taken = f"Seconds taken, by {names.outcome}."
-        durations = declare(Histogram, names.durations, taken, outcomes, buckets=buckets, **ends)
+        durations = declare(Histogram, names.durations, taken, outcomes, buckets=buckets, native=native, **ends)
         active = declare(Gauge, names.active, "Running now.", labels, multiprocess_mode=mode)
         types = (*labels, names.type)
         exceptions = declare(Counter, names.exceptions, f"Exceptions, by {names.type}.", types, **ends)
         undo.pop_all()
     if kind and registry is not None:
         add_kind(registry, kind)
-    return Calls(durations, exceptions, active, kind, closed, registry, exemplars)
+    return Calls(durations, exceptions, active, kind, closed, registry)
 
 
 @final

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, NoReturn
 
 from asyncmetrics.children.interfaces import CounterChild
+from asyncmetrics.context.exemplars import ExemplarSource, find_provider
 from asyncmetrics.metrics._base import MetricBase, Shape
 from asyncmetrics.metrics._resolvers import ContextChild, Resolver
 from asyncmetrics.model.checks import check_flag
@@ -30,7 +31,10 @@ class _ContextCounter(ContextChild[CounterChild], _CounterOperations):
     __slots__ = ()
 
 
-class Counter(MetricBase[CounterChild, NoReturn, NoReturn, NoReturn, bool], _CounterOperations):
+class Counter(
+    MetricBase[CounterChild, NoReturn, NoReturn, NoReturn, bool, NoReturn, NoReturn, ExemplarSource | None],
+    _CounterOperations,
+):
     """A number that only goes up: requests served, jobs done, bytes sent, seconds spent.
 
     The name may end in ``_total``, which is exposed in any case. For the arguments see `MetricBase`.
@@ -48,6 +52,6 @@ class Counter(MetricBase[CounterChild, NoReturn, NoReturn, NoReturn, bool], _Cou
     _operations: ClassVar[tuple[str, ...]] = ("inc", "reset")
     _context_child: ClassVar[type[ContextChild[Any]]] = _ContextCounter
 
-    def _make_shape(self, name: str, *, per_worker: bool = False) -> Shape:
+    def _make_shape(self, name: str, *, per_worker: bool = False, exemplars: ExemplarSource | None = None) -> Shape:
         check_flag("per_worker", per_worker, name)
-        return Shape(per_worker=per_worker)
+        return Shape(per_worker=per_worker, exemplars=find_provider(exemplars, name))

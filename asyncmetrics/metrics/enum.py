@@ -26,7 +26,9 @@ class _ContextEnum(ContextChild[EnumChild], _EnumOperations):
     __slots__ = ()
 
 
-class Enum(MetricBase[EnumChild, NoReturn, Iterable[str], NoReturn, NoReturn], _EnumOperations):
+class Enum(
+    MetricBase[EnumChild, NoReturn, Iterable[str], NoReturn, NoReturn, NoReturn, NoReturn, NoReturn], _EnumOperations
+):
     """The present state of something, one of several; at the start it is the first one.
 
     ``states`` are the names of the states; each is exposed as a series. For the other arguments see `MetricBase`.

@@ -41,7 +41,9 @@ class _ContextGauge(ContextChild[GaugeChild], _GaugeOperations):
     __slots__ = ()
 
 
-class Gauge(MetricBase[GaugeChild, NoReturn, NoReturn, GaugeMode, NoReturn], _GaugeOperations):
+class Gauge(
+    MetricBase[GaugeChild, NoReturn, NoReturn, GaugeMode, NoReturn, NoReturn, NoReturn, NoReturn], _GaugeOperations
+):
     """A number that goes up and down: the length of a queue, the calls that run now, a temperature.
 
     ``multiprocess_mode`` says how the gauges of several workers are merged. For the other arguments see

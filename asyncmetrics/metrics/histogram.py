@@ -8,11 +8,14 @@ from math import inf, isfinite
 from typing import Any, ClassVar, NoReturn
 
 from asyncmetrics.children.interfaces import HistogramChild
+from asyncmetrics.context.exemplars import ExemplarSource, find_provider
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.metrics._base import MetricBase, Shape
+from asyncmetrics.metrics._native_options import make_native_options
 from asyncmetrics.metrics._resolvers import ContextChild, Resolver
 from asyncmetrics.model.checks import check_flag, check_limit, list_items, make_refusal
 from asyncmetrics.model.kinds import DeclaredKind
+from asyncmetrics.model.native import DEFAULT_MAX_BUCKETS, DEFAULT_ZERO_THRESHOLD
 
 __all__ = ("Histogram", "exponential_buckets", "linear_buckets")
 
@@ -31,11 +34,36 @@ class _ContextHistogram(ContextChild[HistogramChild], _HistogramOperations):
     __slots__ = ()
 
 
-class Histogram(MetricBase[HistogramChild, Iterable[float | str], NoReturn, NoReturn, bool], _HistogramOperations):
+class Histogram(
+    MetricBase[
+        HistogramChild,
+        Iterable[float | str],
+        NoReturn,
+        NoReturn,
+        bool,
+        bool | int,
+        float | None,
+        ExemplarSource | None,
+    ],
+    _HistogramOperations,
+):
     """Counts of observations by size, from which the server computes quantiles over many instances.
 
     ``buckets`` are the upper bounds in increasing order; ``+Inf`` is added. The default bounds suit seconds
     (OpenTelemetry's semantic conventions for HTTP). For the other arguments see `MetricBase`.
+
+    ``native=True`` adds a native histogram, whose buckets need no choice: it has 32 for each power of two. A number
+    from -4 to 8 instead of True is the *schema*: 2 to the power of it is the number of buckets for each power of two.
+    The classic buckets stay beside it; ``buckets=()`` leaves them out, and the text formats then have the count, the
+    sum and the bucket ``+Inf`` only. Observations from ``-zero_threshold`` to ``zero_threshold`` belong to the zero
+    bucket. Each child makes the buckets that its observations need. With one more than ``max_buckets`` (None: no
+    limit), it does the first of these that is possible, as client_golang does:
+
+    1. It starts again from zero, if its last start was ``min_reset_seconds`` ago or more (0: never). Otherwise the
+       child does so later, at the first new bucket or reading after that time. Workers that share their metrics never
+       do it: the sum of all would fall by a part only, which a server takes for a restart of all.
+    2. It widens the zero bucket by the bucket that is nearest to zero, up to ``max_zero_threshold`` (0: never).
+    3. It halves its resolution, as far as schema -4.
 
         >>> from asyncmetrics import CollectorRegistry, Histogram
         >>> registry = CollectorRegistry()
@@ -48,17 +76,35 @@ class Histogram(MetricBase[HistogramChild, Iterable[float | str], NoReturn, NoRe
     DEFAULT_BUCKETS: ClassVar[tuple[float, ...]] = (*_SECONDS, inf)
     """The bounds of a histogram that is declared without ``buckets``: from 5 ms to 10 s."""
     _kind: ClassVar[DeclaredKind] = "histogram"
-    _operations: ClassVar[tuple[str, ...]] = ("observe", "recorder")
+    _operations: ClassVar[tuple[str, ...]] = ("observe", "recorder", "closed_recorder")
     _context_child: ClassVar[type[ContextChild[Any]]] = _ContextHistogram
 
     def _make_shape(
-        self, name: str, *, buckets: Iterable[float | str] = DEFAULT_BUCKETS, per_worker: bool = False
+        self,
+        name: str,
+        *,
+        buckets: Iterable[float | str] = DEFAULT_BUCKETS,
+        per_worker: bool = False,
+        native: bool | int = False,
+        max_buckets: float | None = DEFAULT_MAX_BUCKETS,
+        zero_threshold: float | None = DEFAULT_ZERO_THRESHOLD,
+        max_zero_threshold: float | None = 0.0,
+        min_reset_seconds: float | None = 0.0,
+        exemplars: ExemplarSource | None = None,
     ) -> Shape:
         check_flag("per_worker", per_worker, name)
-        return Shape(buckets=_to_bounds(name, buckets), per_worker=per_worker)
+        limits = {
+            "max_buckets": max_buckets,
+            "zero_threshold": zero_threshold,
+            "max_zero_threshold": max_zero_threshold,
+            "min_reset_seconds": min_reset_seconds,
+        }
+        options = make_native_options(name, native, limits)
+        bounds = _to_bounds(name, buckets, is_native=options is not None)
+        return Shape(buckets=bounds, per_worker=per_worker, native=options, exemplars=find_provider(exemplars, name))
 
 
-def _to_bounds(name: str, buckets: Iterable[float | str]) -> tuple[float, ...]:
+def _to_bounds(name: str, buckets: Iterable[float | str], *, is_native: bool = False) -> tuple[float, ...]:
     expected = "a list of numbers in increasing order, such as [0.1, 1, 10]"
     given = list_items("buckets", buckets, expected, name)
     try:
@@ -67,8 +113,9 @@ def _to_bounds(name: str, buckets: Iterable[float | str]) -> tuple[float, ...]:
         raise make_refusal("buckets", expected, list(given), owner=name) from None
     if not bounds or bounds[-1] != inf:
         bounds.append(inf)
-    if len(bounds) == 1 or not all(low < high for low, high in pairwise(bounds)):
-        raise make_refusal("buckets", f"{expected}, at least one of them finite", list(given), owner=name)
+    if (len(bounds) == 1 and not is_native) or not all(low < high for low, high in pairwise(bounds)):
+        remedy = "" if given else "a histogram without classic buckets needs native=True"
+        raise make_refusal("buckets", f"{expected}, at least one of them finite", list(given), remedy, name)
     return tuple(bounds)
 
 

@@ -26,7 +26,9 @@ class _ContextInfo(ContextChild[InfoChild], _InfoOperations):
     __slots__ = ()
 
 
-class Info(MetricBase[InfoChild, NoReturn, NoReturn, NoReturn, NoReturn], _InfoOperations):
+class Info(
+    MetricBase[InfoChild, NoReturn, NoReturn, NoReturn, NoReturn, NoReturn, NoReturn, NoReturn], _InfoOperations
+):
     """Facts that seldom change, as labels of a sample that is always 1: a version, a build, a region.
 
     For the arguments see `MetricBase`.

@@ -25,7 +25,9 @@ class _ContextSummary(ContextChild[SummaryChild], _SummaryOperations):
     __slots__ = ()
 
 
-class Summary(MetricBase[SummaryChild, NoReturn, NoReturn, NoReturn, bool], _SummaryOperations):
+class Summary(
+    MetricBase[SummaryChild, NoReturn, NoReturn, NoReturn, bool, NoReturn, NoReturn, NoReturn], _SummaryOperations
+):
     """A count and a sum of observations, from which the server computes rates and averages.
 
     For the arguments see `MetricBase`.

@@ -10,6 +10,8 @@
 ``family``          `Metric`: a family with its samples; `LiveFamily`: a family that is read from children
 ``families``        the families that custom collectors yield, such as `GaugeMetricFamily`
 ``samples``         `Sample`, `Exemplar`, `Timestamp`
+``native``          native histograms: their options, their buckets, `merge_stages`
+``native_bounds``   the bounds of these buckets within one power of two
 ``label_blocks``    the text ``method="GET",route="/"`` of a child; `escape_label_value`
 ``http_values``     the methods, statuses and schemes of HTTP that may be label values
 ``caching``         a cache of results for short texts

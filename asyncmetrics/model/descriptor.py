@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from math import inf
 from typing import Literal, TypeAlias, final, get_args
 
 from asyncmetrics.errors import show
 from asyncmetrics.model.kinds import KINDS, DeclaredKind
+from asyncmetrics.model.native import DEFAULT_SCHEMA, NativeOptions
 
-__all__ = ("GAUGE_MODES", "Descriptor", "GaugeMode", "Row", "format_bound")
+__all__ = ("GAUGE_MODES", "Descriptor", "ExemplarProvider", "GaugeMode", "Row", "format_bound")
+
+ExemplarProvider: TypeAlias = Callable[[], "Mapping[str, str] | None"]
+"""Returns the labels of an exemplar for what runs at the moment, such as a trace id, or None."""
 
 GaugeMode: TypeAlias = Literal[
     "all", "liveall", "min", "livemin", "max", "livemax", "sum", "livesum", "mostrecent", "livemostrecent"
@@ -36,6 +42,15 @@ def format_bound(bound: float) -> str:
     return f"{f'{whole[0]}.{whole[1:]}{fraction}'.rstrip('0.')}e+{len(whole) - 1:02d}"
 
 
+def _list_native_arguments(options: NativeOptions | None) -> dict[str, object]:
+    """Return the options of a native histogram as the arguments of the constructor, which calls the schema native."""
+    if options is None:
+        return {"native": False}
+    named: dict[str, object] = options._asdict()
+    schema = named.pop("schema")
+    return {"native": True if schema == DEFAULT_SCHEMA else schema, **named}
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -54,7 +69,9 @@ class Descriptor:
     ``labels()``, and ``contextnames`` those whose values are read from the context. The values of a child come in this
     order. ``buckets`` are the upper bounds of a histogram, ``+Inf`` last. ``mode`` is how the values of a gauge in
     several workers are merged. ``per_worker`` is whether the numbers of each worker are exposed apart, with its label.
-    ``omit_empty`` is whether labels whose value is empty are left out.
+    ``omit_empty`` is whether labels whose value is empty are left out. ``native`` has the options of a native
+    histogram, whose ``buckets`` are those of the classic one beside it, only ``+Inf`` if there is none.
+    ``exemplars`` is asked for the exemplar of an observation that has none.
     """
 
     kind: DeclaredKind
@@ -68,6 +85,13 @@ class Descriptor:
     mode: GaugeMode = field(default="all", compare=False)
     per_worker: bool = False
     omit_empty: bool = False
+    native: NativeOptions | None = None
+    exemplars: ExemplarProvider | None = field(default=None, compare=False)
+
+    @property
+    def is_native_only(self) -> bool:
+        """Whether this is a native histogram without a classic one beside it."""
+        return self.native is not None and self.buckets == (inf,)
 
     @property
     def all_labelnames(self) -> tuple[str, ...]:
@@ -78,7 +102,7 @@ class Descriptor:
     def shape(self) -> tuple[object, ...]:
         """All but the documentation: the series of two definitions can be merged if their shapes are equal."""
         names = (self.kind, self.name, self.labelnames, self.contextnames, self.unit)
-        return (*names, self.buckets, self.states, self.mode, self.per_worker, self.omit_empty)
+        return (*names, self.buckets, self.states, self.mode, self.per_worker, self.omit_empty, self.native)
 
     @property
     def has_created(self) -> bool:
@@ -99,15 +123,21 @@ class Descriptor:
         """Return a text such as ``unit='bytes' and not unit=''``, for an error message, in the constructor's words."""
         if self.kind != other.kind:
             return "it is of another kind"
-        pairs = (
-            (item.name, getattr(self, item.name), getattr(other, item.name)) for item in fields(self) if item.compare
-        )
+        mine, theirs = self._list_arguments(), other._list_arguments()
         differences = [
-            f"{_ARGUMENTS.get(name, name)}={_show(mine)} and not {_show(theirs)}"
-            for name, mine, theirs in pairs
-            if mine != theirs
+            f"{name}={_show(value)} and not {_show(theirs[name])}"
+            for name, value in mine.items()
+            if name in theirs and value != theirs[name]
         ]
         return f"it has {', '.join(differences)}"
+
+    def _list_arguments(self) -> dict[str, object]:
+        """Return what two equal descriptors have in common, as the arguments of the constructor."""
+        compared = (item.name for item in fields(self) if item.compare)
+        found: dict[str, object] = {_ARGUMENTS.get(name, name): getattr(self, name) for name in compared}
+        if self.is_native_only:
+            found["buckets"] = ()
+        return found | _list_native_arguments(self.native)
 
     def list_rows(self) -> tuple[Row, ...]:
         """Return the samples of one child, in the order of the numbers of `Point.read_numbers`.

@@ -11,7 +11,7 @@ There are two kinds of families, and formats write both:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.model.checks import check_text
@@ -133,6 +133,13 @@ class Point(Protocol):
         """Return the exemplars by the index of their row."""
         ...
 
+    def read_native(self) -> NativeHistogram | None:
+        """Return the native histogram, which may be newer than the numbers, with its exemplars by their times.
+
+        None if the descriptor declares none.
+        """
+        ...
+
     def read_extra_labels(self) -> Mapping[str, str]:
         """Return the labels that are not in the descriptor: the facts of an info, or the label of the worker."""
         ...
@@ -146,8 +153,10 @@ class LiveFamily(Metric):
     ``read`` returns an iterator of batches of points, and becomes `read_batches`. ``now`` is the Unix time of the
     collection. ``created`` is whether to expose ``_created`` samples, where the kind has them. ``names`` restricts the
     family, see `restrict`. ``rows`` are the rows that are exposed, by their index in `Descriptor.list_rows`.
+    ``has_native`` is whether each child has a native histogram, which is no row: a sample with the name of the family.
     ``replaces`` has the descriptors of this process's metrics whose families this one replaces, because a newer
-    definition in another worker differs.
+    definition in another worker differs. ``encodings`` is a list in which a format keeps what it has encoded from
+    one scrape to the next; None if nothing can be kept.
     """
 
     def __init__(
@@ -159,10 +168,12 @@ class LiveFamily(Metric):
         created: bool = False,
         names: frozenset[str] | None = None,
         replaces: Sequence[Descriptor] = (),
+        encodings: list[Any] | None = None,
     ) -> None:
         super().__init__(descriptor.name, descriptor.documentation, descriptor.kind, descriptor.unit)
         self.descriptor = descriptor
         self.replaces = replaces
+        self.encodings = encodings
         self.read_batches = read
         self.now = now
         everything = names is None or self.name in names
@@ -172,6 +183,7 @@ class LiveFamily(Metric):
             if everything or (names is not None and row.name in names)
         }
         self.partial = len(self.rows) < len(descriptor.list_rows())
+        self.has_native = everything and descriptor.native is not None
         self.has_created = (
             created
             and descriptor.has_created
@@ -191,7 +203,8 @@ class LiveFamily(Metric):
 
     def restrict(self, names: frozenset[str]) -> LiveFamily | None:
         """Return a family with only the rows that ``names`` contains, or None if there are none."""
-        family = LiveFamily(self.descriptor, self.read_batches, now=self.now, created=self.has_created, names=names)
+        options: dict[str, Any] = {"now": self.now, "created": self.has_created, "encodings": self.encodings}
+        family = LiveFamily(self.descriptor, self.read_batches, names=names, **options)
         return family if family.rows or family.has_created else None
 
     def get_created(self, point: Point) -> float:
@@ -212,6 +225,9 @@ class LiveFamily(Metric):
             for index, row in self.rows.items():
                 own = {**labels, row.label[0]: row.label[1]} if row.label else dict(labels)
                 yield Sample(row.name, own, numbers[index], None, exemplars.get(index))
+            native = point.read_native() if self.has_native else None
+            if native is not None:
+                yield Sample(self.name, dict(labels), native.count_value, native_histogram=native)
             if self.has_created:
                 yield Sample(f"{self.name}_created", labels, self.get_created(point))
 

@@ -93,6 +93,12 @@ class SelfMetrics:
             problem = error or sys.exc_info()[1]
             _log.warning("collector errors in %s; later ones are counted and not logged", collector, exc_info=problem)
 
+    def count_exemplar_error(self, metric: str, error: BaseException) -> None:
+        """Count a failure of the function that ``metric`` asks for exemplars; log the first failure of any."""
+        if self._count(_INTERNAL_ERRORS, "exemplars"):
+            problem = "%s has no exemplar: the function in exemplars= failed; later failures are counted and not logged"
+            _log.warning(problem, metric, exc_info=error)
+
     def count_dropped_observation(self, metric: str, reason: str = "it is NaN") -> None:
         """Count an observation that ``metric`` dropped; log the first one of each metric."""
         if self._count(_DROPPED_OBSERVATIONS, metric):

@@ -94,6 +94,10 @@ DECLARATIONS = {
         r"sizes: expected buckets= to be a list of numbers in increasing order, such as \[0.1, 1, 10\], got 5",
     ),
     "text for the buckets": (lambda: declare(Histogram, "sizes", buckets="123"), "sizes: .*got the string '123'"),
+    "a misspelt source of exemplars": (
+        lambda: declare(exemplars="traceparnt"),
+        "orders_total: expected exemplars= .*the string 'traceparnt': did you mean 'traceparent'",
+    ),
     "buckets in disorder": (lambda: declare(Histogram, "sizes", buckets=[2, 1]), r"increasing order.*got \[2, 1\]"),
     "text for the states": (
         lambda: declare(Enum, "door", states="open"),
@@ -272,6 +276,13 @@ def test_a_wrong_call_is_a_type_error_of_the_class_and_the_metric(mistake, messa
     assert INTERNAL.search(str(caught.value)) is None
 
 
+def test_an_option_of_several_kinds_is_one_that_they_have():
+    with pytest.raises(
+        TypeError, match=r"^Gauge\('orders_total'\): .*'exemplars', which only Counter and Histogram have$"
+    ):
+        declare(Gauge, exemplars="trace")
+
+
 @pytest.mark.parametrize("word", ["labels", "label_names", "label", "tags"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_another_word_for_labelnames_is_corrected_by_every_kind(kind, word):
@@ -279,6 +290,22 @@ def test_another_word_for_labelnames_is_corrected_by_every_kind(kind, word):
     message = rf"^{kind.__name__}\('orders_total'\): got an unexpected keyword argument '{word}'; did you mean 'labeln"
     with pytest.raises(TypeError, match=message):
         declare(kind, **{word: ["a"]})
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "hint"),
+    [
+        (Counter, {"exemplar": "trace"}, "; did you mean 'exemplars'?"),
+        (Histogram, {"schema": 3}, "; did you mean 'native'?"),
+        (Gauge, {"native": True}, ", which only Histogram has"),
+        (Gauge, {"exemplars": "trace"}, ", which only Counter and Histogram have"),
+    ],
+)
+def test_an_option_of_native_histograms_or_exemplars_is_corrected(kind, option, hint):
+    (word,) = option
+    message = f"{kind.__name__}('orders_total'): got an unexpected keyword argument {word!r}{hint}"
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        declare(kind, **option)
 
 
 @pytest.mark.parametrize(

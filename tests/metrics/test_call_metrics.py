@@ -141,6 +141,15 @@ def test_its_buckets_are_those_of_the_duration(registry):
     assert bounds == ["60.0", "600.0", "+Inf"]
 
 
+def test_its_duration_may_be_a_native_histogram_without_classic_buckets(registry):
+    with CallMetrics("jobs", "Jobs.", buckets=(), native=3, registry=registry):
+        pass
+    (native,) = (s.native_histogram for f in registry.collect() for s in f.samples if s.native_histogram)
+    assert (native.schema, native.count_value) == (3, 1)
+    assert registry.get_sample_value("jobs_duration_seconds_bucket", {"outcome": "ok", "le": "+Inf"}) == 1
+    assert registry.get_sample_value("jobs_duration_seconds_bucket", {"outcome": "ok", "le": "1.0"}) is None
+
+
 def test_all_three_have_the_context_labels(registry):
     track = CallMetrics("jobs", "Jobs.", ["kind"], context_labels=["tenant"], registry=registry)
     with bound_labels(tenant="acme"), pytest.raises(KeyError), track.labels("mail"):
@@ -215,7 +224,20 @@ def test_a_call_without_a_usable_exemplar_is_recorded(exemplars, registry, outco
     assert read_exemplars(registry) == {}
 
 
-def test_exemplars_are_a_callable(registry):
-    with pytest.raises(DefinitionError, match=r"jobs: expected exemplars= to be a callable .*, got the string 'trace'"):
-        CallMetrics("jobs", "Jobs.", exemplars="trace", registry=registry)
+def test_exemplars_are_a_function_or_the_name_of_one(registry):
+    expected = r"jobs: expected exemplars= to be one of 'trace', 'traceparent', or a function .*, got the string 'span'"
+    with pytest.raises(DefinitionError, match=expected):
+        CallMetrics("jobs", "Jobs.", exemplars="span", registry=registry)
     assert [*registry.collect()] == []
+
+
+def test_a_generator_that_is_closed_has_no_exemplar_since_it_may_be_closed_anywhere(registry, outcomes):
+    @CallMetrics("jobs", "Jobs.", exemplars=lambda: {"id": "7"}, registry=registry)
+    def produce():
+        yield 1
+
+    producer = produce()
+    next(producer)
+    producer.close()
+    assert outcomes() == {"ok": 1}
+    assert read_exemplars(registry) == {}

@@ -6,7 +6,17 @@ import inspect
 
 import pytest
 
-from asyncmetrics import Counter, Enum, Gauge, Histogram, Info, Summary, exponential_buckets, linear_buckets
+from asyncmetrics import (
+    CallMetrics,
+    Counter,
+    Enum,
+    Gauge,
+    Histogram,
+    Info,
+    Summary,
+    exponential_buckets,
+    linear_buckets,
+)
 from asyncmetrics.children.interfaces import (
     CounterChild,
     EnumChild,
@@ -19,6 +29,7 @@ from asyncmetrics.children.table import Child
 from asyncmetrics.errors import DefinitionError, DuplicateMetricError, LabelError
 from asyncmetrics.metrics import MetricWrapperBase
 from asyncmetrics.metrics._base import Resolver
+from asyncmetrics.model.native import NativeOptions
 
 
 @pytest.mark.parametrize("name", ["", "1a", "a b", "a-b", "a\n", 'a"', "ä b", None])
@@ -187,6 +198,34 @@ def test_exist_ok_refuses_a_metric_that_differs(other, registry):
         other(registry)
 
 
+def provide():
+    return None
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "difference"),
+    [
+        (None, "trace", "exemplars=None and not exemplars='trace'"),
+        ("trace", "traceparent", "exemplars='trace' and not exemplars='traceparent'"),
+        ("traceparent", provide, "exemplars='traceparent' and not exemplars=<function>"),
+        (provide, "trace", "exemplars=<function> and not exemplars='trace'"),
+    ],
+)
+@pytest.mark.parametrize("kind", [Counter, Histogram, CallMetrics])
+def test_exist_ok_refuses_a_metric_that_has_other_exemplars(kind, first, second, difference, registry):
+    pytest.importorskip("opentelemetry.trace")
+    kind("m", "M.", registry=registry, exemplars=first)
+    for exist_ok in (True, False):
+        with pytest.raises(DuplicateMetricError, match=f"it differs: it has {difference}"):
+            kind("m", "M.", registry=registry, exemplars=second, exist_ok=exist_ok)
+
+
+@pytest.mark.parametrize("second", [None, lambda: None], ids=["none", "the function of a module that ran again"])
+def test_exist_ok_returns_a_metric_that_has_the_exemplars(second, registry):
+    first = Counter("c", "C.", registry=registry, exemplars=provide)
+    assert Counter("c", "C.", registry=registry, exemplars=second, exist_ok=True) is first
+
+
 def test_a_metric_of_no_registry_works_alone():
     counter = Counter("alone", "C.", registry=None)
     counter.inc()
@@ -221,9 +260,21 @@ def test_an_option_of_another_kind_is_refused_by_name(kind, option, registry):
 @pytest.mark.parametrize(
     ("kind", "option"),
     [
-        (Counter, {"per_worker": False}),
+        (Counter, {"per_worker": False, "exemplars": None}),
         (Gauge, {"multiprocess_mode": "all"}),
-        (Histogram, {"buckets": Histogram.DEFAULT_BUCKETS, "per_worker": False}),
+        (
+            Histogram,
+            {
+                "buckets": Histogram.DEFAULT_BUCKETS,
+                "per_worker": False,
+                "native": False,
+                "max_buckets": 160,
+                "zero_threshold": 2.0**-128,
+                "max_zero_threshold": 0.0,
+                "min_reset_seconds": 0.0,
+                "exemplars": None,
+            },
+        ),
         (Enum, {"states": None}),
         (MetricWrapperBase, {}),
     ],
@@ -242,3 +293,49 @@ def test_a_signature_shows_the_options_of_its_own_kind(kind, option):
 def test_an_interface_cannot_be_instantiated(interface):
     with pytest.raises(TypeError, match="abstract"):
         interface()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"native": 9}, r"native= to be True, False or a schema from -4 \(widest buckets\) to 8, got 9"),
+        ({"native": None}, "native= to be True, False or a schema .*, got None"),
+        ({"native": "5"}, "native= to be True, False or a schema .*, got the string '5'"),
+        ({"native": True, "max_buckets": 0}, "max_buckets= to be an int of 1 or more, or None, got 0"),
+        ({"native": True, "max_buckets": 10.0}, "max_buckets= to be an int of 1 or more, or None, got 10.0: write 10"),
+        ({"native": True, "zero_threshold": -1}, "zero_threshold= to be 0 or more, as a finite number, got -1"),
+        ({"native": True, "zero_threshold": float("nan")}, "zero_threshold= to be 0 or more, .*, got nan"),
+        ({"native": True, "max_zero_threshold": None}, "max_zero_threshold= to be 0 or more, .*, got None"),
+        ({"native": True, "max_zero_threshold": True}, "max_zero_threshold= to be 0 or more, .*, got True"),
+        ({"native": True, "min_reset_seconds": "1h"}, "min_reset_seconds= to be 0 seconds or more, .*'1h'"),
+        ({"native": True, "min_reset_seconds": 10**400}, "min_reset_seconds= to be 0 seconds or more"),
+        ({"max_buckets": None}, "native= to be True, since max_buckets= is an option of native histograms, got False"),
+        ({"min_reset_seconds": 5}, "native= to be True, since min_reset_seconds= is an option of native histograms"),
+        ({"buckets": ()}, "buckets= to be .*: a histogram without classic buckets needs native=True"),
+    ],
+)
+def test_a_wrong_option_of_a_native_histogram_is_refused(options, message, registry):
+    with pytest.raises(DefinitionError, match=f"^h: expected {message}"):
+        Histogram("h", "H.", registry=registry, **options)
+
+
+def test_the_options_of_a_native_histogram_are_fixed_by_its_declaration(registry):
+    options = {"max_buckets": None, "zero_threshold": 0, "max_zero_threshold": 1, "min_reset_seconds": 3600}
+    histogram = Histogram("h", "H.", native=-4, registry=registry, **options)
+    assert histogram.descriptor.native == NativeOptions(-4, None, 0.0, 1.0, 3600.0)
+    assert Histogram("h", "H.", native=-4, registry=registry, exist_ok=True, **options) is histogram
+
+
+@pytest.mark.parametrize(
+    ("options", "difference"),
+    [
+        ({}, "native=4 and not False"),
+        ({"native": True}, "native=4 and not True"),
+        ({"native": 4, "max_buckets": 3}, "max_buckets=160 and not 3"),
+        ({"native": 4, "buckets": ()}, r"buckets=\[1.0, inf\] and not \[\]"),
+    ],
+)
+def test_a_different_native_histogram_is_refused_with_the_options_as_they_were_written(options, difference, registry):
+    Histogram("h", "H.", native=4, buckets=[1], registry=registry)
+    with pytest.raises(DuplicateMetricError, match=f"it has {difference}"):
+        Histogram("h", "H.", exist_ok=True, registry=registry, **{"buckets": [1], **options})

@@ -202,7 +202,13 @@ def _make_metrics(registry: Registry) -> list[Any]:
     return [*metrics, *labelled, *(metric.labels("a") for metric in (*labelled, metrics[-1], in_context))]
 
 
-_KINDS: tuple[Callable[..., MetricBase[Any, Any, Any, Any, Any]], ...] = (Counter, Gauge, Summary, Histogram, Info)
+_KINDS: tuple[Callable[..., MetricBase[Any, Any, Any, Any, Any, Any, Any, Any]], ...] = (
+    Counter,
+    Gauge,
+    Summary,
+    Histogram,
+    Info,
+)
 
 
 def test_copies_as_itself(registry: Registry) -> None:

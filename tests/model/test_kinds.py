@@ -59,6 +59,15 @@ def test_every_storage_keeps_every_kind_that_can_be_declared(kind, storage):
     assert 1.0 in [sample.value for sample in family.samples]
 
 
+@pytest.mark.parametrize("buckets", [(), (1, 2)], ids=["native only", "both"])
+def test_every_storage_keeps_native_histograms(buckets, storage):
+    registry = CollectorRegistry(storage=storage)
+    Histogram("m", "M.", native=True, buckets=buckets, registry=registry).observe(1)
+    (family,) = (family for family in registry.collect() if family.name == "m")
+    (native,) = (sample.native_histogram for sample in family.samples if sample.native_histogram)
+    assert (native.count_value, native.sum_value) == (1, 1)
+
+
 @pytest.mark.parametrize("kind", DECLARED)
 def test_a_child_of_a_metric_has_the_samples_of_its_kind(kind):
     registry = CollectorRegistry()

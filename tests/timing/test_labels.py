@@ -115,6 +115,9 @@ def test_an_error_of_the_metric_is_logged_and_the_exception_of_the_call_passes(r
         def recorder(self):
             return lambda seconds: 1 / 0
 
+        def closed_recorder(self):
+            return None
+
     def fail():
         raise LookupError
 

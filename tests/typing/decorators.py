@@ -115,6 +115,9 @@ def declare() -> None:
     assert_type(Counter("c", "C.", per_worker=True), Counter)
     assert_type(Summary("s", "S.", per_worker=True), Summary)
     assert_type(Histogram("h", "H.", buckets=[1], per_worker=True), Histogram)
+    assert_type(Counter("c", "C.", exemplars="trace"), Counter)
+    assert_type(Histogram("h", "H.", exemplars=lambda: {"order": "7"}), Histogram)
+    assert_type(instrument(Starlette(), exemplars="traceparent"), Starlette)
     assert_type(Enum("e", "E.", ["n"], states=("on", "off")).labels("a"), EnumChild)
     assert_type(registry.get_or_create(Histogram, "h", "H.", buckets=[1]), Histogram)
 
@@ -127,6 +130,9 @@ def wrong() -> None:
     h.inc()  # type: ignore[attr-defined]
     g.labels("x").observe(1)  # type: ignore[attr-defined]
     Counter("c")  # type: ignore[call-arg]
+    Counter("c", "C.", exemplars="span")  # type: ignore[arg-type]
+    Histogram("h", "H.", exemplars=len)  # type: ignore[arg-type]
+    Gauge("g", "G.", exemplars="trace")  # type: ignore[arg-type]
     Histogram("h", "H.", buckets=5)  # type: ignore[arg-type]
     Gauge("g", "G.", multiprocess_mode="average")  # type: ignore[arg-type]
     Counter("c", "C.", buckets=[1])  # type: ignore[arg-type]

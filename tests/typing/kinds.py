@@ -19,6 +19,7 @@ failures = Counter("failures", "Failures.", ["kind"])
 running = Gauge("running", "Running.")
 waited = Summary("waited", "Waited.")
 calls = CallMetrics("calls", "Calls.")
+sizes = Histogram("sizes", "Sizes.", buckets=(), native=4, max_buckets=None, zero_threshold=0.5, min_reset_seconds=60)
 
 
 @seconds.time()
@@ -131,6 +132,9 @@ async def awaited(later: Awaitable[bytes], callback: Callable[[], Awaitable[floa
 
 
 async def wrong() -> None:
+    Histogram("sizes", "Sizes.", native="yes")  # type: ignore[arg-type]
+    Histogram("sizes", "Sizes.", max_buckets="20")  # type: ignore[arg-type]
+    Histogram("sizes", "Sizes.", native=True, min_reset_seconds="1h")  # type: ignore[arg-type]
     await stacked("1")  # type: ignore[arg-type]
     await stacked(1, z="")  # type: ignore[call-arg]
     many(1)  # type: ignore[call-arg]
