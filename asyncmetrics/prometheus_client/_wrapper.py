@@ -33,7 +33,7 @@ __all__ = ("MetricWrapperBase",)
 M = TypeVar("M", bound="MetricWrapperBase")
 
 
-class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any] if TYPE_CHECKING else ABC):  # type: ignore[misc]
+class MetricWrapperBase(MetricBase[Any, Any, Any, Any, Any, Any, Any, Any] if TYPE_CHECKING else ABC):  # type: ignore[misc]
     """What all metrics have in common: six kinds are here, and a program may derive others.
 
     A derived class sets ``_type`` to one of `METRIC_TYPES`, and overrides ``_metric_init`` (prepare a metric without

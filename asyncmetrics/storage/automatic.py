@@ -50,7 +50,7 @@ class AutomaticStorage:
         shared = self._get_shared()
         if shared is not None:
             return shared.open(descriptor, events, max_children=max_children, ttl=ttl)
-        make = MemoryStorage().children_by_kind[descriptor.kind]
+        make = MemoryStorage().choose_child_class(descriptor)
         table: AutomaticTable[Any] = AutomaticTable(
             DECISION.decide, self, descriptor, make, events, max_children=max_children, ttl=ttl
         )

@@ -37,8 +37,7 @@ class AutomaticTable(ChildTable[C]):
 
     In the other states its class is `_PassingTable`, so that the first state costs nothing.
 
-    ``is_undecided`` and ``successor`` show the state. ``has_exemplars`` is what stand-ins set in their successor's
-    table; only shared storage needs it.
+    ``is_undecided`` and ``successor`` show the state.
     """
 
     __slots__ = (
@@ -48,7 +47,6 @@ class AutomaticTable(ChildTable[C]):
         "_storage",
         "_ttl",
         "_users",
-        "has_exemplars",
         "is_undecided",
         "successor",
     )
@@ -65,7 +63,6 @@ class AutomaticTable(ChildTable[C]):
         ttl: float | None = None,
     ) -> None:
         super().__init__(descriptor, make, events, max_children=max_children, ttl=ttl)
-        self.has_exemplars = False
         self.is_undecided = False
         self.successor: ChildTable[Any] | None = None
         self._decide = decide

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from functools import partial
 
 import pytest
 
@@ -84,6 +85,57 @@ def test_a_histogram_that_is_read_while_observed_agrees_with_itself(registry):
 
     run(observe, observe, read)
     assert wrong == []
+
+
+NATIVE = pytest.mark.parametrize("buckets", [(), range(1, 9)], ids=["native only", "both"])
+
+
+def count_native(child):
+    """Return the counts of a native histogram: of all buckets, of the classic ones, and the sum."""
+    classic, total = child.read_counts()
+    native = child.read_native()
+    return native.count_value, sum(classic), total, native.sum_value
+
+
+@NATIVE
+def test_no_observation_is_lost_while_a_native_histogram_gets_new_stages(registry, buckets):
+    """It goes through 9 resolutions, and widens its zero bucket, while 6 threads observe."""
+    options = {"max_buckets": 4, "max_zero_threshold": 0.01, "native": 8}
+    histogram = Histogram("h", "H.", ["n"], buckets=buckets, registry=registry, **options).labels("x")
+    start = threading.Barrier(6)
+
+    def work():
+        record = histogram.recorder()
+        start.wait()
+        for power in range(-40, 360):
+            for observe in (histogram.observe, record):
+                observe(1.25**power)
+                observe(-(1.25**power))
+
+    run(*[work] * 6)
+    native = histogram.read_native()
+    assert (native.schema, native.zero_threshold > 0.001) == (-4, True)
+    assert count_native(histogram)[:2] == (6 * 400 * 4,) * 2
+
+
+@NATIVE
+def test_a_native_histogram_that_is_reset_while_observed_agrees_with_itself(registry, buckets):
+    """An observation is in all of its numbers, or in none. The amounts are those of the classic buckets."""
+    options = {"max_buckets": 2, "min_reset_seconds": 1e-9, "native": 4}
+    histogram = Histogram("h", "H.", ["n"], buckets=buckets, registry=registry, **options).labels("x")
+
+    def work(first):
+        for number in range(2000):
+            histogram.observe((first + number) % 8 + 1)
+            if number % 5 == 0:
+                histogram.read_numbers()
+
+    run(*[partial(work, first) for first in range(4)])
+    native, classic, total, native_total = count_native(histogram)
+    assert (native, total) == (classic, native_total)
+    assert native < 8000
+    if buckets:
+        assert total == sum(count * (index + 1) for index, count in enumerate(histogram.read_counts()[0]))
 
 
 def test_a_child_is_created_once_by_the_first_thread(registry):

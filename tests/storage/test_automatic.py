@@ -121,3 +121,43 @@ def test_parts_of_children_that_a_program_kept_when_the_process_began_to_share()
     environment = {name: text for name, text in os.environ.items() if name != "ASYNCMETRICS_DIR"}
     ended = subprocess.run([sys.executable, "-c", KEPT], env=environment, capture_output=True, text=True, check=True)
     assert ended.stdout.splitlines() == ["StandInMemoryHistogram", "[22.0, 35.0, 8.0, 12.0]"]
+
+
+KEPT_NATIVE = """
+import os
+from asyncmetrics import REGISTRY, Histogram
+
+kept = [Histogram(name, "H.", ["n"], native=True, buckets=buckets, max_buckets=2).labels("x")
+        for name, buckets in (("h", ()), ("g", (1, 2)))]
+records = [histogram.recorder() for histogram in kept]
+
+def observe():
+    for histogram, record in zip(kept, records):
+        for amount in (0.5, -1.0, 4.0):
+            histogram.observe(amount)
+            record(amount)
+
+observe()
+if not (pid := os.fork()):
+    observe()
+    os._exit(0)
+os.waitpid(pid, 0)
+observe()
+REGISTRY.get_sample_value("h_count")
+kept[0].observe(1.5, {"trace_id": "a"})  # the children pass changes on from now on
+observe()
+print(*(type(histogram).__name__ for histogram in kept))
+natives = [sample.native_histogram for family in REGISTRY.collect() if family.name in "hg" for sample in family.samples]
+print([(native.count_value, native.sum_value) for native in natives if native])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
+def test_native_histograms_that_a_program_kept_when_the_process_began_to_share():
+    environment = {name: text for name, text in os.environ.items() if name != "ASYNCMETRICS_DIR"}
+    ended = subprocess.run(
+        [sys.executable, "-c", KEPT_NATIVE], env=environment, capture_output=True, text=True, check=True
+    )
+    names, numbers = ended.stdout.splitlines()
+    assert names == "StandInMemoryNativeHistogram StandInMemoryDualHistogram"
+    assert numbers == "[(25.0, 29.5), (24.0, 28.0)]"

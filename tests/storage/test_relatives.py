@@ -235,6 +235,24 @@ os.wait()
     )
 
 
+def test_the_traces_that_a_forked_process_counts_with_are_exposed_by_its_parent(run):
+    program = """
+native = Histogram("native", "N.", native=True, buckets=())
+natively = native.labels()
+if not os.fork():
+    for number, count_one in enumerate([counter.inc, held.inc, histogram.observe, natively.observe], 1):
+        count_one(1, {"trace_id": f"{number:032x}"})
+    os._exit(0)
+os.wait()
+for family in REGISTRY.collect():
+    for sample in family.samples:
+        if sample.exemplar:
+            print(json.dumps([sample.name, int(sample.exemplar.labels["trace_id"], 16)]))
+"""
+    shown, errors = run(program)
+    assert (shown, errors) == ([["c_total", 1], ["l_total", 2], ["h_bucket", 3], ["native_bucket", 4]], [])
+
+
 IN_FLIGHT = """
 import os
 from asyncmetrics import Counter, Histogram, Summary, generate_latest

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 from asyncmetrics.children.interfaces import HistogramChild
 from asyncmetrics.children.table import Child, ChildTable
+from asyncmetrics.storage.memory.native import MemoryDualHistogram, MemoryNativeHistogram
+from asyncmetrics.storage.memory.native_buckets import NativeBuckets
 from asyncmetrics.storage.memory.plain import (
     PLAIN_CHILDREN,
     MemoryCounter,
@@ -25,7 +27,7 @@ from asyncmetrics.storage.memory.plain import (
     MemorySummary,
 )
 
-__all__ = ("LOCKED_CHILDREN", "add_locks")
+__all__ = ("LOCKED_CHILDREN", "LOCKED_NATIVE", "add_locks")
 
 C = TypeVar("C", bound=Child)
 _forks = 0  # between the first process and this one
@@ -62,10 +64,11 @@ def _add_lock(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 # Of the children of each class: the methods that must not run in two threads at once.
-_METHODS: dict[type[Child], tuple[str, ...]] = {
+_METHODS: dict[type[Any], tuple[str, ...]] = {
     MemoryCounter: ("inc", "reset"),
     MemoryGauge: ("inc", "dec", "set"),
     MemorySummary: ("observe", "add_number", "set_number", "read_numbers"),
+    NativeBuckets: ("observe", "read_counts", "read_native", "read_numbers"),
     MemoryHistogram: ("observe", "add_number", "set_number", "read_counts"),
     MemoryInfo: ("info",),
     MemoryEnum: ("state",),
@@ -82,7 +85,7 @@ def add_locks(plain: type[C], *more: str) -> type[C]:
 
     names = next(names for kind, names in _METHODS.items() if issubclass(plain, kind))
     own: dict[str, Any] = {name: _add_lock(getattr(plain, name)) for name in (*names, *more)}
-    if issubclass(plain, MemoryHistogram):
+    if issubclass(plain, HistogramChild):
         own["recorder"] = HistogramChild.recorder  # observe, which locks
     own |= {"__slots__": ("_forks", "_lock"), "__init__": __init__, "__doc__": plain.__doc__, "__module__": __name__}
     return type(plain.__name__.replace("Memory", "Locked"), (plain,), own)
@@ -90,3 +93,7 @@ def add_locks(plain: type[C], *more: str) -> type[C]:
 
 LOCKED_CHILDREN = {kind: add_locks(plain) for kind, plain in PLAIN_CHILDREN.items()}
 """The child classes by the kind of their metric."""
+LOCKED_NATIVE: dict[type[Child], type[Child]] = {
+    plain: add_locks(plain) for plain in (MemoryNativeHistogram, MemoryDualHistogram)
+}
+"""The child classes of native histograms by those without locks."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from sys import float_info
 from typing import Any, NoReturn
@@ -47,6 +47,7 @@ __all__ = (
     "MemoryHistogram",
     "MemoryInfo",
     "MemorySummary",
+    "accumulate_counts",
 )
 
 _LARGEST = float_info.max
@@ -265,13 +266,18 @@ class MemoryHistogram(Child, HistogramChild):
     def read_numbers(self) -> Sequence[float]:
         """Return the cumulative buckets, and the count and the sum where the descriptor has rows for them."""
         counts, total = self.read_counts()
-        cumulative = [*accumulate(counts)]
-        # OpenMetrics 1.0, "Histogram": with a negative bound there is no sum.
-        return [*cumulative, cumulative[-1]] if self._bounds[0] < 0 else [*cumulative, cumulative[-1], total]
+        return accumulate_counts(self._bounds, counts, total)
 
     def read_exemplars(self) -> Mapping[int, Exemplar]:
         """Return the latest exemplar of each bucket that has one, by the index of the bucket."""
         return self._exemplars or {}
+
+
+def accumulate_counts(bounds: Sequence[float], counts: Iterable[float], total: float) -> Sequence[float]:
+    """Return the numbers of a classic histogram for the rows of its descriptor."""
+    cumulative = [*accumulate(counts)]
+    # OpenMetrics 1.0, "Histogram": with a negative bound there is no sum.
+    return [*cumulative, cumulative[-1]] if bounds[0] < 0 else [*cumulative, cumulative[-1], total]
 
 
 class MemoryInfo(Child, InfoChild):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, final
 
-from asyncmetrics.children.table import ChildTable, TableEvents
+from asyncmetrics.children.table import Child, ChildTable, TableEvents
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import Metric
 from asyncmetrics.storage.leads import AlwaysLeader
@@ -21,7 +21,8 @@ class MemoryStorage:
 
     def __init__(self, *, locking: bool | None = None) -> None:
         self.children_by_kind = PLAIN_CHILDREN
-        if has_locks(locking):
+        self._is_locking = has_locks(locking)
+        if self._is_locking:
             from asyncmetrics.storage.memory.locked import LOCKED_CHILDREN  # few programs need them
 
             self.children_by_kind = LOCKED_CHILDREN
@@ -30,9 +31,31 @@ class MemoryStorage:
         self, descriptor: Descriptor, events: TableEvents, *, max_children: int | None = None, ttl: float | None = None
     ) -> ChildTable[Any]:
         """Return a new table for the children of a metric."""
-        return ChildTable(
-            descriptor, self.children_by_kind[descriptor.kind], events, max_children=max_children, ttl=ttl
-        )
+        return ChildTable(descriptor, self.choose_child_class(descriptor), events, max_children=max_children, ttl=ttl)
+
+    def choose_child_class(self, descriptor: Descriptor) -> type[Child]:
+        """Return the class of a metric's children."""
+        kind = self._choose_kind(descriptor)
+        if descriptor.exemplars is None:
+            return kind
+        from asyncmetrics.storage.memory.asking import find_asking_class  # few programs ask
+
+        return find_asking_class(kind)
+
+    def _choose_kind(self, descriptor: Descriptor) -> type[Child]:
+        if descriptor.native is not None:
+            return self._choose_native_class(descriptor)
+        return self.children_by_kind[descriptor.kind]
+
+    def _choose_native_class(self, descriptor: Descriptor) -> type[Child]:
+        from asyncmetrics.storage.memory.native import choose_native_class  # few programs have one
+
+        plain = choose_native_class(descriptor)
+        if not self._is_locking:
+            return plain
+        from asyncmetrics.storage.memory.locked import LOCKED_NATIVE
+
+        return LOCKED_NATIVE[plain]
 
     def named(self, name: str) -> MemoryStorage:  # noqa: ARG002  # of the protocol
         """Return this storage: it collects no table."""

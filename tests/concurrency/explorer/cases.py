@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from tests.concurrency.explorer.checks import check_end
 from tests.concurrency.explorer.model import Model, Outcome, Setup
+from tests.concurrency.explorer.natives import NativeSetting
 from tests.concurrency.explorer.operations import OPERATIONS, Operation
 from tests.concurrency.explorer.registries import RegistrySetting
 from tests.concurrency.explorer.worlds import STORAGES, Clock, Reading, World
@@ -102,7 +103,7 @@ class Setting(NamedTuple):
         check_end(world, allowed, elsewhere)
 
 
-AnySetting: TypeAlias = Setting | RegistrySetting
+AnySetting: TypeAlias = Setting | RegistrySetting | NativeSetting
 
 
 class Case(NamedTuple):
@@ -129,6 +130,7 @@ _EVERY = "use other count remove clear remake read"
 _OF_HELD = "read use count remove", "read use labels count remove remake"
 _U = frozenset("u")
 _REGISTRY_SECOND = "register register_rival unregister declare describe register_target collect"
+_NATIVE = "observe observe_zero coarsen widen read", "observe observe_zero coarsen coarsen_more widen remove read"
 _X, _XT = _U | {"x"}, _U | {"x", "target"}
 SETTINGS: tuple[AnySetting, ...] = (
     Setting("new", Setup(_BASE), "labels use remake clear read", "labels use other remove clear remake read fork"),
@@ -138,6 +140,7 @@ SETTINGS: tuple[AnySetting, ...] = (
     Setting("slice full", Setup(_FOUR), "use remake read", "use other remake remove_other"),
     Setting("gauge", Setup(_WITH_K, _K), "track set_function read", "track set_function remove remake read", "gauge"),
     Setting("histogram", Setup(_WITH_K, _K), "time read", "time remove remake read", "histogram"),
+    Setting("traced", Setup(_WITH_K, _K), "use count remove remake", "use count remove remake", "traced", ("shared",)),
     Setting("due, held", Setup(_WITH_K, _K, _K), *_OF_HELD),
     Setting("due", Setup(_WITH_K, stale=_K), "read use remove clear", "read use labels remove remake"),
     Setting("asleep, held", Setup(_WITH_K, _K, _K), *_OF_HELD, stale_readings=1),
@@ -146,6 +149,10 @@ SETTINGS: tuple[AnySetting, ...] = (
     RegistrySetting("registry", _U, "register register_rival describe", _REGISTRY_SECOND),
     RegistrySetting("registered", _X, "register_rival unregister collect", "register_rival unregister collect"),
     RegistrySetting("described", _XT, "describe undescribe register_target", "describe undescribe register_target"),
+    NativeSetting("native, both", False, False, *_NATIVE, STORAGES),
+    NativeSetting("native only", True, False, *_NATIVE, STORAGES),
+    NativeSetting("native, both, due", False, True, *_NATIVE),
+    NativeSetting("native only, due", True, True, *_NATIVE),
     RegistrySetting("declared", _U, "declare", "declare collect register", ("memory", "shared")),
 )  # fmt: skip
 

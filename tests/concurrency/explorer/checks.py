@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from typing import Any
 
 from tests.concurrency.explorer.model import Outcome
 from tests.concurrency.explorer.worlds import Problem, Reading, World, make_registry
@@ -38,11 +39,33 @@ def _check_table(world: World, numbers: dict[str, float]) -> list[Problem]:
 def _check_second_worker(world: World, numbers: dict[str, float]) -> list[Problem]:
     registry = make_registry("shared", world.folder)
     try:
-        family = world.make_metric(registry).make_family()
+        metric = world.make_metric(registry)
+        family = metric.make_family()
         seen = {p.labelvalues[0]: world.get_number(p) for batch in family.read_batches() for p in batch}
+        problems = _check_exemplars(world, metric)
     finally:
         registry.storage.close()
-    return [] if seen == numbers else [("another worker reads other numbers", f"{seen}, not {numbers}")]
+    if seen != numbers:
+        problems.append(("another worker reads other numbers", f"{seen}, not {numbers}"))
+    return problems
+
+
+def _check_exemplars(world: World, metric: Any) -> list[Problem]:
+    """Another worker's ``metric`` has the exemplars of this worker, and those of no other series."""
+    problems: list[Problem] = []
+    own, theirs = world.read_traces(world.metric), world.read_traces(metric)
+    if any(world.keys_by_trace[trace] != key for key, trace in theirs.items()):
+        problems.append(("an exemplar of another series", f"{theirs}, of {world.keys_by_trace}"))
+    if own != theirs and not world.has_lost_exemplar:
+        problems.append(("another worker reads other exemplars", f"{theirs}, not {own}"))
+    if world.kind != "traced":
+        return problems
+    for key in own:
+        world.count_one(key)
+    own, theirs = world.read_traces(world.metric), world.read_traces(metric)
+    if own != theirs:
+        problems.append(("another worker does not read new exemplars", f"{theirs}, not {own}"))
+    return problems
 
 
 def _check_use(world: World, elsewhere: Callable[[Callable[[], None]], None]) -> list[Problem]:

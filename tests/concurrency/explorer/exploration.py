@@ -24,7 +24,13 @@ from tests.patience import PATIENCE_SECONDS
 
 __all__ = ("HOT_FILES", "explore", "make_scope")
 
-HOT_FILES = ("storage/memory/plain.py", "storage/shared/children.py")
+HOT_FILES = (
+    "storage/memory/plain.py",
+    "storage/memory/native.py",
+    "storage/memory/native_buckets.py",
+    "storage/shared/children.py",
+    "storage/shared/native.py",
+)
 """The files whose code relies on where CPython switches threads: see `stops`."""
 _MOST_DEADLOCKS = 3  # of one case; then the rest of the case is left out, since each takes the whole patience
 _COLLECT_EVERY = 500  # interleavings

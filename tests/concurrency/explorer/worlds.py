@@ -40,6 +40,7 @@ _BUCKETS = (0.5, 1.0)
 _METRICS: dict[str, Callable[..., Any]] = {
     "counter": Counter,
     "gauge": Gauge,
+    "traced": Counter,  # each count has an exemplar with another trace
     "histogram": lambda *args, **options: Histogram(*args, buckets=_BUCKETS, **options),
 }
 # A step waits half a millisecond, and a reading one second for structural work that another thread does.
@@ -151,9 +152,11 @@ class Reading:
         return found
 
 
-def _count(child: Any, kind: str) -> None:
+def _count(child: Any, kind: str, trace: int) -> None:
     if kind == "histogram":
         child.observe(1.0)
+    elif kind == "traced":
+        child.inc(1, {"trace_id": f"{trace:032x}"})
     else:
         child.inc()
 
@@ -183,6 +186,9 @@ class World:
         self.removed: set[str] = set()
         self.references: list[weakref.ref[Any]] = []
         self._begun_removals = self._ended_removals = 0
+        self.traces = count_up(1)
+        self.keys_by_trace: dict[int, str] = {}
+        self.has_lost_exemplar = False  # whether an exception has ended a count, perhaps before it was shared
         self._adding = threading.Lock()
         self._set_up()
 
@@ -205,11 +211,20 @@ class World:
 
     def count_one(self, key: str) -> None:
         """Count 1 on the child of ``key``, which this creates if it is new."""
-        _count(self.metric.labels(key), self.kind)
+        self._count(self.metric.labels(key))
+
+    def _count(self, child: Any) -> None:
+        trace = next(self.traces)
+        self.keys_by_trace[trace] = child.labelvalues[0]
+        try:
+            _count(child, self.kind, trace)
+        except BaseException:
+            self.has_lost_exemplar = True
+            raise
 
     def is_counted(self, key: str) -> bool:
         """Return whether ``counted`` and ``begun`` limit the number of ``key``: it is a counter, and the first one."""
-        return self.kind == "counter" and key not in self.removed
+        return self.kind in {"counter", "traced"} and key not in self.removed
 
     def make_stale(self, readings: int) -> None:
         """Let the stale children expire: one reading sees their numbers, and ``readings`` see that they are stale."""
@@ -226,6 +241,12 @@ class World:
         """Read everything, and judge nothing."""
         family = make_live_family(self.metric)
         return {p.labelvalues[0]: self.get_number(p) for batch in family.read_batches() for p in batch}
+
+    def read_traces(self, metric: Any) -> dict[str, int]:
+        """Return the trace of each series that has an exemplar, of the world's metric or that of another worker."""
+        points = [point for batch in make_live_family(metric).read_batches() for point in batch]
+        found = [(point.labelvalues[0], exemplar) for point in points for exemplar in point.read_exemplars().values()]
+        return {key: int(exemplar.labels["trace_id"], 16) for key, exemplar in found}
 
     def get_number(self, point: Any) -> float:
         """Return the number of a point, which is its count if it is a histogram."""
@@ -245,7 +266,7 @@ class World:
     def count(self, child: Any) -> Step:
         key = child.labelvalues[0]
         self._add(self.begun, key)
-        _count(child, self.kind)
+        self._count(child)
         self._add(self.counted, key)
         return
         yield
