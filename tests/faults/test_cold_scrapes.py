@@ -36,6 +36,7 @@ ZLIB_BYTES = 256 << 10  # what a compressor allocates at its start, by the formu
 COLUMNS_LIMIT = 4 * LIMIT  # where series have several orders, arrays of one number a series are made: single blocks
 TEXT = "text/plain"
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
+PROTOBUF = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
 
 USES = {
     "Counter": lambda child: child.inc(),
@@ -202,6 +203,7 @@ def test_a_scrape_after_a_log_was_rewritten_and_another_scrape_was_abandoned(wor
     ("scrape", "limit"),
     [
         pytest.param(partial(scraped, accept=OPENMETRICS), LIMIT, id="openmetrics"),
+        pytest.param(partial(scraped, accept=PROTOBUF), LIMIT, id="protobuf"),
         pytest.param(partial(scraped, gzip=True), LIMIT + ZLIB_BYTES, id="gzip"),
         pytest.param(lambda registry: scraped(registry, TEXT, "jobs_total"), LIMIT, id="names"),
     ],

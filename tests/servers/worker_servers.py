@@ -90,11 +90,11 @@ class Workers:
             return self.get("/items/0")[0] == 200
         return False
 
-    def get(self, path: str) -> tuple[int, str]:
+    def get(self, path: str, **headers: str) -> tuple[int, str]:
         """Ask once, on a connection of its own, which any worker may accept."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
         try:
-            connection.request("GET", path)
+            connection.request("GET", path, headers=headers)
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
         finally:
@@ -142,12 +142,14 @@ def _command(pid: str) -> str:
 
 
 @contextmanager
-def run_workers(name: str, options: str, workers: int, place: Path, environment: dict[str, str]) -> Iterator[Workers]:
-    """Run a server whose workers share metrics below ``place``."""
+def run_workers(
+    name: str, options: str, workers: int, place: Path, environment: dict[str, str], app: str = "worker_app"
+) -> Iterator[Workers]:
+    """Run a server whose workers share metrics below ``place``. ``app`` is the module of the application."""
     packages, command, _ = (SERVERS | LAUNCHERS)[name]
     require_packages(packages)
     port = find_free_port()
-    words = [*command.format(port=port, workers=workers).split(), *options.split()]
+    words = [*command.replace("worker_app:", f"{app}:").format(port=port, workers=workers).split(), *options.split()]
     server = Workers(name, port, place)
     settings = {"XDG_RUNTIME_DIR": str(place), **environment}
     with run_server(words, HERE, server.is_up, **settings) as server.process:

@@ -28,8 +28,8 @@ What may come in between:
    its next change. Work that was interrupted ten times is dropped, logged and counted: if it was a removal, the series
    stays.
 2. *kill -9* loses the change in flight in each thread, and what is in no cells: children without room or still queued,
-   and exemplars. A mapped file needs no writing at the end. The kernel drops the lock on the slot; its counts stay in
-   every sum. Its infos, states and gauges of the modes ``live...`` vanish.
+   and exemplars whose labels fit no cells. A mapped file needs no writing at the end. The kernel drops the lock on the
+   slot; its counts stay in every sum. Its infos, states and gauges of the modes ``live...`` vanish.
 3. *A new worker* takes the lowest slot without an owner, and its counts: a child with the same labels continues from
    them. So there are never more slots than processes that shared at once. Gauges, infos and states of the dead one are
    removed, and so are counts under another definition.
@@ -54,12 +54,17 @@ The modules, from the metric to the files:
 `storage`           `SharedStorage`: opens child tables, collects what only other workers have
 `table`             one metric's children in this process: attach, remove, expire, read
 `children`          the counters, gauges, … that write every change through to cells
+`asking`            the counters and classic histograms that ask for exemplars
+`native_asking`     the native histograms that do
+`native`            native histograms, whose buckets are in blocks
 `attachment`        the states of a child: waiting, attached, detached
 `worker`            this process's slot, and the queue of structural work
 `turns`             which code does structural work or a step of a reading: a lock that no exception leaves behind
 `step_reader`       reading the slots in short steps, which threads take in turn
 `dead_slots`        removing series from slots without an owner
+`exemplar_places`   which exemplars of the children are in cells, and where
 `keeper`            the thread that calls gauge functions and expires series once a second
+`scrape_watch`      finding out that another worker has answered a scrape
 `self_metrics`      the metrics about workers and slots
 `supervisors`       which supervisor's worker this process is, if any
 `discovery`         the directory that the workers of a supervisor share by default

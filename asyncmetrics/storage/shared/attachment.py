@@ -19,16 +19,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, Protocol
 from weakref import ref
 
 from asyncmetrics.children.table import Child, ChildTable
+from asyncmetrics.model.samples import Exemplar
+from asyncmetrics.storage.shared.files.arena import Arena
+from asyncmetrics.storage.shared.files.arena_family import Family
 from asyncmetrics.storage.shared.files.layout import Cells, Doubles
 
 __all__ = (
     "DETACHED_CELLS",
     "AttachOnWrite",
     "SharedChild",
+    "SharedExemplars",
     "SharedTable",
     "get_shared_table",
     "is_attached",
@@ -56,13 +61,32 @@ class AttachOnWrite:
         self._asked = get_shared_table(child).attach_soon(child, self._asked)
 
 
+class SharedExemplars(Protocol):
+    """What a child of shared storage uses of `asyncmetrics.storage.shared.exemplar_places`."""
+
+    def share(self, child: Any, place: int, exemplar: Exemplar) -> None:
+        """Show the other workers an exemplar that ``child`` has from now on, if cells can hold it."""
+        ...
+
+    def drop(self, child: Any) -> None:
+        """Drop the exemplars of a series, because the child has dropped its own."""
+        ...
+
+
 class SharedTable(Protocol):
     """What a child of shared storage uses of its child table, which is a `SharedChildTable`."""
 
-    has_exemplars: bool
+    @property
+    def exemplars(self) -> SharedExemplars:
+        """The places of the children's exemplars."""
+        ...
 
     def attach_soon(self, child: Any, asked: Any = None) -> Any:
         """Attach a child to cells in this worker's slot, unless ``asked``, an earlier result, is still to be done."""
+        ...
+
+    def queue(self, child: Any, asked: Any = None) -> Any:
+        """Queue what `attach_soon` does, and return the work for a later call."""
         ...
 
     def start_chore(self) -> None:
@@ -85,6 +109,9 @@ class SharedChild(Child):
         super().__init__(table, labelvalues)
         self.wait()
 
+    def complete_copy(self) -> None:
+        """Do what is left to do after a child has got the slots of one in memory."""
+
     @abstractmethod
     def store(self, cells: Doubles, index: int) -> None:
         """Copy the numbers of the child to ``cells``, starting at ``index``."""
@@ -99,9 +126,23 @@ class SharedChild(Child):
         """As `attach`, and first add the counts that are there to the child's own; a state has no counts."""
         self.attach(cells, index)
 
+    def attach_parts(self, arena: Arena, family: Family, *, is_inherited: bool) -> None:
+        """Write the parts of an attached child to cells of ``arena``; call it through `Worker.do`. Raises OSError.
+
+        ``is_inherited`` is whether they hold counts that the child must take over, also if an earlier call was
+        interrupted.
+        """
+
+    def detach_parts(self) -> None:
+        """Stop asking for cells for parts that have none, until the child is attached again: there is no room."""
+
     @abstractmethod
     def reset_after_fork(self) -> None:
         """Set counts to zero in a forked process, and attach at the first write."""
+
+    def read_placed_exemplars(self) -> Mapping[int, Exemplar]:
+        """Return the exemplars by their places: the indexes of their rows, unless a subclass says otherwise."""
+        return self.read_exemplars()
 
     def wait(self) -> None:
         """Attach at the first write."""

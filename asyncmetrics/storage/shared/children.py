@@ -94,13 +94,15 @@ class SharedCounter(SharedChild, MemoryCounter):
         else:
             latest = make_exemplar(self, exemplar, amount)
             self.value = self.cells[self.index] = self.value + amount
-            self.exemplar = latest or self.exemplar
-            get_shared_table(self).has_exemplars = True
+            if latest is not None:
+                self.exemplar = latest
+                get_shared_table(self).exemplars.share(self, 0, latest)
 
     def reset(self) -> None:
         """Set the counts of this worker's slot to zero; those of other slots stay."""
         now = time.time()
         self.exemplar = None
+        get_shared_table(self).exemplars.drop(self)
         self.created = self.cells[self.index + 1] = now
         self.value = self.cells[self.index] = 0.0
 
@@ -276,7 +278,7 @@ class SharedHistogram(SharedChild, MemoryHistogram):
             return
         if exemplar is not None and (latest := make_exemplar(self, exemplar, amount)):
             self._exemplars = {**(self._exemplars or {}), bucket: latest}
-            get_shared_table(self).has_exemplars = True
+            get_shared_table(self).exemplars.share(self, bucket, latest)
         self._sum = self._sum + amount
         self._counts[bucket] = self._counts[bucket] + 1.0
         self.cells[self.index + bucket] = self._counts[bucket]
@@ -387,6 +389,10 @@ _LOCKED = {plain: add_locks(plain, "store", "attach", "take_over", "detach") for
 
 def choose_child_class(descriptor: Descriptor, *, locked: bool) -> type[SharedChild]:
     """Return the class of a metric's children; ``locked`` asks for one that locks, for use without a GIL."""
+    if descriptor.native is not None:
+        from asyncmetrics.storage.shared.native import choose_native_class  # few programs have one
+
+        return choose_native_class(descriptor, locked=locked)
     is_recent = descriptor.kind == "gauge" and descriptor.mode in _RECENT_MODES
     plain = RecentGauge if is_recent else _PLAIN[descriptor.kind]
     return _LOCKED[plain] if locked else plain

@@ -1,4 +1,7 @@
-"""Removing series from the slots of dead workers, which have no owner that could do it."""
+"""Removing series from the slots of dead workers, which have no owner that could do it.
+
+What the series own in parts stays in the cells. Readers leave it out, and the next owner of the slot removes it.
+"""
 
 from __future__ import annotations
 

@@ -14,10 +14,12 @@ slot, which is an arena and the lock on it.
 *What belongs to one worker*, and not to all of them together:
 
 * ``max_children`` limits each worker, and counts the series that its slot has taken over.
+* The limits of a native histogram hold for each worker; its resolution never rises again. The coarsest one is exposed.
 * `reset` sets the counts of this worker's slot to zero.
 * `remove` and `clear` remove series from this worker's slot and from the slots of dead workers. A series that another
   live worker has stays, with that worker's numbers.
-* Exemplars come from the worker that answers the scrape. A metric with ``per_worker`` has them for that worker only.
+* Exemplars with other labels than ``trace_id`` and ``span_id`` come from the worker that answers the scrape. Of those
+  that have only these, the newest of all workers is exposed for each bucket.
 * Each worker calls its own gauge functions, once a second and when it answers a scrape.
 * A custom collector is called in the worker that answers.
 * `unregister` affects one worker: others continue to expose the metric, with what this worker has counted.
@@ -42,6 +44,7 @@ from asyncmetrics.model.family import LiveFamily, Metric, Point
 from asyncmetrics.model.kinds import list_family_names
 from asyncmetrics.model.label_blocks import make_block_writer
 from asyncmetrics.storage.protocol import has_locks
+from asyncmetrics.storage.shared.attachment import SharedChild
 from asyncmetrics.storage.shared.children import choose_child_class
 from asyncmetrics.storage.shared.files.definition import Definition
 from asyncmetrics.storage.shared.files.directory import Directory
@@ -50,6 +53,7 @@ from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.newest import NewestFamily
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
 from asyncmetrics.storage.shared.scrape.snapshot import LocalState
+from asyncmetrics.storage.shared.scrape_watch import ScrapeWatch
 from asyncmetrics.storage.shared.self_metrics import describe_conflicts, describe_sharing, describe_slots
 from asyncmetrics.storage.shared.table import SharedChildTable
 from asyncmetrics.storage.shared.worker import Worker
@@ -97,6 +101,7 @@ class SharedStorage:
         self._is_required = False  # whether `open` raises if this process cannot share
         self._locked = has_locks(locking)
         self._merged_families: dict[str, MergedFamily] = {}  # those of `collect`, by name
+        self._scrape_watch = ScrapeWatch(worker)
         self._prepared_by = 0  # the thread that has followed all logs, until it collects
 
     def named(self, name: str) -> SharedStorage:
@@ -105,6 +110,7 @@ class SharedStorage:
         space = f"{self._space}/{name}" if self._space else name
         other._set_up(self._worker, space, locking=self._locked)
         other._is_required = self._is_required
+        other._scrape_watch = self._scrape_watch
         return other
 
     def join(self) -> None:
@@ -137,8 +143,12 @@ class SharedStorage:
         copies = self._worker.tables_by_name.setdefault((self._space, descriptor.name), WeakValueDictionary())
         copy = next(number for number in count() if number not in copies)
         make = choose_child_class(descriptor, locked=self._locked)
+        if descriptor.exemplars is not None:
+            make = _find_asking_class(make, is_native=descriptor.native is not None)
         definition = Definition(self._space, copy, ttl is not None, descriptor)
         table = SharedChildTable(self._worker, definition, make, events, max_children=max_children, ttl=ttl)
+        if descriptor.exemplars is not None:
+            self._worker.keeper.add(self._scrape_watch)
         copies[copy] = table
         self._worker.do(partial(self._worker.number_declarations, [table]))
         return table
@@ -161,6 +171,7 @@ class SharedStorage:
                 for _ in worker.reader.follow_logs():  # in steps, so that scrapes in other threads make progress
                     pass
             self._prepared_by = 0
+            worker.count_scrape()
             yield from worker.reader.use_slots(partial(self._describe, now))
         yield from self._describe_sharing()
 
@@ -247,3 +258,14 @@ class SharedStorage:
     def lead(self, name: str) -> SharedLead:
         """Return the lead of ``name`` among the workers that share the directory."""
         return SharedLead(self._worker, self._space, name)
+
+
+def _find_asking_class(kind: type[SharedChild], *, is_native: bool) -> type[SharedChild]:
+    """Return the class of children that ask for exemplars, and are otherwise those of ``kind``. Few programs ask."""
+    if is_native:
+        from asyncmetrics.storage.shared.native_asking import find_shared_asking_native_class
+
+        return find_shared_asking_native_class(kind)
+    from asyncmetrics.storage.shared.asking import find_shared_asking_class
+
+    return find_shared_asking_class(kind)

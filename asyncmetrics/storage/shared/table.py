@@ -37,6 +37,7 @@ from asyncmetrics.loops import HomeLoop
 from asyncmetrics.storage.shared.attachment import SharedChild, is_attached, is_waiting
 from asyncmetrics.storage.shared.children import SharedGauge, SharedInfo
 from asyncmetrics.storage.shared.dead_slots import remove_from_dead_slots
+from asyncmetrics.storage.shared.exemplar_places import ExemplarPlaces
 from asyncmetrics.storage.shared.files.arena import Arena
 from asyncmetrics.storage.shared.files.arena_family import Family
 from asyncmetrics.storage.shared.files.definition import Definition
@@ -58,10 +59,9 @@ _LATE_SECONDS = 1.0  # by which a busy worker does its chores late
 
 @final
 class SharedChildTable(ChildTable[C]):
-    """The children of one metric in this process. `read` yields the points of all workers.
+    """The children of one metric in this process, and the places of their ``exemplars``.
 
-    ``has_exemplars`` is whether a child has ever had an exemplar, and ``declared`` the number of the metric's
-    declaration (`asyncmetrics.storage.shared.scrape.newest`).
+    ``declared`` is the number of the metric's declaration (`asyncmetrics.storage.shared.scrape.newest`).
     """
 
     __slots__ = (
@@ -73,7 +73,7 @@ class SharedChildTable(ChildTable[C]):
         "_used_elsewhere",
         "_worker",
         "declared",
-        "has_exemplars",
+        "exemplars",
     )
 
     def __init__(
@@ -90,7 +90,7 @@ class SharedChildTable(ChildTable[C]):
         # Series of this slot that have no child here and that other workers change, and when to find out again.
         self._used_elsewhere: set[tuple[str, ...]] = set()
         self._ask_at = 0.0
-        self.has_exemplars = False
+        self.exemplars = ExemplarPlaces(worker, self.by_values, len(self.descriptor.buckets), self._get_family)
         self.declared = 0
         self._definition = definition
         self._worker = worker
@@ -110,11 +110,21 @@ class SharedChildTable(ChildTable[C]):
     def attach_soon(self, child: C, asked: Work | None = None) -> Work:
         """Attach a child to cells: now, or after the structural work that other code does at the moment.
 
-        Return this work. ``asked`` is what an earlier call has returned; if it is still queued, nothing is added.
+        Return this work. ``asked`` is what an earlier call has returned; if it has not begun, nothing is added.
         """
-        work = self._worker.queue(partial(self._attach, child)) if asked is None or not asked.is_queued else asked
+        work = self.queue(child, asked)
         self._worker.work()
         return work
+
+    def share_exemplars(self, child: C) -> None:
+        """Show the exemplars of ``child``, which are new, to other workers."""
+        self.exemplars.share_each(child)
+
+    def queue(self, child: C, asked: Work | None = None) -> Work:
+        """Queue what `attach_soon` does, and return the work for a later call."""
+        if asked is not None and asked.is_queued and not asked.attempts:
+            return asked
+        return self._worker.queue(partial(self._attach, child))
 
     def attach_all(self) -> None:
         """Attach every child that does not wait for its first write; call it through `Worker.do`."""
@@ -124,13 +134,14 @@ class SharedChildTable(ChildTable[C]):
 
     def detach_all(self) -> None:
         """Detach every child from its cells."""
+        self.exemplars.forget_all()
         for child in list(self.by_values.values()):
             child.detach()
 
     def reset_after_fork(self) -> None:
         """Start from zero in a forked process."""
         self._merged_family = None
-        self.has_exemplars = False
+        self.exemplars.forget_all()
         for child in list(self.by_values.values()):
             child.reset_after_fork()
 
@@ -139,6 +150,7 @@ class SharedChildTable(ChildTable[C]):
         return self._create(key, fill, self._insert if is_shared else super()._insert)
 
     def _insert(self, new_child: C) -> C:
+        new_child.complete_copy()
         attach = partial(self._attach, new_child)
         work = self._worker.queue(attach)
         child = super()._insert(new_child)
@@ -181,15 +193,29 @@ class SharedChildTable(ChildTable[C]):
             if family.is_inherited(number):
                 child.take_over(cells, at)
             else:
+                arena.remove_parts(family, key)  # those of a removed child
                 child.store(cells, at)
                 arena.publish(family, key, number)
                 child.attach(cells, at)
+        self._attach_parts(arena, family, child, is_inherited=family.is_inherited(number))
         family.forget_inherited(number)
         child.store(cells, at)  # again: other threads may have changed the numbers, or another child the cells
         if family.definition.ages:
             cells[at + family.definition.presence + 1] = child.changed_at
         if isinstance(child, SharedInfo):
             arena.write_facts(family, key, child.pack_facts())
+        self.exemplars.share_all(child)
+
+    def _attach_parts(self, arena: Arena, family: Family, child: C, *, is_inherited: bool) -> None:
+        """Write the parts of an attached child to cells, as far as there is room."""
+        try:
+            child.attach_parts(arena, family, is_inherited=is_inherited)
+        except OSError as error:
+            pass_interruption(error)
+            child.detach_parts()
+            if error.errno in _PASSING_ERRORS:
+                self._worker.attach_all_again()
+            arena.count_dropped()
 
     def _open_family(self) -> Family:
         """Return the metric's family in the arena; call it through `Worker.do`. Raises OSError."""
@@ -248,6 +274,7 @@ class SharedChildTable(ChildTable[C]):
             present = self.by_values.get(key)
             if present is None or not is_attached(present):  # the counts are those of no child in the table
                 arena.remove(family, key)
+                self.exemplars.forget(key)
         for successor in filter(None, [self.by_values.get(child.labelvalues) for child in removed]):
             self._attach_now(successor)  # also if it is attached: the removed child may have written to its cells
 
@@ -314,18 +341,10 @@ class SharedChildTable(ChildTable[C]):
 
         Call it through `Worker.do`.
         """
-        if self._worker.arena is None:
-            return
-        family = self._open_family()
-        change_cell = family.definition.presence + 1
-        items = iter(family.index.items())  # nothing else changes the dict: see `Worker.do`
-        while batch := list(islice(items, _BATCH)):
-            now = time.monotonic()
-            for key, number in batch:
-                cells, at = family.locate(number)
-                if not 0 <= now - cells[at + change_cell] < seconds and key not in self.by_values:
-                    keys.add(key)
-            time.sleep(0)  # an event loop that waits for the interpreter's lock gets it
+        if self._worker.arena is not None:
+            for batch in self._open_family().find_unchanged(seconds):  # nothing else changes it: see `Worker.do`
+                keys.update(batch - self.by_values.keys())
+                time.sleep(0)  # an event loop that waits for the interpreter's lock gets it
 
     def _remove_unheld(self, stale: list[C], expiry: Expiry[C], removed: list[C]) -> None:
         self._worker.do(partial(self._free_children, stale, expiry, removed))
@@ -354,17 +373,18 @@ class SharedChildTable(ChildTable[C]):
         yield from self._publish_changes()
         yield from self._listing.tidy()
         yield from worker.reader.read(self.merged_family, self._make_state(self._expiry.ttl if self._expiry else None))
+        self.scrapes[0] += 1
 
     def _make_state(self, ttl: float | None) -> LocalState:
         arena = self._worker.arena
-        return LocalState(arena.number if arena else None, self.by_values, self.has_exemplars, ttl)
+        return LocalState(arena.number if arena else None, self.by_values, self.exemplars.is_used, ttl)
 
     def _publish_changes(self) -> Iterator[tuple[()]]:
         """Write to the cells when each child last changed, in steps."""
         if self._expiry is None:
             return
         change_cell = self._definition.presence + 1
-        for batch in super().read():
+        for batch in self._read_children():
             for child in batch:
                 if is_attached(child):
                     child.cells[child.index + change_cell] = child.changed_at

@@ -54,7 +54,7 @@ from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.storage.shared.discovery import NoWorkerError
 from asyncmetrics.storage.shared.files.arena import Arena
 from asyncmetrics.storage.shared.files.directory import Directory
-from asyncmetrics.storage.shared.files.layout import ERRORS, CorruptError
+from asyncmetrics.storage.shared.files.layout import ERRORS, SCRAPES, CorruptError
 from asyncmetrics.storage.shared.keeper import Keeper
 from asyncmetrics.storage.shared.scrape.merged_family import MergedFamily
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
@@ -75,6 +75,7 @@ class WorkerTable(Protocol):
 
     descriptor: Descriptor
     declared: int
+    scrapes: list[int]
 
     @property
     def merged_family(self) -> MergedFamily:
@@ -265,6 +266,11 @@ class Worker:
         self.reader.close()
         if arena is not None:
             arena.close()
+
+    def count_scrape(self) -> None:
+        """Let the other workers know that this one has answered a scrape."""
+        if self.arena is not None:
+            self.arena.add(SCRAPES)
 
     def add_table(self, table: WorkerTable) -> None:
         """Attach, detach and reset the children of ``table`` with this worker from now on."""

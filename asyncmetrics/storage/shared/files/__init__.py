@@ -16,8 +16,10 @@ Which process owns them:
 How this process writes its own files:
 
 * ``cells``: the mapped file of cells
+* ``exemplar_cells``: an exemplar as cells, which readers use too
 * ``log_writer``: appending to the log and rewriting it
 * ``arena_family``: one family in the arena
+* ``blocks``: the cells of a native histogram's buckets
 * ``arena``: all of that together; read its theory of operation first
 
 How any process reads the files of all:

@@ -31,8 +31,9 @@ The states of a series in an owned arena:
 2. *Reserved*: the owner writes to the cells; no reader knows of them. `Arena.publish` appends the record: state 3. If
    nothing publishes the series, the same number is reserved for the next one.
 3. *Published*: the log has the record and ``index`` the number. `Arena.remove` leads to 4.
-4. *Removed*: the presence is 0, and so are all cells; the record stays in the log. If a child with the same label
-   values is made again, it gets the same number, and `Arena.publish` leads back to 3 without a record.
+4. *Removed*: the presence is 0, and so are all cells; the record stays in the log. The series that it owns in parts are
+   removed as well; after a kill in between, step 3 of the adoption or `Arena.recover` does it. If a child with the same
+   label values is made again, the series gets the same number, and `Arena.publish` leads back to 3 without a record.
 5. *Free*: the log was rewritten, without the record. Any series of the family can get the number: state 2.
 
 The log is rewritten as soon as more of its records are useless than useful (`Arena.rewrite_log`); for the steps of that
@@ -42,13 +43,15 @@ see `asyncmetrics.storage.shared.files.log_writer`.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import final
 
 from asyncmetrics.interruptions import ignoring
 from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.storage.lineage import read_start_time
-from asyncmetrics.storage.shared.files.arena_family import Extent, Family
+from asyncmetrics.storage.shared.files.arena_family import Extent, Family, link_parts
 from asyncmetrics.storage.shared.files.cells import CellsFile, Location
 from asyncmetrics.storage.shared.files.definition import Definition
 from asyncmetrics.storage.shared.files.directory import Directory
@@ -93,8 +96,6 @@ from asyncmetrics.storage.shared.files.slots import (
 
 __all__ = ("Arena",)
 
-_MAX_EXTENT_SERIES = 4096  # extents double a family's room up to here; more would reserve too many cells in advance
-_FIRST_EXTENT_SERIES = 4  # of a family with labels; one without labels has one series
 _MIN_WASTE = 64  # useless records that no log is rewritten for: each reader must read the new one from the beginning
 
 
@@ -123,7 +124,7 @@ class Arena:
     def _begin(self, number: int) -> None:
         """Make or adopt a slot that is locked. Raises `CorruptError`, and then nothing of it has changed."""
         self.close()
-        self.families: dict[tuple[str, str, int], Family] = {}
+        self.families: dict[tuple[str, str, int, str], Family] = {}
         self._next_family = 0
         self._cells_file = self._directory.open(name_cells_file(number), os.O_RDWR)
         header = Header.unpack(self._cells_file.read(HEADER_BYTES, 0))
@@ -158,13 +159,14 @@ class Arena:
             family.check(self._header[CELLS])
         return log, problem
 
-    def _make_families(self, log: Log) -> dict[tuple[str, str, int], Family]:
+    def _make_families(self, log: Log) -> dict[tuple[str, str, int, str], Family]:
         """Return the families of a log as the owner keeps them, and find out which cells are unused."""
-        made = [Family.make(family, self._cells.locate, log.generation) for family in log.families.values()]
+        declared = [each for family in chain(*log.named.values()) for each in (family, *family.parts.values())]
+        made = [Family.make(family, self._cells.locate, log.generation) for family in declared]
         extents = [(extent, family) for family in made for extent in family.extents]
         self._cells.reuse((extent.first, extent.first + extent.room * family.stride) for extent, family in extents)
-        self._next_family = max((family.number + 1 for family in made), default=0)
-        return {family.definition.local_key: family for family in made}
+        self._next_family = max(log.families, default=-1) + 1
+        return link_parts(made)
 
     def recover(self) -> None:
         """Make the tables agree with the files again. Raises OSError and `CorruptError` if others damaged the files."""
@@ -255,6 +257,13 @@ class Arena:
         self.is_whole = True
         return family
 
+    def open_part(self, family: Family, part: str) -> Family:
+        """Return a part of a family that is open, and declare it if this owner has not. Raises OSError."""
+        opened = family.parts.get(part)
+        if opened is None or opened.declared != family.declared:
+            opened = family.parts[part] = self.open_family(family.definition.define_part(part), family.declared)
+        return opened
+
     def _declare_again(self, family: Family, definition: Definition, declared: int) -> None:
         """Declare a family that was adopted, and keep its series. Raises OSError."""
         is_text_new = family.definition.descriptor.documentation != definition.descriptor.documentation
@@ -264,6 +273,9 @@ class Arena:
         self._count_waste()
 
     def _retire(self, family: Family) -> None:
+        for part in list(family.parts.values()):  # first: a part must not outlive its owner
+            self._retire(part)
+            del family.parts[part.definition.part]
         keys = self._log.write(pack_record(RETIRED, family.number, 0))
         self.is_whole = False
         self._log.publish(keys)
@@ -305,6 +317,7 @@ class Arena:
             else:
                 family.used += 1
         family.index[key] = number
+        family.own((key,))
         self.is_whole = True
 
     def write_facts(self, family: Family, key: Key, facts: bytes) -> None:
@@ -317,28 +330,29 @@ class Arena:
                 self._count_waste()
 
     def remove(self, family: Family, key: Key) -> None:
-        """Remove a series; a series that is not published is no error."""
-        number = family.index.get(key)
-        if number is None:
-            return
+        """Remove a series and those of its parts; a series that is not published is no error."""
+        if key in family.index:
+            self._remove([(family, [key]), *((part, part.owned.get(key, [])) for part in family.parts.values())])
+
+    def remove_parts(self, family: Family, key: Key) -> None:
+        """Remove the series of its parts that belong to a series."""
+        series = [(part, part.owned[key]) for part in family.parts.values() if key in part.owned]
+        if series:
+            self._remove(series)
+
+    def _remove(self, series: Sequence[tuple[Family, list[Key]]]) -> None:
+        waste = sum(len(keys) for _, keys in series)
         self.is_whole = False
         self._header[CHANGES] |= 1
-        cells, index = family.locate(number)
-        cells[index + family.definition.presence] = 0.0  # before the numbers, so that no reader sees them at zero
-        for cell in range(index, index + family.stride):
-            cells[cell] = 0.0
+        for family, keys in series:
+            family.free_removed(self._log.generation)
+            family.remove(keys)
         self._header[CHANGES] += 1
-        family.forget_inherited(number)
-        family.free_removed(self._log.generation)
-        family.removed[key] = number
-        del family.index[key]
         self.is_whole = True
-        self._count_waste()
+        self._count_waste(waste)
 
     def _extend(self, family: Family) -> None:
-        wanted = min(max(1, family.room), _MAX_EXTENT_SERIES)
-        if family.definition.descriptor.all_labelnames and not family.extents:
-            wanted = _FIRST_EXTENT_SERIES
+        wanted = family.choose_room()
         first = self._cells.allocate(wanted * family.stride)
         extent = Extent(family.room, wanted, first, self._cells.locate(first))
         keys = self._log.write(pack_record(EXTENT, family.number, first, pack_extent(wanted, extent.number)))
@@ -347,9 +361,9 @@ class Arena:
         family.extents.append(extent)
         self.is_whole = True
 
-    def _count_waste(self) -> None:
-        """Count a useless record, and rewrite the log if they are more than the series."""
-        self._log.waste += 1
+    def _count_waste(self, records: int = 1) -> None:
+        """Count useless records, and rewrite the log if they are more than the series."""
+        self._log.waste += records
         if self._log.waste > max(_MIN_WASTE, sum(len(family.index) for family in self.families.values())):
             with ignoring(OSError):  # no room for two logs: the old one is still valid
                 self.rewrite_log()

@@ -135,7 +135,7 @@ class CellsFile:
 
     def make_header(self) -> None:
         """Write the header of a new arena."""
-        header = Header(MAGIC, 0, 0, 0, FIRST_CELL, 0, CANARY, int(time.time()), 0, 0, 0, 0, 0)
+        header = Header(MAGIC, 0, 0, 0, FIRST_CELL, 0, CANARY, int(time.time()), 0, 0, 0, 0, 0, 0)
         for index, word in enumerate(header):
             if index:
                 self.header[index] = word

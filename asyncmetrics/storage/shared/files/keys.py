@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from asyncmetrics.storage.shared.files.layout import CorruptError
 
-__all__ = ("JoinedKey", "Key", "pack_key", "split_key", "unpack_key")
+__all__ = ("JoinedKey", "Key", "get_owner", "pack_joined_key", "pack_key", "split_key", "unpack_key")
 
 Key: TypeAlias = tuple[str, ...]
 """The label values of a series, in the order of the family's label names."""
@@ -35,3 +35,13 @@ def unpack_key(payload: bytes, count: int) -> JoinedKey:
 def split_key(joined: JoinedKey, count: int) -> Key:
     """Return the ``count`` label values that `unpack_key` made one text of."""
     return tuple(joined.split(_JOINED_SEPARATOR)) if count else ()
+
+
+def pack_joined_key(joined: JoinedKey) -> bytes:
+    """Return the bytes that `unpack_key` made one text of."""
+    return joined.encode("utf-8", "surrogateescape")
+
+
+def get_owner(joined: JoinedKey) -> JoinedKey:
+    """Return the key of the owner of a part's series: all but the last text."""
+    return joined.rpartition(_JOINED_SEPARATOR)[0]

@@ -30,6 +30,16 @@ The last of them is the *presence*: *created* and *set* are Unix times, and 0 me
 more). A *set* of 1 means that the series exists and was never set. Series that expire have one cell more: when their
 numbers last changed, on the system's monotonic clock.
 
+A metric may have *parts*, which are families too. Each series of a part belongs to a series of the metric, its *owner*,
+and exists only as long as that. Its key is that of the owner and one text more. It has these cells, and no others:
+
+========== ============================================================================
+buckets    a block of buckets of a native histogram: schema, zero threshold, `PAIRS`
+           times a key (`asyncmetrics.model.native`) and a count, set
+exemplars  the ids of a trace and a span as four numbers, value, time, place, check,
+           set (`asyncmetrics.storage.shared.files.exemplar_cells`)
+========== ============================================================================
+
 *Terms.* The *room* of an extent or a family is the number of series that it has cells for; of a family in a log, it is
 one more than the largest number of its series. A family has *gaps* if some of its series do not exist (any more). A
 family *ages* if its series expire. Pages are *unused* if their owner needs them no longer
@@ -57,6 +67,7 @@ __all__ = (
     "MAGIC",
     "NEVER_SET",
     "PID",
+    "SCRAPES",
     "START",
     "WORDS_BYTES",
     "Cells",
@@ -69,16 +80,17 @@ __all__ = (
     "to_log_bytes",
 )
 
-HEADER_BYTES = 4096  # a page of memory; the words of today fill 104 bytes of it
+HEADER_BYTES = 4096  # a page of memory; the words of today fill 112 bytes of it
 FIRST_CELL = HEADER_BYTES // 8
-_MAGIC_BYTES = b"amarena2"  # the last character is the version of the layout
+_MAGIC_BYTES = b"amarena3"  # the last character is the version of the layout
 MAGIC = int.from_bytes(_MAGIC_BYTES, sys.byteorder)
 CANARY = 0x0123_4567_89AB_CDEF  # a file from a machine with the other byte order has it reversed
 NEVER_SET = 1.0
 
 # The words of the header, by their index. `Header` says what each is.
 PID, START, FIRST_DECLARED, CELLS, KEYS, DROPPED, CHANGES, ERRORS, IDLE, LAST_DECLARED = 1, 2, 3, 4, 5, 8, 9, 10, 11, 12
-_WORDS = struct.Struct("=13Q")
+SCRAPES = 13
+_WORDS = struct.Struct("=14Q")
 WORDS_BYTES = _WORDS.size
 _GENERATION_SHIFT = 40  # the word ``keys`` has 40 bits for the length, 1 TiB, and 24 for 16 million generations
 
@@ -126,6 +138,7 @@ class Header(NamedTuple):
     by two when a series appears or disappears without a record, and is odd while one disappears. ``idle`` is 1 if the
     owner is a supervisor, which serves nothing itself. ``first_declared`` is the smallest number of a declaration
     of the owner, and ``last_declared`` the largest of any owner (`asyncmetrics.storage.shared.scrape.newest`).
+    ``scrapes`` counts the scrapes that owners have answered (`asyncmetrics.storage.shared.scrape_watch`).
     """
 
     magic: int
@@ -141,6 +154,7 @@ class Header(NamedTuple):
     errors: int
     idle: int
     last_declared: int
+    scrapes: int
 
     @classmethod
     def unpack(cls, data: bytes) -> Header | None:

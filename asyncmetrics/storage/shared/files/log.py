@@ -30,7 +30,8 @@ _STEP_BYTES = 1 << 14  # bytes of a log that one step parses: half a millisecond
 class Log:
     """One generation of a slot's log, of which ``parsed_bytes`` are parsed. Pages of retired families go to ``unused``.
 
-    ``families`` has the families by their number in the log, ``named`` by the name under which a scrape merges them.
+    ``families`` has the families by their number in the log, ``named`` by the name under which a scrape merges them;
+    parts are not there, but in the ``parts`` of their owners.
     ``declarations`` counts the records that declare or retire a family, ``waste`` those that a later one has replaced.
     """
 
@@ -87,11 +88,22 @@ class Log:
                 return
             self._retire(known)
         self.families[family] = declared = SlotFamily(family, definition, number)
-        self.named.setdefault(definition.name, []).append(declared)
+        if not definition.part:
+            self.named.setdefault(definition.name, []).append(declared)
+        elif (owner := self._find_owner(definition)) is not None:
+            owner.parts[definition.part] = declared
+
+    def _find_owner(self, definition: Definition) -> SlotFamily | None:
+        named = self.named.get(definition.name, ())
+        return next((family for family in named if family.definition.local_key == definition.owner_key), None)
 
     def _retire(self, family: SlotFamily) -> None:
         del self.families[family.number]
-        self.named[family.definition.name].remove(family)
+        definition = family.definition
+        if not definition.part:
+            self.named[definition.name].remove(family)
+        elif (owner := self._find_owner(definition)) is not None and owner.parts.get(definition.part) is family:
+            del owner.parts[definition.part]
         family.discard(self._spent)
 
     def discard(self) -> None:

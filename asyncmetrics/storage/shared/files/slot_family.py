@@ -47,6 +47,7 @@ class SlotFamily:
     """One family as one slot's log declares it: its series in their order, their numbers, and where their cells are.
 
     ``declared`` is the number of its last declaration, and ``shape`` the `Descriptor.shape` of its definition.
+    ``parts`` has the parts that the log declares of it, by their names.
     """
 
     def __init__(self, number: int, definition: Definition, declared: int) -> None:
@@ -54,6 +55,7 @@ class SlotFamily:
         self.definition = definition
         self.declared = declared
         self.shape = definition.descriptor.shape
+        self.parts: dict[str, SlotFamily] = {}
         self.extents: list[tuple[int, int]] = []
         self.keys: Pages[JoinedKey] = Pages()
         self.facts: dict[int, dict[int, bytes]] = {}  # by the page of the series, and its number
@@ -62,7 +64,7 @@ class SlotFamily:
         self._numbers: Pages[int] | None = None  # state 2
         self._numbers_by_key: dict[Key, int] = {}  # filled when `find_numbers` needs it
         self._extent_room = 0  # how many series the extents have cells for
-        self._labels = len(definition.descriptor.all_labelnames)
+        self._labels = definition.key_length
 
     def get_numbers(self, piece: slice) -> Sequence[int]:
         """Return the numbers of a slice of the series that lies within one page."""
@@ -87,6 +89,19 @@ class SlotFamily:
             if number < room:
                 return first + number * self.definition.stride
             number -= room
+        raise CorruptError("a series without cells")
+
+    def find_neighbours(self, number: int, most: int) -> tuple[int, int]:
+        """Return the first and the end of at most ``most`` numbers around a series, whose cells follow one another.
+
+        Raises `CorruptError` if the series has no cells.
+        """
+        start = 0
+        for _, room in self.extents:
+            if number < start + room:
+                first = number - (number - start) % most
+                return first, min(first + most, start + room)
+            start += room
         raise CorruptError("a series without cells")
 
     def apply_record(self, kind: int, number: int, payload: bytes) -> None:

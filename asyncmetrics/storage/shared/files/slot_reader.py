@@ -168,6 +168,13 @@ class SlotReader:
         is_steady = after.changes == before.changes and not before.changes & 1
         return SlotCells(cells, before.changes if is_steady else UNSTEADY)
 
+    def read_series(self, family: SlotFamily, number: int, count: int) -> bytes:
+        """Return ``count`` cells from the first one of a series on, as they are now. Raises OSError and `CorruptError`.
+
+        The owner may have rewritten its log since the family was read: then they may be those of another series.
+        """
+        return (self._own.peek if self._own else self._read)(8 * family.locate_cell(number), 8 * count)
+
     def _read(self, offset: int, length: int) -> bytes:
         try:
             return self._cells_file.read(length, offset)

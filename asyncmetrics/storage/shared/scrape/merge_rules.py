@@ -2,6 +2,7 @@
 
 ========== ============================================================================================
 counter    the sum over all slots, those of dead workers too; so are summaries and histograms, per bucket.
+           A native histogram has the coarsest resolution of all.
            With ``per_worker`` each slot's numbers with the label ``worker``
 gauge      by its mode; ``all`` and ``liveall`` expose each worker's number with the label ``worker``
 info       every different set of facts that live workers have, once
@@ -21,7 +22,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 from asyncmetrics.model.family import Point
 from asyncmetrics.model.kinds import Merge
-from asyncmetrics.model.samples import Exemplar
+from asyncmetrics.model.native import MAX_EXEMPLARS, NativeOptions, merge_stages
+from asyncmetrics.model.samples import Exemplar, NativeHistogram
+from asyncmetrics.storage.shared.files.blocks import read_block
+from asyncmetrics.storage.shared.files.definition import BUCKETS
+from asyncmetrics.storage.shared.files.exemplar_cells import get_time
 from asyncmetrics.storage.shared.files.keys import JoinedKey, Key
 from asyncmetrics.storage.shared.scrape.snapshot import NO_EXEMPLARS, SLICE, Snapshot
 
@@ -32,7 +37,7 @@ _STEP_STATES = 1024  # numbers that one step makes for state sets: about four sl
 
 
 class _ValuePoint(NamedTuple):
-    """A series of a counter or gauge."""
+    """A series of a counter or gauge, in a family without exemplars."""
 
     joined: JoinedKey
     label_block: str | None
@@ -51,8 +56,13 @@ class _ValuePoint(NamedTuple):
         return (self.value,)
 
     def read_exemplars(self) -> Mapping[int, Exemplar]:
-        """Return the exemplar of this process."""
-        return NO_EXEMPLARS if self.exemplar is None else {0: self.exemplar}
+        """Return the newest exemplars of all workers."""
+        snapshot = self.snapshot
+        return snapshot.find_exemplars(self.joined, self.ordinal) if snapshot.has_exemplars else NO_EXEMPLARS
+
+    def read_native(self) -> NativeHistogram | None:
+        """Return the native histogram of a histogram that has one."""
+        return None
 
     def read_extra_labels(self) -> Mapping[str, str]:
         """Return the label ``worker`` with the slot's number, if each worker is exposed."""
@@ -62,6 +72,17 @@ class _ValuePoint(NamedTuple):
     def created(self) -> float:
         """When the series was made in the slot that has had it longest."""
         return self.snapshot.find_created(self.ordinal)
+
+
+class _ExemplarPoint(_ValuePoint):
+    """A series of a counter whose family may have exemplars, which are read when they are asked for."""
+
+    __slots__ = ()
+
+    @property
+    def exemplar(self) -> Exemplar | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The newest exemplar of all workers."""
+        return self.read_exemplars().get(0)
 
 
 class _RowsPoint(_ValuePoint):
@@ -78,9 +99,32 @@ class _RowsPoint(_ValuePoint):
         cells = self.snapshot.sum_cells(self.ordinal)
         return cells[:-1], cells[-1]
 
+
+class _NativePoint(_RowsPoint):
+    """A series of a native histogram."""
+
+    __slots__ = ()
+
+    def read_native(self) -> NativeHistogram:
+        """Return the native histogram of all slots, with the newest exemplars of all workers."""
+        snapshot = self.snapshot
+        options = snapshot.descriptor.native or NativeOptions()
+        blocks = map(read_block, snapshot.iter_members(BUCKETS, self.ordinal))
+        stages = [stage for stage in blocks if stage is not None] or [(options.schema, options.zero_threshold, {})]
+        total = snapshot.sum_cells(self.ordinal)[-1]
+        return merge_stages(stages, total, self._list_exemplars())
+
     def read_exemplars(self) -> Mapping[int, Exemplar]:
-        """Return the exemplars of this process."""
-        return self.snapshot.find_exemplars(self.labelvalues)
+        """Return the newest exemplars by their classic buckets: only the last one if ``+Inf`` is the only bucket."""
+        if not self.snapshot.descriptor.is_native_only:
+            return super().read_exemplars()
+        newest = self._list_exemplars()
+        return {0: newest[-1]} if newest else NO_EXEMPLARS
+
+    def _list_exemplars(self) -> list[Exemplar]:
+        """Return the newest exemplars of all workers, in the order of their times."""
+        exemplars = sorted(super().read_exemplars().values(), key=get_time)
+        return exemplars[-MAX_EXEMPLARS:] if self.snapshot.descriptor.is_native_only else exemplars
 
 
 class _FixedPoint(NamedTuple):
@@ -100,6 +144,10 @@ class _FixedPoint(NamedTuple):
         """Return no exemplars."""
         return NO_EXEMPLARS
 
+    def read_native(self) -> NativeHistogram | None:
+        """Return no histogram."""
+        return None
+
     def read_extra_labels(self) -> Mapping[str, str]:
         """Return the facts of an info, or the label of the worker that has the state."""
         return self.extra
@@ -108,7 +156,9 @@ class _FixedPoint(NamedTuple):
 def merge_counters(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
     """Yield the points of a counter."""
     yield from snapshot.build_columns(0)
-    yield from _merge_slices(snapshot, _make_value_points, per_worker=snapshot.descriptor.per_worker)
+    # A format writes a slice of counters in one step, and an exemplar takes ten times as long as a number.
+    length = _SHORT_SLICE if snapshot.has_exemplars else SLICE
+    yield from _merge_slices(snapshot, _make_value_points, per_worker=snapshot.descriptor.per_worker, length=length)
 
 
 def merge_rows(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
@@ -118,11 +168,15 @@ def merge_rows(snapshot: Snapshot) -> Iterator[Sequence[Point]]:
 
 
 def _merge_slices(
-    snapshot: Snapshot, make_points: Callable[[Snapshot, slice], Iterator[Point]], *, per_worker: bool
+    snapshot: Snapshot,
+    make_points: Callable[[Snapshot, slice], Iterator[Point]],
+    *,
+    per_worker: bool,
+    length: int = SLICE,
 ) -> Iterator[Sequence[Point]]:
     for part in snapshot.split() if per_worker else (snapshot,):
         has_gaps = part.has_gaps
-        for piece in part.cut_slices() if part.slots else ():
+        for piece in part.cut_slices(length) if part.slots else ():
             points = make_points(part, piece)
             yield list(compress(points, part.list_present(piece)) if has_gaps else points)
 
@@ -130,15 +184,13 @@ def _merge_slices(
 def _make_value_points(snapshot: Snapshot, piece: slice) -> Iterator[Point]:
     """Return points whose values are added up. No Python function is called per point: benchmarks/workers.py."""
     values = reduce(_add_values, [slot.read_cells(0, piece) for slot in snapshot.slots])
-    exemplars: Iterable[Exemplar | None] = repeat(None)
-    if snapshot.local.has_exemplars:
-        exemplars = [snapshot.find_exemplars(key).get(0) for key in snapshot.get_keys(piece)]
-    fields = zip(*_list_fields(snapshot, piece), values, exemplars, strict=False)  # some of them never end
-    return map(_MAKE_POINT, fields)
+    fields = zip(*_list_fields(snapshot, piece), values, repeat(None), strict=False)  # some of them never end
+    return map(_MAKE_EXEMPLAR_POINT if snapshot.has_exemplars else _MAKE_VALUE_POINT, fields)
 
 
 def _make_rows_points(snapshot: Snapshot, piece: slice) -> Iterator[Point]:
-    return map(_RowsPoint, *_list_fields(snapshot, piece))
+    make = _RowsPoint if snapshot.descriptor.native is None else _NativePoint
+    return map(make, *_list_fields(snapshot, piece))
 
 
 def _list_fields(snapshot: Snapshot, piece: slice) -> tuple[Iterable[Any], ...]:
@@ -148,7 +200,8 @@ def _list_fields(snapshot: Snapshot, piece: slice) -> tuple[Iterable[Any], ...]:
 
 
 # Calling the class would call its `__new__`, which is a Python function, for each point.
-_MAKE_POINT: Callable[[Iterable[Any]], _ValuePoint] = partial(tuple.__new__, _ValuePoint)
+_MAKE_VALUE_POINT: Callable[[Iterable[Any]], _ValuePoint] = partial(tuple.__new__, _ValuePoint)
+_MAKE_EXEMPLAR_POINT: Callable[[Iterable[Any]], _ExemplarPoint] = partial(tuple.__new__, _ExemplarPoint)
 
 
 def _add_values(one: Iterable[float], other: Iterable[float]) -> Iterable[float]:

@@ -13,7 +13,8 @@
    (`asyncmetrics.storage.shared.scrape.slot_readers`): state 2.
 2. *Logs known*: number the new series (`asyncmetrics.storage.shared.scrape.numbering`). If a log was rewritten, begin a
    new numbering first: the old one would keep the series that the log no longer has. Then state 3.
-3. *Series known*: read the cells of each slot into a `Snapshot`. If a log was rewritten since 1, its cells may belong
+3. *Series known*: read the cells of each slot into a `Snapshot`, and after them those of its parts
+   (`asyncmetrics.storage.shared.scrape.parts`). If a log was rewritten since 1, its cells may belong
    to other series: begin another attempt in 1. If not, or in the last attempt: state 4.
 4. *Numbers known*: yield the points (`asyncmetrics.storage.shared.scrape.merge_rules`): state 5.
 5. *Done*: release the pages that no scrape uses any more (`asyncmetrics.storage.shared.pages`). If the caller stops
@@ -28,16 +29,22 @@ from typing import final
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import Point
 from asyncmetrics.model.kinds import KINDS
+from asyncmetrics.storage.shared.files.definition import BUCKETS, EXEMPLARS
 from asyncmetrics.storage.shared.files.keys import Key
-from asyncmetrics.storage.shared.files.slot_reader import UNSTEADY
+from asyncmetrics.storage.shared.files.slot_family import SlotFamily
+from asyncmetrics.storage.shared.files.slot_reader import UNSTEADY, SlotReader
 from asyncmetrics.storage.shared.pages import UnusedPages
+from asyncmetrics.storage.shared.scrape.exemplars import SlotExemplars
 from asyncmetrics.storage.shared.scrape.merge_rules import MERGE_RULES
 from asyncmetrics.storage.shared.scrape.newest import NewestFamily, SlotFamilies
 from asyncmetrics.storage.shared.scrape.numbering import Numbering
+from asyncmetrics.storage.shared.scrape.parts import PartOrder, PartSnapshot
 from asyncmetrics.storage.shared.scrape.slot_readers import SlotReaders
 from asyncmetrics.storage.shared.scrape.snapshot import LocalState, SlotSnapshot, Snapshot
 
 __all__ = ("MergedFamily",)
+
+_PARTS = (BUCKETS,)  # the parts that a scrape reads, of the families that have them
 
 _ATTEMPTS = 5  # each fails only if a worker rewrites its log during it, which it does at most once in 64 removals
 
@@ -139,5 +146,47 @@ class MergedFamily:
                 order.changes = read.changes
             # Counts do not depend on it, and asking takes two system calls.
             is_live = KINDS[self.descriptor.kind].is_state and reader.is_live
-            slots.append(SlotSnapshot(reader.number, is_live, family, read.cells, numbers, room, order.has_gaps))
+            slot = SlotSnapshot(reader.number, is_live, family, read.cells, numbers, room, order.has_gaps)
+            slots.append(slot)
+            for part in _PARTS if family.parts else ():
+                is_read = yield from self._read_part(reader, family, readers, numbering, slot, part)
+                is_whole = is_whole and is_read
+            yield from self._find_exemplars(reader, family, numbering, slot)
         return is_whole
+
+    def _find_exemplars(
+        self, reader: SlotReader, family: SlotFamily, numbering: Numbering, slot: SlotSnapshot
+    ) -> Iterator[tuple[()]]:
+        """Find out which exemplars the series of a slot have, and read none of them."""
+        part = family.parts.get(EXEMPLARS)
+        if part is not None:
+            order = numbering.part_orders.setdefault((reader.number, part.number), PartOrder(part))
+            if order.family is part:
+                yield from order.add_members(numbering.ordinals)
+                slot.exemplars = SlotExemplars(reader, order)
+
+    def _read_part(
+        self,
+        reader: SlotReader,
+        family: SlotFamily,
+        readers: SlotReaders,
+        numbering: Numbering,
+        slot: SlotSnapshot,
+        part: str,
+    ) -> Generator[tuple[()], None, bool]:
+        """Add a part to what ``slot`` has of its owners; return False if the log was rewritten in between."""
+        for _ in reader.sync():  # once more: members of before the owners were read must be known
+            yield ()
+        member = family.parts.get(part)
+        if member is None:
+            return reader.log.families.get(family.number) is family
+        order = numbering.part_orders.setdefault((reader.number, member.number), PartOrder(member))
+        if order.family is not member:
+            return False
+        yield from order.add_members(numbering.ordinals)
+        room = order.room  # now, as above
+        read = yield from readers.read(reader, member, room)
+        if read is None:
+            return False
+        slot.parts[part] = PartSnapshot(order, read.cells, room)
+        return True

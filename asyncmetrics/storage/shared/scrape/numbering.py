@@ -33,6 +33,7 @@ from asyncmetrics.storage.shared.files.slot_family import SlotFamily
 from asyncmetrics.storage.shared.files.slot_reader import UNSTEADY, SlotReader
 from asyncmetrics.storage.shared.pages import PAGE, Pages, UnusedPages
 from asyncmetrics.storage.shared.scrape.index import Index
+from asyncmetrics.storage.shared.scrape.parts import PartOrder
 
 __all__ = ("MISSING", "Numbering", "SlotOrder")
 
@@ -101,7 +102,8 @@ class SlotOrder:
 class Numbering:
     """The series of a merged family by their ordinals: ``keys`` and ``label_blocks``; ``ordinals`` by their keys.
 
-    ``orders`` has the order of each slot's family, by the slot's number and the family's number in its log. ``users``
+    ``orders`` has the order of each slot's family, by the slot's number and the family's number in its log, and
+    ``part_orders`` those of the parts. ``users``
     counts the scrapes that use the numbering. ``write`` renders a label block; None if the blocks are not kept.
     """
 
@@ -110,6 +112,7 @@ class Numbering:
         self.label_blocks: Pages[str | None] = Pages()
         self.ordinals: Index[JoinedKey] = Index()
         self.orders: dict[tuple[int, int], SlotOrder] = {}
+        self.part_orders: dict[tuple[int, int], PartOrder] = {}
         self.users = 0
         self._write = write
         self._labels = labels
@@ -142,3 +145,5 @@ class Numbering:
         """Pass all pages of a numbering that nothing uses to ``unused``."""
         numbers = [order.numbers for order in self.orders.values() if order.numbers is not None]
         unused.add([self.keys.pages, self.label_blocks.pages, self.ordinals.pop_buckets(), *numbers])
+        for part in self.part_orders.values():
+            unused.add(part.list_pages())

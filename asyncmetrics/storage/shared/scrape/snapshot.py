@@ -21,16 +21,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from operator import add
 from typing import Any, NamedTuple, final
+from zlib import crc32
 
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.model.label_blocks import LabelPlace
 from asyncmetrics.model.samples import Exemplar
 from asyncmetrics.storage.protocol import choose_worker_label
-from asyncmetrics.storage.shared.files.keys import JoinedKey, Key, split_key
+from asyncmetrics.storage.shared.files.exemplar_cells import get_time, unpack_exemplar
+from asyncmetrics.storage.shared.files.keys import JoinedKey, Key, pack_joined_key, split_key
 from asyncmetrics.storage.shared.files.slot_family import CellPages, SlotFamily, unpack_facts
 from asyncmetrics.storage.shared.pages import MASK, PAGE, SHIFT, UnusedPages
+from asyncmetrics.storage.shared.scrape.exemplars import SlotExemplars
 from asyncmetrics.storage.shared.scrape.numbering import MISSING, Numbering
+from asyncmetrics.storage.shared.scrape.parts import PartSnapshot
 
 __all__ = ("NO_EXEMPLARS", "NO_LABELS", "SLICE", "LocalState", "SlotSnapshot", "Snapshot")
 
@@ -61,7 +65,7 @@ class SlotSnapshot:
 
     ``number`` is the number of the slot. ``numbers`` are those of its series by ordinal, in pages; None if each is its
     ordinal. ``is_live`` is whether the slot has an owner (False where that does not matter), ``has_gaps`` whether some
-    of the series do not exist.
+    of the series do not exist. ``parts`` has its parts by their names, but for its ``exemplars``.
     """
 
     def __init__(
@@ -77,6 +81,8 @@ class SlotSnapshot:
         definition = family.definition
         self.number, self.is_live, self.cells, self.has_gaps = number, is_live, cells, has_gaps
         self.stride, self.presence, self.ages = definition.stride, definition.presence, definition.ages
+        self.parts: dict[str, PartSnapshot] = {}
+        self.exemplars: SlotExemplars | None = None
         self._numbers = numbers
         self._room = room
         self._facts = family.facts
@@ -85,6 +91,8 @@ class SlotSnapshot:
     def discard(self, unused: UnusedPages) -> None:
         """Pass the pages to ``unused``, in copies of their lists: there may be points that use the snapshot."""
         unused.add([self.cells[:], list(self._numbers or ()), list(self._columns.values())])
+        for part in self.parts.values():
+            part.discard(unused)
 
     def find_number(self, ordinal: int) -> int:
         """Return the number of a series in this slot, or `MISSING`."""
@@ -101,9 +109,20 @@ class SlotSnapshot:
         """Return when a series was made or set, as a Unix time; 0 if it does not exist."""
         return self.cells[number >> SHIFT][(number & MASK) * self.stride + self.presence]
 
+    def has_series(self, ordinal: int) -> bool:
+        """Return whether a series exists in this slot: if not, what parts have of it is a leftover."""
+        number = self.find_number(ordinal)
+        return number != MISSING and self.read_created(number) > 0
+
     def read_facts(self, number: int) -> Mapping[str, str]:
         """Return the facts of an info."""
         return unpack_facts(self._facts, number)
+
+    def iter_members(self, part: str, ordinal: int) -> Iterator[array[float]]:
+        """Yield the cells of each series of a part that belongs to a series, if that exists in this slot."""
+        members = self.parts.get(part)
+        if members is not None and self.has_series(ordinal):
+            yield from members.iter_members(ordinal)
 
     def build_column(self, index: int) -> Iterator[tuple[()]]:
         """Prepare `read_cells` for the cell ``index`` of all series, some pages at each step."""
@@ -222,16 +241,39 @@ class Snapshot:
                 total = cells if total is None else list(map(add, total, cells))
         return total or ()
 
+    def iter_members(self, part: str, ordinal: int) -> Iterator[array[float]]:
+        """Yield the cells of each series of a part that belongs to a series, in all slots."""
+        for slot in self.slots:
+            yield from slot.iter_members(part, ordinal)
+
     def find_created(self, ordinal: int) -> float:
         """Return when the series was made in the slot that has had it longest; 0 if none has it."""
-        numbers = ((slot, slot.find_number(ordinal)) for slot in self.slots)
-        times = (slot.read_created(number) for slot, number in numbers if number != MISSING)
-        return min(filter(None, times), default=0.0)
+        first = 0.0
+        for slot in self.slots:
+            number = slot.find_number(ordinal)
+            time = 0.0 if number == MISSING else slot.read_created(number)
+            if time and (time < first or not first):
+                first = time
+        return first
 
-    def find_exemplars(self, key: Key) -> Mapping[int, Exemplar]:
-        """Return the exemplars that this process has for a series."""
-        child = self.local.by_values.get(key) if self.local.has_exemplars else None
-        return NO_EXEMPLARS if child is None else child.read_exemplars()
+    @property
+    def has_exemplars(self) -> bool:
+        """Whether any series may have exemplars."""
+        return self.local.has_exemplars or any(slot.exemplars is not None for slot in self.slots)
+
+    def find_exemplars(self, joined: JoinedKey, ordinal: int) -> Mapping[int, Exemplar]:
+        """Return the newest exemplars of a series by their places: of all slots, and of the child in this process."""
+        seed = crc32(pack_joined_key(joined))
+        newest: dict[float, tuple[float, ...]] = {}
+        for slot in self.slots:
+            if slot.exemplars is not None and slot.has_series(ordinal):
+                slot.exemplars.find_newest(ordinal, seed, newest)
+        found = {int(place): unpack_exemplar(numbers) for place, numbers in newest.items()}
+        child = self.local.by_values.get(self.split_key(joined)) if self.local.has_exemplars else None
+        for place, own in child.read_placed_exemplars().items() if child is not None else ():
+            if place not in found or get_time(found[place]) <= get_time(own):
+                found[place] = own
+        return found
 
     def cut_slices(self, length: int = SLICE) -> Iterator[slice]:
         """Yield slices of at most ``length`` series, and of fewer if more than `_SLOTS_PER_SLICE` slots are merged."""

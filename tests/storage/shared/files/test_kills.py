@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.model.native import NativeOptions, find_key, merge_stages
 from asyncmetrics.registry.self_metrics import SelfMetrics
 from asyncmetrics.storage import MemoryStorage, SharedStorage
 from asyncmetrics.storage.shared.files import arena as _arena
 from asyncmetrics.storage.shared.files import cells as _cells
 from asyncmetrics.storage.shared.files import open_file as _open_file
+from asyncmetrics.storage.shared.files.definition import PAIRS
 from asyncmetrics.storage.shared.files.directory import Directory
 from tests.thoroughness import examples
 
@@ -25,9 +27,11 @@ pytestmark = pytest.mark.blocking  # no test has a loop, and to watch for one sl
 INF = float("inf")
 COUNTER = Descriptor("counter", "c", "C.", ("n",))
 HISTOGRAM = Descriptor("histogram", "h", "H.", ("n",), buckets=(1.0, INF))
+NATIVE = Descriptor("histogram", "b", "B.", ("n",), buckets=(INF,), native=NativeOptions(max_buckets=PAIRS + 2))
 GAUGE = Descriptor("gauge", "g", "G.", ("n",), mode="livesum")
 KEYS = st.integers(0, 6).map(lambda number: (str(number),))
 STEPS = st.integers(0, 12)
+AMOUNTS = st.integers(-5, 20).map(lambda power: 1.1**power if power else 0.0)
 
 
 class Killed(BaseException):
@@ -116,8 +120,10 @@ class Arena(RuleBasedStateMachine):
         self.path = tempfile.mkdtemp()
         self.reader = SharedStorage(self.path)
         self.tables = [
-            self.reader.open(descriptor, SelfMetrics(MemoryStorage())) for descriptor in (COUNTER, HISTOGRAM, GAUGE)
+            self.reader.open(descriptor, SelfMetrics(MemoryStorage()))
+            for descriptor in (COUNTER, HISTOGRAM, GAUGE, NATIVE)
         ]
+        self.amounts: dict[tuple[str, ...], list[float]] = {}
         self.counts: dict[tuple[str, ...], float] = {}
         self.observed: dict[tuple[str, ...], tuple[int, float]] = {}
         self.gauges: dict[tuple[str, ...], float] = {}
@@ -136,8 +142,13 @@ class Arena(RuleBasedStateMachine):
     def read(self):
         return [
             {point.labelvalues: take(point.read_numbers()) for batch in table.read() for point in batch}
-            for table, take in zip(self.tables, (lambda n: n[0], lambda n: (n[2], n[3]), lambda n: n[0]), strict=True)
+            for table, take in zip(
+                self.tables[:3], (lambda n: n[0], lambda n: (n[2], n[3]), lambda n: n[0]), strict=True
+            )
         ]
+
+    def read_natives(self):
+        return {point.labelvalues: point.read_native() for batch in self.tables[3].read() for point in batch}
 
     def die(self):
         """The kernel closes what a dead process had open."""
@@ -162,7 +173,8 @@ class Arena(RuleBasedStateMachine):
         storage = SharedStorage(self.path)
         try:
             self.own = [
-                storage.open(descriptor, SelfMetrics(MemoryStorage())) for descriptor in (COUNTER, HISTOGRAM, GAUGE)
+                storage.open(descriptor, SelfMetrics(MemoryStorage()))
+                for descriptor in (COUNTER, HISTOGRAM, GAUGE, NATIVE)
             ]
             self.worker = storage
         finally:
@@ -243,6 +255,40 @@ class Arena(RuleBasedStateMachine):
         self.interrupted(lambda: self.own[0].remove(key), at)
         self.counts.pop(key, None)
 
+    @precondition(lambda self: self.worker is not None)
+    @rule(key=KEYS, amount=AMOUNTS, kill=STEPS)
+    def observe_native(self, key, amount, kill):
+        """The observation in flight may be lost."""
+        Clock.left = kill if kill < 8 else -1
+        is_killed = self.killable(lambda: self.own[3].find(key).observe(amount))
+        self.settle_native(key, amount, {0, 1} if is_killed else {1})
+
+    @precondition(lambda self: self.worker is not None)
+    @rule(key=KEYS, amount=AMOUNTS, at=STEPS)
+    def observe_native_interrupted(self, key, amount, at):
+        """What an observation could not show, the next one does."""
+        self.interrupted(lambda: self.own[3].find(key).observe(amount), at)
+        self.own[3].find(key).observe(amount)
+        self.settle_native(key, amount, {1, 2})
+
+    def settle_native(self, key, amount, times):
+        """Take as many observations of ``amount`` as are there."""
+        before, found = self.amounts.get(key, []), self.read_natives().get(key)
+        if found is not None:
+            counted = int(found.count_value) - len(before)
+            assert counted in times
+            self.amounts[key] = [*before, *[amount] * counted]
+        else:
+            assert not before
+            assert 0 in times
+
+    @precondition(lambda self: self.worker is not None)
+    @rule(key=KEYS, kill=STEPS)
+    def remove_native(self, key, kill):
+        Clock.left = kill if kill < 8 else -1
+        if not self.killable(lambda: self.own[3].remove(key)) or key not in self.read_natives():
+            self.amounts.pop(key, None)
+
     def settle_with(self, table, model, key, allowed):
         """Take what is there of a series after a kill, if it is one of the two things that it may be."""
         found = self.read()[table].get(key)
@@ -259,6 +305,17 @@ class Arena(RuleBasedStateMachine):
     @invariant()
     def every_reading_is_the_model(self):
         assert self.read() == [self.counts, self.observed, self.gauges]
+        natives = self.read_natives()
+        assert natives.keys() == self.amounts.keys()
+        assert all(has_amounts(natives[key], amounts) for key, amounts in self.amounts.items())
+
+
+def has_amounts(native, amounts):
+    """Return whether a native histogram has exactly these observations in its buckets."""
+    keys = [find_key(amount, native.schema, native.zero_threshold) for amount in amounts]
+    counts = {key: float(keys.count(key)) for key in keys}
+    expected = merge_stages([(native.schema, native.zero_threshold, counts)], native.sum_value, native.nh_exemplars)
+    return native == expected
 
 
 Arena.TestCase.settings = settings(

@@ -67,4 +67,4 @@ def test_another_layout_is_counted_and_logged_once(worker, path, caplog, monkeyp
     assert read_lines(registry, "asyncmetrics_worker_slot_errors_total") == [first]
     (record,) = caplog.records
     assert "layout '9'" in record.getMessage()
-    assert "layout '2'" in record.getMessage()
+    assert "layout '3'" in record.getMessage()

@@ -145,7 +145,7 @@ def test_a_dead_workers_counts_stay_under_its_label_and_go_on_there(worker):
         assert read_lines(registry, "c_total") == [f'c_total{{worker="1"}} {times}.0']
 
 
-def test_exemplars_per_worker_are_those_of_the_worker_that_answers(worker):
+def test_exemplars_with_other_labels_per_worker_are_those_of_the_worker_that_answers(worker):
     one, two = worker(), worker()
     for registry in (one, two):
         Counter("c", "C.", per_worker=True, registry=registry).inc(exemplar={"trace": "1"})
@@ -285,7 +285,7 @@ def test_calls_per_worker_have_its_label_in_all_metrics(worker):
     assert value("calls_duration_seconds_count", {"outcome": "error", "worker": "0"}) == 1
 
 
-def test_exemplars_come_from_the_worker_that_answers(worker):
+def test_exemplars_with_other_labels_come_from_the_worker_that_answers(worker):
     one, two = worker(), worker()
     for registry, trace in ((one, "1"), (two, "2")):
         Counter("c", "C.", registry=registry).inc(exemplar={"trace": trace})
