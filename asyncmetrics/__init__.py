@@ -46,6 +46,7 @@ from asyncmetrics.formats.negotiation import (
     CONTENT_TYPE_OPENMETRICS,
     CONTENT_TYPE_PLAIN_0_0_4,
     CONTENT_TYPE_PLAIN_1_0_0,
+    CONTENT_TYPE_PROTOBUF,
 )
 from asyncmetrics.metrics import (
     CallMetrics,
@@ -87,6 +88,7 @@ __all__ = (
     "CONTENT_TYPE_OPENMETRICS",
     "CONTENT_TYPE_PLAIN_0_0_4",
     "CONTENT_TYPE_PLAIN_1_0_0",
+    "CONTENT_TYPE_PROTOBUF",
     "GC_COLLECTOR",
     "PLATFORM_COLLECTOR",
     "PROCESS_COLLECTOR",

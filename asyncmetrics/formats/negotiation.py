@@ -11,19 +11,20 @@
 1. The header is split into ranges, each with its parameters and its quality (``q``).
 2. Each format gets the quality of the most specific range that matches it.
 3. The format with the highest quality wins, and among equals the one whose range comes first in the header.
-4. The parameter ``escaping`` of that range decides how names are escaped.
+4. The parameter ``escaping`` of that range decides how names are escaped; for protobuf without one, that of another.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple, final
 
 from asyncmetrics.formats.writing.omissions import OmissionHandler
 from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
+from asyncmetrics.formats.writing.protobuf import encode_protobuf
 from asyncmetrics.formats.writing.text import encode_text
 from asyncmetrics.model.escaping import ESCAPING_SCHEMES, UNDERSCORES
 from asyncmetrics.model.family import Metric
@@ -33,6 +34,7 @@ __all__ = (
     "CONTENT_TYPE_OPENMETRICS",
     "CONTENT_TYPE_PLAIN_0_0_4",
     "CONTENT_TYPE_PLAIN_1_0_0",
+    "CONTENT_TYPE_PROTOBUF",
     "Format",
     "is_gzip_accepted",
     "negotiate",
@@ -41,7 +43,9 @@ __all__ = (
 CONTENT_TYPE_PLAIN_0_0_4 = "text/plain; version=0.0.4; charset=utf-8"
 CONTENT_TYPE_PLAIN_1_0_0 = "text/plain; version=1.0.0; charset=utf-8"
 CONTENT_TYPE_OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+CONTENT_TYPE_PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
 CONTENT_TYPE_LATEST = CONTENT_TYPE_PLAIN_1_0_0
+_CONTENT_TYPE_OPENMETRICS_0_0_1 = "application/openmetrics-text; version=0.0.1; charset=utf-8"
 
 # The header is read on the event loop. Prometheus' own has 260 characters; 8192 hostile ones would take 10 ms.
 _MAX_CHARACTERS = 2048
@@ -72,21 +76,32 @@ class Format:
 class _Offer(NamedTuple):
     """One version of a media type that can be served. ``escapes`` is whether a client may ask for an escaping scheme.
 
-    The first version of a media type is the one that ``*`` and a range without a version mean.
+    ``parameters`` are those of the media type that choose the version. The first version of a media type is the one
+    that ``*`` and a range without these parameters mean, unless the offer ``is_explicit``.
     """
 
     media_type: str
-    version: str
+    parameters: Mapping[str, str]
     content_type: str
     encode: Callable[..., Iterator[bytes]]
     escapes: bool
+    is_explicit: bool = False
 
 
+# A browser must not get protobuf, which people cannot read: a client has to name the message and its framing.
+_PROTOBUF_PARAMETERS = {"proto": "io.prometheus.client.MetricFamily", "encoding": "delimited"}
+_OPENMETRICS = "application/openmetrics-text"
 _OFFERS = (
-    _Offer("text/plain", "0.0.4", CONTENT_TYPE_PLAIN_0_0_4, encode_text, escapes=False),
-    _Offer("application/openmetrics-text", "1.0.0", CONTENT_TYPE_OPENMETRICS, encode_openmetrics, escapes=True),
-    _Offer("text/plain", "1.0.0", CONTENT_TYPE_PLAIN_1_0_0, encode_text, escapes=True),
-)
+    _Offer("text/plain", {"version": "0.0.4"}, CONTENT_TYPE_PLAIN_0_0_4, encode_text, escapes=False),
+    _Offer(_OPENMETRICS, {"version": "1.0.0"}, CONTENT_TYPE_OPENMETRICS, encode_openmetrics, escapes=True),
+    # Prometheus up to 2.33 asks for the draft 0.0.1 and parses both alike; client_golang answers as here.
+    _Offer(_OPENMETRICS, {"version": "0.0.1"}, _CONTENT_TYPE_OPENMETRICS_0_0_1, encode_openmetrics, escapes=True),
+    _Offer("text/plain", {"version": "1.0.0"}, CONTENT_TYPE_PLAIN_1_0_0, encode_text, escapes=True),
+    _Offer(
+        "application/vnd.google.protobuf", _PROTOBUF_PARAMETERS, CONTENT_TYPE_PROTOBUF, encode_protobuf,
+        escapes=True, is_explicit=True,
+    ),
+)  # fmt: skip
 _DEFAULT = Format(CONTENT_TYPE_PLAIN_0_0_4, encode_text)
 
 
@@ -106,8 +121,21 @@ def negotiate(accept: str | None) -> Format:
         match = _find_range(offer, ranges)
         if match is not None and match.quality > 0 and (best is None or (match.quality, -match.position) > best):
             best = (match.quality, -match.position)
-            winner = _make_format(offer, match.parameters.get("escaping", "").lower())
+            winner = _make_format(offer, _find_escaping(offer, match, ranges))
     return winner
+
+
+def _find_escaping(offer: _Offer, match: _Range, ranges: Iterable[_Range]) -> str:
+    """Return the scheme of a range. If that of protobuf names none, return that of the best range with one.
+
+    Prometheus 3 names none beside protobuf: its metrics would have other names from the day that it asks for it.
+    """
+    candidates = [match]
+    if offer.is_explicit and "escaping" not in match.parameters:
+        accepted = (item for item in ranges if item.quality > 0)
+        candidates += sorted(accepted, key=lambda item: -item.quality)  # stable: the first of equals
+    schemes = (item.parameters.get("escaping", "").lower() for item in candidates)
+    return next((scheme for scheme in schemes if scheme in ESCAPING_SCHEMES), "")
 
 
 def _make_format(offer: _Offer, escaping: str) -> Format:
@@ -124,11 +152,14 @@ def _find_range(offer: _Offer, ranges: Iterable[_Range]) -> _Range | None:
 
 def _rate(offer: _Offer, item: _Range) -> int:
     """Return how specific the match of a range is (RFC 9110, section 12.5.1), or 0 if it does not match."""
-    version = item.parameters.get("version")
+    asked = {name: item.parameters[name] for name in offer.parameters if name in item.parameters}
+    if asked == offer.parameters and item.media_type == offer.media_type:
+        return 4
+    if asked not in ({}, offer.parameters) or not _is_first_version(offer) or offer.is_explicit:
+        return 0
     if item.media_type == offer.media_type:
-        return 4 if version == offer.version else 3 if version is None and _is_first_version(offer) else 0
-    wildcards = {f"{offer.media_type.partition('/')[0]}/*": 2, "*/*": 1}
-    return wildcards.get(item.media_type, 0) if version in {None, offer.version} and _is_first_version(offer) else 0
+        return 3
+    return {f"{offer.media_type.partition('/')[0]}/*": 2, "*/*": 1}.get(item.media_type, 0)
 
 
 def _is_first_version(offer: _Offer) -> bool:

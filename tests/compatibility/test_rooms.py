@@ -126,7 +126,6 @@ def test_another_version_of_openmetrics_is_refused(filled):
         "text/plain",
         "application/openmetrics-text",
         "application/openmetrics-text; version=1.0.0",
-        "application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
         "nonsense",
     ],
 )

@@ -186,7 +186,6 @@ ACCEPTS = [
     "application/openmetrics-text",
     "application/openmetrics-text; version=1.0.0",
     "application/openmetrics-text; version=1.0.0; escaping=dots",
-    "application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
 ]
 
 

@@ -15,7 +15,8 @@ PROMETHEUS_2 = (
     b"text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 )
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
-FORMATS = ("text/plain; version=", "application/openmetrics-text; version=1.0.0")
+PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+FORMATS = ("text/plain; version=", "application/openmetrics-text; version=", PROTOBUF)
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,15 @@ def test_a_filter_leaves_only_what_it_names_and_keeps_type_and_help(app, ask, qu
     lines = ask(app, query=query).text.splitlines()
     assert lines[:2] == ["# HELP queue_length Jobs that wait.", "# TYPE queue_length gauge"]
     assert [line.split()[0] for line in lines[2:]] == ["queue_length"]
+
+
+def test_prometheus_with_native_histograms_gets_protobuf(app, ask):
+    accept = PROTOBUF.replace("; ", ";").encode() + b"," + PROMETHEUS_2
+    answer = ask(app, headers=[(b"accept", accept)], query=b"name[]=jobs_total")
+    assert answer.headers["content-type"] == PROTOBUF
+    body = b"".join(answer.chunks)
+    assert b"\x0a\x0ajobs_total\x12\x09Jobs run." in body
+    assert b"queue_length" not in body
 
 
 def test_several_filters_add_up(app, ask):

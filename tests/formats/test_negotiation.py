@@ -11,6 +11,7 @@ from asyncmetrics.formats.negotiation import (
     CONTENT_TYPE_OPENMETRICS,
     CONTENT_TYPE_PLAIN_0_0_4,
     CONTENT_TYPE_PLAIN_1_0_0,
+    CONTENT_TYPE_PROTOBUF,
     is_gzip_accepted,
     negotiate,
 )
@@ -25,9 +26,15 @@ PROMETHEUS_3_5 = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,"
     "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
+# With --enable-feature=native-histograms; from 3.9 on with `scrape_native_histograms`.
+PROTOBUF = "application/vnd.google.protobuf"
+MESSAGE = "proto=io.prometheus.client.MetricFamily"
+PROMETHEUS_2_42_NATIVE = f"{PROTOBUF};{MESSAGE};encoding=delimited,{OM};version=1.0.0;q=0.8,{OM};version=0.0.1;q=0.75"
+PROMETHEUS_3_5_NATIVE = f"{PROTOBUF};{MESSAGE};encoding=delimited;q=0.6,{OM};version=1.0.0;escaping=allow-utf-8;q=0.5"
+OPENMETRICS_0_0_1 = f"{OM}; version=0.0.1; charset=utf-8"
 OFFERED = {CONTENT_TYPE_PLAIN_0_0_4} | {
     base + escaping
-    for base in (CONTENT_TYPE_OPENMETRICS, CONTENT_TYPE_PLAIN_1_0_0)
+    for base in (CONTENT_TYPE_OPENMETRICS, OPENMETRICS_0_0_1, CONTENT_TYPE_PLAIN_1_0_0, CONTENT_TYPE_PROTOBUF)
     for escaping in ("", *(f"; escaping={scheme}" for scheme in ESCAPING_SCHEMES))
 }
 
@@ -36,6 +43,8 @@ OFFERED = {CONTENT_TYPE_PLAIN_0_0_4} | {
     ("accept", "content_type"),
     [
         (PROMETHEUS_2_42, CONTENT_TYPE_OPENMETRICS),
+        (PROMETHEUS_2_42_NATIVE, CONTENT_TYPE_PROTOBUF),
+        (PROMETHEUS_3_5_NATIVE, f"{CONTENT_TYPE_PROTOBUF}; escaping=allow-utf-8"),  # as it asks for in text
         (PROMETHEUS_3_5, f"{CONTENT_TYPE_OPENMETRICS}; escaping=allow-utf-8"),
         (None, CONTENT_TYPE_PLAIN_0_0_4),
         ("", CONTENT_TYPE_PLAIN_0_0_4),
@@ -48,7 +57,20 @@ OFFERED = {CONTENT_TYPE_PLAIN_0_0_4} | {
         ("text/plain;version=2.0.0", CONTENT_TYPE_PLAIN_0_0_4),
         (OM, CONTENT_TYPE_OPENMETRICS),
         (f"{OM};version=1.0.0", CONTENT_TYPE_OPENMETRICS),
-        (f"{OM};version=0.0.1", CONTENT_TYPE_PLAIN_0_0_4),
+        (f"{OM};version=0.0.1", OPENMETRICS_0_0_1),
+        (f"{OM};version=0.0.1;escaping=dots", f"{OPENMETRICS_0_0_1}; escaping=dots"),
+        (f"{OM};version=0.0.1;q=0.9,{OM};version=1.0.0;q=0.8", OPENMETRICS_0_0_1),
+        (f"{PROTOBUF};encoding=delimited;{MESSAGE}", CONTENT_TYPE_PROTOBUF),
+        (f'{PROTOBUF};{MESSAGE};encoding="delimited";escaping=values', f"{CONTENT_TYPE_PROTOBUF}; escaping=values"),
+        (f"{PROTOBUF};{MESSAGE};encoding=delimited;q=0.7,text/plain;q=0.3", CONTENT_TYPE_PROTOBUF),
+        (f"{PROTOBUF};{MESSAGE};encoding=delimited;q=0.3,text/plain;q=0.7", CONTENT_TYPE_PLAIN_0_0_4),
+        (f"{PROTOBUF};{MESSAGE};encoding=delimited;q=0,*/*", CONTENT_TYPE_PLAIN_0_0_4),
+        (f"{PROTOBUF};{MESSAGE};encoding=text", CONTENT_TYPE_PLAIN_0_0_4),
+        (f"{PROTOBUF};{MESSAGE};encoding=compact-text", CONTENT_TYPE_PLAIN_0_0_4),
+        (f"{PROTOBUF};{MESSAGE}", CONTENT_TYPE_PLAIN_0_0_4),
+        (f"{PROTOBUF};encoding=delimited", CONTENT_TYPE_PLAIN_0_0_4),
+        (f"{PROTOBUF};proto=io.prometheus.write.v2.Request;encoding=delimited", CONTENT_TYPE_PLAIN_0_0_4),
+        (PROTOBUF, CONTENT_TYPE_PLAIN_0_0_4),
         (f"{OM};version=2.0.0", CONTENT_TYPE_PLAIN_0_0_4),
         ("application/*", CONTENT_TYPE_OPENMETRICS),
         ("application/*;q=0.5, text/plain;q=0.4", CONTENT_TYPE_OPENMETRICS),
@@ -84,6 +106,21 @@ OFFERED = {CONTENT_TYPE_PLAIN_0_0_4} | {
 )  # fmt: skip
 def test_each_header_gets_its_format(accept, content_type):
     assert negotiate(accept).content_type == content_type
+
+
+@pytest.mark.parametrize(
+    ("others", "escaping"),
+    [
+        (f"{OM};escaping=dots;q=0.4,text/plain;version=1.0.0;escaping=values;q=0.5", "values"),
+        (f"{OM};escaping=dots;q=0.5,text/plain;version=1.0.0;escaping=values;q=0.5", "dots"),
+        (f"{OM};escaping=dots;q=0,text/plain;version=1.0.0;escaping=values;q=0.5", "values"),
+        (f"{OM};escaping=none,text/plain;version=1.0.0;escaping=VALUES;q=0.5", "values"),
+        (f"{OM};q=0.5", "underscores"),
+    ],
+)
+def test_protobuf_without_a_scheme_has_that_of_the_best_other_range(others, escaping):
+    assert negotiate(f"{PROTOBUF};{MESSAGE};encoding=delimited,{others}").escaping == escaping
+    assert negotiate(f"{PROTOBUF};{MESSAGE};encoding=delimited;escaping=none,{others}").escaping == "underscores"
 
 
 @pytest.mark.parametrize("escaping", ESCAPING_SCHEMES)

@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from asyncmetrics.prometheus_client import CollectorRegistry, Counter, Gauge
 from asyncmetrics.prometheus_client.aiohttp import make_aiohttp_handler
 from asyncmetrics.prometheus_client.bridge.graphite import GraphiteBridge
+from asyncmetrics.prometheus_client.core import Metric, NativeHistogram
 
 
 @pytest.fixture
@@ -22,7 +23,17 @@ def registry() -> CollectorRegistry:
     registry = CollectorRegistry()
     Counter("jobs", "Jobs.", ["kind"], registry=registry).labels("e mail").inc()
     Gauge("size", "Size.", registry=registry).set(2.5)
+    registry.register(_Natives())
     return registry
+
+
+class _Natives:
+    """A collector of a native histogram, which no text and no line has."""
+
+    def collect(self) -> list[Metric]:
+        family = Metric("waits", "Waits.", "histogram")
+        family.add_sample("waits", {}, 1.0, native_histogram=NativeHistogram(1.0, 2.0, 0, 0.5, 1.0))
+        return [family]
 
 
 async def test_aiohttp_handler(registry: CollectorRegistry) -> None:
@@ -106,3 +117,4 @@ def test_graphite_bridge(registry: CollectorRegistry, tags: bool, line: str) -> 
         thread.join()
     assert line in handler.received[0]
     assert "shop.size 2.5 1000\n" in handler.received[0]
+    assert "shop.waits" not in handler.received[0]

@@ -6,18 +6,22 @@ never fail the scrape.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import final
 
 from asyncmetrics.formats.writing.lines import LabelNames, rename_labels
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.model.escaping import UNDERSCORES
 from asyncmetrics.model.family import METRIC_TYPES, LiveFamily, Metric
+from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.model.samples import Exemplar, Sample, Timestamp
 
-__all__ = ("UNREADABLE", "SampleReader", "get_help", "is_writable", "list_samples")
+__all__ = ("UNREADABLE", "SampleReader", "get_help", "has_unit", "is_writable", "list_samples")
 
 UNREADABLE = "a sample needs a printable name, labels, a number (no native histogram) and a finite time"
+
+_is_unit: Callable[[str], object] = re.compile(r'[^\s"\\]+').fullmatch
 
 
 def is_writable(family: object) -> bool:
@@ -36,6 +40,13 @@ def get_help(family: Metric) -> str:
     except Exception as error:  # noqa: BLE001  # it may be an object of the collector's
         pass_interruption(error)
         return ""
+
+
+def has_unit(family: Metric, written: str) -> bool:
+    """Return whether to write the unit: the ``written`` name has to end with it, and units are not escaped."""
+    if not KINDS[family.type].has_unit or not isinstance(family.unit, str) or not _is_unit(family.unit):
+        return False
+    return written.endswith(f"_{family.unit}")
 
 
 def list_samples(family: Metric) -> Sequence[Sample]:

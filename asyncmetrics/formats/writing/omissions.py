@@ -8,13 +8,15 @@ from typing import TypeAlias, final
 from asyncmetrics.model.family import Metric
 from asyncmetrics.model.kinds import KINDS
 
-__all__ = ("OPENMETRICS", "TEXT", "OmissionHandler", "Omissions")
+__all__ = ("OPENMETRICS", "PROTOBUF", "TEXT", "OmissionHandler", "Omissions")
 
 TEXT = "text"
 OPENMETRICS = "openmetrics"
+PROTOBUF = "protobuf"
 
 OmissionHandler: TypeAlias = Callable[[str, str, str], None]
-"""Takes the name of a family, the format (`TEXT` or `OPENMETRICS`) and the reason, for each sample that is left out.
+"""Takes the name of a family, the format (`TEXT`, `OPENMETRICS` or `PROTOBUF`) and the reason, for each sample that is
+left out.
 
 The name is the one that the text format writes, such as ``orders_total``. A family that is left out as a whole is
 reported once. The reason holds no label values.

@@ -13,13 +13,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from asyncmetrics.formats.numbers import format_number
 from asyncmetrics.formats.writing.chunks import join_chunks
 from asyncmetrics.formats.writing.claims import Claims
-from asyncmetrics.formats.writing.custom_families import get_help
+from asyncmetrics.formats.writing.custom_families import get_help, has_unit
 from asyncmetrics.formats.writing.lines import (
     LabelNames,
     escape_help,
@@ -40,7 +39,6 @@ __all__ = ("encode_openmetrics",)
 
 # Of a histogram the count is left out as well: neither may be exposed alone.
 _NEGATIVE = "OpenMetrics forbids a counter or a sum that is negative or NaN, and the count of such a histogram"
-_is_unit: Callable[[str], object] = re.compile(r'[^\s"\\]+').fullmatch
 
 
 def encode_openmetrics(
@@ -72,15 +70,8 @@ def _render_families(families: Iterable[Metric], escaping: str, omissions: Omiss
 
 def _format_header(family: Metric, escaping: str) -> str:
     name = format_name(family.name, escaping)
-    unit = f"# UNIT {name} {family.unit}\n" if _has_unit(family, name) else ""
+    unit = f"# UNIT {name} {family.unit}\n" if has_unit(family, name.strip('"')) else ""
     return f"# HELP {name} {escape_help(get_help(family), quotes=True)}\n# TYPE {name} {family.type}\n{unit}"
-
-
-def _has_unit(family: Metric, written: str) -> bool:
-    """Return whether to write the unit: the written name has to end with it, and units are not escaped."""
-    if not KINDS[family.type].has_unit or not isinstance(family.unit, str) or not _is_unit(family.unit):
-        return False
-    return written.strip('"').endswith(f"_{family.unit}")
 
 
 def _list_rows(family: LiveFamily, escaping: str) -> list[Row]:
@@ -161,9 +152,15 @@ def _format_time(timestamp: float | Timestamp | None) -> str:
     return f" {text}0" if len(text.partition(".")[2]) == 9 and "e" not in text else f" {text}"
 
 
+_TRACE_LABELS, _TRACE_NAMES = frozenset({"trace_id", "span_id"}), LabelNames(UNDERSCORES)
+
+
 def _format_exemplar(exemplar: Exemplar | None) -> str:
     if exemplar is None:
         return ""
+    # The names of a trace's labels are written once, which halves the time of an exemplar. Others are not kept: a
+    # program may make any number of them.
+    names = _TRACE_NAMES if exemplar.labels.keys() <= _TRACE_LABELS else LabelNames(UNDERSCORES)
     # Prometheus (2.42) gives up the whole scrape at a NUL here, though it takes one in any other label.
-    block = format_label_block(exemplar.labels, LabelNames(UNDERSCORES)).replace("\x00", "\ufffd")
+    block = format_label_block(exemplar.labels, names).replace("\x00", "\ufffd")
     return f" # {{{block}}} {format_number(exemplar.value)}{_format_time(exemplar.timestamp)}"

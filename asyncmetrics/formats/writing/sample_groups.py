@@ -60,8 +60,8 @@ class SampleGroup:
     - ``buckets``: the cumulative counts of a histogram by their bounds, in order, ``inf`` last.
     - ``quantiles``: the values of a summary by quantile, in order.
     - ``states``: the values of a stateset by state.
-    - ``exemplars``: those of all samples, in order.
-    - ``native``: the value of a native histogram, which has no other samples.
+    - ``exemplars``: those of all samples, in order; ``bucket_exemplars`` has those of the buckets by their bounds.
+    - ``native``: the value of a native histogram, which may have a classic one beside it.
     """
 
     labels: _Labels
@@ -71,6 +71,7 @@ class SampleGroup:
     quantiles: dict[float, float] = field(default_factory=dict)
     states: dict[str, float] = field(default_factory=dict)
     exemplars: list[Exemplar] = field(default_factory=list)
+    bucket_exemplars: dict[float, Exemplar] = field(default_factory=dict)
     native: NativeHistogram | None = None
 
     @property
@@ -118,6 +119,7 @@ class _Grouping:
         self._omissions = omissions
         self._escaping = escaping
         self._suffixes = {family.name + suffix: suffix for suffix in self._kind.suffixes}
+        self._label = escape_name(family.name, escaping, label=True)  # the own label of a stateset
 
     def add(self, raw: Sample) -> None:
         """Add a sample to its group, or report that it is left out."""
@@ -138,13 +140,19 @@ class _Grouping:
             self._omissions.add(self._family, _REPEATED)
         elif reading.exemplar is not None:
             group.exemplars.append(reading.exemplar)
+            group.bucket_exemplars[reading.bound] = reading.exemplar
 
     def complete(self, group: SampleGroup) -> bool:
         """Put the buckets in order; return whether the group can be written."""
-        if self._kind.own_label != "le" or group.native is not None:
+        if self._kind.own_label != "le" or (group.native is not None and not group.buckets):
             group.quantiles = dict(sorted(group.quantiles.items()))
             return True
         problem = _complete_buckets(group)
+        if problem and group.native is not None:  # it does not need the classic one
+            created = {suffix: value for suffix, value in group.numbers.items() if suffix == "_created"}
+            self._omissions.add(self._family, problem, group.size - 1 - len(created))
+            group.buckets, group.numbers = {}, created
+            return True
         if problem:
             self._omissions.add(self._family, problem, group.size)
             return False
@@ -170,14 +178,14 @@ class _Grouping:
             self._claims.add_stray(self._family, raw)
             return ""
         moment = None if raw.timestamp is None else get_moment(raw.timestamp)
-        own_name = self._kind.get_own_label(self._family.name, suffix)
+        own_name = self._kind.get_own_label(self._label, suffix)
         labels = self._read_labels(raw.labels)
         if native is not None:
             return _Reading("", tuple(sorted(labels.items())), "", 0.0, 0.0, moment, None, native)
         value = float(raw.value)
         if own_name in NUMERIC_LABELS and parse_bound(labels.get(own_name, "")) == inf:
             labels[own_name] = "+Inf"
-        problem = find_value_problem(self._family.name, self._kind.name, suffix, labels, value)
+        problem = find_value_problem(self._label, self._kind.name, suffix, labels, value)
         if problem:
             return problem
         own = labels.pop(own_name, "") if own_name else ""

@@ -75,6 +75,8 @@ class GraphiteBridge:
     def _format_lines(self, prefix: str, now: int) -> Iterator[str]:
         for family in collect_or_raise(self._registry):
             for sample in family.samples:
+                if getattr(sample, "native_histogram", None) is not None:
+                    continue  # Graphite has numbers only
                 yield f"{prefix}{_sanitize(sample.name)}{self._format_labels(sample)} {float(sample.value)} {now}\n"
 
     def _format_labels(self, sample: Sample) -> str:

@@ -10,7 +10,7 @@ import urllib.request
 import pytest
 
 from asyncmetrics.errors import PushError
-from tests.compatibility.libraries import both, declare
+from tests.compatibility.libraries import both, declare, part
 from tests.patience import PATIENCE_SECONDS
 
 
@@ -164,3 +164,19 @@ def test_the_address_of_an_instance():
         except OSError:
             pytest.skip("this host has no way out")
         assert (theirs, ours) == ("127.0.0.1", outward.getsockname()[0])
+
+
+@pytest.mark.difference("openmetrics-0")
+def test_the_draft_of_openmetrics():
+    accept = "application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+    theirs, ours = both(lambda library: part(library, "exposition").choose_encoder(accept)[1])
+    assert theirs.startswith("text/plain; version=0.0.4")
+    assert ours.startswith("application/openmetrics-text; version=0.0.1")
+
+
+@pytest.mark.difference("protobuf")
+def test_a_server_that_asks_for_protobuf():
+    accept = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,*/*;q=0.5"
+    theirs, ours = both(lambda library: part(library, "exposition").choose_encoder(accept)[1])
+    assert theirs.startswith("text/plain")
+    assert ours.startswith("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily")
