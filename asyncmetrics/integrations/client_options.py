@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypedDict, get_args
 
+from asyncmetrics.context.exemplars import ExemplarSource, find_provider
+from asyncmetrics.metrics import Histogram
 from asyncmetrics.middleware import Conventions
 from asyncmetrics.model.checks import check_choice, check_flag, check_text, make_refusal
 from asyncmetrics.model.names import check_namespace
@@ -38,6 +40,20 @@ class ClientOptions(TypedDict, total=False):
     conventions: Conventions
     """``"opentelemetry"`` names the labels as OpenTelemetry does."""
 
+    native: bool | int
+    """Make native histograms of the durations and sizes of calls, of the default resolution (True) or of a schema.
+
+    Their classic buckets stay beside them. Clients of one registry need the same value.
+    """
+
+    exemplars: ExemplarSource | None
+    """Where the exemplars of the histograms and counters come from.
+
+    ``"trace"``: the trace of OpenTelemetry, if it is sampled. ``"traceparent"``: the same, or else the trace that the
+    header of the request that the application serves names. Or a function that returns the labels of an exemplar.
+    Clients of one registry need the same value; one without it follows the first.
+    """
+
 
 class HttpClientOptions(ClientOptions, total=False):
     """The keyword arguments of `instrument` for a client of HTTP."""
@@ -62,7 +78,13 @@ class DatabaseOptions(ClientOptions, total=False):
     """The name of the pool, such as ``SQLAlchemy-1`` otherwise."""
 
 
-CLIENT_DEFAULTS: ClientOptions = {"registry": REGISTRY, "namespace": "", "conventions": "prometheus"}
+CLIENT_DEFAULTS: ClientOptions = {
+    "registry": REGISTRY,
+    "namespace": "",
+    "conventions": "prometheus",
+    "native": False,
+    "exemplars": None,
+}
 HTTP_CLIENT_DEFAULTS: HttpClientOptions = {
     **CLIENT_DEFAULTS,
     "server": None,
@@ -99,6 +121,8 @@ def check_client_options(options: Mapping[str, Any]) -> None:
     check_full_registry(options["registry"])
     check_choice("conventions", options["conventions"], get_args(Conventions))
     check_namespace(options["namespace"])
+    find_provider(options["exemplars"])
+    Histogram("native", "Checks native.", native=options["native"], registry=None)
     check_text("name", options.get("name", ""))
     for name in ("body_sizes", "first_byte"):
         check_flag(name, options.get(name, False))

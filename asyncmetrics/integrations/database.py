@@ -101,6 +101,8 @@ class DatabaseMetrics:
             namespace=options["namespace"],
             registry=options["registry"],
             max_children=_MAX_CHILDREN,
+            native=options["native"],
+            exemplars=options["exemplars"],
             exist_ok=True,
         )
         self._pools = None

@@ -15,6 +15,7 @@ from threading import RLock
 from types import ModuleType, TracebackType
 from typing import Any, final
 
+from asyncmetrics.context.exemplars import ExemplarSource
 from asyncmetrics.errors import suggest
 from asyncmetrics.integrations.client_options import ServerNames, check_client_options
 from asyncmetrics.integrations.libraries import LIBRARIES, Library
@@ -162,6 +163,8 @@ def instrument_all(
     namespace: str = "",
     server: ServerNames | None = None,
     conventions: Conventions = "prometheus",
+    native: bool | int = False,
+    exemplars: ExemplarSource | None = None,
 ) -> Instrumentation:
     """Measure the calls of every known library, also of one that is imported later.
 
@@ -170,6 +173,8 @@ def instrument_all(
     - ``namespace``: a prefix of the names of all metrics.
     - ``server``: the label ``server`` of HTTP clients, by a mapping or a function of ``host:port``.
     - ``conventions``: ``"opentelemetry"`` names the labels as OpenTelemetry does.
+    - ``native``: whether durations and sizes are native histograms as well, or their schema.
+    - ``exemplars``: where exemplars come from, such as ``"trace"``.
 
     An object that was instrumented by itself keeps its options. ``asyncmetrics_instrumentation_info`` exposes each
     library with its version and its state: ``active``, ``unsupported`` (an old version) or ``failed``. A library never
@@ -183,7 +188,14 @@ def instrument_all(
         >>> with instrument_all(only=["httpx"], registry=CollectorRegistry()):
         ...     pass  # the program
     """
-    options = {"registry": registry, "namespace": namespace, "server": server, "conventions": conventions}
+    options = {
+        "registry": registry,
+        "namespace": namespace,
+        "server": server,
+        "conventions": conventions,
+        "native": native,
+        "exemplars": exemplars,
+    }
     check_client_options(options)
     chosen = LIBRARIES if only is None else _check_names("only", only)
     left_out = {*_check_names("exclude", exclude), *_read_disabled()}

@@ -16,7 +16,7 @@ from asyncmetrics.integrations.client_options import ServerNames, name_label
 from asyncmetrics.integrations.library import Integration
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics import Histogram
-from asyncmetrics.metrics.calls import CallNames, CallSeries, declare_calls
+from asyncmetrics.metrics.calls import NO_EXEMPLAR, CallNames, CallSeries, declare_calls
 from asyncmetrics.metrics.pools import PoolNumbers, get_pools
 from asyncmetrics.model.checks import check_text
 from asyncmetrics.model.http_values import OTHER, limit_method, limit_status
@@ -46,6 +46,8 @@ class HttpClientMetrics:
             "namespace": options["namespace"],
             "registry": options["registry"],
             "max_children": _MAX_CHILDREN,
+            "native": options["native"],
+            "exemplars": options["exemplars"],
             "exist_ok": True,
         }
         self.calls = declare_calls(
@@ -167,11 +169,11 @@ class HttpCall:
         if self._metrics.first_bytes is not None:
             self._observe(self._metrics.first_bytes, perf_counter() - self._started)
 
-    def end(self) -> None:
+    def end(self, exemplar: Mapping[str, str] | None = None) -> None:
         """End the call: its body was read, closed or abandoned."""
         if self._is_open:
             self._is_open = False
-            self._series.end(perf_counter() - self._started, self._status or "cancelled")
+            self._series.end(perf_counter() - self._started, self._status or "cancelled", exemplar)
             if self._metrics.response_sizes is not None:
                 self._observe(self._metrics.response_sizes, self.size)
 
@@ -191,7 +193,7 @@ class HttpCall:
 
     def __del__(self) -> None:
         if self._is_open:
-            self.end()
+            self.end(NO_EXEMPLAR)  # the garbage collector may run inside of another trace
 
 
 class HttpClientIntegration(Integration[HttpClientMetrics]):

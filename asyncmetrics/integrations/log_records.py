@@ -53,6 +53,7 @@ class LogRecords:
             "namespace": options["namespace"],
             "registry": options["registry"],
             "max_children": _MAX_CHILDREN,
+            "exemplars": options["exemplars"],
             "exist_ok": True,
         }
         self.find = Counter(

@@ -15,6 +15,7 @@ writes the route and the exceptions that only its framework knows into the scope
 * `bodies`: the sizes of bodies, and the time to the first byte.
 * `exceptions`: which exceptions are no fault of the application.
 * `metric_factory`: makes the histograms and counters of a middleware.
+* `traceparent`: exemplars from the header of a request.
 * `options`: the options, their types and defaults.
 * `scope`: the keys that integrations write into a scope.
 """

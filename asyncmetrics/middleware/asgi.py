@@ -48,13 +48,14 @@ class MetricsMiddleware:
     - ``registry``: the registry of the metrics.
     - ``exclude``: the requests and websockets that are not measured.
     - ``route``: a function that returns the route of a scope.
-    - ``buckets``: the buckets of the histograms.
+    - ``buckets``, ``native``: the buckets of the histograms, and whether they are native histograms too.
     - ``first_byte``, ``body_sizes``, ``background``: measure the time to the first byte of a response's body, the sizes
       of bodies, the time that the application takes after a response.
     - ``on_loop``: measure how long the event loop runs the code of each request, without all that it waits for.
     - ``client_totals``: measure how many calls of clients each request makes, and how long they take together.
     - ``stream_after``: when a response becomes a stream, which has a histogram of its own.
     - ``worker_label``: expose the durations of each worker apart.
+    - ``exemplars``: where the exemplars come from.
     - ``namespace``: a prefix of the names of all metrics.
     - ``extra_labels``, ``context_labels``: labels that are added to the metrics.
     - ``conventions``: ``"opentelemetry"`` names the labels as OpenTelemetry does.
@@ -67,7 +68,7 @@ class MetricsMiddleware:
     ``asyncmetrics_internal_errors_total`` counts it.
 
     Raises `TypeError` for an unknown option, `DefinitionError` for a wrong value of an option, and
-    `DuplicateMetricError` if the registry has these metrics with other buckets or labels.
+    `DuplicateMetricError` if the registry has these metrics with other buckets, labels or ``exemplars``.
 
         >>> from asyncmetrics import CollectorRegistry
         >>> async def hello(scope, receive, send):
@@ -91,13 +92,12 @@ class MetricsMiddleware:
         self._exclusions = _make_predicates(complete["exclude"])
         self._labels = RequestLabels(complete)
         self._reads_context = bool(self._labels.context_names)
-        self._finishes = complete["background"] or complete["on_loop"]
         self._opens_totals = complete["client_totals"]
-        metrics = MetricFactory(
-            self._labels, complete["buckets"], complete["namespace"], worker_label=complete["worker_label"]
-        )
+        metrics = MetricFactory(self._labels, complete)
         self._http = HttpMetrics(self._labels, metrics, complete)
         self._websocket = WebSocketMetrics(self._labels, metrics, complete)
+        self._labels.ask(self._http.calls.durations.descriptor.exemplars)
+        self._finishes = self._labels.records_late or self._labels.has_exemplars
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the server, as ASGI 3.0 specifies."""

@@ -7,6 +7,7 @@ one, a message costs nothing for them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextvars import copy_context
 from time import perf_counter
 from typing import Any, final
 
@@ -178,6 +179,7 @@ class HttpExchange(Exchange[HttpMetrics]):
                     self._end()
             elif self._start.__class__ is not bool:
                 self._read_start()
+                self.keep_span()
         elif kind == _START:  # a start that the server did not reject
             self._responding = perf_counter()
             self._start = message
@@ -196,6 +198,7 @@ class HttpExchange(Exchange[HttpMetrics]):
             self._end("client_closed" if was_disconnected else "completed")
 
     def _note_failed_send(self, message: Message, error: BaseException, *, was_disconnected: bool) -> None:
+        self.keep_span()
         if isinstance(error, OSError):  # the client has disconnected; the application gets the error
             self._disconnected = True
         elif was_disconnected or self._trailers or not is_abandoned(error):
@@ -204,7 +207,7 @@ class HttpExchange(Exchange[HttpMetrics]):
         elif message["type"] == _BODY and not message.get("more_body"):
             self._end()
 
-    def finish(self) -> None:
+    def _finish(self) -> None:
         """End the exchange if no response has ended it; record what is known at the end of the application only."""
         scope, metrics = self._scope, self._metrics
         if EXCEPTION_KEY in scope and (self._start is None or _is_failure(self._status)):
@@ -263,6 +266,8 @@ class HttpExchange(Exchange[HttpMetrics]):
                 final = labels.count_failure("route")
             route = self.route
             route.final = final
+            if labels.has_exemplars:
+                self._prepare_asking()
             route.scope = None
             if SCRAPE_KEY in scope:
                 return
@@ -294,6 +299,12 @@ class HttpExchange(Exchange[HttpMetrics]):
                 metrics.bodies.record(self._probe, scope, self.started, (self.method, final, *extra))
         except Exception:  # noqa: BLE001  # no error of a metric reaches the application
             labels.count_failure("record")
+
+    def _prepare_asking(self) -> None:
+        """Keep what the metrics ask for exemplars, before the scope is released."""
+        self._within = copy_context()
+        if self._metrics.labels.keeps_headers:
+            self.route.headers = self._scope.get("headers", ())
 
     def _record_stream(self, route: str, outcome: str, seconds: float) -> None:
         metrics = self._metrics

@@ -7,12 +7,13 @@ value that says nothing.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar, final
 
 from asyncmetrics.context import to_label_value
+from asyncmetrics.context.exemplars import name_source
 from asyncmetrics.context.names import declare_labels
 from asyncmetrics.context.request import RequestBindings
 from asyncmetrics.errors import DefinitionError
@@ -22,6 +23,7 @@ from asyncmetrics.middleware.options import ExtraLabel, MiddlewareOptions, Route
 from asyncmetrics.middleware.routes.resolver import PENDING, UNMATCHED, RouteResolver
 from asyncmetrics.middleware.scope import MeasuredRequest
 from asyncmetrics.model.checks import list_texts
+from asyncmetrics.model.descriptor import ExemplarProvider
 from asyncmetrics.model.http_values import limit_scheme
 from asyncmetrics.model.names import check_label_names
 from asyncmetrics.registry.self_metrics import get_self_metrics
@@ -102,9 +104,23 @@ class RequestLabels:
         )
         self.fixed_extras = None if any(map(callable, self._values)) else tuple(map(str, self._values))
         """The values of the extra labels, if no function returns one of them."""
+        self.records_late = options["background"] or options["on_loop"]
+        """Whether something is recorded when the application has returned."""
+        self.has_exemplars = False
+        """Whether the metrics ask for exemplars."""
+        self.reads_spans = False
+        """Whether they ask for the current span."""
+        self.keeps_headers = False
+        """Whether what is recorded at the end of an exchange may ask for the headers of the request."""
         self.is_plain = not extra and not self.context_names
         """Whether the metrics have no labels of the user."""
         declare_labels(("route", "method", *self.context_names))
+
+    def ask(self, provider: ExemplarProvider | None) -> None:
+        """Let exchanges keep what ``provider`` needs, which the metrics ask: another middleware may have chosen it."""
+        self.has_exemplars = provider is not None
+        self.reads_spans = name_source(provider) is not None
+        self.keeps_headers = name_source(provider) == "traceparent"
 
     def list_names(self, *names: str) -> list[str]:
         """Return label names by the convention, followed by the names of the extra labels."""
@@ -181,7 +197,7 @@ class RequestRoute(RequestBindings, MeasuredRequest):
     also has what is bound for the request, if the middleware has context labels.
     """
 
-    __slots__ = ("final", "labels", "scope")
+    __slots__ = ("final", "headers", "labels", "scope")
 
     # Set by the exchange: a class with ``__init__`` takes twice the time (benchmarks/middleware.py).
     labels: RequestLabels
@@ -189,6 +205,8 @@ class RequestRoute(RequestBindings, MeasuredRequest):
     """The scope, or None once the exchange has ended."""
     final: str
     """The route, once the exchange has ended."""
+    headers: Iterable[tuple[bytes, bytes]]
+    """The headers of the request, once the exchange has ended, if `RequestLabels.keeps_headers`; not set otherwise."""
 
     def __call__(self) -> str:
         """Return the route as far as it is known."""
@@ -204,6 +222,8 @@ class RequestRoute(RequestBindings, MeasuredRequest):
     def close(self, route: str) -> None:
         """Keep the final route, and release the scope."""
         self.final = route
+        if self.labels.keeps_headers and self.scope is not None:
+            self.headers = self.scope.get("headers", ())
         self.scope = None
 
     def set_scope_value(self, key: str, value: object) -> None:

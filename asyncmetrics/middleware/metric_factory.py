@@ -8,7 +8,7 @@ from typing import Any, final
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.metrics import Counter, Histogram
 from asyncmetrics.middleware.labels import RequestLabels
-from asyncmetrics.middleware.options import Bounds, Buckets
+from asyncmetrics.middleware.options import Bounds, Buckets, MiddlewareOptions
 from asyncmetrics.model.checks import list_items
 
 __all__ = ("MetricFactory",)
@@ -48,19 +48,18 @@ _OF_WORKERS = frozenset(
 class MetricFactory:
     """Create the histograms and counters of one middleware. All middleware of one registry share them."""
 
-    def __init__(
-        self, labels: RequestLabels, buckets: Buckets, namespace: str = "", *, worker_label: bool = False
-    ) -> None:
+    def __init__(self, labels: RequestLabels, options: MiddlewareOptions) -> None:
         self._labels = labels
-        self._of_workers = _OF_WORKERS if worker_label else frozenset()
-        own = _read_buckets(buckets)
-        for name, bounds in own.items():  # reject wrong bounds before a metric is registered
-            Histogram(name, name, registry=None, buckets=bounds)
-        self._buckets = {**_DEFAULTS, **own}
+        self._of_workers = _OF_WORKERS if options["worker_label"] else frozenset()
+        self._native = options["native"]
+        self._buckets = {**_DEFAULTS, **_read_buckets(options["buckets"])}
+        for name, bounds in self._buckets.items():  # reject wrong bounds before a metric is registered
+            Histogram(name, name, registry=None, buckets=bounds, native=self._native)
         self._options: dict[str, Any] = {
-            "namespace": namespace,
+            "namespace": options["namespace"],
             "registry": labels.registry,
             "max_children": _MAX_CHILDREN,
+            "exemplars": options["exemplars"],
             "exist_ok": True,
         }
 
@@ -68,7 +67,7 @@ class MetricFactory:
         """Return the histogram of this name, with ``labels`` and the labels that every metric has."""
         names = self._list_names(*labels)
         options = {**self._options, "per_worker": name in self._of_workers}
-        return Histogram(name, documentation, names, buckets=self._buckets[name], **options)
+        return Histogram(name, documentation, names, buckets=self._buckets[name], native=self._native, **options)
 
     def make_counter(self, name: str, documentation: str, *labels: str) -> Counter:
         """Return the counter of this name, with ``labels`` and the labels that every metric has."""
@@ -85,7 +84,9 @@ def _read_buckets(buckets: Buckets) -> dict[str, Bounds]:
     if not isinstance(buckets, Mapping):
         expected = "a list of numbers, or a mapping from names of histograms to such lists"
         same: Any = list_items("buckets", buckets, expected)
-        return dict.fromkeys(_DURATIONS, same)
+        names = _DURATIONS if same else tuple(_DEFAULTS)  # no buckets: no classic histogram at all
+        bounds: dict[str, Any] = dict.fromkeys(names, same)
+        return bounds
     if unknown := buckets.keys() - _DEFAULTS.keys():
         raise DefinitionError("buckets", f"expected names among {sorted(_DEFAULTS)}, got {sorted(unknown)}")
     own: dict[str, Any] = {

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from inspect import Parameter, signature
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, cast, get_args
 
+from asyncmetrics.context.exemplars import ExemplarSource, find_provider
 from asyncmetrics.errors import suggest
 from asyncmetrics.metrics import Histogram
 from asyncmetrics.model.checks import check_choice, check_flag, check_mapping, check_seconds
@@ -79,6 +80,12 @@ class MiddlewareOptions(TypedDict, total=False):
     buckets: Buckets
     """The buckets of HTTP's histograms of seconds, or a mapping from the names of any histograms to their buckets."""
 
+    native: bool | int
+    """Make all histograms native ones, of the default resolution (True) or of a schema, beside the classic buckets.
+
+    ``buckets=()`` makes them native only.
+    """
+
     first_byte: bool
     """Measure the time to the first byte of a response's body. A response without a body has none."""
 
@@ -119,6 +126,13 @@ class MiddlewareOptions(TypedDict, total=False):
     worker_label: bool
     """Expose durations, exceptions and active requests of each worker apart, with the label ``worker``."""
 
+    exemplars: ExemplarSource | None
+    """Where the exemplars of the histograms and counters come from.
+
+    ``"trace"``: the trace of OpenTelemetry, if it is sampled. ``"traceparent"``: the same, or else the trace that the
+    request's header names, which the client has chosen. Or a function that returns the labels of an exemplar, or None.
+    """
+
     conventions: Conventions
     """``"opentelemetry"`` names the labels as OpenTelemetry does, and adds the label ``url_scheme``."""
 
@@ -128,6 +142,7 @@ MIDDLEWARE_DEFAULTS: MiddlewareOptions = {
     "exclude": (),
     "route": None,
     "buckets": Histogram.DEFAULT_BUCKETS,
+    "native": False,
     "first_byte": False,
     "body_sizes": False,
     "background": False,
@@ -138,6 +153,7 @@ MIDDLEWARE_DEFAULTS: MiddlewareOptions = {
     "namespace": "",
     "stream_after": 10.0,
     "worker_label": False,
+    "exemplars": None,
     "conventions": "prometheus",
 }
 
@@ -157,6 +173,7 @@ def check_values(options: MiddlewareOptions) -> None:
     """Raise `DefinitionError` for a value whose type is wrong; the rest is checked where it is used."""
     check_full_registry(options["registry"])
     check_choice("conventions", options["conventions"], get_args(Conventions))
+    find_provider(options["exemplars"])
     for name, is_wanted in (
         ("first_byte", options["first_byte"]),
         ("body_sizes", options["body_sizes"]),

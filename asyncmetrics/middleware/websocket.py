@@ -129,7 +129,7 @@ class WebSocketExchange(Exchange[WebSocketMetrics]):
         except Exception:  # noqa: BLE001  # no error of a metric reaches the application
             self._metrics.labels.count_failure("websocket")
 
-    def finish(self) -> None:
+    def _finish(self) -> None:
         """End a connection that is still open: the server drops it now, without a close code."""
         error = self._scope.get(EXCEPTION_KEY)
         if error is not None:
@@ -166,6 +166,7 @@ class WebSocketExchange(Exchange[WebSocketMetrics]):
                 self._to_client.count_message(message)
             case "websocket.accept":
                 self._accepted = True
+                self.keep_span()
             case "websocket.close" if self._accepted:
                 self._close(_ACCEPTED, message.get("code") or _NORMAL)
             case "websocket.close":

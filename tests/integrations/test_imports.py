@@ -12,6 +12,7 @@ import asyncmetrics.integrations
 PUBLIC = {
     "asyncmetrics.bridges",
     "asyncmetrics.bridges.push.sink",
+    "asyncmetrics.context.exemplars",
     "asyncmetrics.errors",
     "asyncmetrics.exposition",
     "asyncmetrics.exposition.live.serving",

@@ -25,6 +25,7 @@ MIDDLEWARE_DEFAULTS = {
     "exclude": (),
     "route": None,
     "buckets": Histogram.DEFAULT_BUCKETS,
+    "native": False,
     "first_byte": False,
     "body_sizes": False,
     "background": False,
@@ -35,6 +36,7 @@ MIDDLEWARE_DEFAULTS = {
     "namespace": "",
     "stream_after": 10.0,
     "worker_label": False,
+    "exemplars": None,
     "conventions": "prometheus",
 }
 INSTRUMENT_DEFAULTS = {

@@ -23,7 +23,13 @@ async def hello(scope, receive, send):
     await send({"type": "http.response.body", "body": b"hello"})
 
 
-EVERYTHING = {"first_byte": True, "body_sizes": True, "background": True, "conventions": "opentelemetry"}
+EVERYTHING = {
+    "first_byte": True,
+    "body_sizes": True,
+    "background": True,
+    "conventions": "opentelemetry",
+    "exemplars": "traceparent",
+}
 HOSTILE = {
     "nothing": {},
     "a method that is none": {"method": ["GET"], "path": "/"},
@@ -166,7 +172,43 @@ async def test_buckets_can_be_chosen_by_name_and_the_others_stay(name, bounds, r
     assert [one for one in HISTOGRAMS if found[one] == 3] == [name]
 
 
+@pytest.fixture
+def schemas(bounds, registry):
+    """Read the schema of each native histogram, and the counts of classic buckets, as `bounds` does."""
+
+    async def read(**options):
+        found = await bounds(**options)
+        natives = [s for f in registry.collect() for s in f.samples if s.native_histogram]
+        return {s.name: s.native_histogram.schema for s in natives}, found
+
+    return read
+
+
+async def test_native_makes_every_histogram_a_native_one_beside_its_buckets(schemas):
+    found, bounds = await schemas(native=True)
+    assert found == dict.fromkeys(HISTOGRAMS, 5)
+    assert min(bounds.values()) > 3
+
+
+async def test_native_without_buckets_leaves_no_classic_histogram(schemas):
+    found, bounds = await schemas(native=3, buckets=())
+    assert found == dict.fromkeys(HISTOGRAMS, 3)
+    assert bounds == dict.fromkeys(HISTOGRAMS, 1)  # the bucket +Inf, for those who read texts
+
+
+async def test_native_without_the_buckets_of_one_name_leaves_those_of_the_others(schemas):
+    found, bounds = await schemas(native=True, buckets={HISTOGRAMS[3]: ()})
+    assert [name for name in found if bounds[name] == 1] == [HISTOGRAMS[3]]
+
+
+def test_a_schema_that_is_none_is_refused_before_anything_is_registered(measured, registry):
+    with pytest.raises(DefinitionError, match="native"):
+        measured(hello, native=9, buckets={})
+    assert list(registry.collect()) == []
+
+
 WRONG = {
+    "no buckets, though there is no native histogram": [],
     "a text": "12",
     "a name that is none": {"http_request_seconds": [1]},
     "a bound that is no number": {HISTOGRAMS[0]: [1], HISTOGRAMS[3]: ["wide"]},

@@ -300,3 +300,28 @@ def test_opentelemetrys_conventions_name_the_labels_of_http_pools(registry, serv
         client.get(f"{server.url}/ok")
         labels = {"pool": "httpx-1", "http_connection_state": "idle"}
         assert registry.get_sample_value("http_client_connection_count", labels) == 1
+
+
+def _list_natives(registry: CollectorRegistry) -> set[str]:
+    return {s.name for family in registry.collect() for s in family.samples if s.native_histogram}
+
+
+def test_durations_are_native_histograms_if_it_is_said_so(registry, server):
+    with instrument_all(only=["httpx", "sqlalchemy"], registry=registry, native=3):
+        httpx.get(f"{server.url}/ok")
+        with sqlalchemy.create_engine("sqlite://").connect() as connection:
+            connection.execute(sqlalchemy.text("SELECT 1"))
+    assert _list_natives(registry) == {"http_client_request_duration_seconds", "db_client_operation_duration_seconds"}
+
+
+def test_a_client_of_its_own_has_native_sizes_too(registry, server):
+    with httpx.Client() as client:
+        instrument(client, registry=registry, native=True, body_sizes=True)
+        client.get(f"{server.url}/ok")
+        uninstrument(client)
+    assert {"http_client_request_duration_seconds", "http_client_response_body_size_bytes"} <= _list_natives(registry)
+
+
+def test_a_schema_that_is_none_is_refused(registry):
+    with pytest.raises(DefinitionError, match="native"):
+        instrument_all(only=["httpx"], registry=registry, native=9)

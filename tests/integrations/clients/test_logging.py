@@ -308,4 +308,4 @@ class LoggingTable(ChildTable):
 
 class LoggingStorage(MemoryStorage):
     def open(self, descriptor, events, **options):
-        return LoggingTable(descriptor, self.children_by_kind[descriptor.kind], events, **options)
+        return LoggingTable(descriptor, self.choose_child_class(descriptor), events, **options)
