@@ -246,6 +246,8 @@ def _to_their_samples(family: Metric, samples: Any) -> Iterator[Any]:
     # prometheus_client refuses the whole exposition for an exemplar on any other sample.
     suffixes = tuple(KINDS[family.type].exemplars) if family.type in KINDS else ()
     for sample in family.samples:
+        if getattr(sample, "native_histogram", None) is not None:
+            continue  # prometheus_client would write its count as a line of a text
         try:
             exemplar = sample.exemplar if sample.name.endswith(suffixes) else None
             yield samples.Sample(

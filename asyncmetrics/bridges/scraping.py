@@ -24,9 +24,11 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from asyncmetrics.bridges.explaining import explain_failure
 from asyncmetrics.bridges.timed_http import TimedHandler, TimedTLSHandler
 from asyncmetrics.errors import ScrapeError, show
-from asyncmetrics.formats.negotiation import CONTENT_TYPE_LATEST, CONTENT_TYPE_OPENMETRICS
+from asyncmetrics.formats.negotiation import CONTENT_TYPE_LATEST, CONTENT_TYPE_OPENMETRICS, CONTENT_TYPE_PROTOBUF
 from asyncmetrics.formats.reading.openmetrics import parse_openmetrics
+from asyncmetrics.formats.reading.protobuf import list_native_names
 from asyncmetrics.formats.reading.text import parse_prometheus
+from asyncmetrics.model.escaping import ALLOW_UTF_8
 from asyncmetrics.model.family import Metric
 
 __all__ = ("MOST_BYTES", "OPENMETRICS_FIRST", "TEXT_FIRST", "Exposition", "Target")
@@ -83,20 +85,37 @@ class Target:
 
         Raises `ScrapeError` if the server cannot be reached or does not answer with text.
         """
+        body, content_type = self._fetch(names, accept)
+        try:
+            return Exposition(body.decode("utf-8"), content_type)
+        except UnicodeDecodeError as error:
+            raise ScrapeError(self.url, f"the answer is not UTF-8 text: {error}") from error
+
+    def find_natives(self, escaping: str = ALLOW_UTF_8) -> frozenset[str]:
+        """Return the names of the native histograms that the server exposes; ``escaping`` is how it writes names.
+
+        Raises `ScrapeError` if it cannot be reached, or does not answer with protobuf, the only format that has them.
+        """
+        body, content_type = self._fetch((), f"{CONTENT_TYPE_PROTOBUF}; escaping={escaping}")
+        try:
+            if not content_type.startswith(CONTENT_TYPE_PROTOBUF.partition(";")[0]):
+                raise ValueError(f"expected protobuf, which alone shows native histograms, got {show(content_type)}")
+            return frozenset(list_native_names(body))
+        except ValueError as error:
+            raise ScrapeError(self.url, str(error)) from error
+
+    def _fetch(self, names: Iterable[str], accept: str) -> tuple[bytes, str]:
+        """Return the body and its Content-Type."""
         try:
             request = self._make_request(names, accept)
             opener = build_opener(_OwnOrigin(), TimedHandler(), TimedTLSHandler(self._make_context()))
             with opener.open(request, timeout=self.timeout) as response:
                 content_type: str = response.headers.get("Content-Type") or CONTENT_TYPE_LATEST
-                body = _read_body(response)
+                return _read_body(response), content_type
         except HTTPError as error:
             raise ScrapeError(self.url, _explain_refusal(error)) from error
         except (OSError, HTTPException, EOFError, ValueError, zlib.error) as error:
             raise ScrapeError(self.url, explain_failure(error)) from error
-        try:
-            return Exposition(body.decode("utf-8"), content_type)
-        except UnicodeDecodeError as error:
-            raise ScrapeError(self.url, f"the answer is not UTF-8 text: {error}") from error
 
     def _make_request(self, names: Iterable[str], accept: str) -> Request:
         parts = urlsplit(self.url)

@@ -292,6 +292,15 @@ def test_native_histograms_are_left_out(registry, theirs):
     assert [family.samples for family in registry.collect()] == [[]]
 
 
+@pytest.mark.parametrize("buckets", [(), (1, 2)])
+def test_a_native_histogram_of_ours_goes_over_as_what_texts_have_of_it(registry, theirs, buckets):
+    asyncmetrics.Histogram("size", "Size.", buckets=buckets, native=True, registry=registry).observe(1)
+    AsyncmetricsCollector(registry, theirs)
+    assert theirs.get_sample_value("size_count") == 1
+    assert theirs.get_sample_value("size") is None
+    assert b"\nsize " not in prometheus_client.generate_latest(theirs)
+
+
 @pytest.mark.parametrize("bridge", ["AsyncmetricsCollector", "PrometheusClientCollector"])
 def test_without_prometheus_client_the_error_says_what_to_install(bridge):
     program = f"""

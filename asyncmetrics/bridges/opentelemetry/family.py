@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, final
 
 from asyncmetrics.asking import ask_now
@@ -62,6 +63,10 @@ class _PartEvents:
     def count_collector_error(self, collector: str, error: BaseException | None = None) -> None:  # noqa: ARG002
         """Count a failure of a callback."""
         self._events.count_collector_error(self._name, error)
+
+    def count_exemplar_error(self, metric: str, error: BaseException) -> None:  # noqa: ARG002
+        """Count a failure of a provider of exemplars."""
+        self._events.count_exemplar_error(self._name, error)
 
 
 @final
@@ -248,6 +253,4 @@ class OtherWorkersInstruments(LiveCollector):
 
 
 def _rename(part: Descriptor, name: str) -> Descriptor:
-    return Descriptor(
-        part.kind, name, part.documentation, unit=part.unit, buckets=part.buckets, mode=part.mode, omit_empty=True
-    )
+    return replace(part, name=name, labelnames=(), omit_empty=True)

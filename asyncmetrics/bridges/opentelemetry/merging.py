@@ -18,7 +18,7 @@ from typing import final
 
 from asyncmetrics.model.descriptor import Descriptor
 from asyncmetrics.model.family import LiveFamily, Point
-from asyncmetrics.model.samples import Exemplar
+from asyncmetrics.model.samples import Exemplar, NativeHistogram
 
 __all__ = ("get_family_name", "is_part", "make_part", "merge_parts")
 
@@ -47,7 +47,7 @@ def merge_parts(family: Descriptor, parts: Sequence[LiveFamily], *, now: float, 
 
 
 def _get_shape(descriptor: Descriptor) -> tuple[object, ...]:
-    return descriptor.kind, descriptor.unit, descriptor.buckets, descriptor.mode
+    return descriptor.kind, descriptor.unit, descriptor.buckets, descriptor.mode, descriptor.native
 
 
 def _read_parts(parts: Sequence[LiveFamily], names: tuple[str, ...]) -> Iterator[Sequence[Point]]:
@@ -94,6 +94,10 @@ class _WidePoint:
     def read_exemplars(self) -> Mapping[int, Exemplar]:
         """Return the exemplars of the point."""
         return self._point.read_exemplars()
+
+    def read_native(self) -> NativeHistogram | None:
+        """Return the native histogram of the child."""
+        return self._point.read_native()
 
     def read_extra_labels(self) -> Mapping[str, str]:
         """Return the label of the worker, if it has one."""

@@ -30,7 +30,6 @@ from asyncmetrics.bridges.opentelemetry.observing import (
 )
 from asyncmetrics.bridges.opentelemetry.recording import Recorder
 from asyncmetrics.interruptions import pass_interruption
-from asyncmetrics.metrics.calls import ExemplarFunction
 from asyncmetrics.model.checks import make_refusal
 from asyncmetrics.model.descriptor import GaugeMode
 from asyncmetrics.model.kinds import DeclaredKind
@@ -85,13 +84,11 @@ class Meter(api.Meter):
         scope: Mapping[str, str],
         open_family: OpenFamily,
         report: Reporter,
-        exemplars: ExemplarFunction | None,
     ) -> None:
         super().__init__(name, version, schema_url)
         self._scope = scope
         self._open_family = open_family
         self._report = report
-        self._exemplars = exemplars
         self._made: dict[tuple[object, ...], Any] = {}
         self._observers: dict[tuple[object, ...], list[CallbackObserver]] = {}
 
@@ -172,7 +169,7 @@ class Meter(api.Meter):
             key = _make_key(make, name, unit)
             if key not in self._made:
                 family = self._open_family(kind, name, unit, description, buckets)
-                instrument = make(Recorder(family, kind.method, self._scope, self._exemplars))
+                instrument = make(Recorder(family, kind.method, self._scope))
                 self._made.setdefault(key, instrument)
             made: I = self._made[key]
         except Exception as error:  # noqa: BLE001  # no instrument may fail the library that measures

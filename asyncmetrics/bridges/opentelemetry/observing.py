@@ -25,6 +25,7 @@ from opentelemetry.metrics import CallbackOptions, Observation
 from asyncmetrics.asking import HOME_SECONDS, close_awaitable, is_later
 from asyncmetrics.bridges.opentelemetry.family import InstrumentFamily, Observer
 from asyncmetrics.bridges.opentelemetry.recording import Recorder
+from asyncmetrics.children.exemplars import NO_EXEMPLAR
 from asyncmetrics.errors import show
 
 __all__ = ("CallbackObserver", "CounterObserver", "GaugeObserver", "ObservableCallback")
@@ -133,7 +134,8 @@ class CounterObserver(CallbackObserver):
         last = self._last
         for key, number in numbers:
             before = last.get(key, 0.0)
-            self._find(key).inc(number - before if number >= before else number)  # rule 3
+            # Rule 3. The callback runs in a scrape, whose trace is no exemplar.
+            self._find(key).inc(number - before if number >= before else number, NO_EXEMPLAR)
             last[key] = number
         if len(last) > _MAX_OBSERVATIONS:
             present = {key for key, _ in numbers}

@@ -12,12 +12,13 @@ from asyncmetrics.bridges.opentelemetry.family import InstrumentFamily, OtherWor
 from asyncmetrics.bridges.opentelemetry.meter import InstrumentKind, Meter
 from asyncmetrics.bridges.opentelemetry.naming import make_name, make_scope_labels, make_unit
 from asyncmetrics.bridges.opentelemetry.recording import Attributes
+from asyncmetrics.context.exemplars import ExemplarSource, find_provider
 from asyncmetrics.errors import DefinitionError, show
 from asyncmetrics.interruptions import pass_interruption
 from asyncmetrics.metrics import Histogram
-from asyncmetrics.metrics.calls import ExemplarFunction
-from asyncmetrics.model.checks import check_flag, check_limit, make_refusal
+from asyncmetrics.model.checks import check_flag, check_limit
 from asyncmetrics.model.descriptor import Descriptor
+from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.model.names import check_namespace, clean_text
 from asyncmetrics.registry import REGISTRY, CollectorRegistry, check_full_registry
 from asyncmetrics.registry.self_metrics import get_self_metrics
@@ -41,7 +42,9 @@ class MeterProvider(api.MeterProvider):
     ``http.server.request.duration`` in ``s`` becomes ``otel_http_server_request_duration_seconds``. With
     ``scope_labels``, each series has the labels ``otel_scope_name``, ``otel_scope_version`` and so on, of the library
     that measures. With ``max_children`` label sets of a name in a process, all new ones share the series with the label
-    ``otel_metric_overflow="true"``. ``exemplars`` returns the labels of an exemplar, such as a trace id, or None.
+    ``otel_metric_overflow="true"``. ``native`` makes each histogram a native one as well, of the default resolution
+    (True) or of a schema. ``exemplars`` is where the exemplars of counters and histograms come from, as for `Counter`
+    and `Histogram`.
 
     Raises `DefinitionError` for wrong options. What libraries do later raises nothing: see
     ``asyncmetrics_dropped_observations_total`` and ``asyncmetrics_internal_errors_total{where="opentelemetry"}``.
@@ -54,20 +57,20 @@ class MeterProvider(api.MeterProvider):
         namespace: str = "otel",
         scope_labels: bool = True,
         max_children: int | None = 2000,  # "Cardinality limits" of OpenTelemetry's Metrics SDK specification
-        exemplars: ExemplarFunction | None = None,
+        native: bool | int = False,
+        exemplars: ExemplarSource | None = None,
     ) -> None:
         check_full_registry(registry)
         check_namespace(namespace)
         check_flag("scope_labels", scope_labels)
         if max_children is not None:
             check_limit("max_children", max_children)
-        if exemplars is not None and not callable(exemplars):
-            raise make_refusal("exemplars", "a callable that returns a mapping of labels, or None", exemplars)
         self._registry = registry
         self._namespace = namespace
         self._has_scope_labels = scope_labels
         self._max_children = max_children
-        self._exemplars = exemplars
+        self._exemplars = find_provider(exemplars)
+        self._native = Histogram("otel", "Checks native.", native=native, registry=None).descriptor.native
         self._events = get_self_metrics(registry)
         self._storage = registry.storage.named(_SPACE)
         self._others = OtherWorkersInstruments(self._storage, self._events)
@@ -100,7 +103,6 @@ class MeterProvider(api.MeterProvider):
                 scope=scope if self._has_scope_labels else {},
                 open_family=self._open_family,
                 report=self._report,
-                exemplars=self._exemplars,
             )
             meter = self._meters.setdefault(key, new)
         return meter
@@ -133,9 +135,17 @@ class MeterProvider(api.MeterProvider):
             if (descriptor.kind, descriptor.mode) != (kind.kind, kind.mode):
                 raise DefinitionError(descriptor.exposed_name, "another instrument of this name is of another kind")
             return known
-        bounds = _choose_buckets(buckets, word) if kind.kind == "histogram" else ()
-        text = clean_text(description or "")
-        descriptor = Descriptor(kind.kind, family_name, text, unit=word, buckets=bounds, mode=kind.mode)
+        is_histogram = kind.kind == "histogram"
+        descriptor = Descriptor(
+            kind.kind,
+            family_name,
+            clean_text(description or ""),
+            unit=word,
+            buckets=_choose_buckets(buckets, word) if is_histogram else (),
+            mode=kind.mode,
+            native=self._native if is_histogram else None,
+            exemplars=self._exemplars if KINDS[kind.kind].exemplars else None,
+        )
         family = InstrumentFamily(
             descriptor, self._storage, self._events, self._others, max_children=self._max_children
         )

@@ -19,9 +19,8 @@ from typing import Any, TypeAlias, final
 
 from asyncmetrics.bridges.opentelemetry.family import InstrumentFamily
 from asyncmetrics.bridges.opentelemetry.naming import make_labels
-from asyncmetrics.errors import AmountError, AmountTypeError, ExemplarError, show
+from asyncmetrics.errors import AmountError, AmountTypeError, show
 from asyncmetrics.interruptions import pass_interruption
-from asyncmetrics.metrics.calls import ExemplarFunction
 from asyncmetrics.model.kinds import KINDS
 
 __all__ = ("Attributes", "Record", "Recorder")
@@ -38,16 +37,10 @@ _MAX_KNOWN = 10_000  # attribute mappings, whose items may come in any order: ab
 class Recorder:
     """Finds the children of one instrument. ``method`` is that of a child which records, such as ``inc``.
 
-    ``scope`` are the labels of the instrumentation scope. ``exemplars`` returns the labels of an exemplar.
+    ``scope`` are the labels of the instrumentation scope.
     """
 
-    def __init__(
-        self,
-        family: InstrumentFamily,
-        method: str,
-        scope: Mapping[str, str],
-        exemplars: ExemplarFunction | None = None,
-    ) -> None:
+    def __init__(self, family: InstrumentFamily, method: str, scope: Mapping[str, str]) -> None:
         kind = KINDS[family.descriptor.kind]
         self.known: dict[tuple[object, ...], Record] = {}
         self._typed: dict[tuple[object, ...], Record] = {}
@@ -56,7 +49,6 @@ class Recorder:
         self._method = method
         self._scope = scope
         self._own_label = kind.own_label
-        self._exemplars = exemplars if kind.exemplars else None
 
     def find(self, attributes: Attributes) -> Record:
         """Return the method that records for ``attributes``. Raises what their texts raise, and `StorageError`."""
@@ -86,30 +78,11 @@ class Recorder:
     ) -> Record:
         child = self.find_child(attributes)
         record: Record = getattr(child, self._method)
-        if self._exemplars is not None:
-            record = self._add_exemplar(record, self._exemplars)
         if cache is not None and not self._family.is_overflow(child):  # each use beyond the limit is counted
             if len(cache) >= _MAX_KNOWN:
                 cache.clear()
             cache[key] = record
         return record
-
-    def _add_exemplar(self, record: Callable[..., object], exemplars: ExemplarFunction) -> Record:
-        def record_with_exemplar(amount: float) -> None:
-            try:
-                exemplar = exemplars()
-            except Exception as error:  # noqa: BLE001  # the measurement is recorded without its exemplar
-                pass_interruption(error)
-                self._family.events.count_internal_error("opentelemetry")
-                exemplar = None
-            try:
-                record(amount, exemplar)
-            except ExemplarError as error:
-                pass_interruption(error)
-                self._family.events.count_internal_error("opentelemetry")
-                record(amount)
-
-        return record_with_exemplar
 
     def record_slowly(self, amount: float, attributes: Attributes, error: BaseException | None = None) -> None:
         """Record ``amount`` for attributes that are new or not text, or after the quick way has raised ``error``."""

@@ -23,7 +23,7 @@ from urllib.parse import unquote
 from asyncmetrics.bridges.push.http_options import check_headers, check_url
 from asyncmetrics.errors import DefinitionError, show
 
-__all__ = ("DEFAULT_URL", "Environment", "Temporality")
+__all__ = ("DEFAULT_URL", "Environment", "Histograms", "Temporality")
 
 _log = logging.getLogger("asyncmetrics")
 
@@ -31,8 +31,14 @@ DEFAULT_URL = "http://localhost:4318/v1/metrics"
 
 Temporality: TypeAlias = Literal["cumulative", "delta"]
 
+Histograms: TypeAlias = Literal["explicit", "exponential"]
+
 _T = TypeVar("_T")
 _PREFERENCES: dict[str, Temporality] = {"cumulative": "cumulative", "delta": "delta", "lowmemory": "delta"}
+_AGGREGATIONS: dict[str, Histograms] = {
+    "explicit_bucket_histogram": "explicit",
+    "base2_exponential_bucket_histogram": "exponential",
+}
 _MAX_MILLISECONDS = 10**9
 
 
@@ -100,6 +106,14 @@ class Environment:
         if text and text.lower() not in _PREFERENCES:
             _warn(name, "cumulative, delta or lowmemory", text, "cumulative numbers are sent")
         return _PREFERENCES.get(text.lower(), "cumulative")
+
+    def read_histograms(self) -> Histograms:
+        """Return which buckets of a native histogram with classic buckets are sent: see `OTLP`."""
+        name = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
+        text = self._get(name)
+        if text and text.lower() not in _AGGREGATIONS:
+            _warn(name, " or ".join(_AGGREGATIONS), text, "explicit buckets are sent")
+        return _AGGREGATIONS.get(text.lower(), "explicit")
 
     def read_tls(self) -> ssl.SSLContext | None:
         """Return a context with the certificates, or None if there are none.

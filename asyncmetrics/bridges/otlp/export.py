@@ -19,7 +19,8 @@ __all__ = ("Export",)
 class Export:
     """One export: the Unix time ``now`` in nanoseconds, and the ``labels`` that are added to each series.
 
-    ``round`` is that of the changes, or None where the numbers are cumulative.
+    ``round`` is that of the changes, or None where the numbers are cumulative. ``is_exponential`` is whether a native
+    histogram is sent as such even if it has classic buckets.
     """
 
     now: int
@@ -27,6 +28,7 @@ class Export:
     requests: Requests
     omissions: Omissions
     round: Round | None
+    is_exponential: bool = False
 
     @property
     def temporality(self) -> int:

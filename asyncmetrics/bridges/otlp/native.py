@@ -4,14 +4,13 @@
 
 * The schema is the scale.
 * The bucket ``i`` of Prometheus, which ends at ``base ** i``, is the bucket ``i - 1`` of OTLP, which begins there.
-* Spans become one list of counts, with zeros in the gaps.
-
-The histograms of this library have no such buckets yet; those of custom collectors come here.
+* Spans become one list of counts, with zeros in the gaps. The scale is lowered until the list is short enough.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import islice
 from struct import Struct
 
 from asyncmetrics.formats.native_histograms import list_bucket_counts
@@ -37,17 +36,21 @@ def encode_native_histogram(histogram: NativeHistogram, start: int, now: int) ->
     if not isinstance(scale, int) or not _MIN_SCALE <= scale <= _MAX_SCALE:
         raise ValueError(f"the schema of a native histogram is from {_MIN_SCALE} to {_MAX_SCALE}")
     zeros = _to_count(histogram.zero_count)
-    positive = _list_counts(histogram.pos_spans or (), histogram.pos_deltas or ())
-    negative = _list_counts(histogram.neg_spans or (), histogram.neg_deltas or ())
+    sides = (
+        _read_counts(histogram.pos_spans or (), histogram.pos_deltas or ()),
+        _read_counts(histogram.neg_spans or (), histogram.neg_deltas or ()),
+    )
     count = _to_count(histogram.count_value)
-    if count != zeros + sum(positive[1]) + sum(negative[1]):
+    if count != zeros + sum(sum(side.values()) for side in sides):
         raise ValueError("the buckets of a native histogram add up to its count")
+    while scale > _MIN_SCALE and any(_get_width(side) > MAX_BUCKETS for side in sides):
+        sides, scale = (_halve(sides[0]), _halve(sides[1])), scale - 1
     parts = [
         _HEAD(0x11, start, 0x19, now, 0x21, count, 0x29, float(histogram.sum_value)),
         encode_integer(6, fold_sign(scale)),
         Struct("<BQ").pack(0x39, zeros),
-        encode_block(8, _encode_buckets(*positive)),
-        encode_block(9, _encode_buckets(*negative)),
+        encode_block(8, _encode_buckets(sides[0])),
+        encode_block(9, _encode_buckets(sides[1])),
         encode_double(14, float(histogram.zero_threshold)),
     ]
     return b"".join(parts)
@@ -59,26 +62,37 @@ def _to_count(number: float) -> int:
     return int(number)
 
 
-def _list_counts(spans: Sequence[BucketSpan], deltas: Sequence[int]) -> tuple[int, list[int]]:
-    """Return the index of the first bucket in OTLP, and the counts from there on."""
-    counts = [_to_count(count) for count in list_bucket_counts(spans, deltas)]
-    if not counts:
-        return 0, []
-    first = index = spans[0].offset
-    dense: list[int] = []
-    position = 0
-    for number, span in enumerate(spans):
-        gap = span.offset if number else 0
-        if len(dense) + gap + span.length > MAX_BUCKETS:
-            raise ValueError(f"a native histogram spans at most {MAX_BUCKETS} buckets")
-        dense += [0] * gap + counts[position : position + span.length]
-        position += span.length
-        index += gap + span.length
-    if not -_MAX_INDEX < first <= index < _MAX_INDEX:
+def _read_counts(spans: Sequence[BucketSpan], deltas: Sequence[int]) -> dict[int, int]:
+    """Return the counts of the buckets by their indexes in OTLP, in order."""
+    counts = iter(list_bucket_counts(spans, deltas))
+    found: dict[int, int] = {}
+    index = -1
+    for offset, length in spans:
+        index += offset
+        found.update(zip(range(index, index + length), map(_to_count, islice(counts, length)), strict=True))
+        index += length
+    if found and not -_MAX_INDEX < min(found) <= max(found) < _MAX_INDEX - 1:
         raise ValueError("the index of a bucket has 32 bits")
-    return first - 1, dense
+    return found
 
 
-def _encode_buckets(offset: int, counts: Iterable[int]) -> bytes:
-    packed = b"".join(map(encode_varint, counts))
-    return encode_integer(1, fold_sign(offset)) + encode_block(2, packed) if packed else b""
+def _get_width(counts: dict[int, int]) -> int:
+    return max(counts) - min(counts) + 1 if counts else 0
+
+
+def _halve(counts: dict[int, int]) -> dict[int, int]:
+    """Return the buckets of the scale below: each has two of these."""
+    halved: dict[int, int] = {}
+    for index, count in counts.items():
+        halved[index >> 1] = halved.get(index >> 1, 0) + count
+    return halved
+
+
+def _encode_buckets(counts: dict[int, int]) -> bytes:
+    if not counts:
+        return b""
+    first, width = min(counts), _get_width(counts)
+    if width > MAX_BUCKETS:
+        raise ValueError(f"a native histogram spans at most {MAX_BUCKETS} buckets")
+    dense = (counts.get(index, 0) for index in range(first, first + width))
+    return encode_integer(1, fold_sign(first)) + encode_block(2, b"".join(map(encode_varint, dense)))

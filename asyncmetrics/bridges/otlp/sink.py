@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, final
 
 from asyncmetrics.bridges.otlp.answers import read_partial_success, read_status_message
 from asyncmetrics.bridges.otlp.custom import encode_custom_family
-from asyncmetrics.bridges.otlp.environment import Environment, Temporality
+from asyncmetrics.bridges.otlp.environment import Environment, Histograms, Temporality
 from asyncmetrics.bridges.otlp.export import Export
 from asyncmetrics.bridges.otlp.live import encode_live_family
 from asyncmetrics.bridges.otlp.requests import Requests, compress_parts
@@ -39,6 +39,8 @@ class OTLP(HttpSink):
     - ``url``: where the requests go, such as ``"http://collector:4318/v1/metrics"``.
     - ``temporality``: ``"cumulative"`` sends what counters and histograms have counted since they began, and
       ``"delta"`` what they have counted since the last push that succeeded.
+    - ``histograms``: which buckets of a native histogram are sent if it has classic ones too: ``"explicit"`` (the
+      classic ones) or ``"exponential"`` (the native ones). A native histogram alone is always exponential.
     - ``compression``: ``"gzip"``, or ``"none"``.
     - ``resource``: attributes of the process, which is the resource. They win over those of the environment.
     - ``headers``, ``auth``, ``tls``, ``timeout``, ``labels``: those of `HttpSink`. The labels become attributes of each
@@ -60,6 +62,7 @@ class OTLP(HttpSink):
         url: str | None = None,
         *,
         temporality: Temporality | None = None,
+        histograms: Histograms | None = None,
         compression: Literal["gzip", "none"] | None = None,
         resource: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
@@ -70,6 +73,7 @@ class OTLP(HttpSink):
     ) -> None:
         environment = Environment.of_process()
         check_choice("temporality", temporality, ("cumulative", "delta", None))
+        check_choice("histograms", histograms, ("explicit", "exponential", None))
         check_choice("compression", compression, ("gzip", "none", None))
         check_mapping("resource", resource or {}, "attribute names to text")
         check_mapping("headers", headers or {}, "names to text")
@@ -84,6 +88,7 @@ class OTLP(HttpSink):
         environment.check_protocol()
         self.temporality: Temporality = temporality or environment.read_temporality()
         self.sends_changes = self.temporality == "delta"
+        self._is_exponential = (histograms or environment.read_histograms()) == "exponential"
         self._is_compressed = (compression or environment.read_compression()) == "gzip"
         own = {to_label_text(name): to_label_text(text) for name, text in (resource or {}).items()}
         self._resource = {**environment.read_resource(), **own}
@@ -105,7 +110,8 @@ class OTLP(HttpSink):
             sent = self._deltas.begin(now)
         omissions = Omissions(self.name, self.find_omission_handler())
         resource = encode_resource(identity, read_target(families), self._resource)
-        export = Export(int(now * 1e9), self.labels, Requests(resource, sent), omissions, sent)
+        requests = Requests(resource, sent)
+        export = Export(int(now * 1e9), self.labels, requests, omissions, sent, self._is_exponential)
         yield
         yield from _encode_families((one for one in families if not is_target(one)), export)
         parts = export.requests.finish()

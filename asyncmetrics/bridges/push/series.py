@@ -42,7 +42,7 @@ _CUMULATIVE = {
 class SeriesRow(NamedTuple):
     """One sample of each child: its name, its own label (``le`` or a state), and whether its number adds up events.
 
-    ``may_fall`` is whether the number can fall without a new beginning: the sum of a summary with negative amounts.
+    ``may_fall`` is whether the number can fall without a new beginning: a sum of amounts that may be negative.
     """
 
     name: str
@@ -205,7 +205,8 @@ class _LiveReader:
 
 def _list_rows(family: LiveFamily) -> tuple[SeriesRow, ...]:
     cumulative = {family.name + suffix for suffix in _CUMULATIVE.get(family.type, ())}
-    falling = {f"{family.name}_sum"} if family.type == "summary" else ()
+    is_signed = family.type == "summary" or family.descriptor.is_native_only  # amounts may be negative
+    falling = {f"{family.name}_sum"} if is_signed else ()
     rows = [SeriesRow(row.name, row.label, row.name in cumulative, row.name in falling) for row in family.rows.values()]
     if family.has_created:
         rows.append(SeriesRow(f"{family.name}_created", None, is_cumulative=False))

@@ -111,6 +111,8 @@ class CustomSeries:
         readings = self._series[labels]
         start = self._starts.get(self._find_child(labels), 0) if self._starts else 0
         fields = [self._encode_reading(reading, message, time, start) for time, reading in sorted(readings.items())]
+        if any(reading.histogram is not None for reading in readings.values()):
+            start = 0  # see `encode_native_histogram`
         _encode_series(labels, b"".join(fields), message, self._header, start, len(readings))
 
     def _read_sample(self, raw: Sample) -> str:

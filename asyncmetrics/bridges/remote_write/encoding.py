@@ -7,7 +7,7 @@
 3. A message that is full is compressed and becomes a request; the next series begin another one. A request has the
    metadata of its families.
 4. The series that are gone since the last payload get an end mark.
-5. Series that a receiver may refuse follow in requests of their own: see `CustomSeries`.
+5. Series that a receiver may refuse, such as native histograms, follow in requests of their own: see `CustomSeries`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from asyncmetrics.bridges.remote_write.layout import Names
 from asyncmetrics.bridges.remote_write.live_series import LiveSeries, SeriesEncoder
 from asyncmetrics.bridges.remote_write.messages import Message, make_message
 from asyncmetrics.bridges.remote_write.snappy import compress_in_steps
-from asyncmetrics.bridges.remote_write.staleness import STALE, Marked, Presence
+from asyncmetrics.bridges.remote_write.staleness import Marked, Presence
 from asyncmetrics.bridges.remote_write.times import read_milliseconds
 from asyncmetrics.formats.writing.claims import Claims
 from asyncmetrics.formats.writing.omissions import OmissionHandler, Omissions
@@ -38,6 +38,7 @@ MAX_BYTES = 2_000_000
 """From which size on a request is full, in bytes before compression."""
 
 _STEP = 48  # series that are encoded in one step: benchmarks/push.py
+_NATIVE_ROWS = 32  # a native histogram of 60 buckets takes 0.15 ms, as long as this many series
 
 _STEP_BYTES = 64 * 1024  # from which size on the next step is shorter
 
@@ -64,16 +65,18 @@ def encode_requests(
     escaping: str | None,
     fixed: Mapping[str, str],
     presence: Presence | None,
+    since: float,
     on_omitted: OmissionHandler | None,
 ) -> Generator[None, None, list[Request]]:
     """Return the requests for ``families`` at the Unix time ``now``.
 
     ``fixed`` are labels of all series that have no label of that name. ``presence`` notes the series, and knows those
-    that are gone.
+    that are gone. ``since`` is the Unix time of the payload before this one, or 0.
     """
     names = Names(escaping or (UNDERSCORES if version == 1 else ALLOW_UTF_8))
     written = {name: text for label, text in fixed.items() if (name := names.write_label(label)) and text}
-    work = _Work(version, names, written, read_milliseconds(now), presence, Omissions(FORMAT, on_omitted))
+    moments = read_milliseconds(now), read_milliseconds(since)
+    work = _Work(version, names, written, *moments, presence, Omissions(FORMAT, on_omitted))
     if presence is not None:
         yield from presence.begin()
     claims = Claims(names.escaping, work.omissions)
@@ -89,10 +92,10 @@ def encode_requests(
             yield from work.encode_custom(family, claims)
     if presence is not None:
         yield from work.mark_ends(presence)
-    yield from work.cut()
+    yield from work.main.cut()
     yield from work.encode_apart()
-    yield from work.cut()
-    return work.requests
+    yield from work.apart.cut()
+    return work.main.requests + work.apart.requests
 
 
 def _list_claims(family: Metric) -> list[str]:
@@ -103,82 +106,20 @@ def _list_claims(family: Metric) -> list[str]:
 
 @final
 @dataclass
-class _Work:
+class _Filling:
     """The message that is being filled, and the requests before it."""
 
     version: int
-    names: Names
-    fixed: Mapping[str, str]
-    now: int
-    presence: Presence | None
-    omissions: Omissions
     requests: list[Request] = field(default_factory=list)
     marked: Marked = field(default_factory=list)
-    custom: list[CustomSeries] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.message = make_message(self.version)
 
-    def encode_live(self, family: LiveFamily) -> Steps:
-        series = LiveSeries(family, self.names, self.fixed, self.now, self.presence)
-        step = max(1, _STEP // max(1, series.rows))
-        for batch in family.read_batches():
-            yield
-            start = 0
-            while start < len(batch):
-                points = batch[start : start + step]
-                start += step
-                yield from self._make_room(len(points) * series.rows)
-                before = self.message.size
-                series.encode(points, self.message)
-                if self.message.size - before > _STEP_BYTES:  # long label values: neither step nor request may be large
-                    step = max(1, step // 4)
-                yield
-
-    def encode_custom(self, family: Metric, claims: Claims) -> Steps:
-        series = CustomSeries(family, self.names, self.fixed, self.now, claims, self.omissions)
-        yield from series.read()
-        yield from self._encode_series(series, apart=False)
-        if series.has_apart:
-            self.custom.append(series)
-
-    def encode_apart(self) -> Steps:
-        """Encode the series of custom families that have to be sent apart."""
-        for series in self.custom:
-            yield from self._encode_series(series, apart=True)
-
-    def _encode_series(self, series: CustomSeries, *, apart: bool) -> Steps:
-        for number, (labels, is_apart) in enumerate(series.iterate_series()):
-            if is_apart is apart:
-                yield from self._make_room(1)
-                series.encode(labels, self.message)
-            if self.presence is not None and not apart:  # once, and before the ends are marked
-                series.note(labels, self.presence)
-            if not number % _CUSTOM_STEP:
-                yield
-
-    def mark_ends(self, presence: Presence) -> Steps:
-        """Add the end marks of the series that are gone."""
-        encoder: SeriesEncoder | None = None
-        message: Message | None = None
-        for layout, children, gone in presence.iterate_gone_live():
-            marks = [STALE] * (1 + max((row[0] for row in layout.rows), default=0))
-            for values in gone if self.names.keeps(layout.list_parts()) else ():
-                yield from self._make_room(len(layout.rows))
-                if encoder is None or message is not self.message or encoder.layout is not layout:
-                    message = self.message
-                    encoder = SeriesEncoder(layout, message, children.header, self.now)
-                out: list[bytes] = []
-                encoder.encode_child(out, values, marks, 0)
-                self.message.add(b"".join(out), len(layout.rows))
-                self.marked.append((presence.payload, children, values))
-            yield
-        for family, series in presence.iterate_gone_custom():
-            for labels in filter(self.names.keeps, series):
-                yield from self._make_room(1)
-                encode_end(labels, self.message, family.header, self.now)
-                self.marked.append((presence.payload, family, labels))
-            yield
+    def make_room(self, samples: int) -> Steps:
+        """Begin another message unless this one has room for so many samples."""
+        if self.message.samples + samples > MAX_SAMPLES or self.message.size >= MAX_BYTES:
+            yield from self.cut()
 
     def cut(self) -> Steps:
         """Compress the message, in steps, and begin another one."""
@@ -190,9 +131,88 @@ class _Work:
             del message  # it takes 0.1 ms to free
             yield
 
-    def _make_room(self, samples: int) -> Steps:
-        if self.message.samples + samples > MAX_SAMPLES or self.message.size >= MAX_BYTES:
-            yield from self.cut()
+
+@final
+@dataclass
+class _Work:
+    """One payload. ``apart`` has the requests with what a receiver may refuse though nothing is wrong with it."""
+
+    version: int
+    names: Names
+    fixed: Mapping[str, str]
+    now: int
+    since: int
+    presence: Presence | None
+    omissions: Omissions
+    custom: list[CustomSeries] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.main, self.apart = _Filling(self.version), _Filling(self.version)
+
+    def encode_live(self, family: LiveFamily) -> Steps:
+        series = LiveSeries(family, self.names, self.fixed, self.now, self.presence, self.since)
+        rows, natives = series.rows, int(family.has_native)
+        step = max(1, _STEP // max(1, rows + natives * _NATIVE_ROWS))
+        for batch in family.read_batches():
+            yield
+            start = 0
+            while start < len(batch):
+                points = batch[start : start + step]
+                start += step
+                yield from self.main.make_room(len(points) * rows)
+                before = self.main.message.size
+                series.encode(points, self.main.message)
+                if natives:
+                    yield from self.apart.make_room(len(points))
+                    series.encode_natives(points, self.apart.message)
+                if self.main.message.size - before > _STEP_BYTES:  # long values: neither step nor request may be large
+                    step = max(1, step // 4)
+                yield
+
+    def encode_custom(self, family: Metric, claims: Claims) -> Steps:
+        series = CustomSeries(family, self.names, self.fixed, self.now, claims, self.omissions)
+        yield from series.read()
+        yield from self._encode_series(series, self.main, apart=False)
+        if series.has_apart:
+            self.custom.append(series)
+
+    def encode_apart(self) -> Steps:
+        """Encode the series of custom families that have to be sent apart."""
+        for series in self.custom:
+            yield from self._encode_series(series, self.apart, apart=True)
+
+    def _encode_series(self, series: CustomSeries, filling: _Filling, *, apart: bool) -> Steps:
+        for number, (labels, is_apart) in enumerate(series.iterate_series()):
+            if is_apart is apart:
+                yield from filling.make_room(1)
+                series.encode(labels, filling.message)
+            if self.presence is not None and not apart:  # once, and before the ends are marked
+                series.note(labels, self.presence)
+            if not number % _CUSTOM_STEP:
+                yield
+
+    def mark_ends(self, presence: Presence) -> Steps:
+        """Add the end marks of the series that are gone."""
+        main = self.main
+        encoder: SeriesEncoder | None = None
+        message: Message | None = None
+        for layout, children, gone in presence.iterate_gone_live():
+            for values in gone if self.names.keeps(layout.list_parts()) else ():
+                yield from main.make_room(len(layout.all_rows))
+                if encoder is None or message is not main.message or encoder.layout is not layout:
+                    message = main.message
+                    encoder = SeriesEncoder(layout, message, children.header, self.now)
+                out: list[bytes] = []
+                encoder.encode_ends(out, values)
+                main.message.add(b"".join(out), len(layout.all_rows))
+                main.marked.append((presence.payload, children, values))
+            yield
+        for family, series in presence.iterate_gone_custom():
+            for labels in filter(self.names.keeps, series):
+                yield from main.make_room(1)
+                encode_end(labels, main.message, family.header, self.now)
+                main.marked.append((presence.payload, family, labels))
+            yield
 
 
 _CUSTOM_STEP = 32

@@ -1,8 +1,8 @@
 """The labels of a family's series in the order of their bytes, of which many series have most in common.
 
 *Theory of operation.* The series of one child differ in two labels only: ``__name__``, and the own label of a row
-(``le`` or a state). A `Layout` sorts all names once for a family. Between the two labels that differ stand three
-segments, which are encoded once for a child:
+(``le`` or a state), which the series of a native histogram has not. A `Layout` sorts all names once for a family.
+Between the two labels that differ stand three segments, which are encoded once for a child:
 
     first segment, ``__name__``, second segment, ``le``, third segment
 
@@ -20,14 +20,17 @@ from typing import TypeAlias, final
 
 from asyncmetrics.bridges.remote_write.messages import Header, Message
 from asyncmetrics.formats.writing.custom_families import get_help
+from asyncmetrics.model.descriptor import Row
 from asyncmetrics.model.escaping import UNDERSCORES, escape_name
 from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.model.names import to_label_text
 
-__all__ = ("NAME", "Layout", "Names", "Segment", "make_header", "make_layout")
+__all__ = ("NAME", "NATIVE", "Layout", "Names", "Segment", "list_rows", "make_header", "make_layout")
 
 NAME = "__name__"
+NATIVE = -1
+"""The index of the row of a native histogram, which has no number."""
 
 Segment: TypeAlias = Callable[[tuple[str, ...]], bytes]
 """Returns the encoded labels of a segment, from the label values of a child."""
@@ -83,18 +86,25 @@ class Layout:
     """The order of the labels of a family's series.
 
     ``rows`` are the index of a row's number, and its two differing labels with their values, in their order; a missing
-    one has no name. ``values`` is how many label values a child has. A family with one row has all its labels in the
-    first segment. Two layouts are equal if their series have equal labels for the same label values.
+    one has no name. ``native`` is the row of a native histogram, whose index is `NATIVE`, if there is one. ``values``
+    is how many label values a child has. A family with one row has all its labels in the first segment. Two layouts are
+    equal if their series have equal labels for the same label values.
     """
 
     segments: tuple[tuple[_Part, ...], ...]
     rows: tuple[_Row, ...]
     values: int
+    native: tuple[_Row, ...] = ()
+
+    @property
+    def all_rows(self) -> tuple[_Row, ...]:
+        """The rows of all series of a child."""
+        return self.rows + self.native
 
     def list_parts(self) -> Iterator[tuple[str, _Source]]:
         """Yield the names of all labels with their values, or with the index of these."""
         yield from chain(*self.segments)
-        for _, one, other in self.rows:
+        for _, one, other in self.all_rows:
             yield from (one, other)
 
     def encode_segments(self, message: Message) -> tuple[Segment, Segment, Segment]:
@@ -103,8 +113,14 @@ class Layout:
         return first, second, third
 
     def encode_rows(self, message: Message) -> list[tuple[int, bytes, bytes]]:
-        """Return the rows with their labels encoded for ``message``."""
-        return [(index, _encode_part(one, message), _encode_part(other, message)) for index, one, other in self.rows]
+        """Return all rows with their labels encoded for ``message``, that of the native histogram last."""
+        rows = self.all_rows
+        return [(index, _encode_part(one, message), _encode_part(other, message)) for index, one, other in rows]
+
+
+def list_rows(family: LiveFamily) -> dict[int, Row]:
+    """Return the rows that are sent as numbers: none if there is a native histogram without a classic one."""
+    return {} if family.has_native and family.descriptor.is_native_only else family.rows
 
 
 def make_layout(family: LiveFamily, extra: Iterable[str], names: Names, fixed: Mapping[str, str]) -> Layout:
@@ -117,9 +133,11 @@ def make_layout(family: LiveFamily, extra: Iterable[str], names: Names, fixed: M
     all_names = (*family.descriptor.all_labelnames, *extra)
     sources.update((names.write_label(name), index) for index, name in enumerate(all_names))
     start = len(family.name)
-    own = next((names.write_label(row.label[0]) for row in family.rows.values() if row.label), "")
+    numbers = list_rows(family)
+    all_rows = {**numbers, NATIVE: Row(family.name)} if family.has_native else numbers
+    own = next((names.write_label(row.label[0]) for row in numbers.values() if row.label), "")
     rows: list[_Row] = []
-    for index, row in family.rows.items():
+    for index, row in all_rows.items():
         name = (NAME, names.write_metric(family.name, row.name[start:]))
         one, other = sorted((name, (own, row.label[1] if row.label else ""))) if own else (name, _NO_PART)
         rows.append((index, one, other))
@@ -135,7 +153,7 @@ def make_layout(family: LiveFamily, extra: Iterable[str], names: Names, fixed: M
         place = 0 if len(rows) == 1 else (part[0] > ends[0]) + (part[0] > ends[-1])
         segments[place].append(part)
     first, second, third = map(tuple, segments)
-    return Layout((first, second, third), tuple(rows), len(all_names))
+    return Layout((first, second, third), tuple(rows[: len(numbers)]), len(all_names), tuple(rows[len(numbers) :]))
 
 
 def make_header(family: Metric, names: Names) -> Header:

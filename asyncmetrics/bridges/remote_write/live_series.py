@@ -1,20 +1,25 @@
-"""Series of live families: the metrics of this library, which may have a million children."""
+"""Series of live families: the metrics of this library, which may have a million children.
+
+A native histogram is a series beside those of the classic one, as Prometheus has it after a scrape of both. It goes
+into another message: a receiver that has no native histograms refuses the whole request.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from struct import Struct
 from typing import Any, TypeAlias, final
 
-from asyncmetrics.bridges.remote_write.layout import Layout, Names, Segment, make_header, make_layout
+from asyncmetrics.bridges.remote_write.histograms import encode_native_histogram
+from asyncmetrics.bridges.remote_write.layout import Layout, Names, Segment, list_rows, make_header, make_layout
 from asyncmetrics.bridges.remote_write.messages import Frames, Header, Message
-from asyncmetrics.bridges.remote_write.staleness import SHARDS, Children, Presence
+from asyncmetrics.bridges.remote_write.staleness import SHARDS, STALE, Children, Presence
 from asyncmetrics.bridges.remote_write.times import read_milliseconds
 from asyncmetrics.formats.protobuf import encode_integer, encode_varint
 from asyncmetrics.model.family import LiveFamily, Point
 from asyncmetrics.model.kinds import KINDS
 from asyncmetrics.model.names import to_label_text
-from asyncmetrics.model.samples import Exemplar
+from asyncmetrics.model.samples import Exemplar, NativeHistogram
 
 __all__ = ("LiveSeries", "SeriesEncoder")
 
@@ -32,10 +37,12 @@ class SeriesEncoder:
     def __init__(self, layout: Layout, message: Message, header: Header, now: int) -> None:
         self.layout = layout
         self._message = message
+        self._now = now
         self._time = encode_integer(2, now)
         self._description = message.describe(header)
         self._segments: tuple[Segment, Segment, Segment] = layout.encode_segments(message)
-        self._rows = layout.encode_rows(message)
+        self._all_rows = layout.encode_rows(message)
+        self._rows = self._all_rows[: len(layout.rows)]
         self._tails: dict[int, Tail] = {}
 
     def encode_child(self, out: list[bytes], values: tuple[str, ...], numbers: Sequence[bytes], start: int) -> None:
@@ -48,6 +55,26 @@ class SeriesEncoder:
             block = join((a, one, b, other, c))
             out += (frames[len(block)], block, head, numbers[index], tail)
 
+    def encode_ends(self, out: list[bytes], values: tuple[str, ...]) -> None:
+        """Append the end marks of all series of one child to ``out``."""
+        for _, labels in self._iterate_labels(values, self._all_rows):
+            rest = self._message.encode_sample(STALE, self._now, 0) + self._description
+            out += (self._message.make_frame(len(labels), len(rest)), labels, rest)
+
+    def encode_native(
+        self, out: list[bytes], values: tuple[str, ...], native: NativeHistogram, start: int, exemplars: bytes
+    ) -> None:
+        """Append the series of one child's native histogram to ``out``; its exemplars are encoded already.
+
+        The start is not that of the series (see `encode_native_histogram`).
+        """
+        message = self._message
+        begin = start if message.has_start else 0
+        rest = encode_native_histogram(message.histogram_field, native, self._now, begin)
+        rest += self._description + exemplars
+        for _, labels in self._iterate_labels(values, self._all_rows[-1:]):
+            out += (message.make_frame(len(labels), len(rest)), labels, rest)
+
     def encode_exemplars(
         self,
         out: list[bytes],
@@ -57,10 +84,8 @@ class SeriesEncoder:
         exemplars: Mapping[int, bytes],
     ) -> None:
         """Append the series of one child that has exemplars, which are encoded already, by the index of their row."""
-        a, b, c = (segment(values) for segment in self._segments)
         _, head, tail = self._tails.get(start) or self._make_tail(start)
-        for index, one, other in self._rows:
-            block = b"".join((a, one, b, other, c))
+        for index, block in self._iterate_labels(values, self._rows):
             rest = head + numbers[index] + tail + exemplars.get(index, b"")
             out += (self._message.make_frame(len(block), len(rest)), block, rest)
 
@@ -79,6 +104,14 @@ class SeriesEncoder:
             frames, head, tail = tails.get(start) or make_tail(start)
             out += (frames[len(block)], block, head, pack(point.value), tail)
 
+    def _iterate_labels(
+        self, values: tuple[str, ...], rows: Iterable[tuple[int, bytes, bytes]]
+    ) -> Iterator[tuple[int, bytes]]:
+        """Yield the index and the labels of each row of one child."""
+        a, b, c = (segment(values) for segment in self._segments)
+        for index, one, other in rows:
+            yield index, b"".join((a, one, b, other, c))
+
     def _make_tail(self, start: int) -> Tail:
         varint = encode_varint(start) if start and self._message.has_start else b""
         sample = self._time + (b"\x18" + varint if varint else b"")
@@ -89,13 +122,45 @@ class SeriesEncoder:
 
 
 @final
+class _Encoders:
+    """The encoders of the message that is being filled, by the names of the labels that a child has of its own."""
+
+    def __init__(self, find_layout: Callable[[tuple[str, ...]], Layout], header: Header, now: int) -> None:
+        self._find_layout = find_layout
+        self._header = header
+        self._now = now
+        self._message: Message | None = None
+        self._encoders: dict[tuple[str, ...], SeriesEncoder] = {}
+
+    def find(self, key: tuple[str, ...], message: Message) -> SeriesEncoder:
+        """Return the encoder for ``message``."""
+        if message is not self._message:
+            self._message, self._encoders = message, {}
+        encoder = self._encoders.get(key)
+        if encoder is None:
+            encoder = SeriesEncoder(self._find_layout(key), message, self._header, self._now)
+            self._encoders[key] = encoder
+        return encoder
+
+
+@final
 class LiveSeries:
-    """Encodes a live family, some points at a time, into whichever message is being filled."""
+    """Encodes a live family, some points at a time, into whichever messages are being filled.
+
+    ``since`` is the Unix time of the payload before this one, whose exemplars were sent.
+    """
 
     def __init__(
-        self, family: LiveFamily, names: Names, fixed: Mapping[str, str], now: int, presence: Presence | None
+        self,
+        family: LiveFamily,
+        names: Names,
+        fixed: Mapping[str, str],
+        now: int,
+        presence: Presence | None,
+        since: int = 0,
     ) -> None:
         self._family = family
+        self._since = since
         self._names = names
         self._fixed = fixed
         self._now = now
@@ -107,23 +172,17 @@ class LiveSeries:
         self._has_exemplars = bool(kind.exemplars)
         self._layouts: dict[tuple[str, ...], Layout] = {}
         self._children: dict[tuple[str, ...], Children[tuple[str, ...]]] = {}
-        self._message: Message | None = None
-        self._encoders: dict[tuple[str, ...], SeriesEncoder] = {}
-
-    @property
-    def rows(self) -> int:
-        """How many series a child has."""
-        return len(self._family.rows)
+        self._encoders = _Encoders(self._find_layout, self._header, now)
+        self._native_encoders = _Encoders(self._find_layout, self._header, now)
+        self.rows = len(list_rows(family))
+        """How many series a child has, without that of a native histogram."""
 
     def encode(self, points: Sequence[Point], message: Message) -> None:
         """Add the series of ``points`` to ``message``."""
-        if message is not self._message:
-            self._message, self._encoders = message, {}
         out: list[bytes] = []
         if self._is_plain(points):
             limit = self._family.now if self._has_start and message.has_start else 0
-            encoder = self._encoders.get(()) or self._make_encoder((), message)
-            encoder.encode_values(out, points, limit)
+            self._encoders.find((), message).encode_values(out, points, limit)
             if self._presence is not None:
                 shards, payload = self._children[()].shards, self._presence.payload
                 for point in points:
@@ -142,11 +201,23 @@ class LiveSeries:
             and not (self._has_exemplars and any(point.exemplar for point in points))
         )
 
+    def encode_natives(self, points: Sequence[Point], message: Message) -> None:
+        """Add the native histograms of ``points`` to ``message``, after `encode` has read their other numbers."""
+        out: list[bytes] = []
+        count = 0
+        for point in points:
+            native = point.read_native()
+            if native is not None:
+                key, values = _read_values(point)
+                start = int(self._family.get_created(point) * 1000)
+                exemplars = self._encode_new_exemplars(native.nh_exemplars or (), message)
+                self._native_encoders.find(key, message).encode_native(out, values, native, start, exemplars)
+                count += 1
+        message.add(b"".join(out), count)
+
     def _encode_point(self, out: list[bytes], point: Point, message: Message) -> None:
-        extra = point.read_extra_labels()
-        key = tuple(extra) if extra else ()
-        encoder = self._encoders.get(key) or self._make_encoder(key, message)
-        values = (*point.labelvalues, *map(to_label_text, extra.values())) if extra else point.labelvalues
+        key, values = _read_values(point)
+        encoder = self._encoders.find(key, message)
         numbers = [_pack(number) for number in point.read_numbers()]
         start = int(self._family.get_created(point) * 1000) if self._has_start else 0
         exemplars = point.read_exemplars()
@@ -157,20 +228,43 @@ class LiveSeries:
         if self._presence is not None:
             self._children[key].note(values, self._presence.payload)
 
-    def _make_encoder(self, key: tuple[str, ...], message: Message) -> SeriesEncoder:
+    def _find_layout(self, key: tuple[str, ...]) -> Layout:
         layout = self._layouts.get(key)
         if layout is None:
             layout = self._layouts[key] = make_layout(self._family, key, self._names, self._fixed)
             if self._presence is not None:
                 self._children[key] = self._presence.open_live(layout, self._header)
-        encoder = self._encoders[key] = SeriesEncoder(layout, message, self._header, self._now)
-        return encoder
+        return layout
 
     def _encode_exemplars(self, exemplars: Mapping[int, Exemplar], message: Message) -> dict[int, bytes]:
-        encoded = {}
-        for index, exemplar in exemplars.items():
-            labels = {self._names.write_label(name): text for name, text in exemplar.labels.items()}
-            labels.pop("", None)
-            time = self._now if exemplar.timestamp is None else read_milliseconds(exemplar.timestamp)
-            encoded[index] = message.encode_exemplar(labels, exemplar.value, time)
-        return encoded
+        return {
+            index: self._encode_exemplar(exemplar, self._read_time(exemplar), message)
+            for index, exemplar in exemplars.items()
+        }
+
+    def _encode_new_exemplars(self, exemplars: Iterable[Exemplar], message: Message) -> bytes:
+        """Return the exemplars of one series since the last payload, at most one a millisecond.
+
+        Prometheus 3.5 refuses an exemplar that comes before another one of its series, by time and value, and with it
+        a request of 2.0 (``ErrOutOfOrderExemplar``). A series of a classic bucket has one exemplar only.
+        """
+        new = {self._read_time(exemplar): exemplar for exemplar in exemplars}
+        return b"".join(
+            self._encode_exemplar(new[time], time, message) for time in sorted(new) if self._since < time <= self._now
+        )
+
+    def _read_time(self, exemplar: Exemplar) -> int:
+        return self._now if exemplar.timestamp is None else read_milliseconds(exemplar.timestamp)
+
+    def _encode_exemplar(self, exemplar: Exemplar, time: int, message: Message) -> bytes:
+        labels = {self._names.write_label(name): text for name, text in exemplar.labels.items()}
+        labels.pop("", None)
+        return message.encode_exemplar(labels, exemplar.value, time)
+
+
+def _read_values(point: Point) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the labels that a child has of its own, and the values of all of its labels."""
+    extra = point.read_extra_labels()
+    if not extra:
+        return (), point.labelvalues
+    return tuple(extra), (*point.labelvalues, *map(to_label_text, extra.values()))

@@ -96,6 +96,7 @@ class RemoteWrite(HttpSink):
         self._version: Version = version
         self._escaping = escaping
         self._presence = Presence() if stale_markers else None
+        self._encoded_at = 0.0  # the Unix time of the last payload, or 0
         self._has_logged_loss = False
 
     def __repr__(self) -> str:
@@ -112,6 +113,7 @@ class RemoteWrite(HttpSink):
     ) -> Generator[None, None, Payload]:
         """Do the same as `encode`, in steps of less than half a millisecond."""
         version = self._version
+        since, self._encoded_at = self._encoded_at, now
         requests = yield from encode_requests(
             families,
             now,
@@ -119,6 +121,7 @@ class RemoteWrite(HttpSink):
             escaping=self._escaping,
             fixed={"job": identity.job, "instance": identity.instance, **self.labels},
             presence=self._presence,
+            since=since,
             on_omitted=self.find_omission_handler(),
         )
         return Payload(now, [self._make_part(request, version) for request in requests])

@@ -104,7 +104,7 @@ class Presence:
 
     def open_live(self, layout: Layout, header: Header) -> Children[tuple[str, ...]]:
         """Return what notes the children with ``layout``, by their label values."""
-        self._rows[header[0]] = layout.rows
+        self._rows[header[0]] = layout.all_rows
         children = self._live.get(layout)
         if children is None:
             children = self._live[layout] = Children(header)
@@ -120,7 +120,7 @@ class Presence:
     def iterate_gone_live(self) -> Iterator[tuple[Layout, Children[tuple[str, ...]], list[tuple[str, ...]]]]:
         """Yield the children of live families that this payload has not, in steps."""
         for layout, children in list(self._live.items()):
-            if self._rows.get(children.header[0], layout.rows) == layout.rows:
+            if self._rows.get(children.header[0], layout.all_rows) == layout.all_rows:
                 for gone in children.iterate_gone(self.payload):
                     yield layout, children, gone
 

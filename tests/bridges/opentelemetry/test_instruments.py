@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 from opentelemetry import metrics
 
-from asyncmetrics import CollectorRegistry, Counter, generate_latest
+from asyncmetrics import CollectorRegistry, Counter, Histogram, generate_latest
 from asyncmetrics.bridges.opentelemetry import MeterProvider
+from asyncmetrics.bridges.opentelemetry.merging import is_part, make_part
 from asyncmetrics.errors import DefinitionError
 from asyncmetrics.formats.reading.openmetrics import parse_openmetrics
 from asyncmetrics.formats.writing.openmetrics import encode_openmetrics
@@ -186,7 +188,7 @@ def test_a_measurement_is_recorded_without_an_exemplar_that_fails(registry, exem
     provider = MeterProvider(registry, scope_labels=False, exemplars=ask)
     provider.get_meter("lib").create_histogram("wait").record(1)
     assert registry.get_sample_value("otel_wait_count") == 1
-    assert registry.get_sample_value("asyncmetrics_internal_errors_total", {"where": "opentelemetry"}) == 1
+    assert registry.get_sample_value("asyncmetrics_internal_errors_total", {"where": "exemplars"}) == 1
 
 
 def test_shutdown_exposes_the_instruments_no_longer(registry, read):
@@ -225,3 +227,26 @@ def test_the_classes_are_those_of_the_api(registry, meter):
     assert isinstance(MeterProvider(CollectorRegistry()), metrics.MeterProvider)
     assert isinstance(meter.create_counter("c"), metrics.Counter)
     assert isinstance(meter.create_observable_gauge("g"), metrics.ObservableGauge)
+
+
+def test_histograms_are_native_ones_as_well_if_the_provider_says_so(registry):
+    meter = MeterProvider(registry, scope_labels=False, native=3).get_meter("lib")
+    histogram = meter.create_histogram("wait", "s", explicit_bucket_boundaries_advisory=[1])
+    histogram.record(0.5, {"a": "1"})
+    histogram.record(0.5, {"b": "2"})
+    meter.create_counter("calls").add(1)
+    natives = {tuple(s.labels.items()): s.native_histogram for f in registry.collect() for s in f.samples}
+    found = {labels: (one.schema, one.count_value) for labels, one in natives.items() if one}
+    assert found == {(("a", "1"),): (3, 1), (("b", "2"),): (3, 1)}
+    assert registry.get_sample_value("otel_wait_seconds_bucket", {"a": "1", "le": "1.0"}) == 1
+
+
+def test_a_schema_that_is_none_is_refused(registry):
+    with pytest.raises(DefinitionError, match="native"):
+        MeterProvider(registry, native="fine")
+
+
+def test_series_of_another_resolution_are_no_part_of_a_family():
+    family = Histogram("otel_wait", "W.", registry=None, native=3).descriptor
+    assert is_part(make_part(family, ("a",)), family)
+    assert not is_part(make_part(family, ("a",)), replace(family, native=None))

@@ -99,6 +99,15 @@ class TestLines:
         counter.labels("x").inc(5)
         assert push(sink, registry) == ["c_total.a.x:5|c"]
 
+    def test_the_sum_of_a_native_histogram_may_fall(self, registry):
+        loads = Histogram("loads", "", buckets=(), native=True, registry=registry)
+        sink = StatsD()
+        lines = []
+        for load in (5, -3):
+            loads.observe(load)
+            lines += push(sink, registry)
+        assert add_up(lines) == {"loads_bucket.le.-2BInf": 2, "loads_count": 2, "loads_sum": 2}
+
     def test_a_negative_gauge_is_set_by_way_of_zero(self, registry):
         Gauge("g", "", registry=registry).set(-5)
         assert push(StatsD(), registry) == ["g:0|g", "g:-5|g"]

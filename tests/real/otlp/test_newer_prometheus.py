@@ -61,6 +61,8 @@ def test_a_native_histogram_has_its_buckets(prometheus, pushed):
     assert (histogram["count"], histogram["sum"]) == ("6", "20.5")
     zero, *others = [(float(low), float(high), float(count)) for _, low, high, count in histogram["buckets"]]
     assert zero == (-0.25, 0.25, 2.0)
+    (row,) = prometheus.query("loads", pushed + 1)
+    assert (row["histogram"][1]["count"], row["histogram"][1]["sum"]) == ("4", "63")
     base = 2 ** (2**-3)
     assert [count for *_, count in others] == [1.0, 2.0, 1.0]
     assert [high for _, high, _ in others] == pytest.approx([base**2, base**3, base**5])

@@ -61,7 +61,11 @@ def test_every_series_has_its_name_its_labels_and_its_value(rows, registry):
     }
     expected = list_expected(registry)
     assert {key: found.get(key) for key in expected} == expected
-    assert {name for name, _ in found.keys() - expected.keys()} == {"sizes_bytes_bucket", *NATIVE_TOTALS}
+    assert {name for name, _ in found.keys() - expected.keys()} == {
+        "sizes_bytes_bucket",
+        "loads_bucket",
+        *NATIVE_TOTALS,
+    }
 
 
 NATIVE_TOTALS = ("sizes_bytes_count", "sizes_bytes_sum")
@@ -75,5 +79,8 @@ def test_the_resource_is_in_the_labels(rows):
 def test_a_native_histogram_has_its_count_its_sum_and_its_buckets(rows):
     values = {name: value for name, _, value in rows}
     assert [values[name] for name in NATIVE_TOTALS] == [6.0, 20.5]
+    assert (values["loads_count"], values["loads_sum"]) == (4.0, 63.0)
+    loads = {labels["vmrange"].partition("...")[2]: value for name, labels, value in rows if name == "loads_bucket"}
+    assert loads == {"-2.954e+00": 1.0, "1.000e+00": 2.0, "6.400e+01": 1.0}
     ranges = {labels["vmrange"]: value for name, labels, value in rows if name == "sizes_bytes_bucket"}
     assert sorted(ranges.values()) == [1.0, 1.0, 2.0, 2.0]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from typing import Literal
 
+import httpx
 import pytest
 
+from asyncmetrics import CollectorRegistry, Histogram
 from asyncmetrics.bridges.remote_write import RemoteWrite
 from asyncmetrics.core import BucketSpan, GaugeMetricFamily, Metric, NativeHistogram
+from asyncmetrics.registry.collectables import collect_within
 from tests.patience import wait_until
 from tests.real.remote_write.receivers import (
     FEATURES,
@@ -75,6 +78,64 @@ def test_a_native_histogram_is_read_back(base, everything):
     assert float(row["value"][1]) == 4
     (row,) = query(base, "histogram_sum(latency_seconds)")
     assert float(row["value"][1]) == 10
+
+
+def test_live_native_histograms_are_read_back_and_end_at_once(base):
+    """One beside a classic histogram, and one alone, with negative numbers and none."""
+    registry = CollectorRegistry()
+    both = Histogram("both", "B.", ["kind"], buckets=[1, 2], native=True, registry=registry)
+    alone = Histogram("alone", "A.", ["kind"], buckets=(), native=True, registry=registry)
+    for number in range(1, 1001):
+        both.labels("x").observe(number / 1000)
+        alone.labels("x").observe(-number / 1000)
+    alone.labels("y")
+    sink = make_sink(base, labels={"instance": "live"})
+    began = time.time()
+    push(sink, collect_within(registry), began)
+    wait_until(lambda: query(base, '{instance="live",__name__="alone"}'))
+
+    def read(expression: str) -> dict[str, float]:
+        rows = query(base, expression.replace("<>", 'instance="live"'))
+        return {row["metric"]["kind"]: float(row["value"][1]) for row in rows}
+
+    assert read("histogram_count(both{<>})") == read("both_count{<>}") == {"x": 1000}
+    assert read("histogram_count(alone{<>})") == {"x": 1000, "y": 0}
+    assert read("histogram_sum(alone{<>})")["x"] == pytest.approx(-500.5)
+    assert read("histogram_quantile(0.9, both{<>})")["x"] == pytest.approx(0.9, rel=0.011)
+    assert read("histogram_quantile(0.9, alone{<>})")["x"] == pytest.approx(-0.1, rel=0.011)
+    assert read("alone_count{<>}") == {}
+    for histogram in (both, alone):
+        histogram.remove("x")
+    push(sink, collect_within(registry), began + 1)
+    wait_until(lambda: read("histogram_count(both{<>})"), lambda found: found == {})
+    assert read("histogram_count(alone{<>})") == {"y": 0}
+
+
+def test_a_native_histogram_that_is_hours_old_does_not_end_the_server(new):
+    """Prometheus 3.5 ends if it reads a start that is older than an hour: issue 16318."""
+    family = Metric("old", "O.", "histogram")
+    family.add_sample("old", {}, 0, None, None, NativeHistogram(1, 1.0, 0, 0.5, 0, [BucketSpan(0, 1)], None, [1]))
+    family.add_sample("old_created", {}, time.time() - 7200)
+    push(make_sink(new, labels={"instance": "old"}), [family])
+    assert wait_until(lambda: query(new, 'old{instance="old"}'))
+
+
+def test_exemplars_of_live_native_histograms_are_read_back(base):
+    registry = CollectorRegistry()
+    taken = Histogram("traced", "T.", buckets=[1, 2, 4], native=True, registry=registry)
+    sink = make_sink(base, labels={"instance": "traced"})
+    began = time.time()
+    push(sink, collect_within(registry), began)  # 2.42 stores no exemplar of a series that is new
+    for number in range(3):  # a repeated exemplar would be refused
+        for size in (3, 1.5):
+            taken.observe(size, exemplar={"trace": f"{number}/{size}"})
+            time.sleep(0.002)
+        push(sink, collect_within(registry), time.time())
+    parameters = {"query": 'traced{instance="traced"}', "start": began - 60, "end": began + 60}
+    address = f"{base}/api/v1/query_exemplars"
+    (row,) = wait_until(lambda: httpx.get(address, params=parameters).json()["data"])
+    found = [one["labels"]["trace"] for one in row["exemplars"]]
+    assert found == [f"{number}/{size}" for number in range(3) for size in (3, 1.5)]
 
 
 def test_a_series_that_is_gone_ends_at_once(base, everything):
