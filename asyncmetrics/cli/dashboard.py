@@ -9,12 +9,14 @@ from io import TextIOWrapper
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from asyncmetrics.cli.sources import add_source, is_url, read_exposition, read_metrics
+from asyncmetrics.bridges.scraping import Exposition
+from asyncmetrics.cli.sources import add_native, add_source, find_natives, is_url, read_exposition, read_metrics
 from asyncmetrics.dashboards.console import make_console
 from asyncmetrics.dashboards.declared import read_declared
 from asyncmetrics.dashboards.grafana import make_grafana_dashboard
 from asyncmetrics.errors import SourceError
 from asyncmetrics.model.escaping import ALLOW_UTF_8, ESCAPING_SCHEMES
+from asyncmetrics.registry import CollectorRegistry
 
 __all__ = ("DESCRIPTION", "add_arguments", "run")
 
@@ -42,6 +44,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--datasource", metavar="UID|NAME", default="", help="the Prometheus in Grafana that is chosen at first"
     )
+    add_native(parser)
     parser.add_argument("--console", action="store_true", help="print a console template of Prometheus")
     parser.add_argument(
         "--escaping",
@@ -63,9 +66,11 @@ def run(options: Namespace) -> int:
     source: str = options.source
     if is_url(source):
         accept = f"text/plain;version=1.0.0;escaping={options.escaping},text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
-        metrics = read_declared(read_exposition(source, options, accept), options.escaping)
+        found: Exposition | CollectorRegistry = read_exposition(source, options, accept)
     else:
-        metrics = read_declared(read_metrics(source, options), options.escaping)
+        found = read_metrics(source, options)
+    natives = find_natives(source, options, options.escaping)
+    metrics = read_declared(found, options.escaping, native=natives)
     if not metrics:
         raise SourceError(source, "it declares no metrics, so there is nothing to show: check the URL or the registry")
     title: str = options.title or _name_source(source)

@@ -8,8 +8,8 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from io import TextIOWrapper
 from pathlib import Path
 
-from asyncmetrics.cli.sources import add_source, read_metrics
-from asyncmetrics.dashboards.rules.declared import read_declared
+from asyncmetrics.cli.sources import add_native, add_source, find_natives, read_metrics
+from asyncmetrics.dashboards.rules.declared import list_natives, read_declared
 from asyncmetrics.dashboards.rules.layout import render_groups
 from asyncmetrics.dashboards.rules.matching import Names, select_groups
 from asyncmetrics.dashboards.rules.measures import find_indicator
@@ -81,6 +81,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--runbook-url", type=_parse_url, default=RUNBOOKS, metavar="URL",
         help="the annotation runbook_url of each alert, with {alert} for its name, or {anchor} in lower case",
     )  # fmt: skip
+    add_native(parser)
     parser.add_argument("--namespace", metavar="NAME", help="use the metrics with this namespace, if there are several")
     parser.add_argument(
         "--conventions",
@@ -136,7 +137,8 @@ def run(options: Namespace) -> int:
     _check_objectives(options.slo, options.only_slo)
     source = read_metrics(options.source, options)
     declared = read_declared(source)
-    names = Names(declared, isinstance(source, CollectorRegistry), options.namespace, options.conventions)
+    natives = list_natives(source, native=find_natives(options.source, options))
+    names = Names(declared, isinstance(source, CollectorRegistry), options.namespace, options.conventions, natives)
     _check_namespace(names)
     found = [(objective, find_indicator(objective, names, options.job)) for objective in options.slo]
     name = options.name or "asyncmetrics"

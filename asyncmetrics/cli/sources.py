@@ -6,6 +6,7 @@ import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from base64 import b64encode
+from collections.abc import Collection
 from contextlib import redirect_stdout
 from importlib import import_module
 from importlib.util import find_spec
@@ -15,13 +16,16 @@ from typing import TypeGuard
 from asyncmetrics.bridges.prometheus_client import PrometheusClientCollector, TheirRegistry
 from asyncmetrics.bridges.scraping import MOST_BYTES, TEXT_FIRST, Exposition, Target
 from asyncmetrics.errors import ParseError, SourceError, suggest
+from asyncmetrics.model.escaping import ALLOW_UTF_8
 from asyncmetrics.registry import REGISTRY, CollectorRegistry
 from asyncmetrics.registry.refusals import is_of_prometheus_client
 
 __all__ = (
+    "add_native",
     "add_source",
     "add_url",
     "explain_parse_error",
+    "find_natives",
     "is_url",
     "load_registry",
     "make_target",
@@ -171,6 +175,21 @@ def read_metrics(source: str, options: Namespace) -> Exposition | CollectorRegis
     if is_named and not is_url(source) and not _is_file(source):
         return load_registry(source)
     return read_exposition(source, options)
+
+
+def add_native(parser: ArgumentParser) -> None:
+    """Add the option ``--native``, which `find_natives` reads."""
+    parser.add_argument(
+        "--native",
+        action="store_true",
+        help="query the native histograms of the source instead of the classic ones beside them (of a file: all)",
+    )
+
+
+def find_natives(source: str, options: Namespace, escaping: str = ALLOW_UTF_8) -> bool | Collection[str]:
+    """Return whether native histograms are asked for; of a URL, which it has. Raises `ScrapeError`."""
+    wanted: bool = options.native
+    return make_target(source, options).find_natives(escaping) if wanted and is_url(source) else wanted
 
 
 def explain_parse_error(source: str, error: ParseError) -> SourceError:

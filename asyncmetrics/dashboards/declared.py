@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import final
@@ -16,7 +16,7 @@ from asyncmetrics.model.samples import Sample
 from asyncmetrics.registry import Collectable
 from asyncmetrics.registry.collectables import collect_within
 
-__all__ = ("Declared", "read_declared")
+__all__ = ("Declared", "is_read_natively", "read_declared")
 
 _COUNTER = re.compile(r'^# TYPE[ \t]+("(?:[^"\\\n]|\\.)*"|[^ \t\n]+)[ \t]+counter[ \t]*$', re.MULTILINE)
 _INSPECTED_SAMPLES = 10_000  # of a metric: all of its children have the same labels, but for a few
@@ -30,7 +30,8 @@ class Declared:
     """One metric. ``name`` is without the suffixes of its samples, ``samples`` are the names that queries have.
 
     ``labels`` are the labels of its series, without ``le`` and ``quantile``, or None if they are unknown, since a text
-    has no sample of the metric. ``has_quantiles`` is whether a summary has quantiles of its own.
+    has no sample of the metric. ``has_quantiles`` is whether a summary has quantiles of its own, and ``is_native``
+    whether a server has the native histogram: a value with all buckets instead of the samples of a classic one.
     """
 
     name: str
@@ -40,6 +41,12 @@ class Declared:
     labels: frozenset[str] | None = None
     samples: frozenset[str] = frozenset()
     has_quantiles: bool = False
+    is_native: bool = False
+
+    @property
+    def anchor(self) -> str:
+        """The name of some series of the metric."""
+        return self.name if self.is_native else max(self.samples, default="")
 
     def find(self, *suffixes: str) -> str:
         """Return the name of the samples with the first of ``suffixes`` that the metric has, or an empty text."""
@@ -51,18 +58,22 @@ class Declared:
         return self.labels is not None and label in self.labels
 
 
-def read_declared(source: Exposition | Collectable, escaping: str = ALLOW_UTF_8) -> list[Declared]:
+def read_declared(
+    source: Exposition | Collectable, escaping: str = ALLOW_UTF_8, *, native: bool | Collection[str] = False
+) -> list[Declared]:
     """Return the metrics that a registry or an exposition has, by name, without the ``_created`` of others.
 
     The names are those that a Prometheus stores which asks for ``escaping``, one of `ESCAPING_SCHEMES`. The labels of a
-    registry's metrics are those of their declarations. Raises `ParseError` for an exposition that breaks its format.
+    registry's metrics are those of their declarations. With ``native`` the server has the native histograms of the
+    source instead of the classic ones beside them. A text does not show them: there these are the histograms whose
+    names ``native`` has, or all. Raises `ParseError` for an exposition that breaks its format.
     """
     if isinstance(source, Exposition):
         families: Iterable[Metric] = source.parse()
         bare = frozenset() if source.is_openmetrics else _find_bare_counters(source.text)
     else:
         families, bare = collect_within(source), frozenset()
-    declared = [_declare(family, bare, escaping) for family in families]
+    declared = [_declare(family, bare, escaping, native=native) for family in families]
     created = {f"{one.name}_created" for one in declared if one.kind in {"counter", "summary", "histogram"}}
     return sorted((one for one in declared if one.name not in created), key=lambda one: one.name)
 
@@ -73,8 +84,9 @@ def _find_bare_counters(text: str) -> frozenset[str]:
     return frozenset(name for name in names if not name.endswith("_total"))
 
 
-def _declare(family: Metric, bare: frozenset[str], escaping: str) -> Declared:
-    samples = list(islice(_iterate(family), _INSPECTED_SAMPLES))
+def _declare(family: Metric, bare: frozenset[str], escaping: str, *, native: bool | Collection[str]) -> Declared:
+    everything = list(islice(_iterate(family), _INSPECTED_SAMPLES))
+    samples = [sample for sample in everything if getattr(sample, "native_histogram", None) is None]
     kind, name = _find_kind(family, samples)
     suffixes = {sample.name.removeprefix(family.name) for sample in samples if not sample.name.endswith("_created")}
     if kind == "info" and family.type == "gauge":  # of the text format, which calls it a gauge
@@ -92,7 +104,23 @@ def _declare(family: Metric, bare: frozenset[str], escaping: str) -> Declared:
         _find_labels(family, samples, escaping),
         frozenset(written + suffix for suffix in suffixes),
         any("quantile" in sample.labels for sample in samples),
+        is_read_natively(family, everything, native=native),
     )
+
+
+def is_read_natively(family: Metric, samples: Iterable[Sample], *, native: bool | Collection[str]) -> bool:
+    """Return whether a server has the native histogram of ``family``; ``native`` is that of `read_declared`.
+
+    A text has the bucket ``+Inf`` alone of one without classic buckets.
+    """
+    if family.type != "histogram":
+        return False
+    if isinstance(family, LiveFamily):
+        return family.descriptor.is_native_only or (bool(native) and family.has_native)
+    bounds = {sample.labels.get("le") for sample in samples if sample.name == f"{family.name}_bucket"}
+    shows_native = (getattr(sample, "native_histogram", None) is not None for sample in samples)
+    is_wanted = native if isinstance(native, bool) else family.name in native
+    return is_wanted or bounds == {"+Inf"} or any(shows_native)
 
 
 def _iterate(family: Metric) -> Iterator[Sample]:

@@ -102,7 +102,7 @@ def _select_any(metrics: Sequence[Declared], matchers: Sequence[str]) -> str:
 
     Metrics that many programs have are in it only if there are no others.
     """
-    names = sorted((_rank(one), max(one.samples)) for one in metrics if one.samples)
+    names = sorted((_rank(one), one.anchor) for one in metrics if one.samples)
     chosen = [name for rank, name in names if rank < _GENERAL_RANK or names[0][0] == _GENERAL_RANK][:_MOST_ANCHORS]
     if len(chosen) == 1:
         return select(chosen[0], matchers)

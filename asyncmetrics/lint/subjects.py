@@ -117,12 +117,18 @@ def _find_owner(name: str, types: Mapping[str, str]) -> str:
 
 
 def describe_families(families: Iterable[Metric]) -> Iterator[Subject]:
-    """Yield what the text format would have for families of a registry, or of an exposition in OpenMetrics."""
+    """Yield what the text format would have for families of a registry, or of an exposition in OpenMetrics.
+
+    It has no native histograms.
+    """
     for family in families:
         kind = KINDS[family.type]
         # A registry may hold a metric that has no children yet.
         declared = family.descriptor.all_labelnames if isinstance(family, LiveFamily) else ()
-        samples = [sample for sample in family.samples if sample.name != f"{family.name}_created"]
+        created = f"{family.name}_created"
+        samples = [
+            one for one in family.samples if one.name != created and getattr(one, "native_histogram", None) is None
+        ]
         yield Subject(
             family.name + kind.text_suffix,
             kind.text_type,

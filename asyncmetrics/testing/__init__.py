@@ -15,7 +15,8 @@ from asyncmetrics.testing.changes import Change, MetricChanges
 from asyncmetrics.testing.comparison import compare
 from asyncmetrics.testing.isolation import isolated_registry
 from asyncmetrics.testing.scraping import ScrapedMetrics, scrape
-from asyncmetrics.testing.storage import Reader, StorageContract
+from asyncmetrics.testing.steps import Reader
+from asyncmetrics.testing.storage import StorageContract
 
 __all__ = (
     "Change",

@@ -9,10 +9,12 @@ from typing import NamedTuple, Protocol, final
 from asyncmetrics.errors import show, suggest
 from asyncmetrics.model.checks import check_text, make_refusal
 from asyncmetrics.registry import REGISTRY
+from asyncmetrics.testing.native import list_changed_buckets
 from asyncmetrics.testing.series import (
     Series,
     SupportsSamples,
     make_series,
+    read_natives,
     read_values,
     show_labels,
     show_value,
@@ -64,8 +66,9 @@ class MetricChanges:
     tests can run in any order.
 
     Names are those of samples, as they are exposed: ``jobs_total``, ``fetch_seconds_count``, ``fetch_seconds_bucket``
-    with the label ``le``. The labels are all labels of the sample, those of the context included; a label with an empty
-    value may be left out. A sample that does not exist counts as 0.
+    with the label ``le``. A native histogram has the name of the metric, ``fetch_seconds``, and its count is the value.
+    The labels are all labels of the sample, those of the context included; a label with an empty value may be left out.
+    A sample that does not exist counts as 0.
 
     Each call collects the whole registry, which calls custom collectors and the functions of gauges. It may also be a
     registry of prometheus_client. Raises `DefinitionError` for an object without a method ``collect``.
@@ -85,7 +88,7 @@ class MetricChanges:
             raise make_refusal("registry", "a registry, an object with a method collect()", registry)
         self._registry = registry
         self._others: list[MetricChanges] = []
-        self._before = read_values(registry.collect())
+        self.reset()
 
     def of(self, registry: SupportsCollect) -> MetricChanges:
         """Return the changes of another registry since the first call with it: make that call before the code runs."""
@@ -98,7 +101,8 @@ class MetricChanges:
 
     def reset(self) -> None:
         """Count changes from now on, those of the registries given to `of` as well."""
-        self._before = read_values(self._registry.collect())
+        families = list(self._registry.collect())
+        self._before, self._natives = read_values(families), read_natives(families)
         for other in self._others:
             other.reset()
 
@@ -121,6 +125,17 @@ class MetricChanges:
     def list_changes(self) -> list[Change]:
         """Return every sample whose value is another one now, in the order of the exposition."""
         return list(_compare(self._before, read_values(self._registry.collect())))
+
+    def read_buckets(self, name: str, /, **labels: object) -> dict[tuple[float, float], float]:
+        """Return by how much the buckets of a native histogram have grown, by their lower and upper bounds.
+
+        Buckets without a change are left out. ``name`` is that of the metric; the result is empty if it has no native
+        histogram.
+        """
+        check_text("name", name, "fetch_seconds")
+        series = make_series(name, labels)
+        before, after = self._natives.get(series), read_natives(self._registry.collect()).get(series)
+        return {} if after is None else list_changed_buckets(before, after)
 
     def _find(self, name: str, labels: dict[str, object]) -> tuple[dict[Series, float], Change]:
         check_text("name", name, "jobs_total")

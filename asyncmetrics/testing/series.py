@@ -9,8 +9,18 @@ from asyncmetrics.errors import shorten, show_text
 from asyncmetrics.formats.numbers import format_canonical, format_number
 from asyncmetrics.model.kinds import NUMERIC_LABELS
 from asyncmetrics.model.names import to_label_text
+from asyncmetrics.model.samples import NativeHistogram
 
-__all__ = ("Series", "SupportsSample", "SupportsSamples", "make_series", "read_values", "show_labels", "show_value")
+__all__ = (
+    "Series",
+    "SupportsSample",
+    "SupportsSamples",
+    "make_series",
+    "read_natives",
+    "read_values",
+    "show_labels",
+    "show_value",
+)
 
 _LONGEST_LABEL = 200  # characters of a label value in a message
 _FIRST_INEXACT = 2**53  # a float from here on does not hold all whole numbers
@@ -72,8 +82,20 @@ def _to_text(label: str, value: object) -> str:
 
 
 def read_values(families: Iterable[SupportsSamples]) -> dict[Series, float]:
-    """Return the values of all samples, in their order."""
-    return {make_series(one.name, one.labels): float(one.value) for family in families for one in family.samples}
+    """Return the values of all samples, in their order; that of a native histogram is its count."""
+    return {make_series(one.name, one.labels): _read_value(one) for family in families for one in family.samples}
+
+
+def _read_value(sample: SupportsSample) -> float:
+    native = getattr(sample, "native_histogram", None)
+    return float(sample.value if native is None else native.count_value)
+
+
+def read_natives(families: Iterable[SupportsSamples]) -> dict[Series, NativeHistogram]:
+    """Return the native histograms among the samples; prometheus_client's may have no such attribute."""
+    samples = (sample for family in families for sample in family.samples)
+    found = ((sample, getattr(sample, "native_histogram", None)) for sample in samples)
+    return {make_series(sample.name, sample.labels): native for sample, native in found if native is not None}
 
 
 def show_labels(labels: Iterable[tuple[str, str]]) -> str:

@@ -16,51 +16,28 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any
 
 from asyncmetrics.children.table import OVERFLOW, ChildTable
 from asyncmetrics.errors import AmountError, LabelError
 from asyncmetrics.metrics import Counter, Enum, Gauge, Histogram, Info, Summary
 from asyncmetrics.model.descriptor import Descriptor
-from asyncmetrics.model.samples import Sample
 from asyncmetrics.registry import CollectorRegistry
 from asyncmetrics.registry.self_metrics import SelfMetrics
 from asyncmetrics.storage.protocol import Storage
+from asyncmetrics.testing.native_storage import NativeHistogramContract
+from asyncmetrics.testing.steps import Declare, Reader, Step
 
-__all__ = ("Declare", "Reader", "Step", "StorageContract")
-
-Declare: TypeAlias = Callable[[CollectorRegistry], Any]
-"""Declares a metric, or several, in a registry."""
-Step: TypeAlias = Callable[[Any], object]
-"""Uses the metrics that were declared."""
+__all__ = ("StorageContract",)
 
 _ODD = 'quote " backslash \\ line \n NUL \0 ÿ \ud800 # EOF'
 _THREADS, _TURNS = 4, 5000
 
 
-class Reader:
-    """The samples of one collection."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.samples: list[Sample] = [sample for family in registry.collect() for sample in family.samples]
-
-    def value(self, name: str, **labels: str) -> float | None:
-        """Return the value of a sample, None if there is none. Raises ValueError if there are several."""
-        found = [sample.value for sample in self.samples if (sample.name, sample.labels) == (name, labels)]
-        if len(found) > 1:
-            raise ValueError(f"{name}{labels} is exposed {len(found)} times")
-        return found[0] if found else None
-
-    def labels(self, name: str) -> list[dict[str, str]]:
-        """Return the labels of all samples of one name, sorted."""
-        found = [sample.labels for sample in self.samples if sample.name == name]
-        return sorted(found, key=lambda labels: sorted(labels.items()))
-
-
-class StorageContract(ABC):
+class StorageContract(NativeHistogramContract):
     """The tests. Gauges have the mode ``sum``, which has the same result in one process and in several."""
 
     @abstractmethod

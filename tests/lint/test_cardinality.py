@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from asyncmetrics import Counter, Gauge, Histogram, Summary
+from asyncmetrics import Counter, Gauge, Histogram, Summary, generate_latest
 from asyncmetrics.bridges.scraping import Exposition
 from asyncmetrics.lint.cardinality import count_series
 from asyncmetrics.lint.subjects import Subject, describe_exposition
@@ -94,3 +94,13 @@ def test_the_number_of_values_is_bounded(registry):
 def test_a_summary_of_a_registry_has_two_series(registry):
     Summary("s", "S.", registry=registry)
     assert count_series(describe_exposition(registry)).series == 2
+
+
+def test_a_native_histogram_has_the_series_of_a_text(registry):
+    Histogram("both_seconds", "B.", buckets=[1, 2], native=True, registry=registry).observe(1)
+    Histogram("alone_seconds", "A.", buckets=(), native=True, registry=registry).observe(1)
+    found = count_series(describe_exposition(registry))
+    text = count_series(_describe(generate_latest(registry).decode()))
+    assert [(metric.name, metric.series) for metric in found.metrics] == [("both_seconds", 5), ("alone_seconds", 3)]
+    assert (text.series, text.metrics) == (found.series, found.metrics)
+    assert [metric.advice for metric in found.metrics if metric.name == "alone_seconds"] == [""]

@@ -35,6 +35,12 @@ def test_a_text_in_openmetrics_is_judged_as_such():
     assert _codes(f"{text}# EOF\n") == CODES
 
 
+@pytest.mark.parametrize("buckets", [(), (1, 2)])
+def test_a_native_histogram_is_no_problem(registry, buckets):
+    Histogram("job_seconds", "Jobs.", ["kind"], buckets=buckets, native=True, registry=registry).labels("a").observe(1)
+    assert _codes(registry) == _codes(generate_latest(registry).decode()) == []
+
+
 def test_a_registry_is_judged(registry):
     Gauge("aB_ms", "Some text.", ["user_id"], registry=registry).labels("1").set(1)
     assert _codes(registry) == CODES

@@ -53,11 +53,14 @@ class Distribution:
     def estimate_quantile(self, q: float) -> float:
         """Return a quantile as PromQL's ``histogram_quantile``: linear inside its bucket; NaN without events.
 
+        It is NaN without a finite bound as well, such as for a native histogram, of which a text has the bucket +Inf.
         A summary has those that its server has computed, or none.
         """
         if not self.buckets:
             return self.quantiles.get(q, nan)
         bounds = sorted(self.buckets.items())
+        if len(bounds) == 1:
+            return nan
         rank = q * bounds[-1][1]
         first = min(0.0, bounds[0][0])  # the lower end of the first bucket
         for (low, below), (high, upto) in pairwise([(first, 0.0), *bounds]):

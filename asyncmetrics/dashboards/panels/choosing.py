@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import final
 
 from asyncmetrics.dashboards.declared import Declared
+from asyncmetrics.dashboards.native import read_native
 from asyncmetrics.dashboards.panels.own import make_own_rows
 from asyncmetrics.dashboards.panels.subjects import KNOWN_SAMPLES, ROWS_AFTER_OWN, ROWS_BEFORE_OWN
 from asyncmetrics.dashboards.panels.table import SAMPLE, WINDOW, Panel, Query, Row, list_samples
@@ -156,4 +157,5 @@ def _resolve(query: Query, names: Mapping[str, _Named], dialect: Dialect) -> Que
         SAMPLE.sub(name_sample, part) if part.startswith("<") and part.endswith(">") else _ALIASED.sub(name_label, part)
         for part in parts
     )
-    return Query(expression, _ALIASED.sub(name_label, query.legend))
+    natives = {names[name].metric.name for name in samples if names[name].metric.is_native}
+    return Query(read_native(expression, natives), _ALIASED.sub(name_label, query.legend))

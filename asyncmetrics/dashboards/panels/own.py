@@ -96,19 +96,31 @@ def _make_gauge_histogram(metric: Declared, dialect: Dialect) -> list[Panel]:
 
 def _make_distribution(metric: Declared, dialect: Dialect, read: Callable[[str], str]) -> list[Panel]:
     """Return the quantiles, the heatmap and the rate of a histogram; ``read`` makes the values of a selector."""
-    unit, panels = _find_unit(metric), []
+    panels: list[Panel] = []
+    if metric.is_native:
+        rate = read(select_metric(metric, metric.name, dialect))
+        panels += _make_shape(metric, f"sum({rate})", "")
+        return [*panels, _make_observations(metric, f"sum{_by(metric)}(histogram_count({rate}))")]
     if bucket := metric.find("_bucket"):
-        buckets = f"sum by (le) ({read(select_metric(metric, bucket, dialect))})"
-        counts = buckets.replace("rate(", "increase(", 1)
-        quantiles = tuple(Query(f"histogram_quantile({share}, {buckets})", name) for share, name in _QUANTILES)
-        panels += [
-            Panel(_title(metric.name, "p50, p95, p99"), unit, quantiles, metric.help),
-            Panel(_title(metric.name, "heatmap"), unit, (Query(counts, "{{le}}"),), metric.help, "heatmap"),
-        ]
+        panels += _make_shape(metric, f"sum by (le) ({read(select_metric(metric, bucket, dialect))})", "{{le}}")
     if metric.kind == "histogram" and (count := metric.find("_count")):
-        query = Query(_sum_rate(metric, count, dialect), AUTO)
-        panels.append(Panel(_title(metric.name, "observations"), "cps", (query,), metric.help))
+        panels.append(_make_observations(metric, _sum_rate(metric, count, dialect)))
     return panels or _make_values(metric, dialect)
+
+
+def _make_shape(metric: Declared, buckets: str, legend: str) -> tuple[Panel, Panel]:
+    """Return the quantiles and the heatmap of the ``buckets`` of a histogram."""
+    unit = _find_unit(metric)
+    counts = buckets.replace("rate(", "increase(", 1)
+    quantiles = tuple(Query(f"histogram_quantile({share}, {buckets})", name) for share, name in _QUANTILES)
+    return (
+        Panel(_title(metric.name, "p50, p95, p99"), unit, quantiles, metric.help),
+        Panel(_title(metric.name, "heatmap"), unit, (Query(counts, legend),), metric.help, "heatmap"),
+    )
+
+
+def _make_observations(metric: Declared, rate: str) -> Panel:
+    return Panel(_title(metric.name, "observations"), "cps", (Query(rate, AUTO),), metric.help)
 
 
 def _make_summary(metric: Declared, dialect: Dialect) -> list[Panel]:
@@ -119,8 +131,7 @@ def _make_summary(metric: Declared, dialect: Dialect) -> list[Panel]:
         mean = Query(f"{rates[0]} / ({rates[1]} > 0)", AUTO)
         panels.append(Panel(_title(metric.name, "mean"), unit, (mean,), metric.help))
     if count:
-        query = Query(_sum_rate(metric, count, dialect), AUTO)
-        panels.append(Panel(_title(metric.name, "observations"), "cps", (query,), metric.help))
+        panels.append(_make_observations(metric, _sum_rate(metric, count, dialect)))
     if metric.has_quantiles and metric.find(""):
         query = Query(select_metric(metric, metric.name, dialect), AUTO)
         panels.append(Panel(_title(metric.name, "quantiles"), unit, (query,), metric.help))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import final
 
 from asyncmetrics.bridges.scraping import Exposition
+from asyncmetrics.dashboards.declared import is_read_natively
 from asyncmetrics.model.descriptor import format_bound
 from asyncmetrics.model.family import LiveFamily, Metric
 from asyncmetrics.model.kinds import KINDS
@@ -15,7 +16,7 @@ from asyncmetrics.model.samples import Sample
 from asyncmetrics.registry import CollectorRegistry
 from asyncmetrics.registry.collectables import collect_within
 
-__all__ = ("Declared", "read_declared")
+__all__ = ("Declared", "list_natives", "read_declared")
 
 
 @final
@@ -53,12 +54,19 @@ def read_declared(source: CollectorRegistry | Exposition) -> dict[str, Declared]
     return found
 
 
+def list_natives(source: CollectorRegistry | Exposition, *, native: bool | Collection[str] = False) -> frozenset[str]:
+    """Return the names of the histograms whose native ones a server has; ``native`` is that of `is_read_natively`."""
+    families = source.parse() if isinstance(source, Exposition) else collect_within(source)
+    return frozenset(one.name for one in families if is_read_natively(one, one.samples, native=native))
+
+
 def _read_family(family: Metric) -> Iterable[Declared]:
     samples: dict[str, list[Sample]] = defaultdict(list)
     for suffix in KINDS[family.type].value_suffixes:
         samples[family.name + suffix] = []
     for sample in family.samples:
-        samples[sample.name].append(sample)
+        if getattr(sample, "native_histogram", None) is None:
+            samples[sample.name].append(sample)
     own = KINDS[family.type].own_label
     for name, found in samples.items():
         values: dict[str, set[str]] = {}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import final
 
+from asyncmetrics.dashboards.native import read_native
 from asyncmetrics.dashboards.rules.declared import Declared
 from asyncmetrics.dashboards.rules.rule import Rule, RuleGroup, list_metrics, rename
 from asyncmetrics.dashboards.rules.table import ALERTS, RECORDING
@@ -56,12 +57,14 @@ class Names:
     """The names that a source has for the metrics and labels of the library.
 
     ``namespace`` and ``conventions`` are what the user says; without it they are None, and the source shows them.
+    ``natives`` are the names of the histograms that are read natively.
     """
 
     declared: Mapping[str, Declared]
     is_registry: bool
     namespace: str | None = None
     conventions: str | None = None
+    natives: frozenset[str] = frozenset()
 
     def list_names(self, metric: str) -> list[str]:
         """Return the declared names of a metric: its own, and those with a namespace. The best one is the first."""
@@ -179,4 +182,5 @@ def _adapt(rule: Rule, names: Names, recorded: dict[str, _Recorded], left_out: s
         level, subject, operation = rule.name.split(":")
         changes[rule.name] = f"{level}:{prefix}{subject}:{operation}"
         recorded[rule.name] = _Recorded(changes, metrics, prefix)
-    return rename(rule, changes)
+    adapted = rename(rule, changes)
+    return replace(adapted, expr=read_native(adapted.expr, names.natives))

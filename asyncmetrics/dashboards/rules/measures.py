@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal, NoReturn, final
 
+from asyncmetrics.dashboards.native import read_native
 from asyncmetrics.dashboards.rules.declared import Declared
 from asyncmetrics.dashboards.rules.layout import quote
 from asyncmetrics.dashboards.rules.matching import Names
@@ -45,18 +46,44 @@ class Indicator:
     """The share of events that fail.
 
     ``part`` counts failures, or what is ``good``, among the events that ``total`` counts. ``up`` is a gauge of 1 and 0,
-    which ``part`` and ``total`` both are. ``what`` names the events, ``verb`` what failed ones do.
+    which ``part`` and ``total`` both are. In the form ``limit`` they are both a native histogram, whose good events are
+    up to ``limit``. ``what`` names the events, ``verb`` what failed ones do. ``natives`` are the names of histograms
+    that are read natively.
     """
 
-    form: Literal["failures", "good", "up"]
+    form: Literal["failures", "good", "up", "limit"]
     part: Selector
     total: Selector
     what: str = "events"
     verb: str = "fail"
     comment: str = ""
+    limit: str = ""
+    natives: frozenset[str] = frozenset()
+
+    @property
+    def is_native(self) -> bool:
+        """Whether native histograms are read."""
+        return self.form == "limit" or self._describe_ratio("5m") != self.describe_ratio("5m")
 
     def describe_ratio(self, window: str) -> str:
         """Return the expression of the share of failed events in ``window``, by job."""
+        if self.form == "limit":
+            return f"1 - {self._describe_good('rate', window)}"
+        return read_native(self._describe_ratio(window), self.natives)
+
+    def describe_failures(self, window: str) -> str:
+        """Return the expression of the number of failed events in ``window``; an empty text for a gauge."""
+        if self.form == "limit":
+            total = f"histogram_count(sum by (job) (increase({render_selector(self.total)}[{window}])))"
+            return f"(1 - {self._describe_good('increase', window)})\n  * {total}"
+        return read_native(self._describe_failures(window), self.natives)
+
+    def _describe_good(self, function: str, window: str) -> str:
+        """Return the expression of the share of good events, by a native histogram."""
+        values = f"sum by (job) ({function}({render_selector(self.part)}[{window}]))"
+        return f"histogram_fraction(\n  -Inf, {self.limit}, {values}\n)"
+
+    def _describe_ratio(self, window: str) -> str:
         if self.form == "up":
             return f"1 - avg by (job) (avg_over_time({render_selector(self.part)}[{window}]))"
         total = f"sum by (job) (rate({render_selector(self.total)}[{window}]))"
@@ -65,11 +92,10 @@ class Indicator:
             return f"1 - (\n  {part}\n) / (\n  {total} > 0\n)"
         return f"(\n  {part}\n    or 0 * {total}\n) / (\n  {total} > 0\n)"
 
-    def describe_failures(self, window: str) -> str:
-        """Return the expression of the number of failed events in ``window``; an empty text for a gauge."""
+    def _describe_failures(self, window: str) -> str:
         total = f"sum by (job) (increase({render_selector(self.total)}[{window}]))"
         part = f"sum by (job) (increase({render_selector(self.part)}[{window}]))"
-        return {"failures": part, "good": f"{total}\n  - {part}", "up": ""}[self.form]
+        return {"failures": part, "good": f"{total}\n  - {part}"}.get(self.form, "")
 
 
 def render_selector(selector: Selector) -> str:
@@ -87,7 +113,7 @@ def find_indicator(objective: Objective, names: Names, job: str | None) -> Indic
 
     Raises `DefinitionError` if the source does not declare what the objective needs, or if it names a job itself.
     """
-    found = _Finder(objective, names).find()
+    found = replace(_Finder(objective, names).find(), natives=names.natives)
     if job is None:
         return found
     if any(label == "job" for item in (found.part, found.total) for label, _, _ in item.matchers):
@@ -148,9 +174,14 @@ class _Finder:
             self._check_matchers(buckets, measure.histogram)
             matchers, what = measure.histogram.matchers, "observations"
             verb = verb if _find_time_unit(buckets) else "are too large"
-        le = self._find_bound(buckets, self._convert_limit(buckets, measure))
+        limit = self._convert_limit(buckets, measure)
+        name = buckets.name.removesuffix("_bucket")
+        if name in self._names.natives:
+            whole = Selector(name, matchers)
+            return Indicator("limit", whole, whole, what, verb, comment, f"{limit.normalize():f}")
+        le = self._find_bound(buckets, limit)
         part = Selector(buckets.name, (le, *matchers))
-        total = Selector(buckets.name.removesuffix("_bucket") + "_count", matchers)
+        total = Selector(f"{name}_count", matchers)
         return Indicator("good", part, total, what, verb, comment)
 
     def _convert_limit(self, metric: Declared, measure: LatencyMeasure) -> Decimal:

@@ -43,6 +43,14 @@ def test_a_gauge_may_fall_and_a_new_one_has_not_changed():
     assert increase.families["a"].values == {(("x", "1"),): -93, (("x", "2"),): 0}
 
 
+def test_a_histogram_without_a_finite_bound_has_a_mean_and_no_quantile():
+    """That is what a text has of a native histogram without classic buckets."""
+    text = '# TYPE h histogram\nh_bucket{le="+Inf"} 4\nh_sum 2\nh_count 4'
+    found = _read(text).get_distribution("h", ())
+    assert found.mean == 0.5
+    assert isnan(found.estimate_quantile(0.5))
+
+
 def test_a_histogram_that_has_fewer_events_than_before_has_begun_anew():
     text = '# TYPE h histogram\nh_bucket{{le="1"}} {0}\nh_bucket{{le="+Inf"}} {0}\nh_sum {0}\nh_count {0}'
     fresh = _increase(text.format(50), text.format(3)).get_distribution("h", ())

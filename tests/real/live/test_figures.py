@@ -315,3 +315,23 @@ def test_the_series_of_a_metric_that_is_opened_follow_it(open_page, press):
     assert [row[0] for row in view.list_cells("metrics")] == expected
     view.read()
     assert [row[0] for row in view.list_cells("metrics")] == expected
+
+
+def test_a_native_histogram_without_classic_buckets_has_a_rate_and_a_mean_and_no_quantiles(open_page):
+    """A text has the bucket +Inf of it, its count and its sum."""
+
+    def write(count):
+        lines = []
+        for name, own in (("http_server_request_duration_seconds", 'method="GET",route="/a",'), ("pay_seconds", "")):
+            lines += [f"# TYPE {name} histogram", f'{name}_bucket{{{own}le="+Inf"}} {count}']
+            lines += [f"{name}_count{{{own}}} {count}", f"{name}_sum{{{own}}} {count / 2}", ""]
+        return "\n".join(lines)
+
+    view = open_page(Upstream(write(0)))
+    view.read(write(20))
+    row = view.get_row("routes", "/a")
+    assert row["req/s"] == "10.0"
+    assert not any(char.isdigit() for char in row["p50"] + row["p95"])
+    text = str(view.list_cells("metrics"))
+    assert "10.0/s" in text
+    assert "mean 500 ms" in text
