@@ -40,6 +40,11 @@ class Prometheus:
         when = {} if at is None else {"time": repr(at)}
         return self.get("/api/v1/query", query=expression, **when)["result"]
 
+    def value(self, expression: str, at: float | None = None) -> float:
+        """Return the value of an instant query that has one row."""
+        (row,) = self.query(expression, at)
+        return float(row["value"][1])
+
     def by(self, label: str, expression: str, at: float | None = None) -> dict[str, float]:
         """Return the values of an instant query by one label."""
         return {row["metric"].get(label, ""): float(row["value"][1]) for row in self.query(expression, at)}
