@@ -18,6 +18,7 @@ Contenders: TypeAlias = dict[str, dict[str, "Run | str"]]
 _DISTRIBUTIONS = (
     "asyncmetrics-prometheus",
     "prometheus_client",
+    "protobuf",
     "prometheus-async",
     "prometheus-remote-writer",
     "aioprometheus",

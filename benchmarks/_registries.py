@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
-__all__ = ("make_our_registry", "make_their_registry")
+__all__ = ("make_native_registry", "make_our_registry", "make_their_registry")
 
 _LABELS = ["handler", "kind"]
 
@@ -16,6 +17,23 @@ def make_our_registry(kind: str, children: int) -> Any:
     registry = asyncmetrics.CollectorRegistry()
     metric = getattr(asyncmetrics, kind)("requests", "Requests.", _LABELS, registry=registry, max_children=None)
     _fill(metric, children)
+    return registry
+
+
+def make_native_registry(children: int, *, is_classic: bool = False) -> Any:
+    """Return a registry of asyncmetrics with native histograms of 60 observations, alone or beside classic ones."""
+    import asyncmetrics
+
+    registry = asyncmetrics.CollectorRegistry()
+    options: dict[str, Any] = {} if is_classic else {"buckets": ()}
+    histogram = asyncmetrics.Histogram(
+        "requests", "Requests.", _LABELS, registry=registry, max_children=None, native=True, **options
+    )
+    amounts = random.Random(1)
+    for index in range(children):
+        child = histogram.labels(f"/items/{index}", "GET")
+        for _ in range(60):
+            child.observe(amounts.lognormvariate(-3, 0.5))  # about 30 buckets
     return registry
 
 

@@ -16,13 +16,15 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any, TypeAlias
 
-from benchmarks._registries import make_our_registry, make_their_registry
+from benchmarks._registries import make_native_registry, make_our_registry, make_their_registry
 
-__all__ = ("CONTENDERS", "OPENMETRICS", "probe")
+__all__ = ("CONTENDERS", "NATIVE", "OPENMETRICS", "PROTOBUF", "probe")
 
 App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
+PROTOBUF = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+NATIVE = "Native histogram"
 TICK = 0.001
 REQUEST_EVERY = 0.002
 STEPS = 4  # iterations of the loop that a small request needs
@@ -31,7 +33,8 @@ STEPS = 4  # iterations of the loop that a small request needs
 def _asyncmetrics(kind: str, children: int) -> App:
     import asyncmetrics
 
-    return asyncmetrics.make_asgi_app(make_our_registry(kind, children))
+    registry = make_native_registry(children) if kind == NATIVE else make_our_registry(kind, children)
+    return asyncmetrics.make_asgi_app(registry)
 
 
 def _prometheus_client(kind: str, children: int) -> App:

@@ -24,6 +24,10 @@ LABELS = "labels(a, b).inc()"
 NAMED = "labels(a=, b=).inc()"
 OBSERVE = "observe(0.3)"
 SET = "gauge.set(3.0)"
+NATIVE = "native: observe(0.3)"
+NATIVE_BESIDE_CLASSIC = "native: observe(0.3), our own histograms"
+OUR_CLASSIC = "asyncmetrics, classic"
+OUR_BOTH = "asyncmetrics, both"
 
 TARGETS = {
     INC: Target(THEIRS, "≥", 3.5),
@@ -32,6 +36,8 @@ TARGETS = {
     LABELS: Target(THEIRS, "≥", 8),
     NAMED: Target(THEIRS, "≥", 4),
     OBSERVE: Target(THEIRS, "≥", 4),
+    NATIVE: Target(THEIRS, "≥", 2),
+    NATIVE_BESIDE_CLASSIC: Target(OUR_CLASSIC, "≥", 1 / 2.2),
 }
 NAMES = ("method", "route")
 MAPPING = {"method": "GET", "route": "/"}
@@ -62,16 +68,26 @@ def _asyncmetrics() -> Mapping[str, Run]:
     )
 
 
+def _asyncmetrics_natives(**options: Any) -> Mapping[str, Run]:
+    from asyncmetrics import CollectorRegistry, Histogram
+
+    histogram = Histogram("latency", "Latency.", registry=CollectorRegistry(), **options)
+    run = repeat_statement("h.observe(0.3)", h=histogram)
+    return {NATIVE: run, NATIVE_BESIDE_CLASSIC: run} if options.get("buckets") == () else {NATIVE_BESIDE_CLASSIC: run}
+
+
 def _prometheus_client() -> Mapping[str, Run]:
     from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
     to: dict[str, Any] = {"registry": CollectorRegistry()}
-    return _make_runs(
+    histogram = Histogram("latency", "Latency.", **to)
+    runs = _make_runs(
         Counter("jobs", "Jobs.", **to),
         Counter("requests", "Requests.", NAMES, **to),
-        Histogram("latency", "Latency.", **to),
+        histogram,
         Gauge("queue", "Queue.", **to),
     )
+    return {**runs, NATIVE: repeat_statement("h.observe(0.3)", h=histogram)}  # it has classic ones only
 
 
 def _aioprometheus() -> Mapping[str, Run]:
@@ -112,7 +128,10 @@ def _pytheus() -> Mapping[str, Run]:
 def _opentelemetry() -> Mapping[str, Run]:
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 
+    views = [View(instrument_name="exponential", aggregation=ExponentialBucketHistogramAggregation())]
+    exponential = MeterProvider([InMemoryMetricReader()], views=views).get_meter("benchmarks")
     meter = MeterProvider([InMemoryMetricReader()]).get_meter("benchmarks")
     counter, labelled = meter.create_counter("jobs"), meter.create_counter("requests")
     by_mapping = repeat_statement("c.add(1, {'method': 'GET', 'route': '/'})", c=labelled)
@@ -123,11 +142,14 @@ def _opentelemetry() -> Mapping[str, Run]:
         NAMED: by_mapping,
         OBSERVE: repeat_statement("h.record(0.3)", h=meter.create_histogram("latency")),
         SET: repeat_statement("g.set(3.0)", g=meter.create_gauge("queue")),
+        NATIVE: repeat_statement("h.record(0.3)", h=exponential.create_histogram("exponential")),
     }
 
 
 MAKERS = {
-    OURS: _asyncmetrics,
+    OURS: lambda: {**_asyncmetrics(), **_asyncmetrics_natives(native=True, buckets=())},
+    OUR_CLASSIC: _asyncmetrics_natives,
+    OUR_BOTH: lambda: _asyncmetrics_natives(native=True),
     THEIRS: _prometheus_client,
     "aioprometheus": _aioprometheus,
     "pytheus": _pytheus,

@@ -19,13 +19,21 @@ RATIO = "our bytes ÷ prometheus_client's"
 
 CHILDREN = 50_000
 NAMES = ("method", "route", "status")
-KINDS = {"counter, 3 labels": "Counter", "histogram, default buckets": "Histogram"}
+NATIVE = "Histogram, native"
+KINDS = {
+    "counter, 3 labels": "Counter",
+    "histogram, default buckets": "Histogram",
+    "native histogram, 27 buckets": NATIVE,
+}
+NATIVE_AMOUNTS = tuple(0.001 * 1.3**power for power in range(27))  # 1 ms to 1 s, each in a bucket of its own
 BEFORE, AFTER = "before a scrape", "after a scrape"
 BOUNDS = {
     ("Counter", BEFORE): 0.6,
     ("Counter", AFTER): 0.85,
     ("Histogram", BEFORE): 0.25,
     ("Histogram", AFTER): 0.3,
+    (NATIVE, BEFORE): 0.8,
+    (NATIVE, AFTER): 0.8,
 }
 
 Library = Callable[[str], tuple[Any, Callable[[], object]]]
@@ -38,7 +46,8 @@ def _asyncmetrics(kind: str) -> tuple[Any, Callable[[], object]]:
     from asyncmetrics.registry.collectables import collect_within
 
     registry = asyncmetrics.CollectorRegistry()
-    metric = getattr(asyncmetrics, kind)("requests", "Requests.", NAMES, registry=registry)
+    options = {"native": True, "buckets": ()} if kind == NATIVE else {}
+    metric = getattr(asyncmetrics, kind.partition(",")[0])("requests", "Requests.", NAMES, registry=registry, **options)
     return metric, lambda: sum(map(len, encode_text(collect_within(registry))))
 
 
@@ -46,7 +55,7 @@ def _prometheus_client(kind: str) -> tuple[Any, Callable[[], object]]:
     import prometheus_client
 
     registry = prometheus_client.CollectorRegistry()
-    metric = getattr(prometheus_client, kind)("requests", "Requests.", NAMES, registry=registry)
+    metric = getattr(prometheus_client, kind.partition(",")[0])("requests", "Requests.", NAMES, registry=registry)
     return metric, lambda: len(prometheus_client.generate_latest(registry))
 
 
@@ -63,7 +72,9 @@ def _measure_bytes(library: Library, kind: str, values: Sequence[tuple[str, ...]
     tracemalloc.start()
     try:
         for labels in values:
-            metric.labels(*labels)
+            child = metric.labels(*labels)
+            for amount in NATIVE_AMOUNTS if kind == NATIVE else ():
+                child.observe(amount)
         before = _read_traced_bytes()
         scrape()
         return before / len(values), _read_traced_bytes() / len(values)

@@ -1,6 +1,8 @@
 """The cost of a scrape: processor time per line of 10,000 and 100,000 counters and of 1,000 histograms.
 
-Both libraries have the same data. Their output is compared line by line before anything is measured.
+Both libraries have the same data. Their output is compared line by line before anything is measured. Protobuf is
+measured beside the protobuf package, from the second scrape on, per series; its messages are compared as well. Native
+histograms, for which no peer has an exposition, have 60 observations each.
 """
 
 from __future__ import annotations
@@ -11,14 +13,19 @@ from time import process_time
 from typing import TypeAlias
 
 from benchmarks._measure import Effort, Run, describe_problem, measure, scale
-from benchmarks._registries import make_our_registry, make_their_registry
+from benchmarks._protobuf import encode_with_package, read_with_package
+from benchmarks._registries import make_native_registry, make_our_registry, make_their_registry
 from benchmarks._rows import OURS, THEIRS, Row, Target, divide_by_ours, make_rows
 
 __all__ = ("RATIO", "run")
 
 RATIO = "prometheus_client's time ÷ ours"
 
-TEXT, OPENMETRICS = "text", "OpenMetrics"
+TEXT, OPENMETRICS, PROTOBUF = "text", "OpenMetrics", "protobuf"
+PACKAGE = "the protobuf package"
+PACKAGE_TARGET = Target(PACKAGE, "≥", 2)
+NATIVE = 1_000
+SERIES_OF_A_HISTOGRAM = 17  # of our default buckets: 15, count and sum
 TARGET = Target(THEIRS, "≥", 20)
 SIZES = (("Counter", 10_000), ("Counter", 100_000), ("Histogram", 1_000))
 # Fewer rounds than elsewhere: a round is at least one rendering, and the peer's longest takes most of a second.
@@ -99,6 +106,38 @@ def _make_rows(
         yield replace(row, note=total)
 
 
+def _make_protobuf_contenders(kind: str, count: int) -> tuple[dict[str, Run | str], int]:
+    from asyncmetrics.formats.writing.protobuf import encode_protobuf
+    from asyncmetrics.registry.collectables import collect_within
+
+    registry = make_our_registry(kind, count)
+    ours: Render = lambda: b"".join(encode_protobuf(collect_within(registry)))  # noqa: E731
+    theirs: Render = lambda: encode_with_package(collect_within(registry))  # noqa: E731
+    runs: dict[str, Run | str] = {OURS: _repeat_render(ours)}
+    lines = count * (1 if kind == "Counter" else SERIES_OF_A_HISTOGRAM)
+    try:
+        if read_with_package(ours()) != read_with_package(theirs()):
+            raise ValueError("the messages differ")
+        runs[PACKAGE] = _repeat_render(theirs)
+    except Exception as error:  # noqa: BLE001  # a peer's failure is a result
+        runs[PACKAGE] = describe_problem(error)
+    return runs, lines
+
+
+def _run_protobuf(effort: Effort) -> Iterator[Row]:
+    from asyncmetrics.formats.writing.protobuf import encode_protobuf
+    from asyncmetrics.registry.collectables import collect_within
+
+    for kind, full in SIZES:
+        count = effort.size(full)
+        runs, lines = _make_protobuf_contenders(kind, count)
+        yield from _make_rows(f"{count:,} × {kind}, {PROTOBUF}", runs, lines, effort, PACKAGE_TARGET)
+    count = effort.size(NATIVE)
+    registry = make_native_registry(count)
+    native: dict[str, Run | str] = {OURS: _repeat_render(lambda: b"".join(encode_protobuf(collect_within(registry))))}
+    yield from _make_rows(f"{count:,} × native Histogram, {PROTOBUF}", native, count, effort, None)
+
+
 def run(effort: Effort) -> Iterator[Row]:
     """Yield microseconds per line, with the total milliseconds as a note."""
     for format in (TEXT, OPENMETRICS):
@@ -111,3 +150,4 @@ def run(effort: Effort) -> Iterator[Row]:
         contender: _repeat_first_render(library, kind, count, TEXT) for contender, library in LIBRARIES.items()
     }
     yield from _make_rows(f"{count:,} × {kind}, {TEXT}, first scrape", first, count + 2, effort, None)
+    yield from _run_protobuf(effort)

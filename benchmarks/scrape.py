@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from benchmarks._measure import Effort, Figures, Outcomes
 from benchmarks._rows import OURS, THEIRS, Row, Target, make_rows
-from benchmarks._scraping import CONTENDERS, OPENMETRICS
+from benchmarks._scraping import CONTENDERS, NATIVE, OPENMETRICS, PROTOBUF
 
 __all__ = ("RATIO", "run")
 
@@ -26,6 +26,7 @@ RATIO = "processor time: a peer's ÷ ours; blocking, memory and delay: ours ÷ t
 TEXT = "text/plain;version=0.0.4"
 # The limits: seconds of blocking, bytes, seconds of delay.
 BLOCKING, MEMORY, DELAY = 0.005, 16e6, 0.002
+FORMATS = {TEXT: "text", OPENMETRICS: "OpenMetrics", PROTOBUF: "protobuf"}
 SCRAPES = 4
 LIMIT_SECONDS = 240
 # Lines from which on only one peer is measured: a peer needs 20 s and 1.5 GB for a million lines.
@@ -41,11 +42,12 @@ class Case(NamedTuple):
     gzip: bool
 
     def __str__(self) -> str:
-        format = "OpenMetrics" if self.accept == OPENMETRICS else "text"
-        return f"{self.children:,} {self.kind.lower()}s, {format}{', gzip' if self.gzip else ''}"
+        return f"{self.children:,} {self.kind.lower()}s, {FORMATS[self.accept]}{', gzip' if self.gzip else ''}"
 
     def list_contenders(self) -> list[str]:
         """Return the contenders of this case."""
+        if self.accept == PROTOBUF:  # no peer has it
+            return [OURS]
         if self.children * (15 if self.kind == "Histogram" else 1) > LARGE:
             return [OURS, THEIRS]
         return [
@@ -55,7 +57,7 @@ class Case(NamedTuple):
         ]
 
 
-CASES = tuple(
+_TEXT_CASES = tuple(
     Case(kind, children, accept, gzip)
     for kind, children in (
         ("Counter", 10_000),
@@ -65,6 +67,11 @@ CASES = tuple(
         ("Histogram", 60_000),
     )
     for accept, gzip in ((TEXT, False), (TEXT, True), (OPENMETRICS, False))
+)
+CASES = (
+    *_TEXT_CASES,
+    Case("Counter", 100_000, PROTOBUF, False),
+    Case(NATIVE, 100_000, PROTOBUF, False),
 )
 
 
@@ -131,7 +138,8 @@ def _choose_ratio(measure: Measure) -> Callable[[Mapping[str, float], str], floa
 def _choose_target(measure: Measure, case: Case) -> Target | None:
     if measure.limit is not None:
         return Target(OURS, "≤", 1)
-    return Target(THEIRS, "≥", 20) if measure.unit == "µs" and not case.gzip else None
+    has_peer = not case.gzip and case.accept != PROTOBUF
+    return Target(THEIRS, "≥", 20) if measure.unit == "µs" and has_peer else None
 
 
 def run(effort: Effort) -> Iterator[Row]:

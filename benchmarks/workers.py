@@ -40,6 +40,7 @@ RATIO = "prometheus_client's time in its multiprocess mode ÷ ours"
 WORKERS = 4
 INC, CHILD = "shared inc()", "new series"
 ALONE = "inc() in memory"
+OBSERVE, OBSERVE_NATIVE = "shared observe()", "shared observe(), native"
 TARGETS = {INC: Target(THEIRS, "≥", 6)}
 SCRAPE_TARGET = Target(THEIRS, "≥", 20)
 ROUNDS = 5
@@ -64,6 +65,19 @@ def _declare(contender: str, folder: str) -> Any:
     registry = prometheus_client.CollectorRegistry()
     MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
     return counter, lambda: prometheus_client.generate_latest(registry)
+
+
+def _declare_histogram(contender: str, folder: str, **options: Any) -> Any:
+    """Return a histogram of a process that is a worker, where `_declare` was called before."""
+    if contender == OURS:
+        import asyncmetrics
+        from asyncmetrics.storage import SharedStorage
+
+        registry = asyncmetrics.CollectorRegistry(storage=SharedStorage(folder))
+        return asyncmetrics.Histogram("seconds", "Seconds.", registry=registry, **options)
+    import prometheus_client
+
+    return prometheus_client.Histogram("seconds", "Seconds.", registry=None)
 
 
 def fill(contender: str, folder: str, series: int) -> None:
@@ -98,6 +112,12 @@ def count(contender: str, folder: str, quick: bool) -> None:
     new = {CHILD: repeat_statement("c.labels(str(next(n)), 'GET').inc()", c=counter, n=numbers)}
     effort = QUICK if quick else replace(FULL, rounds=15, seconds=0.001)
     outcomes |= measure(new, effort)
+    histograms = {OBSERVE: _declare_histogram(contender, folder)}
+    if contender == OURS:
+        histograms[OBSERVE_NATIVE] = _declare_histogram(contender, folder, native=True, buckets=())
+    for discipline, histogram in histograms.items():
+        observe = {discipline: repeat_statement("observe(0.034)", observe=histogram.observe)}
+        outcomes |= measure(observe, QUICK if quick else FULL)
     if contender == OURS:
         import asyncmetrics
 
