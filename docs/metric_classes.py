@@ -15,8 +15,16 @@ import griffe
 
 _BASE = "metrics._base.MetricBase"
 _INTERFACES = "children.interfaces"
-# The type arguments of MetricBase after the child: the type of an option, NoReturn where the kind does not have it.
-_OPTIONS = ("buckets", "states", "multiprocess_mode", "per_worker")
+# The options of each type argument of MetricBase after the child: NoReturn where the kind does not have them.
+_OPTIONS = (
+    ("buckets",),
+    ("states",),
+    ("multiprocess_mode",),
+    ("per_worker",),
+    ("native",),
+    ("max_buckets", "zero_threshold", "max_zero_threshold", "min_reset_seconds"),
+    ("exemplars",),
+)
 _METHODS = ("labels", "remove", "remove_by_labels", "clear", "label_values")
 # For the library and its integrations, not for programs.
 _HIDDEN = {"labels", "require_labels", "is_fixed", "read_context", "in_context", "count_dropped", "recorder"}
@@ -56,12 +64,13 @@ def _list_methods(child: griffe.Object | griffe.Alias | None, package: griffe.Mo
 def _make_constructor(cls: griffe.Class, base: griffe.Class, types: list[str]) -> griffe.Function:
     constructor = _copy_method(base["__init__"])
     shape = cls.members.get("_make_shape")
-    for option, annotation in zip(_OPTIONS, types, strict=True):
-        if annotation == "NoReturn":
-            del constructor.parameters[option]
-            continue
-        parameter, declared = constructor.parameters[option], shape.parameters[option]
-        parameter.annotation, parameter.default = annotation, declared.default
+    for options, annotation in zip(_OPTIONS, types, strict=True):
+        for option in options:
+            if annotation == "NoReturn":
+                del constructor.parameters[option]
+                continue
+            parameter, declared = constructor.parameters[option], shape.parameters[option]
+            parameter.annotation, parameter.default = annotation, declared.default
     return constructor
 
 

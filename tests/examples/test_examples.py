@@ -74,6 +74,12 @@ SHOWS: dict[str, tuple[str, ...]] = {
         'log_records_total{level="error",logger="shop.orders"} 1',
         'log_exceptions_total{logger="shop.orders",type="ZeroDivisionError"} 1',
     ),
+    "native_histograms.py": (
+        "cache: p99 is 0.001244 s, native 0.001266 s: 1.8% off",
+        "cache: p99 is 0.001244 s, classic 0.00495 s: 297.8% off",
+        "report: p99 is 97.83 s, native 98.7 s: 0.9% off",
+        "report: p99 is 97.83 s, classic 10 s: 89.8% off",
+    ),
     "multi_worker.py": (
         "several workers answered: True; every scrape returned {'orders_total 60.0'}",
         "after one was killed: orders_total 60",
