@@ -125,6 +125,8 @@ class _Watch:
         self._blockbuster = BlockBuster("asyncmetrics")
         for function in self._blockbuster.functions.values():
             function.can_block_in("asyncmetrics/collectors/process.py", PROC_READERS)
+            # At the first fork of a process, which holds the loop for longer than the small files that are read then.
+            function.can_block_in("asyncmetrics/storage/decision.py", {"prepare_fork", "note_fork"})
             function.can_block_predicate = partial(self._may_block, function.can_block_predicate)
 
     def _may_block(self, is_excepted: Callable[..., bool], *arguments: Any, **options: Any) -> bool:
