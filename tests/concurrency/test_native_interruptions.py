@@ -1,26 +1,29 @@
-"""What interrupts an observation of a shared native histogram at any opcode breaks nothing."""
+"""What interrupts an observation of a shared native histogram, where CPython may switch, breaks nothing."""
 
 from __future__ import annotations
 
 import sys
 import threading
+from functools import cache
 from itertools import count
 
 import pytest
 
 from asyncmetrics import CollectorRegistry, Histogram
 from asyncmetrics.storage import SharedStorage
+from tests.concurrency.explorer.stops import find_switch_points
 from tests.forks import run_forked
 from tests.storage.readings import read_natives
 from tests.thoroughness import IS_THOROUGH
 
 pytestmark = [pytest.mark.slow, pytest.mark.blocking]
-STRIDE = 5 if IS_THOROUGH else 41
+STRIDE = 1 if IS_THOROUGH else 7
+find_points = cache(find_switch_points)
 
 
 def get_stride(name):
-    """Return how many opcodes of an observation are left out after each one that is tried."""
-    return 1 if name == "no bucket" else STRIDE  # it has few opcodes
+    """Return the distance of the points of an observation that are tried."""
+    return 1 if name == "no bucket" else STRIDE  # it has few points
 
 
 class Stopped(Exception):  # noqa: N818  # what a signal handler raises
@@ -28,7 +31,7 @@ class Stopped(Exception):  # noqa: N818  # what a signal handler raises
 
 
 def call_at(opcode, action, work):
-    """Call ``work``, and ``action`` before its opcode of that number; return whether it has so many."""
+    """Call ``work``, and ``action`` at its point of that number where CPython may switch; return whether it has it."""
     left = opcode
 
     def trace(frame, event, _):
@@ -37,7 +40,7 @@ def call_at(opcode, action, work):
             return None
         frame.f_trace = trace  # before the next line, which CPython 3.13 else ignores
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        if event == "opcode":
+        if event == "opcode" and frame.f_lasti in find_points(frame.f_code):
             left -= 1
             if left == 0:
                 sys.settrace(None)
