@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from operator import add
 from typing import Any, Protocol
 from weakref import ref
 
@@ -32,6 +33,7 @@ from asyncmetrics.storage.shared.files.layout import Cells, Doubles
 __all__ = (
     "DETACHED_CELLS",
     "AttachOnWrite",
+    "ClassicBuckets",
     "SharedChild",
     "SharedExemplars",
     "SharedTable",
@@ -151,6 +153,40 @@ class SharedChild(Child):
     def detach(self) -> None:
         """Stop writing to cells; keep the numbers."""
         self.cells, self.index = DETACHED_CELLS, 0  # type: ignore[misc]  # slots of the subclasses
+
+
+class ClassicBuckets(SharedChild):
+    """What the children of histograms with classic buckets do with the cells of these and of the sum.
+
+    ``_sum_offset`` is the distance from the first cell to that of the sum.
+    """
+
+    __slots__ = ()
+    created: float
+    _bounds: tuple[float, ...]
+    _counts: list[float]
+    _sum: float
+    _sum_offset: int
+
+    def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
+        super().__init__(table, labelvalues)
+        self._sum_offset = len(self._bounds)  # type: ignore[misc]  # a slot of the subclasses, as those below
+
+    def store(self, cells: Doubles, index: int) -> None:
+        """Copy the numbers of the child to cells."""
+        for bucket in range(self._sum_offset):  # each by itself: another thread may observe between two of them
+            cells[index + bucket] = self._counts[bucket]
+        cells[index + self._sum_offset] = self._sum
+        cells[index + self._sum_offset + 1] = self.created
+
+    def take_over(self, cells: Doubles, index: int) -> None:
+        """Write to these cells from now on, starting with the sum of their counts and the child's own."""
+        sum_at = index + self._sum_offset
+        self.created = cells[sum_at + 1] or self.created  # type: ignore[misc]
+        sums = map(add, self._counts, [cells[at] for at in range(index, sum_at)])
+        self._counts[:] = sums  # adds in C functions alone
+        self._sum = self._sum + cells[sum_at]  # type: ignore[misc]
+        self.cells, self.index = cells, index  # type: ignore[misc]
 
 
 def get_shared_table(child: SharedChild) -> SharedTable:

@@ -28,7 +28,6 @@ import json
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
-from operator import add
 from sys import float_info
 from typing import Any, NoReturn
 
@@ -50,7 +49,7 @@ from asyncmetrics.storage.memory.plain import (
     MemoryInfo,
     MemorySummary,
 )
-from asyncmetrics.storage.shared.attachment import SharedChild, get_shared_table
+from asyncmetrics.storage.shared.attachment import ClassicBuckets, SharedChild, get_shared_table
 from asyncmetrics.storage.shared.files.layout import NEVER_SET, Doubles
 
 __all__ = (
@@ -256,14 +255,10 @@ class SharedSummary(SharedChild, MemorySummary):
         self.wait()
 
 
-class SharedHistogram(SharedChild, MemoryHistogram):
-    """A histogram's child; ``_sum_offset`` is the distance from its first cell to the cell of the sum."""
+class SharedHistogram(ClassicBuckets, MemoryHistogram):
+    """A histogram's child."""
 
     __slots__ = ("_sum_offset", "cells", "index")
-
-    def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
-        super().__init__(table, labelvalues)
-        self._sum_offset = len(self._bounds)
 
     def observe(self, amount: float, exemplar: Mapping[str, str] | None = None) -> None:
         """Add one observation."""
@@ -306,22 +301,6 @@ class SharedHistogram(SharedChild, MemoryHistogram):
             self.cells[self.index + sum_offset] = self._sum
 
         return record
-
-    def store(self, cells: Doubles, index: int) -> None:
-        """Copy the numbers of the child to cells."""
-        for bucket in range(self._sum_offset):  # each by itself: another thread may observe between two of them
-            cells[index + bucket] = self._counts[bucket]
-        cells[index + self._sum_offset] = self._sum
-        cells[index + self._sum_offset + 1] = self.created
-
-    def take_over(self, cells: Doubles, index: int) -> None:
-        """Write to these cells from now on, starting with the sum of their counts and the child's own."""
-        sum_at = index + self._sum_offset
-        self.created = cells[sum_at + 1] or self.created
-        sums = map(add, self._counts, [cells[at] for at in range(index, sum_at)])
-        self._counts[:] = sums  # adds in C functions alone
-        self._sum = self._sum + cells[sum_at]
-        self.cells, self.index = cells, index
 
     def reset_after_fork(self) -> None:
         """Set the numbers to zero in a forked process, and attach at the first write."""

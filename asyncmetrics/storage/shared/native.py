@@ -31,7 +31,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from math import frexp
-from operator import add
 from sys import float_info
 from typing import Any, TypeAlias
 
@@ -45,6 +44,7 @@ from asyncmetrics.storage.memory.native import MemoryDualHistogram, MemoryNative
 from asyncmetrics.storage.memory.native_buckets import NativeBuckets, get_options
 from asyncmetrics.storage.shared.attachment import (
     DETACHED_CELLS,
+    ClassicBuckets,
     SharedChild,
     get_shared_table,
     is_attached,
@@ -321,14 +321,10 @@ class SharedNativeHistogram(_Shared, MemoryNativeHistogram):
         self._start_again()
 
 
-class SharedDualHistogram(_Shared, MemoryDualHistogram):
+class SharedDualHistogram(ClassicBuckets, _Shared, MemoryDualHistogram):
     """The child of a native histogram with a classic one beside it."""
 
     __slots__ = ("_blocks", "_places", "_sum_offset", "_threshold", "cells", "index")
-
-    def __init__(self, table: ChildTable[Any], labelvalues: tuple[str, ...]) -> None:
-        super().__init__(table, labelvalues)
-        self._sum_offset = len(self._bounds)
 
     def observe(self, amount: float, exemplar: Mapping[str, str] | None = None) -> None:
         """Add one observation to its buckets."""
@@ -365,22 +361,6 @@ class SharedDualHistogram(_Shared, MemoryDualHistogram):
         self._show(counts, key, work)
         self.cells[self.index + bucket] = self._counts[bucket]
         self.cells[self.index + self._sum_offset] = self._sum
-
-    def store(self, cells: Doubles, index: int) -> None:
-        """Copy the numbers of the child to cells."""
-        for bucket in range(self._sum_offset):  # each by itself: another thread may observe between two of them
-            cells[index + bucket] = self._counts[bucket]
-        cells[index + self._sum_offset] = self._sum
-        cells[index + self._sum_offset + 1] = self.created
-
-    def take_over(self, cells: Doubles, index: int) -> None:
-        """Write to these cells from now on, starting with the sum of their counts and the child's own."""
-        sum_at = index + self._sum_offset
-        self.created = cells[sum_at + 1] or self.created
-        sums = map(add, self._counts, [cells[at] for at in range(index, sum_at)])
-        self._counts[:] = sums  # adds in C functions alone
-        self._sum = self._sum + cells[sum_at]
-        self.cells, self.index = cells, index
 
     def reset_after_fork(self) -> None:
         """Set the numbers to zero in a forked process, and attach at the first write."""
